@@ -1,0 +1,136 @@
+//! The one error of this crate: which step failed, why, and what to do next.
+
+use std::fmt;
+
+/// What to do after a failure. Unknown causes are [`Recovery::Retry`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Recovery {
+    /// Try again later: the network, the server, a full disk.
+    Retry,
+    /// The repository under the root is damaged: [`crate::Store::rebuild`] it, then try again.
+    Rebuild,
+    /// Trying again helps only after somebody changed something: a URL, a reference, a permission.
+    Reconfigure,
+    /// The work was told to stop.
+    Quit,
+}
+
+/// A failed step. Its text names the step and the whole chain of causes, on one line, free of secrets and of
+/// control characters (part of it may come from the server).
+#[derive(Debug)]
+pub struct Error {
+    step: String,
+    cause: String,
+    recovery: Recovery,
+}
+
+/// The result of every fallible operation of this crate.
+pub type Result<T> = std::result::Result<T, Error>;
+
+impl Error {
+    /// The failure of `step` because of `cause`.
+    pub fn new(recovery: Recovery, step: impl Into<String>, cause: impl fmt::Display) -> Self {
+        Error { step: one_line(&step.into()), cause: one_line(&cause.to_string()), recovery }
+    }
+
+    /// An error of the file system or the like, worth another try.
+    pub fn io(step: impl Into<String>, cause: &(dyn std::error::Error + 'static)) -> Self {
+        Self::new(Recovery::Retry, step, chain(std::iter::successors(Some(cause), |err| err.source())))
+    }
+
+    /// An error of gix. Whether corruption means our store is up to the caller: see [`Error::or_rebuild`].
+    pub(crate) fn gix(step: impl Into<String>, cause: &gix::Error) -> Self {
+        Self::new(Recovery::Retry, step, chain(cause.iter_errors()))
+    }
+
+    /// The same error, answered by rebuilding the store.
+    pub(crate) fn or_rebuild(mut self) -> Self {
+        self.recovery = Recovery::Rebuild;
+        self
+    }
+
+    /// What to do next.
+    pub fn recovery(&self) -> Recovery {
+        self.recovery
+    }
+
+    /// The step that failed: `fetch refs/heads/main from https://host/x`.
+    pub fn step(&self) -> &str {
+        &self.step
+    }
+
+    /// Why it failed.
+    pub fn cause(&self) -> &str {
+        &self.cause
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.step, self.cause)
+    }
+}
+
+impl std::error::Error for Error {}
+
+/// All causes joined by colons, without those that their predecessor quotes already.
+fn chain<'a>(causes: impl Iterator<Item = &'a (dyn std::error::Error + 'static)>) -> String {
+    let mut text = String::new();
+    for cause in causes.map(ToString::to_string) {
+        if text.contains(&cause) {
+            continue;
+        }
+        if !text.is_empty() {
+            text.push_str(": ");
+        }
+        text.push_str(cause.trim_end());
+    }
+    text
+}
+
+/// Control characters escaped (a hostile server may send terminal sequences), the length bounded.
+fn one_line(text: &str) -> String {
+    const LIMIT: usize = 2_000;
+    let mut line = String::with_capacity(text.len());
+    for c in text.trim_end().chars() {
+        if line.len() > LIMIT {
+            line.push('…');
+            break;
+        }
+        if c.is_control() { line.extend(c.escape_default()) } else { line.push(c) }
+    }
+    line
+}
+
+/// Turns results of other crates into ours, naming the step.
+pub(crate) trait Context<T> {
+    fn step(self, step: impl FnOnce() -> String) -> Result<T>;
+}
+
+impl<T> Context<T> for std::io::Result<T> {
+    fn step(self, step: impl FnOnce() -> String) -> Result<T> {
+        self.map_err(|err| Error::io(step(), &err))
+    }
+}
+
+impl<T> Context<T> for gix::Result<T> {
+    fn step(self, step: impl FnOnce() -> String) -> Result<T> {
+        self.map_err(|err| Error::gix(step(), &err))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_from_the_server_cannot_steer_a_terminal() {
+        let err = Error::new(Recovery::Retry, "fetch", "fatal: \u{1b}[31mred\nnext");
+        assert_eq!(err.to_string(), "fetch: fatal: \\u{1b}[31mred\\nnext");
+    }
+
+    #[test]
+    fn text_from_the_server_is_bounded() {
+        assert!(Error::new(Recovery::Retry, "fetch", "x".repeat(1 << 20)).to_string().len() < 2_100);
+    }
+}

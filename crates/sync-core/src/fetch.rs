@@ -1,0 +1,348 @@
+//! From a remote repository to objects in the store: where does the reference point, and bring it here.
+//!
+//! The only user of the network. Nothing here writes outside `.git`.
+
+use std::collections::BTreeSet;
+
+use gix::ObjectId;
+use gix::hash::Kind as HashKind;
+use gix::protocol::fetch::{self, Arguments, Negotiate, Response, Shallow, Tags, negotiate};
+use gix::protocol::handshake::Ref;
+use gix::protocol::ls_refs::RefPrefixes;
+use gix::protocol::transport::Protocol;
+use gix::protocol::transport::client::Capabilities;
+use gix::protocol::transport::client::blocking_io::{Transport, http};
+use gix::protocol::{Handshake, LsRefsCommand};
+
+use crate::error::{Context, Error, Recovery, Result};
+use crate::objects::receive_pack;
+use crate::progress::{Progress, Stage};
+use crate::source::{Kind, Reference};
+use crate::store::Store;
+use crate::transport::http::HttpStatus;
+use crate::transport::{AGENT, ConnectOptions, git, http::Client, local};
+use crate::{CommitId, Interrupt, Source};
+
+/// A remote repository, its connection kept between requests where the server allows it.
+pub struct Upstream {
+    source: Source,
+    options: ConnectOptions,
+    interrupt: Interrupt,
+    progress: Progress,
+    connection: Option<Connection>,
+}
+
+struct Connection {
+    transport: Box<dyn Transport + Send>,
+    handshake: Handshake,
+}
+
+/// Where the reference points now.
+#[derive(Clone, Debug)]
+pub struct Tip {
+    /// The commit, annotated tags peeled.
+    pub commit: CommitId,
+    /// The object to ask for: the commit, or the tag that an old server wants named.
+    want: ObjectId,
+}
+
+/// A commit whose tree is in the store, all of it.
+#[derive(Clone, Debug)]
+pub struct Fetched {
+    /// The commit.
+    pub commit: CommitId,
+}
+
+impl Upstream {
+    /// Nothing is contacted before it is asked for. `interrupt` stops all work of this upstream; `progress`
+    /// shows it.
+    pub fn new(source: Source, options: ConnectOptions, interrupt: Interrupt, progress: Progress) -> Self {
+        Upstream { source, options, interrupt, progress, connection: None }
+    }
+
+    /// What this upstream was made for.
+    pub fn source(&self) -> &Source {
+        &self.source
+    }
+
+    /// Ask where the reference points. A commit id needs no answer, so nobody is asked.
+    ///
+    /// Over a kept connection this is one request and its answer. A connection that the server dropped in the
+    /// meantime is made anew, once.
+    pub fn look(&mut self) -> Result<Tip> {
+        if let Reference::Commit(commit) = self.source.reference {
+            return Ok(Tip { commit, want: commit.0 });
+        }
+        if let Kind::Local(path) = &self.source.url.0 {
+            return local::look(path, &self.source.reference, &self.source);
+        }
+        let kept = self.connection.is_some();
+        match self.list() {
+            Err(_) if kept && !self.interrupt.is_triggered() => self.list(),
+            listed => listed,
+        }
+    }
+
+    fn list(&mut self) -> Result<Tip> {
+        // Protocols before v2 list references once, in the handshake, so they need a new one.
+        if self.connection.as_ref().is_some_and(|kept| kept.handshake.server_protocol_version != Protocol::V2)
+        {
+            self.connection = None;
+        }
+        let mut connection = self.connect()?;
+        let source = &self.source;
+        let step = || format!("list references of {}", source.url);
+        self.progress.enter(Stage::Listing);
+        let refs = match connection.handshake.refs.clone() {
+            Some(refs) => refs,
+            None => {
+                let mut prefixes = RefPrefixes::new();
+                prefixes.extend(source.reference.candidates().into_iter().map(Into::into));
+                LsRefsCommand::new(Some(prefixes), &connection.handshake.capabilities, agent())
+                    .invoke_blocking(&mut connection.transport, &mut gix::progress::Discard, false)
+                    .map_err(|err| protocol_error(step(), &err))?
+            }
+        };
+        let names_tags = connection.handshake.server_protocol_version != Protocol::V2;
+        self.connection = Some(connection);
+        let (commit, tag) = find(&source.reference, &refs).ok_or_else(|| missing_reference(source))?;
+        // An old server knows only what it advertised: the tag, not the commit below it.
+        let want = tag.filter(|_| names_tags).unwrap_or(commit);
+        Ok(Tip { commit: CommitId(commit), want })
+    }
+
+    /// Bring the commit and all that its tree needs into the store.
+    ///
+    /// After an error the store holds what it held before, and perhaps objects that nobody refers to.
+    pub fn receive(&mut self, tip: &Tip, store: &mut Store) -> Result<Fetched> {
+        let commit = match &self.source.url.0 {
+            Kind::Local(path) => {
+                local::receive(path, tip, &self.source, store, &self.progress, &self.interrupt)?
+            }
+            Kind::Http(_) | Kind::Git { .. } => self.receive_pack(tip.want, store)?,
+        };
+        let step = || format!("fetch {} from {}", self.source.reference, self.source.url);
+        let repo = store.repository()?;
+        let commit = repo.find_object(commit).step(step)?.peel_to_commit().step(step)?.id;
+        if commit != tip.commit.0 && matches!(self.source.reference, Reference::Name(_)) {
+            let text = format!("the server announced {} but sent {commit}", tip.commit);
+            return Err(Error::new(Recovery::Retry, step(), text));
+        }
+        store.record(&repo, commit)?;
+        Ok(Fetched { commit: CommitId(commit) })
+    }
+
+    fn receive_pack(&mut self, want: ObjectId, store: &mut Store) -> Result<ObjectId> {
+        let mut connection = self.connect()?;
+        let step = || format!("fetch {} from {}", self.source.reference, self.source.url);
+        self.progress.enter(Stage::Requesting);
+        let kind = object_kind(&connection.handshake.capabilities);
+        if kind != want.kind() {
+            let text = format!("{want} is no {kind} id, but the repository's are");
+            return Err(Error::new(Recovery::Reconfigure, step(), text));
+        }
+        store.prepare(kind)?;
+        let repo = store.repository()?;
+        let haves = store.haves(&repo)?;
+        let shallow = match self.source.depth.0 {
+            Some(depth) => Shallow::DepthAtRemote(depth),
+            None if repo.is_shallow().step(step)? => Shallow::undo(),
+            None => Shallow::NoChange,
+        };
+        let pack_dir = store.pack_dir();
+        let bases = (!haves.is_empty()).then(|| repo.objects.clone());
+        let (progress, interrupt) = (&self.progress, &self.interrupt);
+        let outcome = gix::protocol::fetch(
+            &mut OneRound { want, haves: &haves },
+            |pack, gix_progress, _| {
+                progress.enter(Stage::Receiving);
+                receive_pack(pack, &pack_dir, bases, kind, gix_progress, interrupt).map(|_| true)
+            },
+            progress.gix(),
+            interrupt.flag(),
+            fetch::Context {
+                handshake: &mut connection.handshake,
+                transport: &mut connection.transport,
+                user_agent: agent(),
+                trace_packetlines: false,
+            },
+            fetch::Options {
+                shallow_file: store.shallow_file(),
+                shallow: &shallow,
+                tags: Tags::None,
+                reject_shallow_remote: false,
+            },
+        );
+        match outcome {
+            Ok(_) => {
+                // Before v2 the server hangs up after its pack.
+                if connection.handshake.server_protocol_version == Protocol::V2 {
+                    self.connection = Some(connection);
+                }
+                Ok(want)
+            }
+            // A delta without its base: what we said we have is not there, or the server is broken. Mending
+            // the store answers the first and costs one full fetch for the second.
+            Err(err) if !haves.is_empty() && (err.is_corrupted() || err.is_not_found()) => {
+                Err(protocol_error(step(), &err).or_rebuild())
+            }
+            Err(err) => Err(protocol_error(step(), &err)),
+        }
+    }
+
+    /// Take the kept connection or make one. It is put back by whoever leaves it usable.
+    fn connect(&mut self) -> Result<Connection> {
+        if let Some(kept) = self.connection.take() {
+            return Ok(kept);
+        }
+        self.progress.enter(Stage::Connecting);
+        let url = &self.source.url;
+        let step = || format!("connect to {url}");
+        let mut transport: Box<dyn Transport + Send> = match &url.0 {
+            Kind::Http(http) => {
+                let client = Client::new(http, &self.options.ca_files, &self.interrupt).step(step)?;
+                let base = gix::url::parse(http.base.as_str()).step(step)?;
+                Box::new(http::Transport::new_http(client, base, Protocol::V2, false))
+            }
+            Kind::Git { host, port, path } => git::connect(host, *port, path, &self.interrupt).step(step)?,
+            Kind::Local(_) => {
+                return Err(Error::new(Recovery::Reconfigure, step(), "a path needs no connection"));
+            }
+        };
+        let service = gix::protocol::transport::Service::UploadPack;
+        let progress = &mut gix::progress::Discard;
+        let mut handshake =
+            gix::protocol::handshake(&mut transport, service, |_| Ok(None), Vec::new(), progress)
+                .map_err(|err| protocol_error(step(), &err))?;
+        if handshake.server_protocol_version != Protocol::V2 {
+            handshake.capabilities = without_deepen_relative(&handshake.capabilities).step(step)?;
+        }
+        Ok(Connection { transport, handshake })
+    }
+}
+
+fn agent() -> gix::protocol::command::Feature {
+    ("agent", Some(AGENT.into()))
+}
+
+/// Before v2, gix asks for `deepen-relative` whenever the server offers it, and a depth is then counted from
+/// our boundary in place of the tip: the whole history would come.
+fn without_deepen_relative(capabilities: &Capabilities) -> gix::Result<Capabilities> {
+    let kept: Vec<String> = capabilities
+        .iter()
+        .filter(|capability| capability.name() != "deepen-relative")
+        .map(|capability| match capability.value() {
+            Some(value) => format!("{}={value}", capability.name()),
+            None => capability.name().to_string(),
+        })
+        .collect();
+    Ok(Capabilities::from_bytes(format!("\0{}", kept.join(" ")).as_bytes())?.0)
+}
+
+fn object_kind(capabilities: &Capabilities) -> HashKind {
+    match capabilities.capability("object-format").and_then(|format| format.value()) {
+        Some(format) if format == "sha256" => HashKind::Sha256,
+        _ => HashKind::Sha1,
+    }
+}
+
+/// The commit that a reference names, and the tag above it.
+fn find(reference: &Reference, refs: &[Ref]) -> Option<(ObjectId, Option<ObjectId>)> {
+    reference.candidates().iter().find_map(|name| {
+        refs.iter().find_map(|found| match found {
+            Ref::Direct { full_ref_name, object } if full_ref_name == name.as_str() => Some((*object, None)),
+            Ref::Peeled { full_ref_name, tag, object } if full_ref_name == name.as_str() => {
+                Some((*object, Some(*tag)))
+            }
+            Ref::Symbolic { full_ref_name, tag, object, .. } if full_ref_name == name.as_str() => {
+                Some((*object, *tag))
+            }
+            _ => None,
+        })
+    })
+}
+
+pub(crate) fn missing_reference(source: &Source) -> Error {
+    Error::new(
+        Recovery::Reconfigure,
+        format!("fetch {} from {}", source.reference, source.url),
+        format!("couldn't find remote ref {}", source.reference),
+    )
+}
+
+pub(crate) fn tip(commit: ObjectId) -> Tip {
+    Tip { commit: CommitId(commit), want: commit }
+}
+
+/// gix reports the server's own `ERR` line as a header it does not know.
+fn protocol_error(step: String, err: &gix::Error) -> Error {
+    const UNKNOWN: &str = "Unknown or unsupported header: ";
+    if let Some(text) =
+        err.iter_errors().find_map(|err| Some(err.to_string().split_once(UNKNOWN)?.1.to_owned()))
+    {
+        let text = text.trim_matches('"');
+        return Error::new(
+            Recovery::Retry,
+            step,
+            format!("the server says: {}", text.trim_start_matches("ERR ")),
+        );
+    }
+    match err.downcast_any_ref::<HttpStatus>() {
+        Some(status) if matches!(status.code, 401 | 403 | 404 | 410) => {
+            Error::new(Recovery::Reconfigure, step, status)
+        }
+        Some(status) => Error::new(Recovery::Retry, step, status),
+        None => Error::gix(step, err),
+    }
+}
+
+/// Everything is said in the first request: what is wanted, what is here, and that this is all.
+struct OneRound<'a> {
+    want: ObjectId,
+    haves: &'a BTreeSet<ObjectId>,
+}
+
+impl Negotiate for OneRound<'_> {
+    fn mark_complete_and_common_ref(&mut self) -> gix::Result<negotiate::Action> {
+        Ok(negotiate::Action::MustNegotiate { remote_ref_target_known: Vec::new() })
+    }
+
+    fn add_wants(&mut self, arguments: &mut Arguments, _: &[bool]) -> bool {
+        arguments.want(self.want);
+        for have in self.haves {
+            arguments.have(have);
+        }
+        true
+    }
+
+    fn one_round(
+        &mut self,
+        _: &mut negotiate::one_round::State,
+        _: &mut Arguments,
+        _: Option<&Response>,
+    ) -> gix::Result<(negotiate::Round, bool)> {
+        let round = negotiate::Round {
+            haves_sent: self.haves.len(),
+            in_vain: 0,
+            haves_to_send: self.haves.len(),
+            previous_response_had_at_least_one_in_common: false,
+        };
+        Ok((round, true))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_deepen_relative_is_dropped() {
+        let given =
+            b"\0multi_ack_detailed deepen-since deepen-relative agent=git/2 symref=HEAD:refs/heads/main";
+        let kept = without_deepen_relative(&Capabilities::from_bytes(given).unwrap().0).unwrap();
+        assert!(!kept.contains("deepen-relative"));
+        assert!(kept.contains("deepen-since"));
+        assert_eq!(kept.capability("agent").unwrap().value().unwrap(), "git/2");
+        assert_eq!(kept.iter().count(), 4);
+    }
+}

@@ -1,0 +1,36 @@
+//! Keep a directory in step with a Git reference: fetch it, shallowly, and materialise its tree.
+//!
+//! ```text
+//! Source ──Upstream::look──▶ Tip ──Upstream::receive──▶ Fetched ──checkout──▶ Worktree
+//!                                         │                         │
+//!                                       Store  (.git)          .worktrees/<id>
+//! ```
+//!
+//! The crate is plain blocking Rust over gitoxide. It knows no clock, no async runtime, no environment variable
+//! and no flag; it runs no other program and reads no git configuration of the machine. Whoever embeds it
+//! decides when to look, how long to wait (by [`Interrupt`]) and what to publish.
+//!
+//! Modules in reading order: `source` (what to fetch), `store` (the repository under the root), `fetch` with
+//! `transport` (bring objects), `objects` (which objects a commit needs), `checkout` (make files), and the small
+//! ones: `error`, `interrupt`, `progress`.
+//!
+//! See `examples/clone.rs` for the whole of it in use.
+
+mod checkout;
+mod error;
+mod fetch;
+mod interrupt;
+mod objects;
+mod progress;
+mod source;
+mod store;
+mod transport;
+
+pub use checkout::{Worktree, altered_files, checkout};
+pub use error::{Error, Recovery, Result};
+pub use fetch::{Fetched, Tip, Upstream};
+pub use interrupt::Interrupt;
+pub use progress::{Progress, Snapshot, Stage};
+pub use source::{CommitId, Depth, Reference, RemoteUrl, Source};
+pub use store::{Condition, OpenError, Store};
+pub use transport::ConnectOptions;

@@ -1,0 +1,218 @@
+//! What long work is doing right now, as plain counters that another thread may read at any time.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
+
+use gix::progress::{Id, MessageLevel, StepShared, Unit};
+
+/// What is being done.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Stage {
+    /// Nothing.
+    #[default]
+    Idle,
+    /// Reaching the server and shaking hands.
+    Connecting,
+    /// Asking where the reference points.
+    Listing,
+    /// Waiting for the first byte of a pack.
+    Requesting,
+    /// Receiving a pack; counts objects and bytes.
+    Receiving,
+    /// Resolving deltas and indexing; counts objects.
+    Resolving,
+    /// Making a tree; counts files and bytes.
+    Writing,
+    /// Folding the store's packs together; counts objects.
+    Folding,
+}
+
+impl Stage {
+    const ALL: [Stage; 8] = [
+        Stage::Idle,
+        Stage::Connecting,
+        Stage::Listing,
+        Stage::Requesting,
+        Stage::Receiving,
+        Stage::Resolving,
+        Stage::Writing,
+        Stage::Folding,
+    ];
+
+    /// A word for people: `receiving objects`.
+    pub fn describe(self) -> &'static str {
+        match self {
+            Stage::Idle => "idle",
+            Stage::Connecting => "connecting",
+            Stage::Listing => "listing references",
+            Stage::Requesting => "waiting for the server's pack",
+            Stage::Receiving => "receiving objects",
+            Stage::Resolving => "resolving objects",
+            Stage::Writing => "writing files",
+            Stage::Folding => "folding packs",
+        }
+    }
+}
+
+/// The counters of the current stage at one moment.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Snapshot {
+    /// What is being done.
+    pub stage: Stage,
+    /// Objects or files done.
+    pub done: usize,
+    /// How many there will be; 0 when unknown.
+    pub total: usize,
+    /// Bytes received or written.
+    pub bytes: usize,
+}
+
+/// Shared counters; cloning gives another handle to the same ones.
+#[derive(Clone, Debug, Default)]
+pub struct Progress(Arc<Counters>);
+
+#[derive(Debug, Default)]
+struct Counters {
+    stage: AtomicU8,
+    done: StepShared,
+    total: AtomicUsize,
+    bytes: StepShared,
+}
+
+impl Progress {
+    /// Counters at zero.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The state right now. The fields are read one by one: close, not exact.
+    pub fn snapshot(&self) -> Snapshot {
+        Snapshot {
+            stage: Stage::ALL[usize::from(self.0.stage.load(Ordering::Relaxed))],
+            done: self.0.done.load(Ordering::Relaxed),
+            total: self.0.total.load(Ordering::Relaxed),
+            bytes: self.0.bytes.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Begin a stage with its counters at zero.
+    pub fn enter(&self, stage: Stage) {
+        self.0.done.store(0, Ordering::Relaxed);
+        self.0.total.store(0, Ordering::Relaxed);
+        self.0.bytes.store(0, Ordering::Relaxed);
+        self.0.stage.store(stage as u8, Ordering::Relaxed);
+    }
+
+    pub(crate) fn set_total(&self, total: usize) {
+        self.0.total.store(total, Ordering::Relaxed);
+    }
+
+    pub(crate) fn files(&self) -> Counter {
+        Counter(self.0.done.clone())
+    }
+
+    pub(crate) fn bytes(&self) -> Counter {
+        Counter(self.0.bytes.clone())
+    }
+
+    /// A receiver of gix's own progress, which fills the counters here.
+    pub(crate) fn gix(&self) -> GixProgress {
+        GixProgress { progress: self.clone(), role: Role::Ignored, own: StepShared::default() }
+    }
+}
+
+/// One counter, in the form gix increments.
+pub(crate) struct Counter(StepShared);
+
+impl gix::Count for Counter {
+    fn set(&self, step: usize) {
+        self.0.store(step, Ordering::Relaxed);
+    }
+    fn step(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+    fn inc_by(&self, step: usize) {
+        self.0.fetch_add(step, Ordering::Relaxed);
+    }
+    fn counter(&self) -> StepShared {
+        self.0.clone()
+    }
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Role {
+    Ignored,
+    Bytes,
+    Objects,
+}
+
+/// gix reports progress as a tree of named items; the few that say something are told apart by their id.
+pub(crate) struct GixProgress {
+    progress: Progress,
+    role: Role,
+    own: StepShared,
+}
+
+impl GixProgress {
+    fn target(&self) -> &StepShared {
+        match self.role {
+            Role::Ignored => &self.own,
+            Role::Bytes => &self.progress.0.bytes,
+            Role::Objects => &self.progress.0.done,
+        }
+    }
+}
+
+impl gix::Count for GixProgress {
+    fn set(&self, step: usize) {
+        self.target().store(step, Ordering::Relaxed);
+    }
+    fn step(&self) -> usize {
+        self.target().load(Ordering::Relaxed)
+    }
+    fn inc_by(&self, step: usize) {
+        self.target().fetch_add(step, Ordering::Relaxed);
+    }
+    fn counter(&self) -> StepShared {
+        self.target().clone()
+    }
+}
+
+impl gix::Progress for GixProgress {
+    fn init(&mut self, max: Option<usize>, _unit: Option<Unit>) {
+        if self.role == Role::Objects {
+            self.progress.set_total(max.unwrap_or(0));
+        }
+    }
+    fn set_name(&mut self, _name: String) {}
+    fn name(&self) -> Option<String> {
+        None
+    }
+    fn id(&self) -> Id {
+        gix::progress::UNKNOWN
+    }
+    fn message(&self, _level: MessageLevel, _message: String) {}
+}
+
+impl gix::NestedProgress for GixProgress {
+    type SubProgress = GixProgress;
+
+    fn add_child(&mut self, name: impl Into<String>) -> Self::SubProgress {
+        self.add_child_with_id(name, gix::progress::UNKNOWN)
+    }
+
+    fn add_child_with_id(&mut self, _name: impl Into<String>, id: Id) -> Self::SubProgress {
+        // gix_pack::bundle::write::ProgressId and gix_pack::index::write::ProgressId.
+        let role = match &id {
+            b"BWRB" => Role::Bytes,
+            b"IWIO" => Role::Objects,
+            b"IWRO" => {
+                self.progress.enter(Stage::Resolving);
+                Role::Objects
+            }
+            _ => Role::Ignored,
+        };
+        GixProgress { progress: self.progress.clone(), role, own: StepShared::default() }
+    }
+}

@@ -1,0 +1,371 @@
+//! What to fetch: a remote repository, a reference in it, and how much of its history.
+//!
+//! Parsing happens here, once; nothing else in the crate looks at the text of a URL.
+
+use std::fmt;
+use std::num::NonZeroU32;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use ureq::http::Uri;
+
+/// A repository, a reference in it, and how much of its history.
+#[derive(Clone, Debug)]
+pub struct Source {
+    /// Where the repository is.
+    pub url: RemoteUrl,
+    /// What of it to publish.
+    pub reference: Reference,
+    /// How much of its history to keep.
+    pub depth: Depth,
+}
+
+/// The number of commits to keep; [`Depth::FULL`] for all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Depth(pub Option<NonZeroU32>);
+
+impl Depth {
+    /// The whole history.
+    pub const FULL: Depth = Depth(None);
+
+    /// `0` means the whole history.
+    pub fn new(commits: u32) -> Self {
+        Depth(NonZeroU32::new(commits))
+    }
+}
+
+impl Default for Depth {
+    fn default() -> Self {
+        Depth::new(1)
+    }
+}
+
+/// The full id of a commit, SHA-1 or SHA-256, in lower-case hexadecimal when displayed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CommitId(pub(crate) gix::ObjectId);
+
+impl fmt::Display for CommitId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl FromStr for CommitId {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        gix::ObjectId::from_hex(text.to_ascii_lowercase().as_bytes())
+            .map(CommitId)
+            .map_err(|_| format!("{text:?} is not a full commit id (40 or 64 hexadecimal digits)"))
+    }
+}
+
+/// What a user names: a name that the server resolves, or a commit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reference {
+    /// `HEAD`, a full name (`refs/heads/main`) or a short one (`main`), looked up in git's order.
+    Name(String),
+    /// One commit, never moving.
+    Commit(CommitId),
+}
+
+impl Reference {
+    /// The full names to look for, the first match wins: the order of gitrevisions(7).
+    pub(crate) fn candidates(&self) -> Vec<String> {
+        match self {
+            Reference::Commit(_) => Vec::new(),
+            Reference::Name(name) if name == "HEAD" || name.starts_with("refs/") => vec![name.clone()],
+            Reference::Name(name) => ["refs/", "refs/tags/", "refs/heads/", "refs/remotes/"]
+                .map(|prefix| format!("{prefix}{name}"))
+                .into(),
+        }
+    }
+}
+
+impl fmt::Display for Reference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Reference::Name(name) => f.write_str(name),
+            Reference::Commit(id) => id.fmt(f),
+        }
+    }
+}
+
+impl FromStr for Reference {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if let Ok(id) = text.parse() {
+            return Ok(Reference::Commit(id));
+        }
+        let valid = gix::validate::reference::name_partial(text.into()).is_ok() && !text.starts_with('-');
+        if valid {
+            Ok(Reference::Name(text.to_owned()))
+        } else {
+            Err(format!("{text:?} is not a valid reference name (see git-check-ref-format(1))"))
+        }
+    }
+}
+
+/// Where a repository is. Displaying it never shows a user name or password.
+#[derive(Clone)]
+pub struct RemoteUrl(pub(crate) Kind);
+
+#[derive(Clone)]
+pub(crate) enum Kind {
+    Http(HttpUrl),
+    /// `git://host[:port]/path`
+    Git {
+        host: String,
+        port: u16,
+        path: String,
+    },
+    Local(PathBuf),
+}
+
+#[derive(Clone)]
+pub(crate) struct HttpUrl {
+    /// Without user information and without a trailing slash.
+    pub(crate) base: String,
+    /// User and password, decoded.
+    pub(crate) login: Option<(String, String)>,
+}
+
+impl RemoteUrl {
+    /// The last component of the path, `.git` included: git-sync's default name of the link.
+    pub fn last_component(&self) -> String {
+        let path = match &self.0 {
+            Kind::Http(url) => &url.base,
+            Kind::Git { path, .. } => path,
+            Kind::Local(path) => &path.to_string_lossy().into_owned(),
+        };
+        path.trim_end_matches('/').rsplit('/').next().unwrap_or_default().to_owned()
+    }
+
+    /// The same repository, a relative local path resolved against `base`.
+    pub fn relative_to(self, base: &std::path::Path) -> Self {
+        match self.0 {
+            Kind::Local(path) => {
+                let mut absolute = PathBuf::new();
+                // `base/.` would give a link called `.`: drop what names no place.
+                for part in base.join(path).components().filter(|part| *part != std::path::Component::CurDir)
+                {
+                    if part == std::path::Component::ParentDir {
+                        absolute.pop();
+                    } else {
+                        absolute.push(part)
+                    }
+                }
+                RemoteUrl(Kind::Local(absolute))
+            }
+            other => RemoteUrl(other),
+        }
+    }
+}
+
+impl fmt::Display for RemoteUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Kind::Http(url) => f.write_str(&url.base),
+            Kind::Git { host, port: DEFAULT_GIT_PORT, path } => write!(f, "git://{}{path}", bracketed(host)),
+            Kind::Git { host, port, path } => write!(f, "git://{}:{port}{path}", bracketed(host)),
+            Kind::Local(path) => path.display().fmt(f),
+        }
+    }
+}
+
+fn bracketed(host: &str) -> String {
+    if host.contains(':') { format!("[{host}]") } else { host.to_owned() }
+}
+
+impl fmt::Debug for RemoteUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "RemoteUrl({self})")
+    }
+}
+
+const DEFAULT_GIT_PORT: u16 = 9418;
+
+impl FromStr for RemoteUrl {
+    type Err = String;
+
+    /// Accepts `https://`, `http://`, `git://`, `file://` and paths. The text is never quoted in an error: it
+    /// may hold a password.
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text.is_empty() {
+            return Err("is empty".into());
+        }
+        if text.chars().any(char::is_control) {
+            return Err("contains a control character".into());
+        }
+        let Some((scheme, rest)) = text.split_once("://") else {
+            return match text.find([':', '/']) {
+                Some(at) if text[at..].starts_with(':') => Err(SSH.into()),
+                _ => Ok(RemoteUrl(Kind::Local(text.into()))),
+            };
+        };
+        match scheme {
+            "http" | "https" => parse_http(text).map(|url| RemoteUrl(Kind::Http(url))),
+            "git" => parse_git(text).map(RemoteUrl),
+            "file" => {
+                let path = rest.strip_prefix("localhost").unwrap_or(rest);
+                if !path.starts_with('/') {
+                    return Err("a file URL needs an absolute path: file:///path/to/repository".into());
+                }
+                Ok(RemoteUrl(Kind::Local(percent_decode(path)?.into())))
+            }
+            "ssh" | "git+ssh" | "ssh+git" => Err(SSH.into()),
+            _ => Err("has an unknown scheme; known are https, http, git, file and plain paths".into()),
+        }
+    }
+}
+
+const SSH: &str = "SSH is not supported yet; use https, http, git, file or a path";
+
+/// The parser is the HTTP client's own, so that both agree on which host is meant.
+fn parse_uri(text: &str) -> Result<Uri, String> {
+    if let Some(c) = text.chars().find(|c| " \\?#\"<>^`{|}".contains(*c)) {
+        return Err(format!("contains the character {c:?}; percent-encode it"));
+    }
+    let uri: Uri = text.parse().map_err(|err| format!("is not a valid URL: {err}"))?;
+    match uri.host() {
+        None | Some("") => Err("names no host".into()),
+        Some(host) if host.starts_with('-') => Err("has a host that begins with a dash".into()),
+        Some(_) => Ok(uri),
+    }
+}
+
+fn parse_http(text: &str) -> Result<HttpUrl, String> {
+    let uri = parse_uri(text)?;
+    let authority = uri.authority().map(|a| a.as_str()).unwrap_or_default();
+    let (login, host) = match authority.rsplit_once('@') {
+        None => (None, authority),
+        Some((info, host)) => {
+            let (user, password) = info.split_once(':').unwrap_or((info, ""));
+            (Some((percent_decode(user)?, percent_decode(password)?)), host)
+        }
+    };
+    let scheme = uri.scheme_str().unwrap_or_default();
+    Ok(HttpUrl { base: format!("{scheme}://{host}{}", uri.path().trim_end_matches('/')), login })
+}
+
+fn parse_git(text: &str) -> Result<Kind, String> {
+    let uri = parse_uri(text)?;
+    if uri.authority().is_some_and(|authority| authority.as_str().contains('@')) {
+        return Err("names a user, but git:// knows none".into());
+    }
+    let path = percent_decode(uri.path())?;
+    if path.len() < 2 {
+        return Err("names no repository".into());
+    }
+    Ok(Kind::Git {
+        host: uri.host().unwrap_or_default().trim_matches(['[', ']']).to_owned(),
+        port: uri.port_u16().unwrap_or(DEFAULT_GIT_PORT),
+        path,
+    })
+}
+
+fn percent_decode(text: &str) -> Result<String, String> {
+    let decoded = percent_encoding::percent_decode_str(text).decode_utf8();
+    let decoded = decoded.map_err(|_| "is not UTF-8 once decoded")?;
+    if decoded.chars().any(char::is_control) {
+        Err("hides a control character".into())
+    } else {
+        Ok(decoded.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<RemoteUrl, String> {
+        text.parse()
+    }
+
+    #[test]
+    fn urls_are_understood_and_shown_without_user_information() {
+        for (text, shown, name) in [
+            ("https://host/a/b.git", "https://host/a/b.git", "b.git"),
+            ("https://host/a/b/", "https://host/a/b", "b"),
+            ("https://u:p%40ss@host:8443/b", "https://host:8443/b", "b"),
+            ("https://token@host/b", "https://host/b", "b"),
+            ("http://[::1]:80/b", "http://[::1]:80/b", "b"),
+            ("git://host/b.git", "git://host/b.git", "b.git"),
+            ("git://host:1/b.git", "git://host:1/b.git", "b.git"),
+            ("git://[::1]:1/b", "git://[::1]:1/b", "b"),
+            ("file:///srv/a%20b.git", "/srv/a b.git", "a b.git"),
+            ("/srv/x.git", "/srv/x.git", "x.git"),
+            ("./dir:colon/x", "./dir:colon/x", "x"),
+            ("relative", "relative", "relative"),
+        ] {
+            let url = parse(text).unwrap();
+            assert_eq!(url.to_string(), shown);
+            assert_eq!(url.last_component(), name);
+            assert!(!format!("{url:?}").contains("p@ss"));
+        }
+    }
+
+    #[test]
+    fn relative_paths_are_resolved_and_the_link_gets_a_name() {
+        for (text, shown) in
+            [(".", "/base/dir"), ("../x/./y", "/base/x/y"), ("/abs", "/abs"), ("file:///f", "/f")]
+        {
+            let url = parse(text).unwrap().relative_to("/base/dir".as_ref());
+            assert_eq!(url.to_string(), shown);
+        }
+    }
+
+    #[test]
+    fn the_login_is_decoded() {
+        let Kind::Http(url) = parse("https://me:p%40s%3As@host/x").unwrap().0 else { panic!() };
+        assert_eq!(url.login, Some(("me".into(), "p@s:s".into())));
+    }
+
+    #[test]
+    fn deceptive_and_foreign_urls_are_refused_without_quoting_them() {
+        for text in [
+            "",
+            "https://",
+            "https:///x",
+            "https://good?@evil/x",
+            "https://good#@evil/x",
+            "https://good\\@evil/x",
+            "https://host/a b",
+            "https://host/\nx",
+            "https://u:%0asecret@host/x",
+            "https://-oProxy=x/y",
+            "git://user@host/x",
+            "git://host/",
+            "git://host/%00",
+            "file://host/x",
+            "ftp://host/x",
+            "ext::sh -c secret",
+            "ssh://host/x",
+            "git@host:x",
+            "host:x",
+        ] {
+            let err = parse(text).expect_err(text);
+            assert!(!err.contains("secret"), "{err}");
+        }
+    }
+
+    #[test]
+    fn references_are_commits_or_valid_names() {
+        let id = "0123456789ABCDEF0123456789abcdef01234567";
+        assert_eq!(id.parse(), Ok(Reference::Commit(id.parse().unwrap())));
+        assert_eq!(id.parse::<Reference>().unwrap().to_string(), id.to_lowercase());
+        for name in ["HEAD", "main", "feature/x", "refs/heads/main", "v1.0", "0123456"] {
+            assert_eq!(name.parse(), Ok(Reference::Name(name.into())));
+        }
+        for name in ["", "-x", "a..b", "a b", "x.lock", "@{", "a\u{7}b", "refs/heads/"] {
+            assert!(name.parse::<Reference>().is_err(), "{name:?}");
+        }
+    }
+
+    #[test]
+    fn a_tag_beats_a_branch_of_the_same_name() {
+        let candidates = Reference::Name("v1".into()).candidates();
+        assert_eq!(candidates[..3], ["refs/v1", "refs/tags/v1", "refs/heads/v1"]);
+    }
+}

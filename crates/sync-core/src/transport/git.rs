@@ -1,0 +1,29 @@
+//! git:// on a socket of our own: gix's would wait for ever for a silent server.
+
+use std::io;
+
+use gix::protocol::transport::Protocol;
+use gix::protocol::transport::client::blocking_io::Transport;
+use gix::protocol::transport::client::git::{ConnectMode, blocking_io::Connection};
+
+use super::socket::{Socket, resolve};
+use crate::Interrupt;
+
+pub(crate) fn connect(
+    host: &str,
+    port: u16,
+    path: &str,
+    interrupt: &Interrupt,
+) -> io::Result<Box<dyn Transport + Send>> {
+    let socket = Socket::connect(&resolve(host, port, interrupt)?, interrupt)?;
+    let writer = io::BufWriter::new(socket.try_clone()?);
+    Ok(Box::new(Connection::new(
+        socket,
+        writer,
+        Protocol::V2,
+        path,
+        Some((host.to_owned(), Some(port))),
+        ConnectMode::Daemon,
+        false,
+    )))
+}

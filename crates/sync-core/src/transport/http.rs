@@ -1,0 +1,498 @@
+//! Smart HTTP(S): gix's `Http` trait over one kept-alive agent.
+//!
+//! Who gets the login and which redirects are followed is decided here. A request is sent when its answer is
+//! first read, so no helper thread is needed.
+
+use std::fmt;
+use std::io::{self, BufRead, Cursor, Read, Write};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use gix::error::ErrorExt;
+use gix::protocol::transport::client::blocking_io::http::{
+    GetResponse, Http, PostBodyDataKind, PostResponse,
+};
+use ureq::http::{Response, Uri, header};
+use ureq::tls::{Certificate, RootCerts, TlsConfig};
+use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
+use ureq::unversioned::transport::{
+    Buffers, ConnectionDetails, Connector, LazyBuffers, NextTimeout, RustlsConnector, Transport,
+};
+use ureq::{Agent, Body, BodyReader};
+
+use super::USER_AGENT;
+use super::socket::{Socket, resolve};
+use crate::Interrupt;
+use crate::source::HttpUrl;
+
+/// How many redirects of the first request are followed.
+const MAX_REDIRECTS: usize = 5;
+
+/// An answer other than success.
+#[derive(Debug)]
+pub(crate) struct HttpStatus {
+    pub(crate) code: u16,
+    text: String,
+}
+
+impl fmt::Display for HttpStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl std::error::Error for HttpStatus {}
+
+/// One user of one agent. The connection lives in the agent and is kept between requests.
+#[derive(Clone)]
+pub(crate) struct Client {
+    agent: Agent,
+    login: Option<Login>,
+    redirected: Option<String>,
+}
+
+/// A secret header and the only origin that may see it.
+#[derive(Clone)]
+struct Login {
+    origin: (String, String, u16),
+    header: String,
+}
+
+impl Client {
+    pub(crate) fn new(
+        url: &HttpUrl,
+        ca_files: &[std::path::PathBuf],
+        interrupt: &Interrupt,
+    ) -> io::Result<Client> {
+        let tls = TlsConfig::builder()
+            .root_certs(root_certificates(ca_files)?)
+            .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::ring::default_provider()))
+            .build();
+        let config = Agent::config_builder()
+            .http_status_as_error(false)
+            .max_redirects(0)
+            .max_redirects_will_error(false)
+            .proxy(None)
+            .user_agent(USER_AGENT)
+            .accept_encoding("identity")
+            // A poll may come hours after the last; the server decides how long a connection lives.
+            .max_idle_age(Duration::from_secs(365 * 24 * 3600))
+            .input_buffer_size(16 * 1024)
+            .output_buffer_size(8 * 1024)
+            .tls_config(tls)
+            .build();
+        let connector = SocketConnector(interrupt.clone()).chain(RustlsConnector::default());
+        let agent = Agent::with_parts(config, connector, InterruptibleResolver(interrupt.clone()));
+        let login = match (&url.login, origin(&url.base)) {
+            (Some((user, password)), Some(origin)) => {
+                let token = BASE64.encode(format!("{user}:{password}"));
+                Some(Login { origin, header: format!("Basic {token}") })
+            }
+            _ => None,
+        };
+        Ok(Client { agent, login, redirected: None })
+    }
+
+    fn login_for(&self, url: &str) -> Option<&str> {
+        let login = self.login.as_ref()?;
+        (origin(url)? == login.origin).then_some(login.header.as_str())
+    }
+
+    fn get_once(&self, url: &str, headers: &[(String, String)]) -> gix::Result<Response<Body>> {
+        let mut request = self.agent.get(url);
+        for (name, value) in
+            headers.iter().map(|(n, v)| (n.as_str(), v.as_str())).chain(self.authorization(url))
+        {
+            request = request.header(name, value);
+        }
+        request.call().map_err(|err| transport_error(err).raise().into())
+    }
+
+    fn authorization(&self, url: &str) -> Option<(&str, &str)> {
+        self.login_for(url).map(|value| (header::AUTHORIZATION.as_str(), value))
+    }
+}
+
+/// `PermissionDenied` would make gix ask for a credential; nobody is there to be asked.
+fn transport_error(err: ureq::Error) -> io::Error {
+    match err {
+        ureq::Error::Io(err) if err.kind() == io::ErrorKind::PermissionDenied => io::Error::other(err),
+        ureq::Error::Io(err) => err,
+        other => io::Error::other(other),
+    }
+}
+
+/// Scheme, host and port, which together say who would read a secret.
+fn origin(url: &str) -> Option<(String, String, u16)> {
+    let uri: Uri = url.parse().ok()?;
+    let scheme = uri.scheme_str()?.to_ascii_lowercase();
+    let port = uri.port_u16().unwrap_or(if scheme == "https" { 443 } else { 80 });
+    Some((scheme, uri.host()?.to_ascii_lowercase(), port))
+}
+
+/// Where a redirect from `base` leads, if it may be followed: the same kind of request at another base, never
+/// from HTTPS to HTTP.
+fn redirect_base(base: &str, tail: &str, location: &str) -> Result<String, String> {
+    let from = origin(base).ok_or("the redirecting URL has no host")?;
+    let target = if location.starts_with('/') && !location.starts_with("//") {
+        let authority = base.parse::<Uri>().ok().and_then(|uri| uri.authority().map(ToString::to_string));
+        format!("{}://{}{location}", from.0, authority.unwrap_or_default())
+    } else {
+        location.to_owned()
+    };
+    let to = origin(&target).ok_or("the server redirects to something that is no URL")?;
+    if !matches!((from.0.as_str(), to.0.as_str()), ("http", "http" | "https") | ("https", "https")) {
+        return Err(format!("the server redirects from {} to {}, which is refused", from.0, to.0));
+    }
+    if target.contains('@') {
+        return Err("the server redirects to a URL with user information, which is refused".into());
+    }
+    match target.strip_suffix(tail) {
+        Some(new_base) => Ok(new_base.trim_end_matches('/').to_owned()),
+        None => Err(format!("the server redirects to {}://{}, which is no repository there", to.0, to.1)),
+    }
+}
+
+fn status_error(url: &str, response: &mut Response<Body>) -> HttpStatus {
+    let status = response.status();
+    let hint = match status.as_u16() {
+        401 => "; the server wants other credentials",
+        403 => "; access denied",
+        404 => "; is the URL right, and may this user see the repository?",
+        _ => "",
+    };
+    // A short plain-text body usually says why; draining it keeps the connection.
+    let mut body = String::new();
+    let _ = response.body_mut().as_reader().take(64 * 1024).read_to_string(&mut body);
+    let plain = response
+        .headers()
+        .get(header::CONTENT_TYPE)
+        .is_some_and(|kind| kind.as_bytes().starts_with(b"text/plain"));
+    let body = if plain && !body.trim().is_empty() { format!(" ({})", body.trim()) } else { String::new() };
+    let url = url.split('?').next().unwrap_or(url);
+    HttpStatus { code: status.as_u16(), text: format!("{url} answered HTTP {status}{hint}{body}") }
+}
+
+impl Http for Client {
+    type Headers = Headers;
+    type ResponseBody = ResponseBody;
+    type PostBody = PostBody;
+
+    fn get(
+        &mut self,
+        url: &str,
+        base_url: &str,
+        headers: impl IntoIterator<Item = impl AsRef<str>>,
+    ) -> gix::Result<GetResponse<Headers, ResponseBody>> {
+        let headers = split_headers(headers);
+        let tail = url.strip_prefix(base_url).unwrap_or(url).to_owned();
+        let mut base = base_url.to_owned();
+        for _ in 0..=MAX_REDIRECTS {
+            let url = format!("{base}{tail}");
+            let mut response = self.get_once(&url, &headers)?;
+            if !response.status().is_redirection() {
+                self.redirected = (base != base_url).then_some(base);
+                if !response.status().is_success() {
+                    return Err(status_error(&url, &mut response).raise().into());
+                }
+                let shared = Shared::answered(response);
+                return Ok(GetResponse { headers: Headers::of(&shared), body: ResponseBody::of(shared) });
+            }
+            let location = response.headers().get(header::LOCATION).and_then(|value| value.to_str().ok());
+            base = redirect_base(&base, &tail, location.unwrap_or_default())
+                .map_err(|text| gix::Error::from(io::Error::other(text).raise()))?;
+        }
+        Err(io::Error::other(format!("the server redirects more than {MAX_REDIRECTS} times")).raise().into())
+    }
+
+    fn post(
+        &mut self,
+        url: &str,
+        _base_url: &str,
+        headers: impl IntoIterator<Item = impl AsRef<str>>,
+        _body: PostBodyDataKind,
+    ) -> gix::Result<PostResponse<Headers, ResponseBody, PostBody>> {
+        let mut headers = split_headers(headers);
+        headers.extend(self.authorization(url).map(|(name, value)| (name.to_owned(), value.to_owned())));
+        let request = Request { agent: self.agent.clone(), url: url.to_owned(), headers, body: Vec::new() };
+        let shared = Shared(Arc::new(Mutex::new(Exchange::Building(request))));
+        Ok(PostResponse {
+            post_body: PostBody(shared.clone()),
+            headers: Headers::of(&shared),
+            body: ResponseBody::of(shared),
+        })
+    }
+
+    fn configure(&mut self, _config: &dyn std::any::Any) -> gix::Result<()> {
+        Ok(())
+    }
+
+    fn redirected_base_url(&self) -> Option<String> {
+        self.redirected.clone()
+    }
+}
+
+/// gix hands over whole header lines; its user agent is replaced by ours.
+fn split_headers(lines: impl IntoIterator<Item = impl AsRef<str>>) -> Vec<(String, String)> {
+    let split =
+        |line: &str| line.split_once(':').map(|(name, value)| (name.to_owned(), value.trim().to_owned()));
+    lines
+        .into_iter()
+        .filter_map(|line| split(line.as_ref()))
+        .filter(|(name, _)| !name.eq_ignore_ascii_case("user-agent"))
+        .collect()
+}
+
+struct Request {
+    agent: Agent,
+    url: String,
+    headers: Vec<(String, String)>,
+    body: Vec<u8>,
+}
+
+impl Request {
+    fn send(self) -> io::Result<Response<Body>> {
+        let mut request = self.agent.post(&self.url);
+        for (name, value) in &self.headers {
+            request = request.header(name, value);
+        }
+        let mut response = request.send(&self.body).map_err(transport_error)?;
+        if response.status().is_success() {
+            Ok(response)
+        } else {
+            Err(io::Error::other(status_error(&self.url, &mut response)))
+        }
+    }
+}
+
+/// The three states of a POST, shared by the three handles that gix wants for it.
+enum Exchange {
+    Building(Request),
+    Answered(Response<Body>),
+    Over,
+}
+
+#[derive(Clone)]
+struct Shared(Arc<Mutex<Exchange>>);
+
+impl Shared {
+    fn answered(response: Response<Body>) -> Self {
+        Shared(Arc::new(Mutex::new(Exchange::Answered(response))))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Exchange> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The response's headers as lines, the request being sent if it was not yet.
+    fn header_lines(&self) -> io::Result<Vec<u8>> {
+        let mut exchange = self.lock();
+        let response = match std::mem::replace(&mut *exchange, Exchange::Over) {
+            Exchange::Building(request) => request.send()?,
+            Exchange::Answered(response) => response,
+            Exchange::Over => return Ok(Vec::new()),
+        };
+        let mut lines = Vec::new();
+        for (name, value) in response.headers() {
+            lines.extend_from_slice(name.as_str().as_bytes());
+            lines.extend_from_slice(b": ");
+            lines.extend_from_slice(value.as_bytes());
+            lines.push(b'\n');
+        }
+        *exchange = Exchange::Answered(response);
+        Ok(lines)
+    }
+
+    fn take_body(&self) -> io::Result<BodyReader<'static>> {
+        match std::mem::replace(&mut *self.lock(), Exchange::Over) {
+            Exchange::Answered(response) => Ok(response.into_body().into_reader()),
+            Exchange::Building(request) => Ok(request.send()?.into_body().into_reader()),
+            Exchange::Over => Err(io::Error::other("the answer was read already")),
+        }
+    }
+}
+
+pub(crate) struct PostBody(Shared);
+
+impl Write for PostBody {
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        match &mut *self.0.lock() {
+            Exchange::Building(request) => request.body.extend_from_slice(buf),
+            _ => return Err(io::Error::other("the request was sent already")),
+        }
+        Ok(buf.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// A reader that learns what to read when it is first read.
+pub(crate) struct Lazy<R> {
+    shared: Shared,
+    open: fn(&Shared) -> io::Result<R>,
+    reader: Option<R>,
+}
+
+pub(crate) type Headers = Lazy<Cursor<Vec<u8>>>;
+pub(crate) type ResponseBody = Lazy<io::BufReader<BodyReader<'static>>>;
+
+impl Headers {
+    fn of(shared: &Shared) -> Self {
+        Lazy { shared: shared.clone(), open: |shared| shared.header_lines().map(Cursor::new), reader: None }
+    }
+}
+
+impl ResponseBody {
+    fn of(shared: Shared) -> Self {
+        let open = |shared: &Shared| Ok(io::BufReader::with_capacity(64 * 1024, shared.take_body()?));
+        Lazy { shared, open, reader: None }
+    }
+}
+
+impl<R> Lazy<R> {
+    fn reader(&mut self) -> io::Result<&mut R> {
+        if self.reader.is_none() {
+            self.reader = Some((self.open)(&self.shared)?);
+        }
+        self.reader.as_mut().ok_or_else(|| io::Error::other("just opened"))
+    }
+}
+
+impl<R: BufRead> Read for Lazy<R> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        self.reader()?.read(buf)
+    }
+}
+
+impl<R: BufRead> BufRead for Lazy<R> {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        self.reader()?.fill_buf()
+    }
+
+    fn consume(&mut self, amount: usize) {
+        if let Some(reader) = &mut self.reader {
+            reader.consume(amount);
+        }
+    }
+}
+
+/// The bundled roots and the given files together.
+fn root_certificates(ca_files: &[std::path::PathBuf]) -> io::Result<RootCerts> {
+    let mut roots: Vec<Certificate<'static>> = webpki_root_certs::TLS_SERVER_ROOT_CERTS
+        .iter()
+        .map(|der| Certificate::from_der(der.as_ref()))
+        .collect();
+    for path in ca_files {
+        let pem = fs_err::read(path)?;
+        let before = roots.len();
+        for item in ureq::tls::parse_pem(&pem) {
+            if let ureq::tls::PemItem::Certificate(certificate) =
+                item.map_err(|err| io::Error::other(format!("{}: {err}", path.display())))?
+            {
+                roots.push(certificate);
+            }
+        }
+        if roots.len() == before {
+            return Err(io::Error::other(format!("{}: holds no PEM certificate", path.display())));
+        }
+    }
+    Ok(RootCerts::Specific(Arc::new(roots)))
+}
+
+#[derive(Debug)]
+struct InterruptibleResolver(Interrupt);
+
+impl Resolver for InterruptibleResolver {
+    fn resolve(
+        &self,
+        uri: &Uri,
+        _config: &ureq::config::Config,
+        _timeout: NextTimeout,
+    ) -> Result<ResolvedSocketAddrs, ureq::Error> {
+        let host = uri.host().unwrap_or_default().trim_matches(['[', ']']);
+        let port = uri.port_u16().unwrap_or(if uri.scheme_str() == Some("https") { 443 } else { 80 });
+        let mut found = self.empty();
+        for address in resolve(host, port, &self.0)?.into_iter().take(16) {
+            found.push(address);
+        }
+        Ok(found)
+    }
+}
+
+#[derive(Debug)]
+struct SocketConnector(Interrupt);
+
+impl Connector<()> for SocketConnector {
+    type Out = SocketTransport;
+
+    fn connect(
+        &self,
+        details: &ConnectionDetails,
+        _: Option<()>,
+    ) -> Result<Option<SocketTransport>, ureq::Error> {
+        let socket = Socket::connect(&details.addrs, &self.0)?;
+        let buffers =
+            LazyBuffers::new(details.config.input_buffer_size(), details.config.output_buffer_size());
+        Ok(Some(SocketTransport { socket, buffers }))
+    }
+}
+
+#[derive(Debug)]
+struct SocketTransport {
+    socket: Socket,
+    buffers: LazyBuffers,
+}
+
+impl Transport for SocketTransport {
+    fn buffers(&mut self) -> &mut dyn Buffers {
+        &mut self.buffers
+    }
+
+    fn transmit_output(&mut self, amount: usize, _timeout: NextTimeout) -> Result<(), ureq::Error> {
+        self.socket.write_all(&self.buffers.output()[..amount])?;
+        Ok(())
+    }
+
+    fn await_input(&mut self, _timeout: NextTimeout) -> Result<bool, ureq::Error> {
+        let read = self.socket.read(self.buffers.input_append_buf())?;
+        self.buffers.input_appended(read);
+        Ok(read > 0)
+    }
+
+    fn is_open(&mut self) -> bool {
+        self.socket.is_open()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn redirects_keep_the_request_and_never_lose_encryption() {
+        const TAIL: &str = "/info/refs?service=git-upload-pack";
+        let follow = |base: &str, location: &str| redirect_base(base, TAIL, &format!("{location}{TAIL}"));
+        assert_eq!(follow("http://a/x", "https://a/y").unwrap(), "https://a/y");
+        assert_eq!(follow("https://a:1/x", "/y").unwrap(), "https://a:1/y");
+        assert_eq!(follow("https://a/x", "https://b/y").unwrap(), "https://b/y");
+        assert!(follow("https://a/x", "http://a/x").is_err());
+        assert!(follow("https://a/x", "https://u:p@a/x").is_err());
+        assert!(follow("https://a/x", "//b/x").is_err());
+        assert!(redirect_base("https://a/x", TAIL, "https://a/login").is_err());
+        assert!(redirect_base("https://a/x", TAIL, "").is_err());
+    }
+
+    #[test]
+    fn a_login_is_only_for_its_own_origin() {
+        let url = HttpUrl { base: "https://host/x".into(), login: Some(("u".into(), "p".into())) };
+        let client = Client::new(&url, &[], &Interrupt::new()).unwrap();
+        assert_eq!(client.login_for("https://HOST:443/y"), Some("Basic dTpw"));
+        for other in ["http://host/x", "https://host:444/x", "https://host.evil/x", "https://evil/x"] {
+            assert_eq!(client.login_for(other), None, "{other}");
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! A repository on this machine, read in process. gix would start `git-upload-pack` for it.
+
+use std::path::Path;
+
+use gix::ObjectId;
+
+use crate::error::{Context, Error, Recovery, Result};
+use crate::fetch::{Tip, missing_reference, tip};
+use crate::objects::{closure, copy_objects};
+use crate::progress::Progress;
+use crate::source::Reference;
+use crate::store::Store;
+use crate::{Interrupt, Source};
+
+fn open(path: &Path, source: &Source) -> Result<gix::Repository> {
+    // The user named the path, so it is trusted whoever owns it; none of the machine's configuration is read.
+    let options = gix::open::Options::isolated().with(gix::sec::Trust::Full);
+    let mut repo = gix::open_opts(path, options)
+        .map_err(|err| Error::new(Recovery::Reconfigure, format!("open {}", source.url), last_cause(&err)))?;
+    repo.object_cache_size(None);
+    Ok(repo)
+}
+
+fn last_cause(err: &gix::Error) -> String {
+    err.iter_errors().last().map(ToString::to_string).unwrap_or_default()
+}
+
+/// Where `reference` points in the repository at `path`.
+pub(crate) fn look(path: &Path, reference: &Reference, source: &Source) -> Result<Tip> {
+    let repo = open(path, source)?;
+    let step = || format!("read {reference} of {}", source.url);
+    for name in reference.candidates() {
+        let Some(mut found) = repo.try_find_reference(name.as_str()).step(step)? else { continue };
+        if found.name().as_bstr() != name.as_str() {
+            continue; // found by gix's own guesses, which come in another order
+        }
+        let Ok(commit) = found.peel_to_commit() else { continue }; // an unborn HEAD
+        return Ok(tip(commit.id));
+    }
+    Err(missing_reference(source))
+}
+
+/// Copy what the tip needs and the store lacks, and draw the store's shallow boundary.
+pub(crate) fn receive(
+    path: &Path,
+    tip: &Tip,
+    source: &Source,
+    store: &mut Store,
+    progress: &Progress,
+    interrupt: &Interrupt,
+) -> Result<ObjectId> {
+    let step = || format!("fetch {} from {}", source.reference, source.url);
+    let repo = open(path, source)?;
+    let commit = repo
+        .find_object(tip.commit.0)
+        .and_then(|object| object.peel_to_commit())
+        .map_err(|err| Error::new(Recovery::Reconfigure, step(), last_cause(&err)))?
+        .id;
+    store.prepare(repo.object_hash())?;
+    let mut here = store.repository()?;
+    here.objects.refresh_never();
+    let haves = store.haves(&here)?;
+    let uncut = source.depth.0.is_none() && !here.is_shallow().step(step)?;
+    // With its history uncut, whatever is here is here with all that it needs.
+    let is_complete = |id: &gix::oid| uncut && here.has_object(id);
+    let is_known = |id: &gix::oid| !haves.is_empty() && here.has_object(id);
+    let needed = closure(&repo, &[commit], source.depth, is_known, is_complete, interrupt).step(step)?;
+    if !needed.objects.is_empty() {
+        copy_objects(&repo, &needed.objects, &store.pack_dir(), progress, interrupt)?;
+    }
+    store.redraw_shallow(&here, &needed).step(step)?;
+    Ok(commit)
+}

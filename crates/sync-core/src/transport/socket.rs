@@ -1,0 +1,132 @@
+//! TCP sockets whose every wait ends soon after an [`Interrupt`]: the base of all transports.
+
+use std::io::{self, Read, Write};
+use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
+use std::sync::mpsc;
+use std::time::Duration;
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::net::{AddressFamily, RecvFlags, SocketFlags, SocketType, connect, recv, socket_with, sockopt};
+
+use crate::Interrupt;
+
+/// How often a waiting socket looks at the flag.
+const SLICE: Duration = Duration::from_millis(100);
+
+/// A connected socket without Nagle's delay, which would cost git:// 40 ms a request.
+#[derive(Debug)]
+pub(crate) struct Socket {
+    stream: TcpStream,
+    interrupt: Interrupt,
+}
+
+impl Socket {
+    /// Connect to the first address that answers.
+    pub(crate) fn connect(addresses: &[SocketAddr], interrupt: &Interrupt) -> io::Result<Socket> {
+        let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
+        for address in addresses {
+            match connect_one(*address, interrupt) {
+                Ok(stream) => {
+                    stream.set_nodelay(true)?;
+                    stream.set_read_timeout(Some(SLICE))?;
+                    stream.set_write_timeout(Some(SLICE))?;
+                    return Ok(Socket { stream, interrupt: interrupt.clone() });
+                }
+                Err(err) => {
+                    interrupt.check()?;
+                    last = io::Error::new(err.kind(), format!("{address}: {err}"));
+                }
+            }
+        }
+        Err(last)
+    }
+
+    /// Whether the peer neither closed the connection nor sent something unasked.
+    pub(crate) fn is_open(&self) -> bool {
+        let mut byte = [0];
+        recv(&self.stream, byte.as_mut_slice(), RecvFlags::PEEK | RecvFlags::DONTWAIT)
+            .is_err_and(|err| err == rustix::io::Errno::WOULDBLOCK)
+    }
+
+    pub(crate) fn try_clone(&self) -> io::Result<Socket> {
+        Ok(Socket { stream: self.stream.try_clone()?, interrupt: self.interrupt.clone() })
+    }
+
+    fn until_interrupted<T>(&self, mut io: impl FnMut(&TcpStream) -> io::Result<T>) -> io::Result<T> {
+        loop {
+            match io(&self.stream) {
+                Err(err) if is_time_out(&err) => self.interrupt.check()?,
+                Err(err) if err.kind() == io::ErrorKind::Interrupted => {}
+                done => return done,
+            }
+        }
+    }
+}
+
+impl Read for Socket {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        self.interrupt.check()?; // a peer that drips bytes never lets a read time out
+        self.until_interrupted(|mut stream| stream.read(buf))
+    }
+}
+
+impl Write for Socket {
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        self.interrupt.check()?;
+        self.until_interrupted(|mut stream| stream.write(buf))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn is_time_out(err: &io::Error) -> bool {
+    matches!(err.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)
+}
+
+/// The addresses of a name. The system's resolver cannot be stopped, so it runs on a thread of its own, which
+/// is left behind when the flag is set.
+pub(crate) fn resolve(host: &str, port: u16, interrupt: &Interrupt) -> io::Result<Vec<SocketAddr>> {
+    if let Ok(address) = host.parse::<std::net::IpAddr>() {
+        return Ok(vec![SocketAddr::new(address, port)]);
+    }
+    let (sender, receiver) = mpsc::channel();
+    let name = host.to_owned();
+    std::thread::Builder::new().name("resolve".into()).spawn(move || {
+        let found = (name.as_str(), port).to_socket_addrs().map(Iterator::collect::<Vec<_>>);
+        let _ = sender.send(found);
+    })?;
+    loop {
+        match receiver.recv_timeout(SLICE) {
+            Ok(found) => {
+                return found
+                    .map_err(|err| io::Error::new(err.kind(), format!("cannot resolve {host}: {err}")));
+            }
+            Err(mpsc::RecvTimeoutError::Timeout) => interrupt.check()?,
+            Err(mpsc::RecvTimeoutError::Disconnected) => {
+                return Err(io::Error::other(format!("cannot resolve {host}: the resolver died")));
+            }
+        }
+    }
+}
+
+fn connect_one(address: SocketAddr, interrupt: &Interrupt) -> io::Result<TcpStream> {
+    let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let fd = socket_with(family, SocketType::STREAM, flags, None)?;
+    match connect(&fd, &address) {
+        Ok(()) => {}
+        Err(rustix::io::Errno::INPROGRESS) => {
+            let slice = Timespec::try_from(SLICE).map_err(io::Error::other)?;
+            while poll(&mut [PollFd::new(&fd, PollFlags::OUT)], Some(&slice))? == 0 {
+                interrupt.check()?;
+            }
+            sockopt::socket_error(&fd)??;
+        }
+        Err(err) => return Err(err.into()),
+    }
+    let stream = TcpStream::from(fd);
+    stream.set_nonblocking(false)?;
+    Ok(stream)
+}

@@ -1,0 +1,138 @@
+//! The log on stderr, and the progress of long work on it.
+
+use std::io::{self, IsTerminal, Write};
+use std::time::Duration;
+
+use sync_core::{Progress, Snapshot, Stage};
+use tokio::time::{Instant, MissedTickBehavior, interval_at};
+use tracing::{Level, info};
+use tracing_subscriber::fmt;
+
+use crate::config::{LogConfig, LogFormat};
+
+/// Take over the process's log.
+pub fn start(config: LogConfig) {
+    let level = if config.verbosity == 0 { Level::INFO } else { Level::DEBUG };
+    let builder = fmt().with_max_level(level).with_writer(Stderr::new).with_target(false);
+    if is_json(config.format) {
+        builder.json().flatten_event(true).with_current_span(false).with_span_list(false).init();
+    } else {
+        builder.with_ansi(io::stderr().is_terminal()).init();
+    }
+}
+
+fn is_json(format: LogFormat) -> bool {
+    match format {
+        LogFormat::Json => true,
+        LogFormat::Text => false,
+        LogFormat::Auto => !io::stderr().is_terminal(),
+    }
+}
+
+/// Stderr that wipes a progress line before a log line.
+struct Stderr {
+    fresh: bool,
+}
+
+impl Stderr {
+    fn new() -> Self {
+        Stderr { fresh: io::stderr().is_terminal() }
+    }
+}
+
+impl Write for Stderr {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let mut stderr = io::stderr();
+        if std::mem::take(&mut self.fresh) {
+            stderr.write_all(b"\r\x1b[K")?;
+        }
+        stderr.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        io::stderr().flush()
+    }
+}
+
+/// Show progress until dropped: on a terminal a line that is redrawn, elsewhere a log line every few seconds,
+/// so that quick work says nothing.
+pub async fn show(progress: Progress, format: LogFormat) {
+    let on_terminal = io::stderr().is_terminal() && !is_json(format);
+    let period = if on_terminal { Duration::from_millis(250) } else { Duration::from_secs(5) };
+    let mut ticks = interval_at(Instant::now() + period, period);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut rate = Rate { stage: Stage::Idle, bytes: 0, at: Instant::now() };
+    loop {
+        ticks.tick().await;
+        let snapshot = progress.snapshot();
+        let speed = rate.update(&snapshot);
+        if snapshot.stage == Stage::Idle {
+            continue;
+        }
+        let text = describe(&snapshot, speed);
+        if on_terminal {
+            let _ = write!(io::stderr(), "\r\x1b[K{text}");
+        } else {
+            info!(
+                stage = snapshot.stage.describe(),
+                done = snapshot.done,
+                total = snapshot.total,
+                bytes = snapshot.bytes,
+                "{text}"
+            );
+        }
+    }
+}
+
+/// Bytes a second between two looks.
+struct Rate {
+    stage: Stage,
+    bytes: usize,
+    at: Instant,
+}
+
+impl Rate {
+    fn update(&mut self, snapshot: &Snapshot) -> usize {
+        let before = if self.stage == snapshot.stage { self.bytes } else { 0 };
+        let seconds = self.at.elapsed().as_secs_f64();
+        *self = Rate { stage: snapshot.stage, bytes: snapshot.bytes, at: Instant::now() };
+        if seconds > 0.0 { (snapshot.bytes.saturating_sub(before) as f64 / seconds) as usize } else { 0 }
+    }
+}
+
+fn describe(snapshot: &Snapshot, speed: usize) -> String {
+    let mut text = snapshot.stage.describe().to_owned();
+    match (snapshot.done, snapshot.total) {
+        (0, 0) => {}
+        (done, 0) => text.push_str(&format!(": {done}")),
+        (done, total) => text.push_str(&format!(": {}% ({done}/{total})", done.min(total) * 100 / total)),
+    }
+    if snapshot.bytes > 0 {
+        text.push_str(&format!(", {}, {}/s", size(snapshot.bytes), size(speed)));
+    }
+    text
+}
+
+fn size(bytes: usize) -> String {
+    const UNITS: [&str; 4] = ["B", "KiB", "MiB", "GiB"];
+    let mut value = bytes as f64;
+    let mut unit = 0;
+    while value >= 1024.0 && unit + 1 < UNITS.len() {
+        value /= 1024.0;
+        unit += 1;
+    }
+    if unit == 0 { format!("{bytes} B") } else { format!("{value:.1} {}", UNITS[unit]) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn progress_reads_well() {
+        let snapshot = Snapshot { stage: Stage::Receiving, done: 512, total: 2048, bytes: 3 << 20 };
+        assert_eq!(describe(&snapshot, 1536), "receiving objects: 25% (512/2048), 3.0 MiB, 1.5 KiB/s");
+        let waiting = Snapshot { stage: Stage::Connecting, ..Snapshot::default() };
+        assert_eq!(describe(&waiting, 0), "connecting");
+    }
+}

@@ -1,0 +1,174 @@
+//! syncline keeps a directory in step with a Git reference and publishes every new commit atomically.
+//!
+//! The life of the process. Reading order: `args` (what was typed), `config` (what it means), `run` (the loop),
+//! `pass` (one sync), `publish` (the link), `schedule` (when next), `log`.
+
+mod args;
+mod config;
+mod log;
+mod pass;
+mod publish;
+mod run;
+mod schedule;
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use sync_core::{Error, Interrupt, OpenError, Progress, Recovery, Store, Upstream};
+use tracing::{error, info};
+
+use crate::args::Parsed;
+use crate::config::Config;
+use crate::pass::Syncer;
+use crate::publish::Link;
+use crate::schedule::{Exit, Schedule};
+
+fn main() -> ExitCode {
+    let config = match configure() {
+        Ok(Some(config)) => config,
+        Ok(None) => return ExitCode::SUCCESS,
+        Err(faults) => return refuse(&faults),
+    };
+    log::start(config.log);
+    // git-sync's; consumers with other user ids must be able to read.
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(err) => return refuse(&[format!("cannot start: {err}")]),
+    };
+    let exit = runtime.block_on(serve(config));
+    // A thread that hangs in the system's resolver cannot be stopped; it does not matter any more.
+    runtime.shutdown_background();
+    match exit {
+        Exit::Success => ExitCode::SUCCESS,
+        Exit::Failure => ExitCode::FAILURE,
+    }
+}
+
+/// From the command line and the environment, which nobody reads afterwards.
+#[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
+fn configure() -> Result<Option<Config>, Vec<String>> {
+    let args = match args::parse(std::env::args_os(), |name| std::env::var_os(name))? {
+        Parsed::Run(args) => args,
+        Parsed::Show(text) => {
+            let _ = std::io::stdout().write_all(text.as_bytes());
+            return Ok(None);
+        }
+    };
+    let cwd =
+        std::env::current_dir().map_err(|err| vec![format!("cannot tell the current directory: {err}")])?;
+    let mut config = Config::new(&args, &cwd)?;
+    config.connect.ca_files.extend(system_certificates(std::env::var_os("SSL_CERT_FILE").map(PathBuf::from)));
+    Ok(Some(config))
+}
+
+/// The certificates that the machine trusts, in the first of the usual places; a scratch image has none.
+fn system_certificates(given: Option<PathBuf>) -> Option<PathBuf> {
+    const USUAL: [&str; 4] = [
+        "/etc/ssl/certs/ca-certificates.crt",
+        "/etc/pki/tls/certs/ca-bundle.crt",
+        "/etc/ssl/ca-bundle.pem",
+        "/etc/ssl/cert.pem",
+    ];
+    given.or_else(|| USUAL.iter().map(PathBuf::from).find(|path| path.is_file()))
+}
+
+/// Say everything that is wrong, before anything is touched.
+fn refuse(faults: &[String]) -> ExitCode {
+    let mut text = String::new();
+    for fault in faults {
+        text.push_str(&format!("syncline: {fault}\n"));
+    }
+    text.push_str("Try 'syncline --help'.\n");
+    let _ = std::io::stderr().write_all(text.as_bytes());
+    ExitCode::FAILURE
+}
+
+async fn serve(config: Config) -> Exit {
+    info!(
+        version = env!("CARGO_PKG_VERSION"),
+        repo = %config.source.url,
+        reference = %config.source.reference,
+        root = %config.root.display(),
+        link = %config.link.display(),
+        "starting"
+    );
+    let shutdown = shutdown();
+    tokio::pin!(shutdown);
+    let store = tokio::select! {
+        store = own(&config.root, config.wait_for_lock) => store,
+        _ = &mut shutdown => return Exit::Success,
+    };
+    let (syncer, schedule) = match store.and_then(|store| prepare(&config, store)) {
+        Ok(ready) => ready,
+        Err(err) => {
+            error!(error = %err, "cannot start");
+            return Exit::Failure;
+        }
+    };
+    let progress = syncer.progress.clone();
+    tokio::select! {
+        exit = run::run(syncer, schedule, config.sync_timeout, shutdown) => exit,
+        () = log::show(progress, config.log.format) => Exit::Failure,
+    }
+}
+
+/// Open the store; wait for its owner if so wished.
+async fn own(root: &Path, wait: bool) -> Result<Store, Error> {
+    let mut said = false;
+    loop {
+        match Store::open(root) {
+            Ok(store) => return Ok(store),
+            Err(OpenError::Failed(err)) => return Err(err),
+            Err(OpenError::Busy(owner)) if !wait => {
+                let text = format!(
+                    "in use by another syncline ({owner}); stop it, choose another root, or give --wait-for-lock"
+                );
+                return Err(Error::new(Recovery::Reconfigure, format!("open {}", root.display()), text));
+            }
+            Err(OpenError::Busy(owner)) => {
+                if !std::mem::replace(&mut said, true) {
+                    info!(root = %root.display(), owner, "waiting for another syncline to let go of the root");
+                }
+                tokio::time::sleep(Duration::from_millis(200)).await;
+            }
+        }
+    }
+}
+
+fn prepare(config: &Config, store: Store) -> Result<(Syncer, Schedule), Error> {
+    let path = store.root().join(&config.link);
+    let link = Link::open(&store, &config.link)
+        .map_err(|err| Error::io(format!("prepare the link {}", path.display()), &err))?;
+    let serving = link.current(&store).is_ok_and(|current| current.is_some());
+    let (interrupt, progress) = (Interrupt::new(), Progress::new());
+    let upstream =
+        Upstream::new(config.source.clone(), config.connect.clone(), interrupt.clone(), progress.clone());
+    let syncer = Syncer {
+        store,
+        upstream,
+        link,
+        stale_worktree_timeout: config.stale_worktree_timeout,
+        interrupt,
+        progress,
+        verified: false,
+        has_excess_history: false,
+    };
+    Ok((syncer, Schedule::new(config.policy, serving)))
+}
+
+/// Completes at SIGTERM (Kubernetes, systemd) or SIGINT (a terminal), with its name.
+async fn shutdown() -> &'static str {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (Ok(mut terminate), Ok(mut interrupt)) =
+        (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = terminate.recv() => "SIGTERM",
+        _ = interrupt.recv() => "SIGINT",
+    }
+}

@@ -1,0 +1,135 @@
+//! The link that consumers read: what it shows, flipping it, and removing trees it showed long enough ago.
+
+use std::io;
+use std::os::unix::fs::symlink;
+use std::path::{Component, Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use sync_core::{CommitId, Store, Worktree};
+
+/// The published symlink.
+#[derive(Clone, Debug)]
+pub struct Link {
+    /// Absolute.
+    path: PathBuf,
+}
+
+impl Link {
+    /// `link` is absolute or relative to the root of `store`. Clears what a killed process left beside it.
+    pub fn open(store: &Store, link: &Path) -> io::Result<Link> {
+        let link = Link { path: store.root().join(link) };
+        let directory = link.directory();
+        fs_err::create_dir_all(directory)?;
+        for entry in fs_err::read_dir(directory)? {
+            let entry = entry?;
+            let name = entry.file_name();
+            // `tmp-link` is git-sync's; left behind, it would have stopped git-sync for good.
+            let is_leftover =
+                name == "tmp-link" || name.to_string_lossy().starts_with(&link.temporary_prefix());
+            if is_leftover && entry.file_type()?.is_symlink() {
+                fs_err::remove_file(entry.path())?;
+            }
+        }
+        Ok(link)
+    }
+
+    /// Where the link is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The commit that the link shows; `None` where there is no link or it shows no tree of this store.
+    pub fn current(&self, store: &Store) -> io::Result<Option<CommitId>> {
+        let target = match fs_err::read_link(&self.path) {
+            Ok(target) => target,
+            Err(err) if err.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(err) if err.kind() == io::ErrorKind::InvalidInput => {
+                let text = format!("{} is not a symbolic link; move it away", self.path.display());
+                return Err(io::Error::new(io::ErrorKind::AlreadyExists, text));
+            }
+            Err(err) => return Err(err),
+        };
+        let id = target.file_name().and_then(|name| name.to_str()).and_then(|name| name.parse().ok());
+        let shown = fs_err::canonicalize(&self.path).ok();
+        Ok(id.filter(|id| shown.as_deref() == Some(&store.tree_path(*id))))
+    }
+
+    /// Make the link show `tree`, in one step: readers see the old tree or the new one.
+    ///
+    /// The target is relative, so that the volume may be mounted elsewhere, and its last component is the
+    /// commit's id: consumers rely on both.
+    pub fn flip(&self, tree: &Worktree) -> io::Result<()> {
+        let directory = fs_err::canonicalize(self.directory())?;
+        let target = relative(&directory, &tree.path);
+        let temporary = directory.join(format!("{}{:016x}", self.temporary_prefix(), fastrand::u64(..)));
+        symlink(&target, &temporary).map_err(|err| {
+            io::Error::new(err.kind(), format!("make the link {}: {err}", temporary.display()))
+        })?;
+        fs_err::rename(&temporary, &self.path).inspect_err(|_| {
+            let _ = fs_err::remove_file(&temporary);
+        })
+    }
+
+    fn directory(&self) -> &Path {
+        self.path.parent().unwrap_or(&self.path)
+    }
+
+    fn temporary_prefix(&self) -> String {
+        format!(".{}.tmp-", self.path.file_name().unwrap_or_default().to_string_lossy())
+    }
+}
+
+/// The way from a directory to a place, both absolute and without symbolic links.
+fn relative(from: &Path, to: &Path) -> PathBuf {
+    let shared = from.components().zip(to.components()).take_while(|(a, b)| a == b).count();
+    let up = from.components().skip(shared).map(|_| Component::ParentDir);
+    up.chain(to.components().skip(shared)).collect()
+}
+
+/// Start the time that a replaced tree is kept: by its directory's modification time, as git-sync does, so that
+/// it outlives this process.
+pub fn retire(store: &Store, id: CommitId) -> io::Result<()> {
+    fs_err::File::open(store.tree_path(id))?.set_modified(now())
+}
+
+/// Remove the trees that were replaced longer ago than `keep`. `current` is never one of them.
+pub fn prune(store: &Store, current: CommitId, keep: Duration) -> Result<usize, sync_core::Error> {
+    let mut removed = 0;
+    for id in store.trees().unwrap_or_default() {
+        if id != current && is_older(&store.tree_path(id), keep) {
+            store.remove_tree(id)?;
+            removed += 1;
+        }
+    }
+    Ok(removed)
+}
+
+fn is_older(tree: &Path, keep: Duration) -> bool {
+    let modified = fs_err::symlink_metadata(tree).and_then(|found| found.modified());
+    modified.is_ok_and(|modified| now().duration_since(modified).is_ok_and(|age| age >= keep))
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "compared with the times of files, which tokio's clock knows not"
+)]
+fn now() -> SystemTime {
+    SystemTime::now()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn targets_are_relative() {
+        for (from, to, way) in [
+            ("/r", "/r/.worktrees/x", ".worktrees/x"),
+            ("/a/b", "/r/.worktrees/x", "../../r/.worktrees/x"),
+            ("/r/sub", "/r/.worktrees/x", "../.worktrees/x"),
+            ("/", "/r/x", "r/x"),
+        ] {
+            assert_eq!(relative(from.as_ref(), to.as_ref()), Path::new(way));
+        }
+    }
+}
