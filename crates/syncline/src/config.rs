@@ -197,6 +197,9 @@ fn parse_duration(text: &str) -> Result<Duration, String> {
 
 /// One or more numbers, each with an optional fraction and a unit.
 fn parse_go_duration(text: &str) -> Option<Duration> {
+    if text.is_empty() {
+        return None;
+    }
     let mut total = Duration::ZERO;
     let mut rest = text;
     while !rest.is_empty() {

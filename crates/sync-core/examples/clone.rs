@@ -1,0 +1,21 @@
+//! Clone a reference into a directory: `cargo run --example clone -- URL REF DIR`.
+
+use sync_core::{ConnectOptions, Depth, Interrupt, OpenError, Progress, Source, Store, Upstream, checkout};
+
+#[expect(clippy::print_stdout, reason = "an example")]
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let [url, reference, directory] = arguments.as_slice() else { return Err("needs URL REF DIR".into()) };
+    let source = Source { url: url.parse()?, reference: reference.parse()?, depth: Depth::default() };
+    let mut store = Store::open(directory.as_ref()).map_err(|err| match err {
+        OpenError::Busy(owner) => format!("{directory} is in use by {owner}"),
+        OpenError::Failed(err) => err.to_string(),
+    })?;
+    let (interrupt, progress) = (Interrupt::new(), Progress::new());
+    let mut upstream = Upstream::new(source, ConnectOptions::default(), interrupt.clone(), progress.clone());
+    let tip = upstream.look()?;
+    let fetched = upstream.receive(&tip, &mut store)?;
+    let tree = checkout(&store, &fetched, None, &progress, &interrupt)?;
+    println!("{}", tree.path.display());
+    Ok(())
+}

@@ -1,0 +1,90 @@
+//! What is promised to be absent.
+
+use std::process::Command;
+
+use crate::support::*;
+
+fn cargo_tree(args: &[&str]) -> String {
+    let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/../../Cargo.toml");
+    let output = Command::new(env!("CARGO"))
+        .args([
+            "tree",
+            "--offline",
+            "--locked",
+            "--prefix=none",
+            "--edges=normal,build",
+            "--manifest-path",
+            manifest,
+        ])
+        .args(args)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    text(&output.stdout)
+}
+
+#[test]
+fn the_core_knows_no_runtime_and_no_command_line() {
+    let direct = cargo_tree(&["--package=sync-core", "--depth=1"]);
+    let names: Vec<&str> = direct.lines().skip(1).filter_map(|line| line.split(' ').next()).collect();
+    assert!(names.contains(&"gix"), "{direct}");
+    for absent in ["tokio", "clap", "humantime", "tracing"] {
+        assert!(!names.contains(&absent), "{absent} in {names:?}");
+    }
+}
+
+#[test]
+fn no_foreign_git_or_tls_is_in_the_tree() {
+    let all = cargo_tree(&["--workspace"]);
+    for absent in [
+        "git2 ",
+        "libgit2-sys ",
+        "openssl ",
+        "openssl-sys ",
+        "aws-lc-rs ",
+        "aws-lc-sys ",
+        "cmake ",
+        "reqwest ",
+    ] {
+        assert!(!all.lines().any(|line| line.starts_with(absent)), "{absent}");
+    }
+}
+
+#[test]
+fn no_other_program_is_run() {
+    let env = Env::new();
+    let repo = env.repo("up");
+    let nginx = Nginx::start(&env.path(""));
+    for url in [nginx.url("up/.git"), repo.url().to_owned()] {
+        let trace = env.path("trace");
+        let output = Command::new("strace")
+            .args(["-f", "-e", "trace=execve,execveat,fork,vfork", "-o"])
+            .arg(&trace)
+            .arg(env!("CARGO_BIN_EXE_syncline"))
+            .args([format!("--repo={url}"), format!("--root={}", env.root().display()), "--one-time".into()])
+            .output()
+            .expect("strace is installed");
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        let trace = std::fs::read_to_string(trace).unwrap();
+        assert_eq!(trace.matches("exec").count(), 1, "{trace}");
+        assert_eq!(trace.matches("fork").count(), 0, "{trace}");
+    }
+}
+
+/// The library's example is the library's promise.
+#[test]
+fn the_example_clones_a_reference() {
+    let env = Env::new();
+    let repo = env.repo("up");
+    let output = Command::new(env!("CARGO"))
+        .args(["run", "--quiet", "--offline", "--locked", "--package=sync-core", "--example=clone", "--"])
+        .arg(repo.url())
+        .arg("main")
+        .arg(env.root())
+        .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let tree = text(&output.stdout).trim().to_owned();
+    assert_eq!(std::fs::read_to_string(format!("{tree}/file")).unwrap(), "one\n");
+}

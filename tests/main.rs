@@ -1,0 +1,16 @@
+//! The real program against real servers. One binary, so that it links once.
+
+#![allow(clippy::unwrap_used, clippy::disallowed_methods)]
+
+mod support;
+
+mod depth;
+mod faults;
+mod invariants;
+mod lifecycle;
+mod options;
+mod polling;
+mod publishing;
+mod references;
+mod sources;
+mod store;

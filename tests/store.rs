@@ -1,0 +1,114 @@
+//! The repository under the root: bounded, mended, and deaf to what others put into it.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+
+use crate::support::*;
+
+/// An object database opened by gix sees 32 packs at most, `shallow` only ever grows, and packs come with a
+/// `.keep` file: each would end a long-lived process sooner or later.
+#[test]
+fn many_changes_leave_a_bounded_store() {
+    let env = Env::new();
+    let repo = env.repo("up");
+    let nginx = Nginx::start(&env.path(""));
+    let running = env.syncline(nginx.url("up/.git")).arg("--period=1ms").arg("--period=10ms").spawn();
+    for number in 0..100 {
+        let commit = repo.commit(&[("file", &format!("{number}\n"))]);
+        eventually("publication", || (env.published()? == commit).then_some(()));
+    }
+    drop(running);
+    env.syncline(nginx.url("up/.git")).sync();
+    env.assert_published(&repo, &repo.head());
+    env.assert_no_leftovers();
+    let packs = fs::read_dir(env.root().join(".git/objects/pack")).unwrap();
+    let packs =
+        packs.filter(|entry| entry.as_ref().unwrap().path().extension() == Some("pack".as_ref())).count();
+    assert!(packs <= 41, "{packs} packs");
+    let boundary = fs::read_to_string(env.root().join(".git/shallow")).unwrap().lines().count();
+    assert!(boundary <= 42, "{boundary} commits in the boundary");
+    assert_eq!(fs::read_dir(env.root().join(".worktrees")).unwrap().count(), 1);
+}
+
+#[test]
+fn a_change_brings_only_what_is_new() {
+    let env = Env::new();
+    let repo = env.repo("up");
+    repo.commit_incompressible(1 << 20);
+    let nginx = Nginx::start(&env.path(""));
+    env.syncline(nginx.url("up/.git")).sync();
+    let before = nginx.requests().len();
+    repo.commit(&[("file", "changed\n")]);
+    env.syncline(nginx.url("up/.git")).sync();
+    let bytes: usize = nginx.requests()[before..]
+        .iter()
+        .map(|line| line.rsplit(' ').next().unwrap().parse::<usize>().unwrap())
+        .sum();
+    assert!(bytes < 10_000, "{bytes} bytes for one small file");
+    env.assert_published(&repo, &repo.head());
+}
+
+#[test]
+fn a_damaged_store_is_mended_while_the_tree_stays() {
+    type Damage = fn(&std::path::Path);
+    let damages: [(&str, Damage); 7] = [
+        ("objects gone", |git| fs::remove_dir_all(git.join("objects")).unwrap()),
+        ("packs gone", |git| fs::remove_dir_all(git.join("objects/pack")).unwrap()),
+        ("pack cut", |git| {
+            walk(&git.join("objects/pack"), &mut |path| {
+                fs::set_permissions(path, fs::Permissions::from_mode(0o644)).unwrap();
+                if path.extension() == Some("pack".as_ref()) {
+                    let length = path.metadata().unwrap().len();
+                    fs::OpenOptions::new().write(true).open(path).unwrap().set_len(length / 2).unwrap();
+                }
+            })
+        }),
+        ("HEAD garbage", |git| fs::write(git.join("HEAD"), "garbage").unwrap()),
+        ("config garbage", |git| fs::write(git.join("config"), "[[[").unwrap()),
+        ("shallow garbage", |git| fs::write(git.join("shallow"), "zzz\n").unwrap()),
+        ("branch garbage", |git| fs::write(git.join("refs/heads/git-sync"), "zzz\n").unwrap()),
+    ];
+    let env = Env::new();
+    let repo = env.repo("up");
+    let nginx = Nginx::start(&env.path(""));
+    for (number, (name, damage)) in damages.into_iter().enumerate() {
+        for change in [false, true] {
+            env.syncline(nginx.url("up/.git")).sync();
+            let before = env.published();
+            damage(&env.root().join(".git"));
+            if change {
+                repo.commit(&[("file", &format!("{number}"))]);
+            }
+            let log = env.syncline(nginx.url("up/.git")).sync().stderr;
+            assert_eq!(env.published() != before, change, "{name}: {log}");
+            env.assert_published(&repo, &repo.head());
+        }
+    }
+}
+
+#[test]
+fn a_planted_configuration_runs_and_changes_nothing() {
+    let env = Env::new();
+    let repo = env.repo("up");
+    repo.commit(&[(".gitattributes", "* filter=evil\n")]);
+    env.syncline(repo.url()).sync();
+    let witness = env.path("witness");
+    let git = env.root().join(".git");
+    let command = format!("touch {}", witness.display());
+    let config = format!(
+        "[core]\n\tfsmonitor = {command}\n\tsshCommand = {command}\n\thooksPath = /tmp\n\tautocrlf = true\n\
+         [filter \"evil\"]\n\tsmudge = {command}\n\tprocess = {command}\n\trequired = true\n"
+    );
+    fs::write(git.join("config"), config).unwrap();
+    fs::create_dir_all(git.join("hooks")).unwrap();
+    for hook in ["post-checkout", "reference-transaction"] {
+        fs::write(git.join("hooks").join(hook), format!("#!/bin/sh\n{command}\n")).unwrap();
+        fs::set_permissions(git.join("hooks").join(hook), fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    fs::write(git.join("objects/info/alternates"), "/nonexistent\n").unwrap();
+    let commit = repo.commit(&[("file", "line\n")]);
+    env.syncline(repo.url()).sync();
+    assert_eq!(env.published(), Some(commit));
+    assert_eq!(env.read("file"), "line\n");
+    assert!(!witness.exists());
+}

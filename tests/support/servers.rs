@@ -1,0 +1,192 @@
+//! Stock servers on loopback: nginx with git http-backend, and git daemon.
+
+use std::fs;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use super::{eventually, isolated_git, text};
+
+/// Serves every repository below a directory over HTTP, and over HTTPS with a CA of its own.
+///
+/// `/x` speaks the protocol the client asks for, `/v0/x` and `/v1/x` the old ones. Under `/login/` a password is
+/// wanted: `user`, `p@ss`.
+pub struct Nginx {
+    dir: PathBuf,
+    port: u16,
+    tls_port: u16,
+    children: Vec<Child>,
+}
+
+impl Nginx {
+    pub fn start(base: &Path) -> Nginx {
+        let dir = base.join(".nginx");
+        fs::create_dir_all(&dir).unwrap();
+        make_certificates(&dir);
+        fs::write(dir.join("passwords"), "user:{PLAIN}p@ss\n").unwrap();
+        let (port, tls_port) = (free_port(), free_port());
+        fs::write(dir.join("nginx.conf"), config(base, &dir, port, tls_port)).unwrap();
+        let socket = format!("unix:{}/fcgi.sock", dir.display());
+        let fcgiwrap = Command::new("fcgiwrap").args(["-c", "2", "-s", &socket]).quiet().spawn();
+        let nginx =
+            Command::new("nginx").arg("-c").arg(dir.join("nginx.conf")).arg("-p").arg(&dir).quiet().spawn();
+        let children = vec![fcgiwrap.expect("fcgiwrap is installed"), nginx.expect("nginx is installed")];
+        await_port(port);
+        // fcgiwrap's socket must be reachable by nginx's workers, whoever they run as.
+        eventually("fcgiwrap's socket", || dir.join("fcgi.sock").exists().then_some(()));
+        Nginx { dir, port, tls_port, children }
+    }
+
+    pub fn url(&self, path: &str) -> String {
+        format!("http://127.0.0.1:{}/{path}", self.port)
+    }
+
+    pub fn tls_url(&self, path: &str) -> String {
+        format!("https://localhost:{}/{path}", self.tls_port)
+    }
+
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    pub fn ca_file(&self) -> PathBuf {
+        self.dir.join("ca.pem")
+    }
+
+    /// One line a request: client port, method, URI, status, bytes received, bytes sent.
+    pub fn requests(&self) -> Vec<String> {
+        text(&fs::read(self.dir.join("access.log")).unwrap_or_default()).lines().map(Into::into).collect()
+    }
+}
+
+impl Drop for Nginx {
+    fn drop(&mut self) {
+        for child in &mut self.children {
+            let pid = rustix::process::Pid::from_child(child);
+            let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
+            let _ = child.wait();
+        }
+    }
+}
+
+fn config(base: &Path, dir: &Path, port: u16, tls_port: u16) -> String {
+    let backend = PathBuf::from(text(&isolated_git().arg("--exec-path").output().unwrap().stdout).trim())
+        .join("git-http-backend");
+    let location = |prefix: &str, protocol: &str, extra: &str| {
+        format!(
+            "location ~ ^{prefix}(/.*)$ {{ {extra}
+                fastcgi_pass unix:{dir}/fcgi.sock; fastcgi_read_timeout 600; fastcgi_buffering off; client_max_body_size 0;
+                fastcgi_param SCRIPT_FILENAME {backend};
+                fastcgi_param REQUEST_METHOD $request_method; fastcgi_param QUERY_STRING $query_string;
+                fastcgi_param CONTENT_TYPE $content_type; fastcgi_param CONTENT_LENGTH $content_length;
+                fastcgi_param HTTP_CONTENT_ENCODING $http_content_encoding;
+                fastcgi_param GIT_HTTP_EXPORT_ALL 1; fastcgi_param GIT_PROJECT_ROOT {base};
+                fastcgi_param GIT_CONFIG_COUNT 1; fastcgi_param GIT_CONFIG_KEY_0 safe.directory;
+                fastcgi_param GIT_CONFIG_VALUE_0 *; fastcgi_param PATH_INFO $1; {protocol} }}",
+            dir = dir.display(),
+            base = base.display(),
+            backend = backend.display(),
+        )
+    };
+    let asked = "fastcgi_param GIT_PROTOCOL $http_git_protocol;";
+    format!(
+        "daemon off; worker_processes 1; pid {dir}/pid; error_log {dir}/error.log; {user}
+        events {{ worker_connections 256; }}
+        http {{
+            log_format own '$remote_port $request_method $request_uri $status $request_length $bytes_sent';
+            access_log {dir}/access.log own;
+            client_body_temp_path {dir}/body; fastcgi_temp_path {dir}/fcgi; proxy_temp_path {dir}/proxy;
+            uwsgi_temp_path {dir}/uwsgi; scgi_temp_path {dir}/scgi;
+            server {{
+                listen 127.0.0.1:{port}; listen 127.0.0.1:{tls_port} ssl;
+                ssl_certificate {dir}/server.pem; ssl_certificate_key {dir}/server.key;
+                {v0} {v1} {login} {any}
+            }}
+        }}",
+        dir = dir.display(),
+        user = if rustix::process::geteuid().is_root() { "user root;" } else { "" },
+        v0 = location("/v0", "", ""),
+        v1 = location("/v1", "fastcgi_param GIT_PROTOCOL version=1;", ""),
+        login = location(
+            "/login",
+            asked,
+            &format!("auth_basic git; auth_basic_user_file {}/passwords;", dir.display())
+        ),
+        any = location("", asked, ""),
+    )
+}
+
+/// A CA and a certificate of its making for localhost.
+fn make_certificates(dir: &Path) {
+    fs::write(dir.join("san"), "subjectAltName=DNS:localhost\nbasicConstraints=CA:FALSE\n").unwrap();
+    let openssl = |args: &str| {
+        let output = Command::new("openssl").args(args.split(' ')).current_dir(dir).output().unwrap();
+        assert!(output.status.success(), "openssl {args}: {}", text(&output.stderr));
+    };
+    let key = "-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes";
+    openssl(&format!("req -x509 {key} -keyout ca.key -out ca.pem -days 2 -subj /CN=test-ca"));
+    openssl(&format!("req {key} -keyout server.key -out server.csr -subj /CN=localhost"));
+    openssl(
+        "x509 -req -in server.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -extfile san -out server.pem",
+    );
+}
+
+/// Serves every repository below a directory over git://.
+pub struct GitDaemon {
+    child: Child,
+    port: u16,
+}
+
+impl GitDaemon {
+    pub fn start(base: &Path) -> GitDaemon {
+        let port = free_port();
+        let child = isolated_git()
+            .env("GIT_CONFIG_COUNT", "1")
+            .env("GIT_CONFIG_KEY_0", "safe.directory")
+            .env("GIT_CONFIG_VALUE_0", "*")
+            .args(["daemon", "--reuseaddr", "--export-all", "--listen=127.0.0.1"])
+            .arg(format!("--port={port}"))
+            .arg(format!("--base-path={}", base.display()))
+            .quiet()
+            .spawn()
+            .unwrap();
+        await_port(port);
+        GitDaemon { child, port }
+    }
+
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    pub fn url(&self, path: &str) -> String {
+        format!("git://127.0.0.1:{}/{path}", self.port)
+    }
+}
+
+impl Drop for GitDaemon {
+    fn drop(&mut self) {
+        // `git daemon` runs as a child of git, which passes the signal on.
+        let pid = rustix::process::Pid::from_child(&self.child);
+        let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
+        let _ = self.child.wait();
+    }
+}
+
+/// A port that was free a moment ago.
+pub fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+fn await_port(port: u16) {
+    eventually("a server's port", || std::net::TcpStream::connect(("127.0.0.1", port)).ok());
+}
+
+trait Quiet {
+    fn quiet(&mut self) -> &mut Self;
+}
+
+impl Quiet for Command {
+    fn quiet(&mut self) -> &mut Self {
+        self.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null())
+    }
+}

@@ -1,0 +1,180 @@
+//! Trouble on the wire: a proxy that spoils what a real server answers, and a server of canned answers.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+/// What happens to the bytes that a server sends.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Trouble {
+    None,
+    /// Say nothing more after this many bytes.
+    Stall(usize),
+    /// Hang up after this many bytes.
+    Cut(usize),
+    /// One byte at a time after this many, ten a second.
+    Drip(usize),
+    /// Flip a bit of the byte at this place.
+    Flip(usize),
+    /// Take the protocol version out of git://'s first request: the server then speaks version 0.
+    Old,
+}
+
+/// A proxy before a real server. Its trouble can be changed while it runs.
+pub struct Meddler {
+    port: u16,
+    trouble: Arc<Mutex<Trouble>>,
+    connections: Arc<AtomicUsize>,
+}
+
+impl Meddler {
+    pub fn start(server: u16, trouble: Trouble) -> Meddler {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let trouble = Arc::new(Mutex::new(trouble));
+        let connections = Arc::new(AtomicUsize::new(0));
+        let (shared, count) = (trouble.clone(), connections.clone());
+        std::thread::spawn(move || {
+            for client in listener.incoming() {
+                count.fetch_add(1, Ordering::SeqCst);
+                let (client, server) = (client.unwrap(), TcpStream::connect(("127.0.0.1", server)).unwrap());
+                let (from, to) = (client.try_clone().unwrap(), server.try_clone().unwrap());
+                let (up, down) = (shared.clone(), shared.clone());
+                std::thread::spawn(move || upwards(from, to, &up));
+                std::thread::spawn(move || downwards(server, client, &down));
+            }
+        });
+        Meddler { port, trouble, connections }
+    }
+
+    pub fn set(&self, trouble: Trouble) {
+        *self.trouble.lock().unwrap() = trouble;
+    }
+
+    pub fn connections(&self) -> usize {
+        self.connections.load(Ordering::SeqCst)
+    }
+
+    pub fn url(&self, scheme: &str, path: &str) -> String {
+        format!("{scheme}://127.0.0.1:{}/{path}", self.port)
+    }
+}
+
+fn upwards(mut from: TcpStream, mut to: TcpStream, trouble: &Mutex<Trouble>) {
+    let mut buffer = [0; 64 * 1024];
+    let mut first = *trouble.lock().unwrap() == Trouble::Old;
+    while let Ok(read @ 1..) = from.read(&mut buffer) {
+        let mut bytes = buffer[..read].to_vec();
+        if std::mem::take(&mut first) {
+            let marker = b"\0version=2\0";
+            let at = bytes.windows(marker.len()).position(|window| window == marker).unwrap();
+            bytes.drain(at..at + marker.len());
+            let length = format!("{:04x}", bytes.len());
+            bytes[..4].copy_from_slice(length.as_bytes());
+        }
+        if to.write_all(&bytes).is_err() {
+            break;
+        }
+    }
+    let _ = to.shutdown(Shutdown::Write);
+}
+
+fn downwards(mut from: TcpStream, mut to: TcpStream, trouble: &Mutex<Trouble>) {
+    let mut buffer = [0; 16 * 1024];
+    let mut passed = 0;
+    while let Ok(read @ 1..) = from.read(&mut buffer) {
+        let bytes = &mut buffer[..read];
+        let now = *trouble.lock().unwrap();
+        let clean = |limit: usize| limit.saturating_sub(passed).min(read);
+        let ok = match now {
+            Trouble::None | Trouble::Old => to.write_all(bytes).is_ok(),
+            Trouble::Flip(at) => {
+                if (passed..passed + read).contains(&at) {
+                    bytes[at - passed] ^= 0x10;
+                }
+                to.write_all(bytes).is_ok()
+            }
+            Trouble::Cut(limit) => to.write_all(&bytes[..clean(limit)]).is_ok() && passed + read <= limit,
+            Trouble::Stall(limit) => {
+                let _ = to.write_all(&bytes[..clean(limit)]);
+                while passed + read > limit && *trouble.lock().unwrap() == now {
+                    std::thread::sleep(Duration::from_millis(20));
+                }
+                passed + read <= limit
+            }
+            Trouble::Drip(limit) => {
+                let _ = to.write_all(&bytes[..clean(limit)]);
+                let mut rest = bytes[clean(limit)..].iter();
+                rest.all(|byte| {
+                    std::thread::sleep(Duration::from_millis(100));
+                    *trouble.lock().unwrap() == now && to.write_all(&[*byte]).is_ok()
+                })
+            }
+        };
+        passed += read;
+        if !ok {
+            break;
+        }
+    }
+    let _ = to.shutdown(Shutdown::Both);
+    let _ = from.shutdown(Shutdown::Both);
+}
+
+/// An HTTP server that answers every request by a function of its head.
+pub struct Canned {
+    port: u16,
+    requests: Arc<Mutex<Vec<String>>>,
+}
+
+impl Canned {
+    /// `answer` gets the request line and the headers, and gives the whole response.
+    pub fn start(answer: impl Fn(&str) -> String + Send + Sync + 'static) -> Canned {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let requests = Arc::new(Mutex::new(Vec::new()));
+        let (log, answer) = (requests.clone(), Arc::new(answer));
+        std::thread::spawn(move || {
+            for client in listener.incoming() {
+                let (mut client, log, answer) = (client.unwrap(), log.clone(), answer.clone());
+                std::thread::spawn(move || {
+                    let mut reader = BufReader::new(client.try_clone().unwrap());
+                    while let Some(head) = read_head(&mut reader) {
+                        let response = answer(&head);
+                        log.lock().unwrap().push(head);
+                        if client.write_all(response.as_bytes()).is_err() {
+                            return;
+                        }
+                    }
+                });
+            }
+        });
+        Canned { port, requests }
+    }
+
+    /// The same status for everything.
+    pub fn status(status: &'static str) -> Canned {
+        Canned::start(move |_| format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n"))
+    }
+
+    pub fn url(&self, path: &str) -> String {
+        format!("http://127.0.0.1:{}/{path}", self.port)
+    }
+
+    pub fn requests(&self) -> Vec<String> {
+        self.requests.lock().unwrap().clone()
+    }
+}
+
+fn read_head(reader: &mut impl BufRead) -> Option<String> {
+    let mut head = String::new();
+    loop {
+        let before = head.len();
+        match reader.read_line(&mut head) {
+            Ok(1..) if head[before..].trim().is_empty() => return Some(head),
+            Ok(1..) => {}
+            _ => return None,
+        }
+    }
+}
