@@ -54,7 +54,7 @@ fn the_next_pass_of_the_same_process_works() {
             .spawn();
         eventually("publication", || (env.published()? == repo.head()).then_some(()));
         let mut failures = 0;
-        for trouble in [Trouble::Stall(0), Trouble::Cut(0), Trouble::Cut(300), Trouble::Drip(0)] {
+        for trouble in [Trouble::Stall(0), Trouble::Cut(0), Trouble::Cut(60), Trouble::Drip(0)] {
             meddler.set(trouble);
             failures += 1;
             running.wait_for_times("sync failed", failures);

@@ -61,7 +61,8 @@ fn no_other_program_is_run() {
             .args(["-f", "-e", "trace=execve,execveat,fork,vfork", "-o"])
             .arg(&trace)
             .arg(env!("CARGO_BIN_EXE_syncline"))
-            .args([format!("--repo={url}"), format!("--root={}", env.root().display()), "--one-time".into()])
+            .args([format!("--repo={url}"), format!("--root={}", env.root().display())])
+            .args(["--one-time", "--link=link"])
             .output()
             .expect("strace is installed");
         assert!(output.status.success(), "{}", text(&output.stderr));

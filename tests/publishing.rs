@@ -296,7 +296,8 @@ fn readers_never_see_neither_nor_a_mixture() {
     let env = Env::new();
     let repo = env.repo("up");
     repo.commit(&[("a", "0"), ("b", "0")]);
-    let running = env.syncline(repo.url()).arg("--period=10ms").spawn();
+    // A careful consumer needs its tree a little longer than the link shows it.
+    let running = env.syncline(repo.url()).arg("--period=10ms").arg("--stale-worktree-timeout=1h").spawn();
     running.wait_for("published");
     let stop = std::sync::atomic::AtomicBool::new(false);
     std::thread::scope(|scope| {

@@ -4,13 +4,14 @@ use std::fs;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
 
 use super::{eventually, isolated_git, text};
 
 /// Serves every repository below a directory over HTTP, and over HTTPS with a CA of its own.
 ///
-/// `/x` speaks the protocol the client asks for, `/v0/x` and `/v1/x` the old ones. Under `/login/` a password is
-/// wanted: `user`, `p@ss`.
+/// `/x` speaks the protocol the client asks for, `/v0/x` the oldest. Under `/login/` a password is wanted:
+/// `user`, `p@ss`.
 pub struct Nginx {
     dir: PathBuf,
     port: u16,
@@ -100,13 +101,12 @@ fn config(base: &Path, dir: &Path, port: u16, tls_port: u16) -> String {
             server {{
                 listen 127.0.0.1:{port}; listen 127.0.0.1:{tls_port} ssl;
                 ssl_certificate {dir}/server.pem; ssl_certificate_key {dir}/server.key;
-                {v0} {v1} {login} {any}
+                {v0} {login} {any}
             }}
         }}",
         dir = dir.display(),
         user = if rustix::process::geteuid().is_root() { "user root;" } else { "" },
         v0 = location("/v0", "", ""),
-        v1 = location("/v1", "fastcgi_param GIT_PROTOCOL version=1;", ""),
         login = location(
             "/login",
             asked,
@@ -172,9 +172,16 @@ impl Drop for GitDaemon {
     }
 }
 
-/// A port that was free a moment ago.
-pub fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+/// A port that nobody listens on, below those that the kernel gives to clients, and given only once.
+fn free_port() -> u16 {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    loop {
+        let port = 10_000
+            + ((std::process::id() as u16).wrapping_mul(97) + NEXT.fetch_add(1, Ordering::Relaxed)) % 20_000;
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
 }
 
 fn await_port(port: u16) {

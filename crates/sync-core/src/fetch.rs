@@ -123,7 +123,12 @@ impl Upstream {
         };
         let step = || format!("fetch {} from {}", self.source.reference, self.source.url);
         let repo = store.repository()?;
-        let commit = repo.find_object(commit).step(step)?.peel_to_commit().step(step)?.id;
+        let commit = repo.find_object(commit).and_then(|object| object.peel_to_commit()).map_err(|err| {
+            let damaged = err.is_corrupted();
+            let err = Error::gix(step(), &err);
+            if damaged { err.or_rebuild() } else { err }
+        })?;
+        let commit = commit.id;
         if commit != tip.commit.0 && matches!(self.source.reference, Reference::Name(_)) {
             let text = format!("the server announced {} but sent {commit}", tip.commit);
             return Err(Error::new(Recovery::Retry, step(), text));
@@ -133,17 +138,38 @@ impl Upstream {
     }
 
     fn receive_pack(&mut self, want: ObjectId, store: &mut Store) -> Result<ObjectId> {
-        let mut connection = self.connect()?;
+        let connection = self.connect()?;
         let step = || format!("fetch {} from {}", self.source.reference, self.source.url);
-        self.progress.enter(Stage::Requesting);
         let kind = object_kind(&connection.handshake.capabilities);
         if kind != want.kind() {
             let text = format!("{want} is no {kind} id, but the repository's are");
             return Err(Error::new(Recovery::Reconfigure, step(), text));
         }
         store.prepare(kind)?;
+        let haves = store.haves(&store.repository()?)?;
+        match self.request(connection, want, &haves, store) {
+            // A delta whose base is not there or not readable: what we said we have is not to be relied on.
+            Err(Refused::Pack(_)) if !haves.is_empty() && !self.interrupt.is_triggered() => {
+                let connection = self.connect()?;
+                self.request(connection, want, &BTreeSet::new(), store).map_err(Refused::into_error)?;
+            }
+            answered => answered.map_err(Refused::into_error)?,
+        }
+        Ok(want)
+    }
+
+    /// One fetch request and its pack.
+    fn request(
+        &mut self,
+        mut connection: Connection,
+        want: ObjectId,
+        haves: &BTreeSet<ObjectId>,
+        store: &Store,
+    ) -> std::result::Result<(), Refused> {
+        let step = || format!("fetch {} from {}", self.source.reference, self.source.url);
+        self.progress.enter(Stage::Requesting);
         let repo = store.repository()?;
-        let haves = store.haves(&repo)?;
+        let kind = want.kind();
         let shallow = match self.source.depth.0 {
             Some(depth) => Shallow::DepthAtRemote(depth),
             None if repo.is_shallow().step(step)? => Shallow::undo(),
@@ -152,11 +178,14 @@ impl Upstream {
         let pack_dir = store.pack_dir();
         let bases = (!haves.is_empty()).then(|| repo.objects.clone());
         let (progress, interrupt) = (&self.progress, &self.interrupt);
+        let mut pack_failed = false;
         let outcome = gix::protocol::fetch(
-            &mut OneRound { want, haves: &haves },
+            &mut OneRound { want, haves },
             |pack, gix_progress, _| {
                 progress.enter(Stage::Receiving);
-                receive_pack(pack, &pack_dir, bases, kind, gix_progress, interrupt).map(|_| true)
+                let received = receive_pack(pack, &pack_dir, bases, kind, gix_progress, interrupt);
+                pack_failed = received.is_err();
+                received.map(|_| true)
             },
             progress.gix(),
             interrupt.flag(),
@@ -174,19 +203,16 @@ impl Upstream {
             },
         );
         match outcome {
-            Ok(_) => {
-                // Before v2 the server hangs up after its pack.
-                if connection.handshake.server_protocol_version == Protocol::V2 {
-                    self.connection = Some(connection);
-                }
-                Ok(want)
+            // Before v2 the server hangs up after its pack.
+            Ok(_) if connection.handshake.server_protocol_version == Protocol::V2 => {
+                self.connection = Some(connection);
+                Ok(())
             }
-            // A delta without its base: what we said we have is not there, or the server is broken. Mending
-            // the store answers the first and costs one full fetch for the second.
-            Err(err) if !haves.is_empty() && (err.is_corrupted() || err.is_not_found()) => {
-                Err(protocol_error(step(), &err).or_rebuild())
+            Ok(_) => Ok(()),
+            Err(err) if pack_failed && (err.is_not_found() || err.is_corrupted()) => {
+                Err(Refused::Pack(protocol_error(step(), &err)))
             }
-            Err(err) => Err(protocol_error(step(), &err)),
+            Err(err) => Err(Refused::Other(protocol_error(step(), &err))),
         }
     }
 
@@ -218,6 +244,25 @@ impl Upstream {
             handshake.capabilities = without_deepen_relative(&handshake.capabilities).step(step)?;
         }
         Ok(Connection { transport, handshake })
+    }
+}
+
+/// Why a request brought nothing: a pack that could not be taken in, or anything else.
+enum Refused {
+    Pack(Error),
+    Other(Error),
+}
+
+impl Refused {
+    fn into_error(self) -> Error {
+        let (Refused::Pack(err) | Refused::Other(err)) = self;
+        err
+    }
+}
+
+impl From<Error> for Refused {
+    fn from(err: Error) -> Self {
+        Refused::Other(err)
     }
 }
 

@@ -66,6 +66,8 @@ pub struct Snapshot {
     pub total: usize,
     /// Bytes received or written.
     pub bytes: usize,
+    /// How often work came to an end so far: the same number twice means the same piece of work.
+    pub finished: usize,
 }
 
 /// Shared counters; cloning gives another handle to the same ones.
@@ -78,6 +80,7 @@ struct Counters {
     done: StepShared,
     total: AtomicUsize,
     bytes: StepShared,
+    finished: AtomicUsize,
 }
 
 impl Progress {
@@ -93,6 +96,7 @@ impl Progress {
             done: self.0.done.load(Ordering::Relaxed),
             total: self.0.total.load(Ordering::Relaxed),
             bytes: self.0.bytes.load(Ordering::Relaxed),
+            finished: self.0.finished.load(Ordering::Relaxed),
         }
     }
 
@@ -102,6 +106,9 @@ impl Progress {
         self.0.total.store(0, Ordering::Relaxed);
         self.0.bytes.store(0, Ordering::Relaxed);
         self.0.stage.store(stage as u8, Ordering::Relaxed);
+        if stage == Stage::Idle {
+            self.0.finished.fetch_add(1, Ordering::Relaxed);
+        }
     }
 
     pub(crate) fn set_total(&self, total: usize) {

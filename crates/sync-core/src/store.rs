@@ -170,6 +170,9 @@ impl Store {
         let mut repo = gix::open_opts(self.git_dir(), options)
             .map_err(|err| Error::gix(format!("open {}", self.git_dir().display()), &err).or_rebuild())?;
         repo.object_cache_size(None);
+        if let Err(err) = repo.shallow_commits() {
+            return Err(Error::gix(format!("read {}", self.shallow_file().display()), &err).or_rebuild());
+        }
         Ok(repo)
     }
 
@@ -177,7 +180,7 @@ impl Store {
     pub(crate) fn haves(&self, repo: &gix::Repository) -> Result<BTreeSet<ObjectId>> {
         let mut tips = self.kept_commits().step(|| format!("list the trees in {}", self.root.display()))?;
         tips.extend(self.branch());
-        Ok(tips.into_iter().filter(|id| repo.has_object(id)).collect())
+        Ok(tips.into_iter().filter(|id| is_here(repo, id)).collect())
     }
 
     fn branch(&self) -> Option<ObjectId> {
@@ -210,21 +213,35 @@ impl Store {
         fs_err::remove_dir_all(&doomed).step(step)
     }
 
-    /// Move the branch. The log keeps earlier commits reachable until the store is folded, so that git finds
-    /// nothing dangling and the shallow boundary stays true.
+    /// Move the branch. Its log keeps what is no longer reachable until the store is folded: earlier commits,
+    /// and those that the shallow boundary now cuts off. So git finds nothing dangling, and the boundary of
+    /// earlier commits stays true.
     pub(crate) fn record(&self, repo: &gix::Repository, id: ObjectId) -> Result<()> {
         let step = || format!("record {id} in {}", self.git_dir().display());
-        let before = self.branch();
-        if before == Some(id) {
-            return Ok(());
+        let mut kept: BTreeSet<ObjectId> = self.logged().into_iter().chain(self.branch()).collect();
+        for boundary in repo.shallow_commits().step(step)?.iter().flat_map(|ids| ids.iter()) {
+            if let Ok(commit) = repo.find_commit(*boundary) {
+                kept.extend(commit.parent_ids().map(gix::Id::detach));
+            }
         }
+        kept.remove(&id);
         let time = repo.find_commit(id).step(step)?.time().step(step)?.seconds;
-        let line = log_line(before.unwrap_or_else(|| id.kind().null()), id, time);
-        let log = self.git_dir().join("logs").join(BRANCH);
-        fs_err::create_dir_all(log.parent().unwrap_or(&log)).step(step)?;
-        let mut log = OpenOptions::new().create(true).append(true).open(log).step(step)?;
-        log.write_all(line.as_bytes()).step(step)?;
+        let lines = kept.iter().filter(|kept| is_here(repo, kept)).map(|kept| log_line(*kept, id, time));
+        self.write_log(&String::from_iter(lines)).step(step)?;
         replace_file(&self.git_dir().join(BRANCH), &format!("{id}\n")).step(step)
+    }
+
+    /// The commits that the branch's log names.
+    fn logged(&self) -> Vec<ObjectId> {
+        let log = fs_err::read_to_string(self.git_dir().join("logs").join(BRANCH)).unwrap_or_default();
+        let ids = log.lines().flat_map(|line| line.split(' ').take(2));
+        ids.filter_map(|id| ObjectId::from_hex(id.as_bytes()).ok()).filter(|id| !id.is_null()).collect()
+    }
+
+    fn write_log(&self, lines: &str) -> io::Result<()> {
+        let log = self.git_dir().join("logs").join(BRANCH);
+        fs_err::create_dir_all(log.parent().unwrap_or(&log))?;
+        replace_file(&log, lines)
     }
 
     /// Whether `id` can be published from here and has as much history as asked for.
@@ -299,8 +316,7 @@ impl Store {
         }
         self.remove_loose_objects().step(step)?;
         self.write_shallow(&live.boundary).step(step)?;
-        let newest = self.branch().map(|id| log_line(id.kind().null(), id, 0)).unwrap_or_default();
-        replace_file(&self.git_dir().join("logs").join(BRANCH), &newest).step(step)
+        self.write_log("").step(step)
     }
 
     fn packs(&self) -> io::Result<Vec<PathBuf>> {
@@ -350,6 +366,11 @@ impl Store {
         }
         Ok(())
     }
+}
+
+/// Ids of another kind than the repository's come from a root's earlier life.
+fn is_here(repo: &gix::Repository, id: &ObjectId) -> bool {
+    id.kind() == repo.object_hash() && repo.has_object(id)
 }
 
 fn config(kind: Kind) -> String {

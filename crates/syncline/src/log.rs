@@ -61,12 +61,14 @@ pub async fn show(progress: Progress, format: LogFormat) {
     let period = if on_terminal { Duration::from_millis(250) } else { Duration::from_secs(5) };
     let mut ticks = interval_at(Instant::now() + period, period);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut finished = usize::MAX;
     let mut rate = Rate { stage: Stage::Idle, bytes: 0, at: Instant::now() };
     loop {
         ticks.tick().await;
         let snapshot = progress.snapshot();
         let speed = rate.update(&snapshot);
-        if snapshot.stage == Stage::Idle {
+        let is_long = std::mem::replace(&mut finished, snapshot.finished) == snapshot.finished;
+        if snapshot.stage == Stage::Idle || !is_long {
             continue;
         }
         let text = describe(&snapshot, speed);
@@ -130,7 +132,8 @@ mod tests {
 
     #[test]
     fn progress_reads_well() {
-        let snapshot = Snapshot { stage: Stage::Receiving, done: 512, total: 2048, bytes: 3 << 20 };
+        let snapshot =
+            Snapshot { stage: Stage::Receiving, done: 512, total: 2048, bytes: 3 << 20, finished: 0 };
         assert_eq!(describe(&snapshot, 1536), "receiving objects: 25% (512/2048), 3.0 MiB, 1.5 KiB/s");
         let waiting = Snapshot { stage: Stage::Connecting, ..Snapshot::default() };
         assert_eq!(describe(&waiting, 0), "connecting");

@@ -45,9 +45,12 @@ impl Syncer {
                 self.try_pass()
             }
             passed => passed,
-        }?;
-        self.tidy(&passed);
-        Ok(passed)
+        };
+        if let Ok(passed) = &passed {
+            self.tidy(passed);
+        }
+        self.progress.enter(Stage::Idle);
+        passed
     }
 
     fn try_pass(&mut self) -> Result<Passed> {
@@ -82,10 +85,21 @@ impl Syncer {
     fn is_sound(&mut self, commit: CommitId) -> Result<bool> {
         let depth = self.upstream.source().depth;
         let condition = self.store.inspect(commit, depth, &self.interrupt)?;
-        if condition != Condition::Sound {
-            info!(%commit, ?condition, "the store needs work");
-            self.has_excess_history |= condition == Condition::TooDeep;
-            return Ok(false);
+        match condition {
+            Condition::Sound => {}
+            Condition::TooShallow | Condition::TooDeep => {
+                info!(%commit, "the history is not as long as asked for");
+                self.has_excess_history |= condition == Condition::TooDeep;
+                return Ok(false);
+            }
+            Condition::Damaged => {
+                let step = format!("inspect {}", self.store.root().display());
+                return Err(Error::new(
+                    Recovery::Rebuild,
+                    step,
+                    format!("objects of {commit} are missing or damaged"),
+                ));
+            }
         }
         match altered_files(&self.store, commit) {
             Ok(files) if files.is_empty() => Ok(true),
@@ -118,6 +132,5 @@ impl Syncer {
             }
             self.has_excess_history = false;
         }
-        self.progress.enter(Stage::Idle);
     }
 }
