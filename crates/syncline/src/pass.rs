@@ -93,12 +93,9 @@ impl Syncer {
                 return Ok(false);
             }
             Condition::Damaged => {
-                let step = format!("inspect {}", self.store.root().display());
-                return Err(Error::new(
-                    Recovery::Rebuild,
-                    step,
-                    format!("objects of {commit} are missing or damaged"),
-                ));
+                warn!(%commit, "objects are missing or damaged: fetching them anew");
+                self.store.rebuild()?;
+                return Ok(false);
             }
         }
         match altered_files(&self.store, commit) {
