@@ -231,6 +231,12 @@ impl Store {
         replace_file(&self.git_dir().join(BRANCH), &format!("{id}\n")).step(step)
     }
 
+    /// Make the branch name a commit that is here, where it names another: a killed process got no further, or
+    /// somebody moved it.
+    pub fn adopt(&self, id: CommitId) -> Result<()> {
+        if self.branch() == Some(id.0) { Ok(()) } else { self.record(&self.repository()?, id.0) }
+    }
+
     /// The commits that the branch's log names.
     fn logged(&self) -> Vec<ObjectId> {
         let log = fs_err::read_to_string(self.git_dir().join("logs").join(BRANCH)).unwrap_or_default();

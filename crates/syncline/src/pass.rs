@@ -86,7 +86,7 @@ impl Syncer {
         let depth = self.upstream.source().depth;
         let condition = self.store.inspect(commit, depth, &self.interrupt)?;
         match condition {
-            Condition::Sound => {}
+            Condition::Sound => self.store.adopt(commit)?,
             Condition::TooShallow | Condition::TooDeep => {
                 info!(%commit, "the history is not as long as asked for");
                 self.has_excess_history |= condition == Condition::TooDeep;
