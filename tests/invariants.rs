@@ -60,7 +60,7 @@ fn no_other_program_is_run() {
         let output = Command::new("strace")
             .args(["-f", "-e", "trace=execve,execveat,fork,vfork", "-o"])
             .arg(&trace)
-            .arg(env!("CARGO_BIN_EXE_syncline"))
+            .arg(binary())
             .args([format!("--repo={url}"), format!("--root={}", env.root().display())])
             .args(["--one-time", "--link=link"])
             .output()

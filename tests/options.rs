@@ -71,7 +71,7 @@ fn the_log_is_json_lines_where_no_terminal_is() {
 fn relative_paths_are_taken_from_the_working_directory() {
     let env = Env::new();
     let repo = env.repo("up");
-    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_syncline"));
+    let mut command = std::process::Command::new(binary());
     command.args(["--repo=.", "--root=../root", "--one-time"]).current_dir(&repo.path).env_clear();
     assert!(command.output().unwrap().status.success());
     assert!(env.root().join("up/file").exists());

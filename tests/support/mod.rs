@@ -158,6 +158,11 @@ pub fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
+/// The program under test: `$SYNCLINE_BINARY`, or the one that cargo built.
+pub fn binary() -> PathBuf {
+    std::env::var_os("SYNCLINE_BINARY").unwrap_or_else(|| env!("CARGO_BIN_EXE_syncline").into()).into()
+}
+
 /// Wait until `found` gives something.
 #[track_caller]
 pub fn eventually<T>(what: &str, mut found: impl FnMut() -> Option<T>) -> T {
@@ -178,7 +183,7 @@ pub struct Syncline {
 
 impl Syncline {
     pub fn new() -> Syncline {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_syncline"));
+        let mut command = Command::new(binary());
         command.env_clear().stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         Syncline { command }
     }

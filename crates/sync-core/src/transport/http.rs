@@ -107,7 +107,7 @@ impl Client {
         {
             request = request.header(name, value);
         }
-        request.call().map_err(|err| transport_error(err).raise().into())
+        request.call().map_err(|err| transport_error(err).raise())
     }
 
     fn authorization(&self, url: &str) -> Option<(&str, &str)> {
@@ -195,16 +195,16 @@ impl Http for Client {
             if !response.status().is_redirection() {
                 self.redirected = (base != base_url).then_some(base);
                 if !response.status().is_success() {
-                    return Err(status_error(&url, &mut response).raise().into());
+                    return Err(status_error(&url, &mut response).raise());
                 }
                 let shared = Shared::answered(response);
                 return Ok(GetResponse { headers: Headers::of(&shared), body: ResponseBody::of(shared) });
             }
             let location = response.headers().get(header::LOCATION).and_then(|value| value.to_str().ok());
             base = redirect_base(&base, &tail, location.unwrap_or_default())
-                .map_err(|text| gix::Error::from(io::Error::other(text).raise()))?;
+                .map_err(|text| io::Error::other(text).raise())?;
         }
-        Err(io::Error::other(format!("the server redirects more than {MAX_REDIRECTS} times")).raise().into())
+        Err(io::Error::other(format!("the server redirects more than {MAX_REDIRECTS} times")).raise())
     }
 
     fn post(

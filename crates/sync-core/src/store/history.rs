@@ -1,0 +1,206 @@
+//! What the store's history is made of: which commits stay reachable, where the shallow boundary runs, and
+//! folding many packs into one.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::path::PathBuf;
+
+use gix::ObjectId;
+
+use super::files::{entries, remove_if_there, replace_file};
+use super::{BRANCH, Store};
+use crate::error::{Context, Error, Result};
+use crate::objects::{Closure, closure, copy_objects};
+use crate::progress::{Progress, Stage};
+use crate::{CommitId, Depth, Interrupt};
+
+/// More packs than this are folded into one: every request names the boundary of each, every look-up asks each.
+const MAX_PACKS: usize = 40;
+
+/// What a look at a commit in the store found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Condition {
+    /// All there, with as much history as asked for.
+    Sound,
+    /// The tree is complete but the history is shorter than asked for.
+    TooShallow,
+    /// The tree is complete but the history is longer than asked for.
+    TooDeep,
+    /// Objects are missing or damaged.
+    Damaged,
+}
+
+impl Store {
+    /// The commits whose every object is here, to be offered to a server.
+    pub(crate) fn haves(&self, repo: &gix::Repository) -> Result<BTreeSet<ObjectId>> {
+        let mut tips = self.kept_commits().step(|| format!("list the trees in {}", self.root.display()))?;
+        tips.extend(self.branch());
+        Ok(tips.into_iter().filter(|id| is_here(repo, id)).collect())
+    }
+
+    fn branch(&self) -> Option<ObjectId> {
+        let text = fs_err::read_to_string(self.git_dir().join(BRANCH)).ok()?;
+        ObjectId::from_hex(text.trim_end().as_bytes()).ok()
+    }
+
+    fn kept_commits(&self) -> io::Result<BTreeSet<ObjectId>> {
+        Ok(self.trees()?.into_iter().map(|id| id.0).collect())
+    }
+
+    /// Move the branch. Its log keeps what is no longer reachable until the store is folded: earlier commits,
+    /// and those that the shallow boundary now cuts off. So git finds nothing dangling, and the boundary of
+    /// earlier commits stays true.
+    pub(crate) fn record(&self, repo: &gix::Repository, id: ObjectId) -> Result<()> {
+        let step = || format!("record {id} in {}", self.git_dir().display());
+        let mut kept: BTreeSet<ObjectId> = self.logged().into_iter().chain(self.branch()).collect();
+        for boundary in repo.shallow_commits().step(step)?.iter().flat_map(|ids| ids.iter()) {
+            if let Ok(commit) = repo.find_commit(*boundary) {
+                kept.extend(commit.parent_ids().map(gix::Id::detach));
+            }
+        }
+        kept.remove(&id);
+        let time = repo.find_commit(id).step(step)?.time().step(step)?.seconds;
+        let lines = kept.iter().filter(|kept| is_here(repo, kept)).map(|kept| log_line(*kept, id, time));
+        self.write_log(&String::from_iter(lines)).step(step)?;
+        replace_file(&self.git_dir().join(BRANCH), &format!("{id}\n")).step(step)
+    }
+
+    /// Make the branch name a commit that is here, where it names another: a killed process got no further, or
+    /// somebody moved it.
+    pub fn adopt(&self, id: CommitId) -> Result<()> {
+        if self.branch() == Some(id.0) { Ok(()) } else { self.record(&self.repository()?, id.0) }
+    }
+
+    /// The commits that the branch's log names.
+    fn logged(&self) -> Vec<ObjectId> {
+        let log = fs_err::read_to_string(self.git_dir().join("logs").join(BRANCH)).unwrap_or_default();
+        let ids = log.lines().flat_map(|line| line.split(' ').take(2));
+        ids.filter_map(|id| ObjectId::from_hex(id.as_bytes()).ok()).filter(|id| !id.is_null()).collect()
+    }
+
+    fn write_log(&self, lines: &str) -> io::Result<()> {
+        let log = self.git_dir().join("logs").join(BRANCH);
+        fs_err::create_dir_all(log.parent().unwrap_or(&log))?;
+        replace_file(&log, lines)
+    }
+
+    /// Whether `id` can be published from here and has as much history as asked for.
+    pub fn inspect(&self, id: CommitId, depth: Depth, interrupt: &Interrupt) -> Result<Condition> {
+        let step = || format!("inspect {id} in {}", self.git_dir().display());
+        if self.kind != Some(id.0.kind()) {
+            return Ok(Condition::Damaged);
+        }
+        let Ok(mut repo) = self.repository() else { return Ok(Condition::Damaged) };
+        repo.objects.refresh_never();
+        let one = closure(&repo, &[id.0], Depth::default(), |_| false, |_| false, interrupt);
+        interrupt.check().step(step)?;
+        match one {
+            Ok(one) if one.objects.iter().all(|id| repo.has_object(id)) => {}
+            _ => return Ok(Condition::Damaged),
+        }
+        self.compare_depth(&repo, id.0, depth, interrupt).step(step)
+    }
+
+    fn compare_depth(
+        &self,
+        repo: &gix::Repository,
+        tip: ObjectId,
+        depth: Depth,
+        interrupt: &Interrupt,
+    ) -> gix::Result<Condition> {
+        let stored: BTreeSet<ObjectId> =
+            repo.shallow_commits()?.map(|ids| ids.iter().copied().collect()).unwrap_or_default();
+        let Some(depth) = depth.0 else {
+            return Ok(if stored.is_empty() { Condition::Sound } else { Condition::TooShallow });
+        };
+        let (mut level, mut seen) = (vec![tip], BTreeSet::from([tip]));
+        for distance in 1..=depth.get() {
+            let mut parents = Vec::new();
+            for id in level {
+                interrupt.check().map_err(gix::Error::from_error)?;
+                let commit = repo.find_commit(id)?;
+                let has_parents = commit.parent_ids().next().is_some();
+                match (stored.contains(&id), distance == depth.get()) {
+                    (true, false) => return Ok(Condition::TooShallow),
+                    (false, true) if has_parents => return Ok(Condition::TooDeep),
+                    _ => {}
+                }
+                parents.extend(commit.parent_ids().map(gix::Id::detach).filter(|id| seen.insert(*id)));
+            }
+            level = parents;
+        }
+        Ok(Condition::Sound)
+    }
+
+    /// Whether it is time to [`Store::fold`].
+    pub fn has_many_packs(&self) -> bool {
+        self.packs().is_ok_and(|packs| packs.len() > MAX_PACKS)
+    }
+
+    /// Write one pack of what the published trees and `depth` commits below the newest need, and drop all else.
+    pub fn fold(&self, depth: Depth, progress: &Progress, interrupt: &Interrupt) -> Result<()> {
+        let step = || format!("fold the packs in {}", self.pack_dir().display());
+        progress.enter(Stage::Folding);
+        let old_packs = self.packs().step(step)?;
+        let repo = self.repository()?;
+        let tips: Vec<ObjectId> = self.haves(&repo)?.into_iter().collect();
+        let live = closure(&repo, &tips, depth, |_| false, |_| false, interrupt)
+            .map_err(|err| Error::gix(step(), &err).or_rebuild())?;
+        let folded = copy_objects(&repo, &live.objects, &self.pack_dir(), progress, interrupt)?;
+        drop(repo);
+        for pack in old_packs.into_iter().filter(|pack| Some(pack) != folded.as_ref()) {
+            // Without its index a pack is not there; the other order would leave an index without a pack.
+            for extension in ["idx", "rev", "bitmap", "pack"] {
+                remove_if_there(&pack.with_extension(extension)).step(step)?;
+            }
+        }
+        self.remove_loose_objects().step(step)?;
+        self.write_shallow(&live.boundary).step(step)?;
+        self.write_log("").step(step)
+    }
+
+    fn packs(&self) -> io::Result<Vec<PathBuf>> {
+        let mut packs = Vec::new();
+        for entry in entries(&self.pack_dir())? {
+            packs.push(entry?.path());
+        }
+        packs.retain(|path| path.extension() == Some("pack".as_ref()));
+        Ok(packs)
+    }
+
+    fn remove_loose_objects(&self) -> io::Result<()> {
+        for entry in entries(&self.git_dir().join("objects"))? {
+            let entry = entry?;
+            let name = entry.file_name();
+            if name.len() == 2 && name.to_str().is_some_and(|name| u8::from_str_radix(name, 16).is_ok()) {
+                fs_err::remove_dir_all(entry.path())?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Draw the boundary anew for the commits just passed; it stays as it was for all others.
+    pub(crate) fn redraw_shallow(&self, repo: &gix::Repository, passed: &Closure) -> gix::Result<()> {
+        let stored = repo.shallow_commits()?;
+        let others = stored.iter().flat_map(|ids| ids.iter()).filter(|id| !passed.commits.contains(id));
+        let boundary: Vec<ObjectId> = others.chain(&passed.boundary).copied().collect();
+        self.write_shallow(&boundary).map_err(gix::Error::from_error)
+    }
+
+    pub(crate) fn write_shallow(&self, boundary: &[ObjectId]) -> io::Result<()> {
+        if boundary.is_empty() {
+            return remove_if_there(&self.shallow_file());
+        }
+        let lines: BTreeSet<String> = boundary.iter().map(|id| format!("{id}\n")).collect();
+        replace_file(&self.shallow_file(), &String::from_iter(lines))
+    }
+}
+
+/// Ids of another kind than the repository's come from a root's earlier life.
+fn is_here(repo: &gix::Repository, id: &ObjectId) -> bool {
+    id.kind() == repo.object_hash() && repo.has_object(id)
+}
+
+fn log_line(before: ObjectId, after: ObjectId, time: i64) -> String {
+    format!("{before} {after} syncline <syncline@localhost> {time} +0000\tsync\n")
+}

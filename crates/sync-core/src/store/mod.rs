@@ -1,0 +1,264 @@
+//! The repository under the root: who owns it, what it holds, how it is mended.
+//!
+//! ```text
+//! <root>/.git/                    a repository that stock git can read
+//! <root>/.git/syncline-owner      locked while a process owns the root; says which
+//! <root>/.git/worktrees/<id>/     HEAD, commondir, gitdir, index of a published tree
+//! <root>/.worktrees/<id>/         a published tree
+//! ```
+//! What is half-made has a name that begins with `tmp-` or `.tmp-`, and goes when the root is next opened.
+//! Nothing under the root that was not made here is deleted.
+
+mod files;
+mod history;
+
+use std::io::{self, Read, Seek, Write};
+use std::path::{Path, PathBuf};
+
+use fs_err::{File, OpenOptions};
+use gix::hash::Kind;
+
+use crate::CommitId;
+use crate::error::{Context, Error, Recovery, Result};
+
+pub(crate) use files::remove_dir_if_there;
+use files::{clear_leftovers, entries, remove_if_there, write_if_different};
+pub use history::Condition;
+
+/// The branch that follows what is published, named as git-sync names it.
+const BRANCH: &str = "refs/heads/git-sync";
+
+/// The repository under a root directory, owned by this process until dropped.
+#[derive(Debug)]
+pub struct Store {
+    root: PathBuf,
+    kind: Option<Kind>,
+    _owner: File,
+}
+
+/// Why a [`Store`] could not be opened.
+#[derive(Debug)]
+pub enum OpenError {
+    /// Another process owns the root; the text says which.
+    Busy(String),
+    /// Anything else.
+    Failed(Error),
+}
+
+impl From<Error> for OpenError {
+    fn from(err: Error) -> Self {
+        OpenError::Failed(err)
+    }
+}
+
+impl Store {
+    /// Own `root`, creating it if need be, and clear what an earlier owner left half-made.
+    pub fn open(root: &Path) -> std::result::Result<Store, OpenError> {
+        let step = || format!("open {}", root.display());
+        fs_err::create_dir_all(root).step(step)?;
+        let root = fs_err::canonicalize(root).step(step)?;
+        let git = root.join(".git");
+        refuse_foreign_repository(&git)?;
+        fs_err::create_dir_all(&git).step(step)?;
+        let owner = lock(&git.join("syncline-owner"))?;
+        clear_leftovers(&root).step(|| format!("clear what was left half-made in {}", root.display()))?;
+        let kind = stored_kind(&git).step(step)?;
+        let store = Store { root, kind, _owner: owner };
+        if let Some(kind) = kind {
+            store.init(kind)?;
+            store.refresh_worktree_paths().step(step)?;
+        }
+        Ok(store)
+    }
+
+    /// The absolute path of the root, without symbolic links.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Where the tree of a commit is, or would be, published.
+    pub fn tree_path(&self, id: CommitId) -> PathBuf {
+        self.trees_dir().join(id.to_string())
+    }
+
+    pub(crate) fn trees_dir(&self) -> PathBuf {
+        self.root.join(".worktrees")
+    }
+
+    pub(crate) fn git_dir(&self) -> PathBuf {
+        self.root.join(".git")
+    }
+
+    pub(crate) fn admin_dir(&self, id: CommitId) -> PathBuf {
+        self.git_dir().join("worktrees").join(id.to_string())
+    }
+
+    pub(crate) fn pack_dir(&self) -> PathBuf {
+        self.git_dir().join("objects/pack")
+    }
+
+    pub(crate) fn shallow_file(&self) -> PathBuf {
+        self.git_dir().join("shallow")
+    }
+
+    /// Make the repository hold objects of `kind`; one of another kind is replaced.
+    pub(crate) fn prepare(&mut self, kind: Kind) -> Result<()> {
+        if self.kind.is_some_and(|stored| stored != kind) {
+            self.set_aside()?;
+        }
+        self.init(kind)?;
+        self.kind = Some(kind);
+        Ok(())
+    }
+
+    /// Replace the repository's objects and references by nothing. Published trees and the link stay as they
+    /// are; the next fetch brings everything anew.
+    pub fn rebuild(&mut self) -> Result<()> {
+        self.set_aside()?;
+        self.kind = None;
+        Ok(())
+    }
+
+    fn set_aside(&self) -> Result<()> {
+        let step = || format!("set the damaged repository in {} aside", self.root.display());
+        let aside = self.git_dir().join("tmp-damaged");
+        fs_err::create_dir_all(&aside).step(step)?;
+        for entry in fs_err::read_dir(self.git_dir()).step(step)? {
+            let entry = entry.step(step)?;
+            let name = entry.file_name();
+            if name != "worktrees" && name != "syncline-owner" && name != "tmp-damaged" {
+                fs_err::rename(entry.path(), aside.join(&name)).step(step)?;
+            }
+        }
+        fs_err::remove_dir_all(&aside).step(step)
+    }
+
+    /// Write whatever makes the directory a repository, where it is not so already.
+    fn init(&self, kind: Kind) -> Result<()> {
+        let git = self.git_dir();
+        let step = || format!("initialise {}", git.display());
+        for dir in ["objects/pack", "objects/info", "refs/heads", "worktrees"] {
+            fs_err::create_dir_all(git.join(dir)).step(step)?;
+        }
+        fs_err::create_dir_all(self.trees_dir()).step(step)?;
+        // The configuration is ours alone: whatever else a volume brings along could change what is read.
+        write_if_different(&git.join("config"), &config(kind)).step(step)?;
+        remove_if_there(&git.join("objects/info/alternates")).step(step)?;
+        write_if_different(&git.join("HEAD"), &format!("ref: {BRANCH}\n")).step(step)
+    }
+
+    /// A fresh view: an open one sees no more than 32 new packs. Costs a few milliseconds at most.
+    pub(crate) fn repository(&self) -> Result<gix::Repository> {
+        let options = gix::open::Options::isolated()
+            .with(gix::sec::Trust::Full)
+            .open_path_as_is(true)
+            .object_store_slots(gix::odb::store::init::Slots::Given(1024))
+            .config_overrides(["gitoxide.objects.noReplace=true"]);
+        let mut repo = gix::open_opts(self.git_dir(), options)
+            .map_err(|err| Error::gix(format!("open {}", self.git_dir().display()), &err).or_rebuild())?;
+        repo.object_cache_size(None);
+        if let Err(err) = repo.shallow_commits() {
+            return Err(Error::gix(format!("read {}", self.shallow_file().display()), &err).or_rebuild());
+        }
+        Ok(repo)
+    }
+
+    /// The commits that have a tree, published now or once.
+    pub fn trees(&self) -> io::Result<Vec<CommitId>> {
+        let mut trees = Vec::new();
+        for entry in entries(&self.trees_dir())? {
+            trees.extend(entry?.file_name().to_str().and_then(|name| name.parse::<CommitId>().ok()));
+        }
+        Ok(trees)
+    }
+
+    /// Remove the tree of a commit. Its name goes first, so that a half-removed tree is never taken for whole.
+    pub fn remove_tree(&self, id: CommitId) -> Result<()> {
+        let step = || format!("remove the old tree {}", self.tree_path(id).display());
+        let doomed = self.trees_dir().join(format!(".tmp-old-{id}"));
+        if doomed.exists() {
+            fs_err::remove_dir_all(&doomed).step(step)?;
+        }
+        fs_err::rename(self.tree_path(id), &doomed).step(step)?;
+        remove_dir_if_there(&self.admin_dir(id)).step(step)?;
+        fs_err::remove_dir_all(&doomed).step(step)
+    }
+
+    /// The admin files hold an absolute path, which a volume mounted elsewhere makes stale; git would then
+    /// prune a live tree.
+    fn refresh_worktree_paths(&self) -> io::Result<()> {
+        for id in self.trees()? {
+            let gitdir = self.admin_dir(id).join("gitdir");
+            if gitdir.exists() {
+                write_if_different(&gitdir, &format!("{}\n", self.tree_path(id).join(".git").display()))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn config(kind: Kind) -> String {
+    let (version, extensions) = match kind {
+        Kind::Sha256 => (1, "[extensions]\n\tobjectFormat = sha256\n"),
+        _ => (0, ""),
+    };
+    format!(
+        "[core]\n\trepositoryformatversion = {version}\n\tfilemode = true\n\tbare = false\n\
+         \tlogallrefupdates = true\n{extensions}[gc]\n\tauto = 0\n"
+    )
+}
+
+/// A repository that neither syncline nor git-sync made is somebody's work.
+fn refuse_foreign_repository(git: &Path) -> Result<()> {
+    let ours = git.join("syncline-owner").exists();
+    let head = match fs_err::read_to_string(git.join("HEAD")) {
+        Ok(head) => head,
+        Err(_) if git.is_file() => "a .git file".into(),
+        Err(_) => return Ok(()),
+    };
+    if ours || head.trim_end() == format!("ref: {BRANCH}") {
+        return Ok(());
+    }
+    Err(Error::new(
+        Recovery::Reconfigure,
+        format!("open {}", git.parent().unwrap_or(git).display()),
+        "this is a Git repository of somebody else; choose an empty directory as root",
+    ))
+}
+
+fn lock(path: &Path) -> std::result::Result<File, OpenError> {
+    let step = || format!("lock {}", path.display());
+    let mut file =
+        OpenOptions::new().create(true).truncate(false).read(true).write(true).open(path).step(step)?;
+    let operation = rustix::fs::FlockOperation::NonBlockingLockExclusive;
+    match rustix::fs::flock(&file, operation) {
+        Ok(()) => {}
+        Err(rustix::io::Errno::WOULDBLOCK) => {
+            let mut owner = String::new();
+            file.read_to_string(&mut owner).step(step)?;
+            return Err(OpenError::Busy(owner.trim_end().to_owned()));
+        }
+        Err(err) => return Err(OpenError::Failed(Error::io(step(), &err))),
+    }
+    let host = rustix::system::uname();
+    let owner = format!("pid {} on {}\n", std::process::id(), host.nodename().to_string_lossy());
+    file.set_len(0).step(step)?;
+    file.rewind().step(step)?;
+    file.write_all(owner.as_bytes()).step(step)?;
+    Ok(file)
+}
+
+/// The kind of objects in an existing repository; `None` where there is none yet.
+fn stored_kind(git: &Path) -> io::Result<Option<Kind>> {
+    match fs_err::read_to_string(git.join("config")) {
+        Err(err) if err.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(err) => Err(err),
+        Ok(config) => {
+            let sha256 = config.lines().any(|line| {
+                let line = line.to_ascii_lowercase();
+                line.trim_start().starts_with("objectformat") && line.contains("sha256")
+            });
+            Ok(Some(if sha256 { Kind::Sha256 } else { Kind::Sha1 }))
+        }
+    }
+}
