@@ -88,13 +88,14 @@ pub struct Args {
 /// What a command line amounts to.
 #[derive(Debug)]
 pub enum Parsed {
-    /// Options to run with.
-    Run(Box<Args>),
+    /// Options to run with, and the faults among them.
+    Run(Box<Args>, Vec<String>),
     /// `--help` or `--version`: a text to print.
     Show(String),
 }
 
-/// Parse a command line and the environment; all unknown names are reported together.
+/// Parse a command line and the environment. Unknown names are gathered, so that they can be reported together
+/// with whatever else is wrong.
 pub fn parse(
     argv: impl IntoIterator<Item = OsString>,
     environment: impl Fn(&str) -> Option<OsString>,
@@ -106,11 +107,10 @@ pub fn parse(
     let mut faults = Vec::new();
     loop {
         let err = match command.try_get_matches_from_mut(&line) {
-            Ok(matches) if faults.is_empty() => {
+            Ok(matches) => {
                 let args = Args::from_arg_matches(&matches).map_err(|err| vec![first_line(&err)])?;
-                return Ok(Parsed::Run(Box::new(args)));
+                return Ok(Parsed::Run(Box::new(args), faults));
             }
-            Ok(_) => return Err(faults),
             Err(err) => err,
         };
         if matches!(err.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
@@ -193,7 +193,7 @@ mod tests {
 
     fn args(argv: &[&str], environment: &[(&str, &str)]) -> Args {
         match run(argv, environment) {
-            Ok(Parsed::Run(args)) => *args,
+            Ok(Parsed::Run(args, faults)) if faults.is_empty() => *args,
             other => panic!("{other:?}"),
         }
     }
@@ -222,8 +222,12 @@ mod tests {
     }
 
     #[test]
-    fn all_unknown_options_are_reported_together() {
-        let faults = run(&["--perido=5s", "--one-time", "--bogus", "x", "-q"], &[]).unwrap_err();
+    fn all_unknown_options_are_gathered() {
+        let Ok(Parsed::Run(args, faults)) = run(&["--perido=5s", "--one-time", "--bogus", "x", "-q"], &[])
+        else {
+            panic!();
+        };
+        assert!(args.one_time.is_some());
         assert_eq!(
             faults,
             [

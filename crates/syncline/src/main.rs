@@ -50,8 +50,8 @@ fn main() -> ExitCode {
 /// From the command line and the environment, which nobody reads afterwards.
 #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
 fn configure() -> Result<Option<Config>, Vec<String>> {
-    let args = match args::parse(std::env::args_os(), |name| std::env::var_os(name))? {
-        Parsed::Run(args) => args,
+    let (args, faults) = match args::parse(std::env::args_os(), |name| std::env::var_os(name))? {
+        Parsed::Run(args, faults) => (args, faults),
         Parsed::Show(text) => {
             let _ = std::io::stdout().write_all(text.as_bytes());
             return Ok(None);
@@ -59,7 +59,7 @@ fn configure() -> Result<Option<Config>, Vec<String>> {
     };
     let cwd =
         std::env::current_dir().map_err(|err| vec![format!("cannot tell the current directory: {err}")])?;
-    let mut config = Config::new(&args, &cwd)?;
+    let mut config = Config::new(&args, faults, &cwd)?;
     config.connect.ca_files.extend(system_certificates(std::env::var_os("SSL_CERT_FILE").map(PathBuf::from)));
     Ok(Some(config))
 }
