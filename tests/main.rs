@@ -6,6 +6,7 @@ mod support;
 
 mod depth;
 mod faults;
+mod hooks;
 mod invariants;
 mod lifecycle;
 mod options;

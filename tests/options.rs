@@ -9,7 +9,7 @@ fn every_fault_of_a_command_line_is_reported_and_nothing_is_touched() {
     let finished = syncline.one_time().run();
     assert_eq!(finished.code, Some(1));
     let unknown = "--perido: unknown option; did you mean --period?";
-    for option in [unknown, "--repo: is empty", "--depth: ", "--sync-timeout: "] {
+    for option in [unknown, "--repo: is empty", "--depth: ", "GITSYNC_SYNC_TIMEOUT: "] {
         assert!(finished.stderr.contains(option), "{}", finished.stderr);
     }
     assert!(!env.root().exists());

@@ -66,3 +66,18 @@ fn git_daemon_is_polled_on_one_connection() {
     running.wait_for_times("nothing new", 30);
     assert_eq!(meddler.connections(), 1, "{}", running.log());
 }
+
+#[test]
+fn a_server_that_answers_with_a_failure_is_asked_once() {
+    let env = Env::new();
+    let repo = env.repo("up");
+    let nginx = Nginx::start(&env.path(""));
+    let running = env.syncline(nginx.url("up/.git")).arg("--period=50ms").arg("-v1").spawn();
+    running.wait_for_times("nothing new", 2);
+    std::fs::rename(&repo.path, env.path("away")).unwrap();
+    running.wait_for_times("sync failed", 4);
+    drop(running);
+    let failed =
+        nginx.requests().iter().filter(|line| line.contains(" 404 ") || line.contains(" 500 ")).count();
+    assert!((4..=6).contains(&failed), "{failed} requests: {:?}", nginx.requests());
+}

@@ -323,3 +323,20 @@ fn readers_never_see_neither_nor_a_mixture() {
         assert!(reader.join().unwrap() > 15);
     });
 }
+
+#[test]
+fn any_name_will_do_for_the_link_outside_of_our_own_places() {
+    let env = Env::new();
+    let repo = env.repo("up");
+    let syncline = |link: &str| {
+        Syncline::new().arg("--repo").arg(repo.url()).arg("--root").arg(env.root()).arg("--link").arg(link)
+    };
+    syncline("tmp-link").sync();
+    fs::rename(&repo.path, env.path("away")).unwrap();
+    syncline("tmp-link").fail();
+    assert!(env.root().join("tmp-link/file").exists());
+    for link in ["./.git/x", env.root().join(".worktrees/x").to_str().unwrap()] {
+        let log = syncline(link).fail();
+        assert!(log.contains("keeps its own files"), "{log}");
+    }
+}

@@ -81,6 +81,7 @@ fn an_old_http_server_is_synced_at_the_depth_asked_for() {
     }
     env.syncline(&url).arg("--ref=release").sync();
     assert_eq!(env.published(), Some(repo.git(&["rev-parse", "release^{commit}"])));
+    env.assert_store_is_sound();
 }
 
 #[test]

@@ -112,3 +112,48 @@ fn a_planted_configuration_runs_and_changes_nothing() {
     assert_eq!(env.read("file"), "line\n");
     assert!(!witness.exists());
 }
+
+#[test]
+fn a_hole_in_the_history_is_mended() {
+    let env = Env::new();
+    let repo = env.repo("up");
+    let nginx = Nginx::start(&env.path(""));
+    for content in ["2", "3", "4", "5"] {
+        repo.commit(&[("file", content)]);
+        env.syncline(nginx.url("up/.git")).arg("--depth=3").sync();
+    }
+    let packs = env.root().join(".git/objects/pack");
+    let mut by_age: Vec<_> = fs::read_dir(&packs).unwrap().map(|entry| entry.unwrap().path()).collect();
+    by_age.retain(|path| path.extension() == Some("pack".as_ref()));
+    by_age.sort_by_key(|path| path.metadata().unwrap().modified().unwrap());
+    for extension in ["pack", "idx"] {
+        fs::remove_file(by_age[2].with_extension(extension)).unwrap();
+    }
+    env.syncline(nginx.url("up/.git")).arg("--depth=3").sync();
+    env.assert_published(&repo, &repo.head());
+    assert_eq!(git(&env.link(), &["rev-list", "--count", "HEAD"]), "3");
+}
+
+#[test]
+fn replaced_objects_of_a_local_repository_are_fetched_as_they_are() {
+    let env = Env::new();
+    let repo = env.repo("up");
+    let old = repo.head();
+    let commit = repo.commit(&[("file", "two\n")]);
+    repo.git(&["replace", &commit, &old]);
+    env.syncline(repo.url()).sync();
+    assert_eq!((env.published(), env.read("file")), (Some(commit), "two\n".into()));
+    env.assert_store_is_sound();
+}
+
+#[test]
+fn a_commit_without_a_readable_date_is_published() {
+    let env = Env::new();
+    let repo = env.repo("up");
+    let tree = repo.git(&["rev-parse", "HEAD^{tree}"]);
+    repo.write("../commit", format!("tree {tree}\nauthor a <a> x\ncommitter a <a> 12:30\n\nodd\n"));
+    let commit = repo.git(&["hash-object", "-t", "commit", "-w", "--literally", "../commit"]);
+    repo.git(&["update-ref", "refs/heads/main", &commit]);
+    env.syncline(repo.url()).sync();
+    assert_eq!(env.published(), Some(commit));
+}

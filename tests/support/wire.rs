@@ -141,6 +141,7 @@ impl Canned {
                 std::thread::spawn(move || {
                     let mut reader = BufReader::new(client.try_clone().unwrap());
                     while let Some(head) = read_head(&mut reader) {
+                        skip_body(&mut reader, &head);
                         let response = answer(&head);
                         log.lock().unwrap().push(head);
                         if client.write_all(response.as_bytes()).is_err() {
@@ -165,6 +166,12 @@ impl Canned {
     pub fn requests(&self) -> Vec<String> {
         self.requests.lock().unwrap().clone()
     }
+}
+
+fn skip_body(reader: &mut impl Read, head: &str) {
+    let lower = head.to_lowercase();
+    let length = lower.lines().find_map(|line| line.strip_prefix("content-length:")?.trim().parse().ok());
+    let _ = std::io::copy(&mut reader.take(length.unwrap_or(0)), &mut std::io::sink());
 }
 
 fn read_head(reader: &mut impl BufRead) -> Option<String> {

@@ -11,8 +11,6 @@ pub enum Recovery {
     Rebuild,
     /// Trying again helps only after somebody changed something: a URL, a reference, a permission.
     Reconfigure,
-    /// The work was told to stop.
-    Quit,
 }
 
 /// A failed step. Its text names the step and the whole chain of causes, on one line, free of secrets and of
@@ -38,15 +36,19 @@ impl Error {
         Self::new(Recovery::Retry, step, chain(std::iter::successors(Some(cause), |err| err.source())))
     }
 
-    /// An error of gix. Whether corruption means our store is up to the caller: see [`Error::or_rebuild`].
+    /// An error of gix. Whether corruption means our store is up to the caller: see [`Error::reading`].
     pub(crate) fn gix(step: impl Into<String>, cause: &gix::Error) -> Self {
         Self::new(Recovery::Retry, step, chain(cause.iter_errors()))
     }
 
-    /// The same error, answered by rebuilding the store.
-    pub(crate) fn or_rebuild(mut self) -> Self {
-        self.recovery = Recovery::Rebuild;
-        self
+    /// An error of gix while it read our own store: damage, unless the machine merely refused to let us read.
+    pub(crate) fn reading(step: impl Into<String>, cause: &gix::Error) -> Self {
+        let refused = cause.iter_errors().filter_map(|err| err.downcast_ref::<std::io::Error>()).any(|err| {
+            use std::io::ErrorKind::{InvalidData, NotFound, UnexpectedEof};
+            !matches!(err.kind(), InvalidData | NotFound | UnexpectedEof)
+        });
+        let recovery = if refused { Recovery::Retry } else { Recovery::Rebuild };
+        Error { recovery, ..Self::gix(step, cause) }
     }
 
     /// What to do next.

@@ -30,6 +30,8 @@ pub struct Upstream {
     interrupt: Interrupt,
     progress: Progress,
     connection: Option<Connection>,
+    /// What a commit id that turned out to be a tag's leads to.
+    peeled: Option<CommitId>,
 }
 
 struct Connection {
@@ -57,7 +59,18 @@ impl Upstream {
     /// Nothing is contacted before it is asked for. `interrupt` stops all work of this upstream; `progress`
     /// shows it.
     pub fn new(source: Source, options: ConnectOptions, interrupt: Interrupt, progress: Progress) -> Self {
-        Upstream { source, options, interrupt, progress, connection: None }
+        Upstream { source, options, interrupt, progress, connection: None, peeled: None }
+    }
+
+    /// Log in over HTTP as this user from now on, in place of what the URL says. Ignored by other transports.
+    pub fn set_login(&mut self, user: &str, password: &str) {
+        if let Kind::Http(url) = &mut self.source.url.0 {
+            let login = Some((user.to_owned(), password.to_owned()));
+            if url.login != login {
+                url.login = login;
+                self.connection = None;
+            }
+        }
     }
 
     /// What this upstream was made for.
@@ -71,25 +84,26 @@ impl Upstream {
     /// meantime is made anew, once.
     pub fn look(&mut self) -> Result<Tip> {
         if let Reference::Commit(commit) = self.source.reference {
-            return Ok(Tip { commit, want: commit.0 });
+            return Ok(Tip { commit: self.peeled.unwrap_or(commit), want: commit.0 });
         }
         if let Kind::Local(path) = &self.source.url.0 {
             return local::look(path, &self.source.reference, &self.source);
         }
         let kept = self.connection.is_some();
-        match self.list() {
-            Err(_) if kept && !self.interrupt.is_triggered() => self.list(),
+        let listed = match self.list() {
+            Err(Unlisted::Lost(_)) if kept && !self.interrupt.is_triggered() => self.list(),
             listed => listed,
-        }
+        };
+        listed.map_err(|(Unlisted::Lost(err) | Unlisted::Answered(err))| err)
     }
 
-    fn list(&mut self) -> Result<Tip> {
+    fn list(&mut self) -> std::result::Result<Tip, Unlisted> {
         // Protocols before v2 list references once, in the handshake, so they need a new one.
         if self.connection.as_ref().is_some_and(|kept| kept.handshake.server_protocol_version != Protocol::V2)
         {
             self.connection = None;
         }
-        let mut connection = self.connect()?;
+        let mut connection = self.connect().map_err(Unlisted::Answered)?;
         let source = &self.source;
         let step = || format!("list references of {}", source.url);
         self.progress.enter(Stage::Listing);
@@ -100,12 +114,16 @@ impl Upstream {
                 prefixes.extend(source.reference.candidates().into_iter().map(Into::into));
                 LsRefsCommand::new(Some(prefixes), &connection.handshake.capabilities, agent())
                     .invoke_blocking(&mut connection.transport, &mut gix::progress::Discard, false)
-                    .map_err(|err| protocol_error(step(), &err))?
+                    .map_err(|err| match http_status(&err) {
+                        Some(_) => Unlisted::Answered(protocol_error(step(), &err)),
+                        None => Unlisted::Lost(protocol_error(step(), &err)),
+                    })?
             }
         };
         let names_tags = connection.handshake.server_protocol_version != Protocol::V2;
         self.connection = Some(connection);
-        let (commit, tag) = find(&source.reference, &refs).ok_or_else(|| missing_reference(source))?;
+        let (commit, tag) =
+            find(&source.reference, &refs).ok_or_else(|| Unlisted::Answered(missing_reference(source)))?;
         // An old server knows only what it advertised: the tag, not the commit below it.
         let want = tag.filter(|_| names_tags).unwrap_or(commit);
         Ok(Tip { commit: CommitId(commit), want })
@@ -113,7 +131,8 @@ impl Upstream {
 
     /// Bring the commit and all that its tree needs into the store.
     ///
-    /// After an error the store holds what it held before, and perhaps objects that nobody refers to.
+    /// After an error the store holds what it held before, and perhaps objects that nobody refers to. But where
+    /// the remote's objects are of another format than the store's, the store was emptied first; trees stay.
     pub fn receive(&mut self, tip: &Tip, store: &mut Store) -> Result<Fetched> {
         let commit = match &self.source.url.0 {
             Kind::Local(path) => {
@@ -124,16 +143,16 @@ impl Upstream {
         let step = || format!("fetch {} from {}", self.source.reference, self.source.url);
         let repo = store.repository()?;
         let commit = repo.find_object(commit).and_then(|object| object.peel_to_commit()).map_err(|err| {
-            let damaged = err.is_corrupted();
-            let err = Error::gix(step(), &err);
-            if damaged { err.or_rebuild() } else { err }
+            // That it is not there at all is the server's doing.
+            if err.is_corrupted() { Error::reading(step(), &err) } else { Error::gix(step(), &err) }
         })?;
         let commit = commit.id;
         if commit != tip.commit.0 && matches!(self.source.reference, Reference::Name(_)) {
             let text = format!("the server announced {} but sent {commit}", tip.commit);
             return Err(Error::new(Recovery::Retry, step(), text));
         }
-        store.record(&repo, commit)?;
+        store.record(&repo, commit, tip.want)?;
+        self.peeled = Some(CommitId(commit));
         Ok(Fetched { commit: CommitId(commit) })
     }
 
@@ -226,7 +245,7 @@ impl Upstream {
         let step = || format!("connect to {url}");
         let mut transport: Box<dyn Transport + Send> = match &url.0 {
             Kind::Http(http) => {
-                let client = Client::new(http, &self.options.ca_files, &self.interrupt).step(step)?;
+                let client = Client::new(http, &self.options, &self.interrupt).step(step)?;
                 let base = gix::url::parse(http.base.as_str()).step(step)?;
                 Box::new(http::Transport::new_http(client, base, Protocol::V2, false))
             }
@@ -245,6 +264,12 @@ impl Upstream {
         }
         Ok(Connection { transport, handshake })
     }
+}
+
+/// Why references could not be listed: the server did answer, or the connection failed.
+enum Unlisted {
+    Answered(Error),
+    Lost(Error),
 }
 
 /// Why a request brought nothing: a pack that could not be taken in, or anything else.
@@ -319,6 +344,14 @@ pub(crate) fn tip(commit: ObjectId) -> Tip {
     Tip { commit: CommitId(commit), want: commit }
 }
 
+/// An answer other than success, wherever in the chain it is: an `io::Error` hides what it wraps.
+fn http_status(err: &gix::Error) -> Option<&HttpStatus> {
+    err.downcast_any_ref::<HttpStatus>().or_else(|| {
+        let errors = err.iter_errors().filter_map(|err| err.downcast_ref::<std::io::Error>());
+        errors.filter_map(|err| err.get_ref()).find_map(|err| err.downcast_ref::<HttpStatus>())
+    })
+}
+
 /// gix reports the server's own `ERR` line as a header it does not know.
 fn protocol_error(step: String, err: &gix::Error) -> Error {
     const UNKNOWN: &str = "Unknown or unsupported header: ";
@@ -332,7 +365,7 @@ fn protocol_error(step: String, err: &gix::Error) -> Error {
             format!("the server says: {}", text.trim_start_matches("ERR ")),
         );
     }
-    match err.downcast_any_ref::<HttpStatus>() {
+    match http_status(err) {
         Some(status) if matches!(status.code, 401 | 403 | 404 | 410) => {
             Error::new(Recovery::Reconfigure, step, status)
         }

@@ -33,4 +33,4 @@ pub use interrupt::Interrupt;
 pub use progress::{Progress, Snapshot, Stage};
 pub use source::{CommitId, Depth, Reference, RemoteUrl, Source};
 pub use store::{Condition, OpenError, Store};
-pub use transport::ConnectOptions;
+pub use transport::{ConnectOptions, http::HttpRequest};

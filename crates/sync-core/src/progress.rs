@@ -16,7 +16,7 @@ pub enum Stage {
     Connecting,
     /// Asking where the reference points.
     Listing,
-    /// Waiting for the first byte of a pack.
+    /// Waiting for the first byte of a pack, or finding out what is needed.
     Requesting,
     /// Receiving a pack; counts objects and bytes.
     Receiving,
@@ -46,7 +46,7 @@ impl Stage {
             Stage::Idle => "idle",
             Stage::Connecting => "connecting",
             Stage::Listing => "listing references",
-            Stage::Requesting => "waiting for the server's pack",
+            Stage::Requesting => "waiting for a pack",
             Stage::Receiving => "receiving objects",
             Stage::Resolving => "resolving objects",
             Stage::Writing => "writing files",

@@ -4,7 +4,7 @@
 
 use std::fmt;
 use std::num::NonZeroU32;
-use std::path::PathBuf;
+use std::path::{Component, Path, PathBuf};
 use std::str::FromStr;
 
 use ureq::http::Uri;
@@ -132,35 +132,43 @@ pub(crate) struct HttpUrl {
 }
 
 impl RemoteUrl {
+    /// Whether the URL itself holds a user name.
+    pub fn has_login(&self) -> bool {
+        matches!(&self.0, Kind::Http(url) if url.login.is_some())
+    }
+
     /// The last component of the path, `.git` included: git-sync's default name of the link.
     pub fn last_component(&self) -> String {
         let path = match &self.0 {
-            Kind::Http(url) => &url.base,
-            Kind::Git { path, .. } => path,
-            Kind::Local(path) => &path.to_string_lossy().into_owned(),
+            Kind::Http(url) => url.base.clone(),
+            Kind::Git { path, .. } => path.clone(),
+            Kind::Local(path) => without_dots(path).to_string_lossy().into_owned(),
         };
         path.trim_end_matches('/').rsplit('/').next().unwrap_or_default().to_owned()
     }
 
-    /// The same repository, a relative local path resolved against `base`.
-    pub fn relative_to(self, base: &std::path::Path) -> Self {
+    /// The same repository, a relative local path taken from `base`.
+    pub fn relative_to(self, base: &Path) -> Self {
         match self.0 {
-            Kind::Local(path) => {
-                let mut absolute = PathBuf::new();
-                // `base/.` would give a link called `.`: drop what names no place.
-                for part in base.join(path).components().filter(|part| *part != std::path::Component::CurDir)
-                {
-                    if part == std::path::Component::ParentDir {
-                        absolute.pop();
-                    } else {
-                        absolute.push(part)
-                    }
-                }
-                RemoteUrl(Kind::Local(absolute))
-            }
+            Kind::Local(path) => RemoteUrl(Kind::Local(base.join(path).components().collect())),
             other => RemoteUrl(other),
         }
     }
+}
+
+/// For a name only: behind a symbolic link, `..` leads elsewhere.
+fn without_dots(path: &Path) -> PathBuf {
+    let mut plain = PathBuf::new();
+    for part in path.components() {
+        match part {
+            Component::CurDir => {}
+            Component::ParentDir => {
+                plain.pop();
+            }
+            part => plain.push(part),
+        }
+    }
+    plain
 }
 
 impl fmt::Display for RemoteUrl {
@@ -307,12 +315,16 @@ mod tests {
     }
 
     #[test]
-    fn relative_paths_are_resolved_and_the_link_gets_a_name() {
-        for (text, shown) in
-            [(".", "/base/dir"), ("../x/./y", "/base/x/y"), ("/abs", "/abs"), ("file:///f", "/f")]
-        {
+    fn relative_paths_are_taken_from_the_base_and_name_the_link() {
+        for (text, shown, name) in [
+            (".", "/base/dir", "dir"),
+            ("..", "/base/dir/..", "base"),
+            ("../x/./y", "/base/dir/../x/y", "y"),
+            ("/abs", "/abs", "abs"),
+            ("file:///f", "/f", "f"),
+        ] {
             let url = parse(text).unwrap().relative_to("/base/dir".as_ref());
-            assert_eq!(url.to_string(), shown);
+            assert_eq!((url.to_string().as_str(), url.last_component().as_str()), (shown, name));
         }
     }
 

@@ -1,95 +1,44 @@
 //! What was typed or set, as text: nothing is resolved or judged here but whether a name is known.
 //!
-//! Every option `--some-name` has a twin in the environment, `GITSYNC_SOME_NAME`; what is typed wins.
+//! What is typed beats the environment. Of several names in the environment the oldest that is set wins, as
+//! git-sync has it.
 
+use std::collections::HashMap;
 use std::ffi::OsString;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{CommandFactory, FromArgMatches, Parser};
+use clap::{Arg, ArgAction, Command};
 
-/// Keep a directory in step with a Git reference and publish every new commit atomically through a symlink.
-///
-/// Takes the options, environment variables and directory layout of kubernetes/git-sync. Durations are written
-/// as 10s, 1m30s or 100ms; 0 stands for none.
-#[derive(Debug, Parser)]
-#[command(version, max_term_width = 100, args_override_self = true)]
-#[command(after_help = "Every option can be set in the environment: --some-name is GITSYNC_SOME_NAME.")]
-#[command(
-    after_long_help = "Every option can be set in the environment: --some-name is GITSYNC_SOME_NAME.\n\n\
-    Exit codes: 0 after --one-time succeeded or a signal; 1 for wrong options or too many failures.\n\n\
-    Example:\n  syncline --repo=https://example.com/site.git --ref=main --root=/srv/site --period=30s\n\
-    publishes the newest main under /srv/site/site.git."
-)]
+use crate::options::{Kind, OPTIONS, Opt};
+
+/// The options that were given.
+#[derive(Debug, Default)]
 pub struct Args {
-    /// The repository: an https, http, git or file URL, or a path
-    #[arg(long, value_name = "URL", help_heading = "What to sync")]
-    pub repo: Option<String>,
+    given: HashMap<&'static str, Given>,
+    /// What is worth saying although it works.
+    pub warnings: Vec<String>,
+}
 
-    /// The branch, tag, full reference or full commit id to publish [default: HEAD]
-    #[arg(long = "ref", value_name = "REF", help_heading = "What to sync")]
-    pub reference: Option<String>,
+/// The values of one option and where they came from: `--period` or `GITSYNC_PERIOD`.
+#[derive(Clone, Debug)]
+pub struct Given {
+    pub values: Vec<OsString>,
+    pub origin: String,
+}
 
-    /// How many commits of history to keep; 0 for all [default: 1]
-    #[arg(long, value_name = "N", help_heading = "What to sync", allow_hyphen_values = true)]
-    pub depth: Option<String>,
-
-    /// The directory to work in; created if need be
-    #[arg(long, value_name = "DIR", help_heading = "Where to publish")]
-    pub root: Option<OsString>,
-
-    /// The symlink to publish, absolute or relative to the root [default: the last part of the URL]
-    #[arg(long, value_name = "PATH", help_heading = "Where to publish")]
-    pub link: Option<OsString>,
-
-    /// How long a tree is kept after it was replaced [default: 0: removed at once]
-    #[arg(long, value_name = "DURATION", help_heading = "Where to publish", allow_hyphen_values = true)]
-    pub stale_worktree_timeout: Option<String>,
-
-    /// Wait for another process that owns the root instead of giving up
-    #[arg(long, value_name = "BOOL", help_heading = "Where to publish", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
-    pub wait_for_lock: Option<String>,
-
-    /// How long to wait between two syncs [default: 10s]
-    #[arg(long, value_name = "DURATION", help_heading = "When to sync", allow_hyphen_values = true)]
-    pub period: Option<String>,
-
-    /// Exit after the first successful sync
-    #[arg(long, value_name = "BOOL", help_heading = "When to sync", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
-    pub one_time: Option<String>,
-
-    /// How long one sync may take before it is stopped and counts as failed [default: 2m]
-    #[arg(long, value_name = "DURATION", help_heading = "When to sync", allow_hyphen_values = true)]
-    pub sync_timeout: Option<String>,
-
-    /// How many syncs in a row may fail before giving up; negative for any number
-    ///
-    /// When not given, the first sync must succeed unless an earlier one is still published; after that,
-    /// failures are retried for ever, with growing pauses, while the last good tree stays published.
-    #[arg(long, value_name = "N", help_heading = "When to sync", allow_hyphen_values = true)]
-    pub max_failures: Option<String>,
-
-    /// A file of PEM certificates to trust for https, besides the usual ones; may be repeated
-    #[arg(long, value_name = "FILE", help_heading = "How to connect")]
-    pub ca_file: Vec<OsString>,
-
-    /// The form of the log: auto (text on a terminal, JSON lines otherwise), text or json [default: auto]
-    #[arg(long, value_name = "FORM", help_heading = "What to log")]
-    pub log_format: Option<String>,
-
-    /// How much to log: 0 for changes and failures, 1 for every sync [default: 0]
-    #[arg(short, long, value_name = "LEVEL", help_heading = "What to log", allow_hyphen_values = true)]
-    pub verbose: Option<String>,
-
-    /// git-sync passes over what is neither an option nor its value; so does this.
-    #[arg(hide = true)]
-    pub ignored: Vec<OsString>,
+impl Args {
+    /// An option of the table, if it was given.
+    pub fn get(&self, name: &str) -> Option<&Given> {
+        debug_assert!(OPTIONS.iter().any(|option| option.name == name), "{name} is in no table");
+        self.given.get(name)
+    }
 }
 
 /// What a command line amounts to.
 #[derive(Debug)]
 pub enum Parsed {
     /// Options to run with, and the faults among them.
-    Run(Box<Args>, Vec<String>),
+    Run(Args, Vec<String>),
     /// `--help` or `--version`: a text to print.
     Show(String),
 }
@@ -100,17 +49,12 @@ pub fn parse(
     argv: impl IntoIterator<Item = OsString>,
     environment: impl Fn(&str) -> Option<OsString>,
 ) -> Result<Parsed, Vec<String>> {
-    let mut command = Args::command();
-    let mut line: Vec<OsString> = vec![command.get_name().into()];
-    line.extend(from_environment(&command, environment));
-    line.extend(argv.into_iter().skip(1));
+    let mut command = command();
+    let mut line: Vec<OsString> = argv.into_iter().collect();
     let mut faults = Vec::new();
     loop {
         let err = match command.try_get_matches_from_mut(&line) {
-            Ok(matches) => {
-                let args = Args::from_arg_matches(&matches).map_err(|err| vec![first_line(&err)])?;
-                return Ok(Parsed::Run(Box::new(args), faults));
-            }
+            Ok(matches) => return Ok(Parsed::Run(gather(&matches, environment), faults)),
             Err(err) => err,
         };
         if matches!(err.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
@@ -126,27 +70,86 @@ pub fn parse(
     }
 }
 
-/// The environment's options in the form of arguments, to stand before the typed ones.
-fn from_environment(
-    command: &clap::Command,
-    environment: impl Fn(&str) -> Option<OsString>,
-) -> impl Iterator<Item = OsString> {
-    command
-        .get_arguments()
-        .filter_map(|arg| arg.get_long())
-        .filter(|name| !matches!(*name, "help" | "version"))
-        .filter_map(move |name| {
-            let mut argument = OsString::from(format!("--{name}="));
-            argument.push(environment(&variable(name))?);
-            Some(argument)
-        })
-        .collect::<Vec<_>>()
-        .into_iter()
+/// The command line as clap sees it.
+pub fn command() -> Command {
+    let note = "Every option can be set in the environment: --some-name is GITSYNC_SOME_NAME.";
+    let command = Command::new("syncline")
+        .version(env!("CARGO_PKG_VERSION"))
+        .about("Keep a directory in step with a Git reference and publish every new commit atomically through a symlink.")
+        .long_about(
+            "Keep a directory in step with a Git reference and publish every new commit atomically through a symlink.\n\n\
+             Takes the options, environment variables and directory layout of kubernetes/git-sync. Durations are \
+             written as 10s, 1m30s or 100ms; 0 stands for none.",
+        )
+        .after_help(note)
+        .after_long_help(format!(
+            "{note} A password comes from GITSYNC_PASSWORD only.\n\n\
+             Exit codes: 0 after --one-time succeeded or a signal; 1 for wrong options or too many failures.\n\n\
+             Example:\n  syncline --repo=https://example.com/site.git --ref=main --root=/srv/site --period=30s\n\
+             publishes the newest main under /srv/site/site.git."
+        ))
+        .max_term_width(100)
+        // git-sync passes over what is neither an option nor its value.
+        .arg(Arg::new("ignored").hide(true).num_args(0..).value_parser(clap::value_parser!(OsString)));
+    OPTIONS.iter().map(argument).fold(command, Command::arg)
 }
 
-/// The environment's twin of an option.
-fn variable(option: &str) -> String {
-    format!("GITSYNC_{}", option.replace('-', "_").to_uppercase())
+fn argument(option: &Opt) -> Arg {
+    let arg = Arg::new(option.name)
+        .long(option.name)
+        .help_heading(option.topic)
+        .action(ArgAction::Append)
+        .value_parser(clap::value_parser!(OsString));
+    let arg = if option.name == "verbose" { arg.short('v') } else { arg };
+    let arg = match option.kind {
+        Kind::Value(form) | Kind::List(form) => arg.value_name(form).allow_hyphen_values(true),
+        Kind::Switch => optional_value(arg).value_name("BOOL"),
+        Kind::Ignored(_) => optional_value(arg).hide_possible_values(true),
+        Kind::Secret => arg.hide(true).allow_hyphen_values(true),
+        Kind::Deprecated(_) => {
+            arg.hide(true).num_args(0..=1).default_missing_value("true").allow_negative_numbers(true)
+        }
+    };
+    let default =
+        if option.default.is_empty() { String::new() } else { format!(" [default: {}]", option.default) };
+    arg.help(format!("{}{default}", option.help))
+}
+
+fn optional_value(arg: Arg) -> Arg {
+    arg.num_args(0..=1).require_equals(true).default_missing_value("true")
+}
+
+fn gather(matches: &clap::ArgMatches, environment: impl Fn(&str) -> Option<OsString>) -> Args {
+    let mut args = Args::default();
+    for option in OPTIONS {
+        let typed = matches.get_many::<OsString>(option.name);
+        let typed = typed
+            .map(|values| Given { values: values.cloned().collect(), origin: format!("--{}", option.name) });
+        let set = from_environment(option, &environment, &mut args.warnings);
+        let Some(given) = typed.or(set) else { continue };
+        match option.kind {
+            Kind::Deprecated(instead) => {
+                args.warnings.push(format!("{}: an older name; {instead}", given.origin))
+            }
+            Kind::Ignored(why) => args.warnings.push(format!("{} does nothing: {why}", given.origin)),
+            _ => {}
+        }
+        args.given.insert(option.name, given);
+    }
+    args
+}
+
+fn from_environment(
+    option: &Opt,
+    environment: impl Fn(&str) -> Option<OsString>,
+    warnings: &mut Vec<String>,
+) -> Option<Given> {
+    let names = option.variables();
+    let (origin, value) = names.iter().rev().find_map(|name| Some((name, environment(name)?)))?;
+    if option.is_current() && *origin != names[0] {
+        warnings.push(format!("{origin}: an older name; use {}", names[0]));
+    }
+    Some(Given { values: vec![value], origin: origin.clone() })
 }
 
 fn culprit(err: &clap::Error) -> Option<String> {
@@ -193,14 +196,29 @@ mod tests {
 
     fn args(argv: &[&str], environment: &[(&str, &str)]) -> Args {
         match run(argv, environment) {
-            Ok(Parsed::Run(args, faults)) if faults.is_empty() => *args,
+            Ok(Parsed::Run(args, faults)) if faults.is_empty() => args,
             other => panic!("{other:?}"),
         }
     }
 
+    fn values(args: &Args, name: &str) -> Vec<String> {
+        let given = args.get(name).map(|given| given.values.clone()).unwrap_or_default();
+        given.into_iter().map(|value| value.into_string().unwrap()).collect()
+    }
+
     #[test]
     fn the_definition_is_consistent() {
-        Args::command().debug_assert();
+        command().debug_assert();
+    }
+
+    #[test]
+    fn every_option_has_its_twin_in_the_environment() {
+        for option in OPTIONS {
+            for variable in option.variables() {
+                let args = args(&[], &[(&variable, "1")]);
+                assert_eq!(values(&args, option.name), ["1"], "{variable}");
+            }
+        }
     }
 
     #[test]
@@ -208,17 +226,36 @@ mod tests {
         let environment =
             [("GITSYNC_REF", "env"), ("GITSYNC_MAX_FAILURES", "-1"), ("GITSYNC_ONE_TIME", "false")];
         let args = args(&["--ref", "typed", "--one-time"], &environment);
-        assert_eq!(args.reference.as_deref(), Some("typed"));
-        assert_eq!(args.max_failures.as_deref(), Some("-1"));
-        assert_eq!(args.one_time.as_deref(), Some("true"));
+        assert_eq!(values(&args, "ref"), ["typed"]);
+        assert_eq!(values(&args, "max-failures"), ["-1"]);
+        assert_eq!(values(&args, "one-time"), ["true"]);
+        assert_eq!(args.get("max-failures").unwrap().origin, "GITSYNC_MAX_FAILURES");
     }
 
     #[test]
-    fn the_last_of_a_repeated_option_wins_and_stray_words_are_passed_over() {
-        let args = args(&["--period=1s", "--period", "2s", "--one-time", "true", "-v1"], &[]);
-        assert_eq!(args.period.as_deref(), Some("2s"));
-        assert_eq!(args.verbose.as_deref(), Some("1"));
-        assert_eq!(args.ignored, ["true"]);
+    fn the_oldest_name_in_the_environment_wins_and_is_mentioned() {
+        let args = args(&[], &[("GITSYNC_REPO", "new"), ("GIT_SYNC_REPO", "old")]);
+        assert_eq!(values(&args, "repo"), ["old"]);
+        assert_eq!(args.warnings, ["GIT_SYNC_REPO: an older name; use GITSYNC_REPO"]);
+    }
+
+    #[test]
+    fn older_options_are_heeded_and_mentioned() {
+        let args = args(&["--wait", "30", "--ssh", "--max-sync-failures", "-1"], &[("GIT_SYNC_BRANCH", "b")]);
+        assert_eq!((values(&args, "wait"), values(&args, "branch")), (vec!["30".into()], vec!["b".into()]));
+        assert_eq!(values(&args, "max-sync-failures"), ["-1"]);
+        assert_eq!(args.warnings.len(), 4, "{:?}", args.warnings);
+    }
+
+    #[test]
+    fn repeated_options_are_kept_in_order_and_stray_words_are_passed_over() {
+        let args = args(
+            &["--period=1s", "--period", "2s", "--one-time", "true", "-v1", "--git", "/usr/bin/git"],
+            &[],
+        );
+        assert_eq!(values(&args, "period"), ["1s", "2s"]);
+        assert_eq!(values(&args, "verbose"), ["1"]);
+        assert_eq!(args.warnings, ["--git does nothing: no git is run"]);
     }
 
     #[test]
@@ -227,15 +264,13 @@ mod tests {
         else {
             panic!();
         };
-        assert!(args.one_time.is_some());
-        assert_eq!(
-            faults,
-            [
-                "--perido: unknown option; did you mean --period?",
-                "--bogus: unknown option",
-                "-q: unknown option",
-            ]
-        );
+        assert!(args.get("one-time").is_some());
+        let expected = [
+            "--perido: unknown option; did you mean --period?",
+            "--bogus: unknown option",
+            "-q: unknown option",
+        ];
+        assert_eq!(faults, expected);
     }
 
     #[test]

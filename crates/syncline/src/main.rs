@@ -1,11 +1,15 @@
 //! syncline keeps a directory in step with a Git reference and publishes every new commit atomically.
 //!
-//! The life of the process. Reading order: `args` (what was typed), `config` (what it means), `run` (the loop),
-//! `pass` (one sync), `publish` (the link), `schedule` (when next), `log`.
+//! The life of the process. Reading order: `options` (the table), `args` (what was typed), `config` (what it
+//! means), `run` (the loop), `pass` (one sync), `publish` (the link), `hooks` and `files` (whom to tell),
+//! `schedule` (when next), `log`.
 
 mod args;
 mod config;
+mod files;
+mod hooks;
 mod log;
+mod options;
 mod pass;
 mod publish;
 mod run;
@@ -17,12 +21,17 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use sync_core::{Error, Interrupt, OpenError, Progress, Recovery, Store, Upstream};
-use tracing::{error, info};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::spawn_blocking;
+use tracing::{error, info, warn};
 
 use crate::args::Parsed;
 use crate::config::Config;
+use crate::files::Files;
+use crate::hooks::Hooks;
 use crate::pass::Syncer;
 use crate::publish::Link;
+use crate::run::Service;
 use crate::schedule::{Exit, Schedule};
 
 fn main() -> ExitCode {
@@ -33,7 +42,8 @@ fn main() -> ExitCode {
     };
     log::start(config.log);
     // git-sync's; consumers with other user ids must be able to read.
-    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
+    let umask = if config.group_write { 0o002 } else { 0o022 };
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(umask));
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(err) => return refuse(&[format!("cannot start: {err}")]),
@@ -59,7 +69,9 @@ fn configure() -> Result<Option<Config>, Vec<String>> {
     };
     let cwd =
         std::env::current_dir().map_err(|err| vec![format!("cannot tell the current directory: {err}")])?;
-    let mut config = Config::new(&args, faults, &cwd)?;
+    let mut config = Config::new(&args, faults, &cwd).inspect_err(|faults| {
+        Files { error: config::error_file(&args, &cwd), ..Files::default() }.write(&faults.join("\n"));
+    })?;
     config.connect.ca_files.extend(system_certificates(std::env::var_os("SSL_CERT_FILE").map(PathBuf::from)));
     Ok(Some(config))
 }
@@ -95,22 +107,33 @@ async fn serve(config: Config) -> Exit {
         link = %config.link.display(),
         "starting"
     );
-    let shutdown = shutdown();
+    for warning in &config.warnings {
+        warn!("{warning}");
+    }
+    let shutdown = match listen() {
+        Ok(shutdown) => shutdown,
+        Err(err) => {
+            error!(error = %err, "cannot listen for signals");
+            return Exit::Failure;
+        }
+    };
     tokio::pin!(shutdown);
     let store = tokio::select! {
         store = own(&config.root, config.wait_for_lock) => store,
         _ = &mut shutdown => return Exit::Success,
     };
-    let (syncer, schedule) = match store.and_then(|store| prepare(&config, store)) {
-        Ok(ready) => ready,
+    let service = match store.and_then(|store| prepare(&config, store)) {
+        Ok(service) => service,
         Err(err) => {
             error!(error = %err, "cannot start");
+            let files = Files { error: config.error_file, ..Files::default() };
+            files.record("cannot start", &err.to_string(), &serde_json::json!({}));
             return Exit::Failure;
         }
     };
-    let progress = syncer.progress.clone();
+    let progress = service.syncer.progress.clone();
     tokio::select! {
-        exit = run::run(syncer, schedule, config.sync_timeout, shutdown) => exit,
+        exit = service.run(shutdown) => exit,
         () = log::show(progress, config.log.format) => Exit::Failure,
     }
 }
@@ -119,7 +142,10 @@ async fn serve(config: Config) -> Exit {
 async fn own(root: &Path, wait: bool) -> Result<Store, Error> {
     let mut said = false;
     loop {
-        match Store::open(root) {
+        // Opening may have to remove a half-made tree of many files.
+        let path = root.to_owned();
+        let opened = spawn_blocking(move || Store::open(&path)).await;
+        match opened.unwrap_or_else(|err| Err(Error::io("open the store", &err).into())) {
             Ok(store) => return Ok(store),
             Err(OpenError::Failed(err)) => return Err(err),
             Err(OpenError::Busy(owner)) if !wait => {
@@ -138,37 +164,56 @@ async fn own(root: &Path, wait: bool) -> Result<Store, Error> {
     }
 }
 
-fn prepare(config: &Config, store: Store) -> Result<(Syncer, Schedule), Error> {
+fn prepare(config: &Config, store: Store) -> Result<Service, Error> {
     let path = store.root().join(&config.link);
     let link = Link::open(&store, &config.link)
         .map_err(|err| Error::io(format!("prepare the link {}", path.display()), &err))?;
+    for warning in store.warnings() {
+        warn!(error = %warning, "leftovers stay; remove them by hand");
+    }
     let serving = link.current(&store).is_ok_and(|current| current.is_some());
     let (interrupt, progress) = (Interrupt::new(), Progress::new());
     let upstream =
         Upstream::new(config.source.clone(), config.connect.clone(), interrupt.clone(), progress.clone());
+    let wake = config.sync_on_signal.map(|number| signal(SignalKind::from_raw(number))).transpose();
+    let wake = wake.map_err(|err| Error::io("listen for the signal of --sync-on-signal", &err))?;
+    let hooks = Hooks::start(config);
+    let files = Files {
+        touch: config.touch_file.as_ref().map(|path| store.root().join(path)),
+        error: config.error_file.clone(),
+    };
     let syncer = Syncer {
         store,
         upstream,
         link,
+        login: config.login.clone(),
         stale_worktree_timeout: config.stale_worktree_timeout,
+        pre_publish: hooks.pre_publish(),
+        gate: config.pre_publish.clone().filter(|_| config.pre_publish_required),
         interrupt,
         progress,
         verified: false,
         has_excess_history: false,
     };
-    Ok((syncer, Schedule::new(config.policy, serving)))
+    Ok(Service {
+        syncer,
+        schedule: Schedule::new(config.policy, serving),
+        hooks,
+        files,
+        sync_timeout: config.sync_timeout,
+        worktree_check_period: config.worktree_check_period,
+        wake,
+    })
 }
 
-/// Completes at SIGTERM (Kubernetes, systemd) or SIGINT (a terminal), with its name.
-async fn shutdown() -> &'static str {
-    use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut terminate), Ok(mut interrupt)) =
-        (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
-    else {
-        return std::future::pending().await;
-    };
-    tokio::select! {
-        _ = terminate.recv() => "SIGTERM",
-        _ = interrupt.recv() => "SIGINT",
-    }
+/// Listen from now on; the future completes at SIGTERM (Kubernetes, systemd) or SIGINT (a terminal), with its
+/// name.
+fn listen() -> std::io::Result<impl Future<Output = &'static str>> {
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => "SIGTERM",
+            _ = interrupt.recv() => "SIGINT",
+        }
+    })
 }

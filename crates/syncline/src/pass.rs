@@ -7,8 +7,11 @@ use sync_core::{
     CommitId, Condition, Error, Interrupt, Progress, Recovery, Result, Stage, Store, Upstream, Worktree,
     altered_files, checkout,
 };
+use tokio::sync::watch;
 use tracing::{debug, info, warn};
 
+use crate::config::{ExecHook, Login};
+use crate::hooks::{self, Event};
 use crate::publish::{Link, prune, retire};
 
 /// All that passes work on.
@@ -16,7 +19,11 @@ pub struct Syncer {
     pub store: Store,
     pub upstream: Upstream,
     pub link: Link,
+    pub login: Login,
     pub stale_worktree_timeout: Duration,
+    pub pre_publish: Option<watch::Sender<Option<Event>>>,
+    /// The program that has to agree before anything is published.
+    pub gate: Option<ExecHook>,
     pub interrupt: Interrupt,
     pub progress: Progress,
     /// Whether this process has seen that what is published is whole; an earlier one may have been killed, or
@@ -35,8 +42,18 @@ pub enum Passed {
     Published { tree: Worktree, before: Option<CommitId> },
 }
 
+impl Passed {
+    pub fn event(&self, store: &Store) -> Event {
+        let commit = match self {
+            Passed::Unchanged(commit) => *commit,
+            Passed::Published { tree, .. } => tree.commit,
+        };
+        Event { commit, tree: store.tree_path(commit) }
+    }
+}
+
 impl Syncer {
-    /// Bring the link up to date. A damaged store is rebuilt, once.
+    /// Bring the link up to date. A damaged store is rebuilt, once. [`Syncer::tidy`] is to follow a success.
     pub fn pass(&mut self) -> Result<Passed> {
         let passed = match self.try_pass() {
             Err(err) if err.recovery() == Recovery::Rebuild && !self.interrupt.is_triggered() => {
@@ -46,9 +63,6 @@ impl Syncer {
             }
             passed => passed,
         };
-        if let Ok(passed) = &passed {
-            self.tidy(passed);
-        }
         self.progress.enter(Stage::Idle);
         passed
     }
@@ -58,6 +72,7 @@ impl Syncer {
             .link
             .current(&self.store)
             .map_err(|err| Error::io(format!("read the link {}", self.link.path().display()), &err))?;
+        self.refresh_login()?;
         let tip = self.upstream.look()?;
         if current == Some(tip.commit) && (self.verified || self.is_sound(tip.commit)?) {
             self.verified = true;
@@ -66,13 +81,15 @@ impl Syncer {
         let fetched = self.upstream.receive(&tip, &mut self.store)?;
         let tree = checkout(&self.store, &fetched, current, &self.progress, &self.interrupt)?;
         if current != Some(tree.commit) {
-            self.link.flip(&tree).map_err(|err| {
-                Error::io(format!("publish {} at {}", tree.commit, self.link.path().display()), &err)
-            })?;
+            self.before_publishing(&tree)?;
+            // Before the flip: a kill in between must not cost the old tree its time.
             if let Some(old) = current {
                 let _ = retire(&self.store, old)
                     .inspect_err(|err| warn!(error = %err, "cannot mark the old tree"));
             }
+            self.link.flip(&tree).map_err(|err| {
+                Error::io(format!("publish {} at {}", tree.commit, self.link.path().display()), &err)
+            })?;
         }
         self.verified = true;
         if current == Some(tree.commit) && tree.written + tree.linked == 0 {
@@ -98,12 +115,13 @@ impl Syncer {
                 return Ok(false);
             }
         }
-        match altered_files(&self.store, commit) {
+        match altered_files(&self.store, commit, &self.interrupt) {
             Ok(files) if files.is_empty() => Ok(true),
             Ok(files) => {
                 warn!(%commit, ?files, "published files were altered: making the tree anew");
                 Ok(false)
             }
+            Err(err) if self.interrupt.is_triggered() => Err(err),
             Err(err) => {
                 warn!(%commit, error = %err, "the published tree is damaged: making it anew");
                 Ok(false)
@@ -111,23 +129,64 @@ impl Syncer {
         }
     }
 
-    /// What follows a pass and cannot fail it.
-    fn tidy(&mut self, passed: &Passed) {
-        let (Passed::Unchanged(commit) | Passed::Published { tree: Worktree { commit, .. }, .. }) = passed;
-        match prune(&self.store, *commit, self.stale_worktree_timeout) {
+    /// The password may be rotated while we run.
+    fn refresh_login(&mut self) -> Result<()> {
+        match &self.login {
+            Login::InUrl => {}
+            Login::Fixed(user, password) => self.upstream.set_login(user, &password.0),
+            Login::File(user, path) => {
+                let text =
+                    fs_err::read_to_string(path).map_err(|err| Error::io("read the password file", &err))?;
+                self.upstream.set_login(user, text.lines().next().unwrap_or_default());
+            }
+        }
+        Ok(())
+    }
+
+    fn before_publishing(&self, tree: &Worktree) -> Result<()> {
+        let event = Event { commit: tree.commit, tree: tree.path.clone() };
+        if let Some(events) = &self.pre_publish {
+            events.send_replace(Some(event.clone()));
+        }
+        let Some(gate) = &self.gate else { return Ok(()) };
+        // This thread may wait: it is not one of the runtime's.
+        tokio::runtime::Handle::current().block_on(hooks::ask(gate, &event)).map_err(|refusal| {
+            Error::new(
+                Recovery::Retry,
+                format!("ask the pre-publish exechook about {}", tree.commit),
+                refusal,
+            )
+        })
+    }
+
+    /// A hole in what nobody looks at every time: the next pass finds an empty store and fills it.
+    fn mend(&mut self, err: &Error) {
+        if err.recovery() == Recovery::Rebuild && !self.interrupt.is_triggered() {
+            self.verified = false;
+            let _ = self.store.rebuild().inspect_err(|err| warn!(error = %err, "cannot rebuild the store"));
+        }
+    }
+
+    /// What follows a success and cannot fail it.
+    pub fn tidy(&mut self, commit: CommitId, has_changed: bool) {
+        match prune(&self.store, commit, self.stale_worktree_timeout) {
             Ok(0) => {}
             Ok(removed) => debug!(removed, "removed old trees"),
             Err(err) => warn!(error = %err, "cannot remove old trees"),
         }
-        if self.has_excess_history
-            || (matches!(passed, Passed::Published { .. }) && self.store.has_many_packs())
-        {
+        if self.has_excess_history || (has_changed && self.store.has_many_packs()) {
             let depth = self.upstream.source().depth;
             match self.store.fold(depth, &self.progress, &self.interrupt) {
-                Ok(()) => debug!("folded the store's packs into one"),
-                Err(err) => warn!(error = %err, "cannot fold the store's packs"),
+                Ok(()) => {
+                    debug!("folded the store's packs into one");
+                    self.has_excess_history = false;
+                }
+                Err(err) => {
+                    warn!(error = %err, "cannot fold the store's packs");
+                    self.mend(&err);
+                }
             }
-            self.has_excess_history = false;
         }
+        self.progress.enter(Stage::Idle);
     }
 }

@@ -20,12 +20,16 @@ impl Link {
         let link = Link { path: store.root().join(link) };
         let directory = link.directory();
         fs_err::create_dir_all(directory)?;
+        let place = fs_err::canonicalize(directory)?;
+        if [".git", ".worktrees"].iter().any(|own| place.starts_with(store.root().join(own))) {
+            return Err(io::Error::other("this is where syncline keeps its own files; choose another link"));
+        }
         for entry in fs_err::read_dir(directory)? {
             let entry = entry?;
             let name = entry.file_name();
             // `tmp-link` is git-sync's; left behind, it would have stopped git-sync for good.
-            let is_leftover =
-                name == "tmp-link" || name.to_string_lossy().starts_with(&link.temporary_prefix());
+            let is_leftover = (name == "tmp-link" && !link.path.ends_with("tmp-link"))
+                || name.to_string_lossy().starts_with(&link.temporary_prefix());
             if is_leftover && entry.file_type()?.is_symlink() {
                 fs_err::remove_file(entry.path())?;
             }
@@ -92,16 +96,20 @@ pub fn retire(store: &Store, id: CommitId) -> io::Result<()> {
     fs_err::File::open(store.tree_path(id))?.set_modified(now())
 }
 
-/// Remove the trees that were replaced longer ago than `keep`. `current` is never one of them.
+/// Remove the trees that were replaced longer ago than `keep`. `current` is never one of them. One that cannot be
+/// removed does not keep the others.
 pub fn prune(store: &Store, current: CommitId, keep: Duration) -> Result<usize, sync_core::Error> {
     let mut removed = 0;
+    let mut first_failure = Ok(());
     for id in store.trees().unwrap_or_default() {
         if id != current && is_older(&store.tree_path(id), keep) {
-            store.remove_tree(id)?;
-            removed += 1;
+            match store.remove_tree(id) {
+                Ok(()) => removed += 1,
+                failure => first_failure = first_failure.and(failure),
+            }
         }
     }
-    Ok(removed)
+    first_failure.map(|()| removed)
 }
 
 fn is_older(tree: &Path, keep: Duration) -> bool {

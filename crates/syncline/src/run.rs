@@ -1,92 +1,164 @@
-//! The one loop: pass, decide, wait. The only place that crosses into blocking work.
+//! The one loop: pass, tell, tidy, decide, wait. The only place that crosses into blocking work.
 
 use std::future::Future;
+use std::pin::Pin;
 use std::time::Duration;
 
-use sync_core::{Error, Interrupt, Progress, Recovery};
-use tokio::task::{JoinError, spawn_blocking};
+use serde_json::json;
+use sync_core::{Error, Recovery, Stage};
+use tokio::signal::unix::Signal;
+use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep};
 use tracing::{debug, error, info};
 
+use crate::files::Files;
+use crate::hooks::Hooks;
 use crate::pass::{Passed, Syncer};
 use crate::schedule::{Exit, Next, Schedule};
 
 /// How long work may take to notice that it was stopped, before the process leaves it behind.
 const GRACE: Duration = Duration::from_millis(1500);
 
-/// Sync until the schedule says that it is over, or `shutdown` completes.
-pub async fn run(
-    mut syncer: Syncer,
-    mut schedule: Schedule,
-    sync_timeout: Duration,
-    shutdown: impl Future<Output = &'static str>,
-) -> Exit {
-    tokio::pin!(shutdown);
-    loop {
-        let started = Instant::now();
-        let (interrupt, progress) = (syncer.interrupt.clone(), syncer.progress.clone());
-        interrupt.clear();
-        let mut pass = spawn_blocking(move || {
-            let passed = syncer.pass();
-            (syncer, passed)
-        });
-        let finished = tokio::select! {
-            finished = &mut pass => finished,
-            () = sleep(sync_timeout) => time_out(&mut pass, &interrupt, &progress, sync_timeout).await,
-            signal = &mut shutdown => {
-                info!(signal, "stopping");
-                interrupt.trigger();
-                let _ = tokio::time::timeout(GRACE, &mut pass).await;
-                return Exit::Success;
+/// Everything that the loop drives.
+pub struct Service {
+    pub syncer: Syncer,
+    pub schedule: Schedule,
+    pub hooks: Hooks,
+    pub files: Files,
+    pub sync_timeout: Duration,
+    pub worktree_check_period: Option<Duration>,
+    /// Starts a sync at once.
+    pub wake: Option<Signal>,
+}
+
+/// How a piece of blocking work came out.
+enum Ran<T> {
+    Done(Syncer, T),
+    /// It was stopped at this stage because its time was over.
+    TimedOut(Syncer, T, Stage),
+    /// The process is to end.
+    Over(Exit),
+}
+
+impl Service {
+    /// Sync until the schedule says that it is over, or `shutdown` completes.
+    pub async fn run(self, shutdown: impl Future<Output = &'static str>) -> Exit {
+        let Service { mut syncer, mut schedule, hooks, files, sync_timeout, worktree_check_period, mut wake } =
+            self;
+        tokio::pin!(shutdown);
+        let mut is_first = true;
+        let mut checked = Instant::now();
+        loop {
+            let started = Instant::now();
+            if worktree_check_period.is_some_and(|period| checked.elapsed() >= period) {
+                syncer.verified = false;
+                checked = started;
             }
-        };
-        let passed = match finished {
-            Ok((returned, passed)) => {
-                syncer = returned;
-                passed
-            }
-            // A panic: what the pass owned is gone, so a fresh process has to go on.
-            Err(err) => {
-                error!(error = %err, "a sync died");
-                return Exit::Failure;
-            }
-        };
-        let next = schedule.next(passed.is_ok(), fastrand::f64());
-        report(&passed, &next, schedule.failures(), started.elapsed());
-        match next {
-            Next::Exit(exit) => return exit,
-            Next::Wait(pause) => tokio::select! {
-                () = sleep(pause) => {}
-                signal = &mut shutdown => {
-                    info!(signal, "stopping");
-                    return Exit::Success;
+            let passed;
+            (syncer, passed) = match blocking(syncer, sync_timeout, shutdown.as_mut(), Syncer::pass).await {
+                Ran::Done(syncer, passed) => (syncer, passed),
+                Ran::TimedOut(syncer, passed, stage) => {
+                    (syncer, passed.map_err(|err| timed_out(&err, sync_timeout, stage)))
                 }
-            },
+                Ran::Over(exit) => return exit,
+            };
+            let next = schedule.next(passed.is_ok(), fastrand::f64());
+            report(&passed, &next, schedule.failures(), started.elapsed());
+            match &passed {
+                Ok(passed) => {
+                    let event = passed.event(&syncer.store);
+                    let has_changed = matches!(passed, Passed::Published { .. });
+                    if has_changed || is_first {
+                        hooks.published(&event);
+                        files.touch();
+                    }
+                    is_first = false;
+                    let tidy = move |syncer: &mut Syncer| syncer.tidy(event.commit, has_changed);
+                    syncer = match blocking(syncer, sync_timeout, shutdown.as_mut(), tidy).await {
+                        Ran::Done(syncer, ()) | Ran::TimedOut(syncer, (), _) => syncer,
+                        Ran::Over(exit) => return exit,
+                    };
+                    files.clear();
+                }
+                Err(err) => {
+                    let arguments = json!({ "failures": schedule.failures(), "step": err.step() });
+                    files.record("sync failed", &err.to_string(), &arguments);
+                }
+            }
+            match next {
+                Next::Exit(Exit::Success) => {
+                    drop(syncer); // lets go of the hooks that it tells
+                    return if hooks.finish().await { Exit::Success } else { Exit::Failure };
+                }
+                Next::Exit(exit) => return exit,
+                Next::Wait(pause) => tokio::select! {
+                    () = sleep(pause) => {}
+                    () = woken(&mut wake) => debug!("woken by a signal"),
+                    signal = &mut shutdown => {
+                        info!(signal, "stopping");
+                        return Exit::Success;
+                    }
+                },
+            }
         }
     }
 }
 
-type Finished = Result<(Syncer, Result<Passed, Error>), JoinError>;
-
-/// Stop a pass that takes too long and say where it was.
-async fn time_out(
-    pass: &mut (impl Future<Output = Finished> + Unpin),
-    interrupt: &Interrupt,
-    progress: &Progress,
+/// Run `work` on a thread of its own. It cannot be aborted, only asked to stop.
+async fn blocking<T: Send + 'static>(
+    mut syncer: Syncer,
     limit: Duration,
-) -> Finished {
-    let stage = progress.snapshot().stage.describe();
-    interrupt.trigger();
-    let (syncer, passed) = pass.await?;
-    let passed = passed.map_err(|err| {
-        let limit = humantime::format_duration(limit);
-        Error::new(
-            Recovery::Retry,
-            err.step(),
-            format!("timed out after {limit} (--sync-timeout) while {stage}"),
-        )
+    mut shutdown: Pin<&mut impl Future<Output = &'static str>>,
+    work: impl FnOnce(&mut Syncer) -> T + Send + 'static,
+) -> Ran<T> {
+    let (interrupt, progress) = (syncer.interrupt.clone(), syncer.progress.clone());
+    interrupt.clear();
+    let mut task = spawn_blocking(move || {
+        let done = work(&mut syncer);
+        (syncer, done)
     });
-    Ok((syncer, passed))
+    let mut stopped_at = None;
+    let deadline = sleep(limit);
+    tokio::pin!(deadline);
+    let finished = loop {
+        tokio::select! {
+            finished = &mut task => break finished,
+            () = &mut deadline, if stopped_at.is_none() => {
+                stopped_at = Some(progress.snapshot().stage);
+                interrupt.trigger();
+            }
+            signal = shutdown.as_mut() => {
+                info!(signal, "stopping");
+                interrupt.trigger();
+                let _ = tokio::time::timeout(GRACE, &mut task).await;
+                return Ran::Over(Exit::Success);
+            }
+        }
+    };
+    match (finished, stopped_at) {
+        (Ok((syncer, done)), None) => Ran::Done(syncer, done),
+        (Ok((syncer, done)), Some(stage)) => Ran::TimedOut(syncer, done, stage),
+        // A panic: what the work owned is gone, so a fresh process has to go on.
+        (Err(err), _) => {
+            error!(error = %err, "a sync died");
+            Ran::Over(Exit::Failure)
+        }
+    }
+}
+
+async fn woken(wake: &mut Option<Signal>) {
+    match wake {
+        Some(signal) => {
+            signal.recv().await;
+        }
+        None => std::future::pending().await,
+    }
+}
+
+fn timed_out(err: &Error, limit: Duration, stage: Stage) -> Error {
+    let limit = humantime::format_duration(limit);
+    let cause = format!("timed out after {limit} (--sync-timeout) while {}", stage.describe());
+    Error::new(Recovery::Retry, err.step(), cause)
 }
 
 fn report(passed: &Result<Passed, Error>, next: &Next, failures: u32, took: Duration) {

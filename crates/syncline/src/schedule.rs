@@ -10,11 +10,15 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 pub struct Policy {
     /// The pause after a success, and the first after a failure.
     pub period: Duration,
+    /// The same until the first success, where another is wanted.
+    pub init_period: Option<Duration>,
     /// Stop after the first success.
     pub one_time: bool,
     /// How many failures in a row end the program: 0 and 1 alike the first, negative none. `None`: see
     /// [`Schedule::next`].
     pub max_failures: Option<i64>,
+    /// The same until the first success, where another is wanted.
+    pub init_max_failures: Option<i64>,
 }
 
 /// What to do after a pass.
@@ -40,13 +44,14 @@ pub enum Exit {
 pub struct Schedule {
     policy: Policy,
     serving: bool,
+    succeeded: bool,
     failures: u32,
 }
 
 impl Schedule {
     /// `serving` says that an earlier process left a published tree.
     pub fn new(policy: Policy, serving: bool) -> Self {
-        Schedule { policy, serving: serving && !policy.one_time, failures: 0 }
+        Schedule { policy, serving: serving && !policy.one_time, succeeded: false, failures: 0 }
     }
 
     /// How many passes have failed in a row.
@@ -61,6 +66,7 @@ impl Schedule {
     pub fn next(&mut self, succeeded: bool, random: f64) -> Next {
         if succeeded {
             self.serving = true;
+            self.succeeded = true;
             self.failures = 0;
             return if self.policy.one_time {
                 Next::Exit(Exit::Success)
@@ -69,7 +75,8 @@ impl Schedule {
             };
         }
         self.failures = self.failures.saturating_add(1);
-        let give_up = match self.policy.max_failures {
+        let initial = self.policy.init_max_failures.filter(|_| !self.succeeded);
+        let give_up = match initial.or(self.policy.max_failures) {
             Some(limit) => limit >= 0 && i64::from(self.failures) >= limit,
             None => !self.serving,
         };
@@ -79,12 +86,9 @@ impl Schedule {
     /// Twice as long after every failure, up to a bound; a random half of it is taken off.
     fn pause(&self, random: f64) -> Duration {
         let doublings = (self.failures - 1).min(16);
-        let bound = self.policy.period.max(LONGEST_PAUSE);
-        self.policy
-            .period
-            .saturating_mul(1 << doublings)
-            .min(bound)
-            .mul_f64(1.0 - random.clamp(0.0, 1.0) / 2.0)
+        let period = self.policy.init_period.filter(|_| !self.succeeded).unwrap_or(self.policy.period);
+        let pause = period.saturating_mul(1 << doublings).min(period.max(LONGEST_PAUSE));
+        pause.mul_f64(1.0 - random.clamp(0.0, 1.0) / 2.0)
     }
 }
 
@@ -92,10 +96,17 @@ impl Schedule {
 mod tests {
     use super::*;
 
+    const POLICY: Policy = Policy {
+        period: Duration::from_secs(10),
+        init_period: None,
+        one_time: false,
+        max_failures: None,
+        init_max_failures: None,
+    };
     const EXIT: Next = Next::Exit(Exit::Failure);
 
     fn schedule(one_time: bool, max_failures: Option<i64>, serving: bool) -> Schedule {
-        Schedule::new(Policy { period: Duration::from_secs(10), one_time, max_failures }, serving)
+        Schedule::new(Policy { one_time, max_failures, ..POLICY }, serving)
     }
 
     fn seconds(next: Next) -> u64 {
@@ -152,8 +163,23 @@ mod tests {
     }
 
     #[test]
+    fn other_rules_hold_until_the_first_success() {
+        let init_period = Some(Duration::from_secs(1));
+        let policy = Policy { init_period, init_max_failures: Some(3), max_failures: Some(1), ..POLICY };
+        let mut schedule = Schedule::new(policy, true);
+        assert_eq!(seconds(schedule.next(false, 0.0)), 1);
+        assert_eq!(seconds(schedule.next(false, 0.0)), 2);
+        assert_eq!(
+            Schedule::new(Policy { init_max_failures: Some(0), ..policy }, true).next(false, 0.0),
+            EXIT
+        );
+        schedule.next(true, 0.0);
+        assert_eq!(schedule.next(false, 0.0), EXIT);
+    }
+
+    #[test]
     fn a_long_period_is_not_shortened() {
-        let policy = Policy { period: Duration::from_secs(600), one_time: false, max_failures: Some(-1) };
+        let policy = Policy { period: Duration::from_secs(600), max_failures: Some(-1), ..POLICY };
         assert_eq!(seconds(Schedule::new(policy, false).next(false, 0.0)), 600);
     }
 }

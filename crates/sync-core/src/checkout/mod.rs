@@ -50,7 +50,7 @@ pub fn checkout(
     let id = fetched.commit;
     let step = || format!("check out {id}");
     let path = store.tree_path(id);
-    if path.exists() && is_intact(store, id) {
+    if path.exists() && is_intact(store, id, interrupt) {
         return Ok(Worktree { commit: id, path, written: 0, linked: 0, altered: Vec::new() });
     }
     progress.enter(Stage::Writing);
@@ -85,7 +85,7 @@ pub fn checkout(
 
 /// The files of a published tree that are missing or were altered, compared by stat with its index; at most
 /// ten of them. An error stands for a tree that cannot be compared at all.
-pub fn altered_files(store: &Store, id: CommitId) -> Result<Vec<String>> {
+pub fn altered_files(store: &Store, id: CommitId, interrupt: &Interrupt) -> Result<Vec<String>> {
     let step = || format!("compare {} with its index", store.tree_path(id).display());
     let head = fs_err::read_to_string(store.admin_dir(id).join("HEAD")).step(step)?;
     if head.trim_end() != id.to_string() || !store.tree_path(id).join(".git").is_file() {
@@ -93,19 +93,26 @@ pub fn altered_files(store: &Store, id: CommitId) -> Result<Vec<String>> {
     }
     let index = read_index(store, id).step(step)?;
     let root = store.tree_path(id);
-    let altered =
-        index.entries().iter().filter(|entry| !entry.flags.contains(Flags::SKIP_WORKTREE)).filter(|entry| {
-            let path = root.join(to_path(entry.path(&index)));
-            match entry.mode {
-                Mode::COMMIT => !path.is_dir(),
-                _ => !fs_err::symlink_metadata(path).is_ok_and(|found| is_same_file(&found, entry)),
+    let mut altered = Vec::new();
+    for entry in index.entries().iter().filter(|entry| !entry.flags.contains(Flags::SKIP_WORKTREE)) {
+        interrupt.check().step(step)?;
+        let path = root.join(to_path(entry.path(&index)));
+        let is_same = match entry.mode {
+            Mode::COMMIT => path.is_dir(),
+            _ => fs_err::symlink_metadata(path).is_ok_and(|found| is_same_file(&found, entry)),
+        };
+        if !is_same {
+            altered.push(entry.path(&index).to_string());
+            if altered.len() == 10 {
+                break;
             }
-        });
-    Ok(altered.take(10).map(|entry| entry.path(&index).to_string()).collect())
+        }
+    }
+    Ok(altered)
 }
 
-fn is_intact(store: &Store, id: CommitId) -> bool {
-    altered_files(store, id).is_ok_and(|files| files.is_empty())
+fn is_intact(store: &Store, id: CommitId, interrupt: &Interrupt) -> bool {
+    altered_files(store, id, interrupt).is_ok_and(|files| files.is_empty())
 }
 
 fn read_index(store: &Store, id: CommitId) -> gix::Result<gix::index::File> {
@@ -132,7 +139,7 @@ fn to_path(path: &BStr) -> &Path {
 }
 
 fn missing(id: CommitId, err: &gix::Error) -> Error {
-    Error::gix(format!("read the tree of {id}"), err).or_rebuild()
+    Error::reading(format!("read the tree of {id}"), err)
 }
 
 /// A tree that cannot be read is damage; one whose paths may not be written is not.
@@ -236,9 +243,9 @@ impl Build<'_> {
             options,
         )
         .map_err(|err| {
-            let damaged = err.is_not_found() || err.is_corrupted();
-            let err = Error::gix(step(), &err);
-            if damaged { err.or_rebuild() } else { err }
+            // An error of the file system is one of writing.
+            let is_writing = err.downcast_any_ref::<io::Error>().is_some();
+            if is_writing { Error::gix(step(), &err) } else { Error::reading(step(), &err) }
         })?;
         // gix returns Ok for an interrupted checkout and for one with collisions.
         self.interrupt.check().step(step)?;
@@ -288,9 +295,12 @@ fn exchange(here: &Path, there: &Path) -> io::Result<()> {
     if renameat_with(CWD, here, CWD, there, RenameFlags::EXCHANGE).is_ok() {
         return Ok(());
     }
+    // Should this be the end of us, `Store::open` puts it back.
     let aside = here.with_extension("old");
     fs_err::rename(there, &aside)?;
-    fs_err::rename(here, there)?;
+    fs_err::rename(here, there).inspect_err(|_| {
+        let _ = fs_err::rename(&aside, there);
+    })?;
     fs_err::rename(&aside, here)
 }
 

@@ -3,9 +3,11 @@
 use std::io;
 use std::path::Path;
 
+use crate::error::Error;
+
 /// What a killed process leaves: locks of git's own, temporary files, packs without an index, half-made trees.
-/// The owner's lock is held, so nobody else is still using them.
-pub(super) fn clear_leftovers(root: &Path) -> io::Result<()> {
+/// The owner's lock is held, so nobody else is still using them. Returns what could not be removed.
+pub(super) fn clear_leftovers(root: &Path) -> io::Result<Vec<Error>> {
     let git = root.join(".git");
     let is_lock = |name: &str| name.ends_with(".lock");
     remove_matching(&git, &|name| is_lock(name) || name.starts_with("tmp-"))?;
@@ -13,7 +15,8 @@ pub(super) fn clear_leftovers(root: &Path) -> io::Result<()> {
     for admin in entries(&git.join("worktrees"))? {
         remove_matching(&admin?.path(), &is_lock)?;
     }
-    remove_matching(&root.join(".worktrees"), &|name| name.starts_with(".tmp-"))?;
+    let trees = root.join(".worktrees");
+    restore_exchanged(&trees)?;
     let packs = git.join("objects/pack");
     let has = |name: &str, extension| packs.join(name).with_extension(extension).exists();
     remove_matching(&packs, &|name| match name.rsplit_once('.').map(|(_, extension)| extension) {
@@ -21,7 +24,32 @@ pub(super) fn clear_leftovers(root: &Path) -> io::Result<()> {
         Some("pack") => !has(name, "idx"),
         Some("idx") => !has(name, "pack"),
         _ => name.starts_with(".tmp") || name.starts_with("tmp_"),
-    })
+    })?;
+    // Consumers may have put files of theirs into a tree, which we may not be allowed to remove.
+    let mut warnings = Vec::new();
+    for entry in entries(&trees)? {
+        let entry = entry?;
+        if entry.file_name().to_string_lossy().starts_with(".tmp-")
+            && let Err(err) = remove_dir_if_there(&entry.path())
+        {
+            warnings.push(Error::io("clear what was left half-made", &err));
+        }
+    }
+    Ok(warnings)
+}
+
+/// A tree that was being exchanged where the file system cannot do it in one step: put it back.
+fn restore_exchanged(trees: &Path) -> io::Result<()> {
+    for entry in entries(trees)? {
+        let path = entry?.path();
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        if let Some(id) = name.strip_prefix(".tmp-").and_then(|name| name.strip_suffix(".old"))
+            && !trees.join(id).exists()
+        {
+            fs_err::rename(&path, trees.join(id))?;
+        }
+    }
+    Ok(())
 }
 
 fn remove_matching(dir: &Path, is_leftover: &dyn Fn(&str) -> bool) -> io::Result<()> {

@@ -9,7 +9,7 @@ use gix::ObjectId;
 
 use super::files::{entries, remove_if_there, replace_file};
 use super::{BRANCH, Store};
-use crate::error::{Context, Error, Result};
+use crate::error::{Context, Error, Recovery, Result};
 use crate::objects::{Closure, closure, copy_objects};
 use crate::progress::{Progress, Stage};
 use crate::{CommitId, Depth, Interrupt};
@@ -50,25 +50,30 @@ impl Store {
     /// Move the branch. Its log keeps what is no longer reachable until the store is folded: earlier commits,
     /// and those that the shallow boundary now cuts off. So git finds nothing dangling, and the boundary of
     /// earlier commits stays true.
-    pub(crate) fn record(&self, repo: &gix::Repository, id: ObjectId) -> Result<()> {
+    ///
+    /// `wanted` is what was asked for: `id`, or a tag above it.
+    pub(crate) fn record(&self, repo: &gix::Repository, id: ObjectId, wanted: ObjectId) -> Result<()> {
         let step = || format!("record {id} in {}", self.git_dir().display());
-        let mut kept: BTreeSet<ObjectId> = self.logged().into_iter().chain(self.branch()).collect();
+        let mut kept: BTreeSet<ObjectId> =
+            self.logged().into_iter().chain(self.branch()).chain([wanted]).collect();
         for boundary in repo.shallow_commits().step(step)?.iter().flat_map(|ids| ids.iter()) {
             if let Ok(commit) = repo.find_commit(*boundary) {
                 kept.extend(commit.parent_ids().map(gix::Id::detach));
             }
         }
         kept.remove(&id);
-        let time = repo.find_commit(id).step(step)?.time().step(step)?.seconds;
+        let time = repo.find_commit(id).step(step)?.time().map_or(0, |time| time.seconds.max(0));
         let lines = kept.iter().filter(|kept| is_here(repo, kept)).map(|kept| log_line(*kept, id, time));
         self.write_log(&String::from_iter(lines)).step(step)?;
         replace_file(&self.git_dir().join(BRANCH), &format!("{id}\n")).step(step)
     }
 
-    /// Make the branch name a commit that is here, where it names another: a killed process got no further, or
+    /// Make the branch name a commit that is here, and its log only such: a killed process got no further, or
     /// somebody moved it.
     pub fn adopt(&self, id: CommitId) -> Result<()> {
-        if self.branch() == Some(id.0) { Ok(()) } else { self.record(&self.repository()?, id.0) }
+        let repo = self.repository()?;
+        let is_true = self.branch() == Some(id.0) && self.logged().iter().all(|id| is_here(&repo, id));
+        if is_true { Ok(()) } else { self.record(&repo, id.0, id.0) }
     }
 
     /// The commits that the branch's log names.
@@ -90,46 +95,20 @@ impl Store {
         if self.kind != Some(id.0.kind()) {
             return Ok(Condition::Damaged);
         }
-        let Ok(mut repo) = self.repository() else { return Ok(Condition::Damaged) };
-        repo.objects.refresh_never();
-        let one = closure(&repo, &[id.0], Depth::default(), |_| false, |_| false, interrupt);
-        interrupt.check().step(step)?;
-        match one {
-            Ok(one) if one.objects.iter().all(|id| repo.has_object(id)) => {}
-            _ => return Ok(Condition::Damaged),
-        }
-        self.compare_depth(&repo, id.0, depth, interrupt).step(step)
-    }
-
-    fn compare_depth(
-        &self,
-        repo: &gix::Repository,
-        tip: ObjectId,
-        depth: Depth,
-        interrupt: &Interrupt,
-    ) -> gix::Result<Condition> {
-        let stored: BTreeSet<ObjectId> =
-            repo.shallow_commits()?.map(|ids| ids.iter().copied().collect()).unwrap_or_default();
-        let Some(depth) = depth.0 else {
-            return Ok(if stored.is_empty() { Condition::Sound } else { Condition::TooShallow });
-        };
-        let (mut level, mut seen) = (vec![tip], BTreeSet::from([tip]));
-        for distance in 1..=depth.get() {
-            let mut parents = Vec::new();
-            for id in level {
-                interrupt.check().map_err(gix::Error::from_error)?;
-                let commit = repo.find_commit(id)?;
-                let has_parents = commit.parent_ids().next().is_some();
-                match (stored.contains(&id), distance == depth.get()) {
-                    (true, false) => return Ok(Condition::TooShallow),
-                    (false, true) if has_parents => return Ok(Condition::TooDeep),
-                    _ => {}
-                }
-                parents.extend(commit.parent_ids().map(gix::Id::detach).filter(|id| seen.insert(*id)));
+        let found = self.repository().and_then(|mut repo| {
+            repo.objects.refresh_never();
+            let one = closure(&repo, &[id.0], Depth::default(), |_| false, |_| false, interrupt);
+            let one = one.map_err(|err| Error::reading(step(), &err))?;
+            if !one.objects.iter().all(|id| repo.has_object(id)) {
+                return Ok(Condition::Damaged);
             }
-            level = parents;
+            compare_depth(&repo, id.0, depth, interrupt).map_err(|err| Error::reading(step(), &err))
+        });
+        interrupt.check().step(step)?;
+        match found {
+            Err(err) if err.recovery() == Recovery::Rebuild => Ok(Condition::Damaged),
+            found => found,
         }
-        Ok(Condition::Sound)
     }
 
     /// Whether it is time to [`Store::fold`].
@@ -145,8 +124,11 @@ impl Store {
         let repo = self.repository()?;
         let tips: Vec<ObjectId> = self.haves(&repo)?.into_iter().collect();
         let live = closure(&repo, &tips, depth, |_| false, |_| false, interrupt)
-            .map_err(|err| Error::gix(step(), &err).or_rebuild())?;
+            .map_err(|err| Error::reading(step(), &err))?;
         let folded = copy_objects(&repo, &live.objects, &self.pack_dir(), progress, interrupt)?;
+        // At every moment in between, no commit is without its parents or its place in the boundary.
+        self.extend_shallow(&repo, &live.boundary).step(step)?;
+        self.write_log("").step(step)?;
         drop(repo);
         for pack in old_packs.into_iter().filter(|pack| Some(pack) != folded.as_ref()) {
             // Without its index a pack is not there; the other order would leave an index without a pack.
@@ -155,8 +137,7 @@ impl Store {
             }
         }
         self.remove_loose_objects().step(step)?;
-        self.write_shallow(&live.boundary).step(step)?;
-        self.write_log("").step(step)
+        self.write_shallow(&live.boundary).step(step)
     }
 
     fn packs(&self) -> io::Result<Vec<PathBuf>> {
@@ -179,6 +160,13 @@ impl Store {
         Ok(())
     }
 
+    /// Add to the boundary.
+    pub(crate) fn extend_shallow(&self, repo: &gix::Repository, boundary: &[ObjectId]) -> gix::Result<()> {
+        let stored = repo.shallow_commits()?;
+        let both: Vec<ObjectId> = stored.iter().flat_map(|ids| ids.iter()).chain(boundary).copied().collect();
+        self.write_shallow(&both).map_err(gix::Error::from_error)
+    }
+
     /// Draw the boundary anew for the commits just passed; it stays as it was for all others.
     pub(crate) fn redraw_shallow(&self, repo: &gix::Repository, passed: &Closure) -> gix::Result<()> {
         let stored = repo.shallow_commits()?;
@@ -194,6 +182,39 @@ impl Store {
         let lines: BTreeSet<String> = boundary.iter().map(|id| format!("{id}\n")).collect();
         replace_file(&self.shallow_file(), &String::from_iter(lines))
     }
+}
+
+/// How the history below `tip` compares with `depth`. Of a whole history only the newest part is walked.
+fn compare_depth(
+    repo: &gix::Repository,
+    tip: ObjectId,
+    depth: Depth,
+    interrupt: &Interrupt,
+) -> gix::Result<Condition> {
+    const WALKED: u32 = 1000;
+    let stored: BTreeSet<ObjectId> =
+        repo.shallow_commits()?.map(|ids| ids.iter().copied().collect()).unwrap_or_default();
+    if depth.0.is_none() && !stored.is_empty() {
+        return Ok(Condition::TooShallow);
+    }
+    let limit = depth.0.map(u32::from);
+    let (mut level, mut seen) = (vec![tip], BTreeSet::from([tip]));
+    for distance in 1..=limit.unwrap_or(WALKED) {
+        let mut parents = Vec::new();
+        for id in level {
+            interrupt.check().map_err(gix::Error::from_error)?;
+            let commit = repo.find_commit(id)?;
+            let has_parents = commit.parent_ids().next().is_some();
+            match (stored.contains(&id), Some(distance) == limit) {
+                (true, false) => return Ok(Condition::TooShallow),
+                (false, true) if has_parents => return Ok(Condition::TooDeep),
+                _ => {}
+            }
+            parents.extend(commit.parent_ids().map(gix::Id::detach).filter(|id| seen.insert(*id)));
+        }
+        level = parents;
+    }
+    Ok(Condition::Sound)
 }
 
 /// Ids of another kind than the repository's come from a root's earlier life.

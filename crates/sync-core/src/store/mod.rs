@@ -33,6 +33,7 @@ const BRANCH: &str = "refs/heads/git-sync";
 pub struct Store {
     root: PathBuf,
     kind: Option<Kind>,
+    warnings: Vec<Error>,
     _owner: File,
 }
 
@@ -61,14 +62,20 @@ impl Store {
         refuse_foreign_repository(&git)?;
         fs_err::create_dir_all(&git).step(step)?;
         let owner = lock(&git.join("syncline-owner"))?;
-        clear_leftovers(&root).step(|| format!("clear what was left half-made in {}", root.display()))?;
+        let warnings =
+            clear_leftovers(&root).step(|| format!("clear what was left half-made in {}", root.display()))?;
         let kind = stored_kind(&git).step(step)?;
-        let store = Store { root, kind, _owner: owner };
+        let store = Store { root, kind, warnings, _owner: owner };
         if let Some(kind) = kind {
             store.init(kind)?;
             store.refresh_worktree_paths().step(step)?;
         }
         Ok(store)
+    }
+
+    /// What could not be cleared when the store was opened; it only takes up space.
+    pub fn warnings(&self) -> &[Error] {
+        &self.warnings
     }
 
     /// The absolute path of the root, without symbolic links.
@@ -153,12 +160,12 @@ impl Store {
             .with(gix::sec::Trust::Full)
             .open_path_as_is(true)
             .object_store_slots(gix::odb::store::init::Slots::Given(1024))
-            .config_overrides(["gitoxide.objects.noReplace=true"]);
+            .config_overrides(["core.useReplaceRefs=false"]);
         let mut repo = gix::open_opts(self.git_dir(), options)
-            .map_err(|err| Error::gix(format!("open {}", self.git_dir().display()), &err).or_rebuild())?;
+            .map_err(|err| Error::reading(format!("open {}", self.git_dir().display()), &err))?;
         repo.object_cache_size(None);
         if let Err(err) = repo.shallow_commits() {
-            return Err(Error::gix(format!("read {}", self.shallow_file().display()), &err).or_rebuild());
+            return Err(Error::reading(format!("read {}", self.shallow_file().display()), &err));
         }
         Ok(repo)
     }
@@ -175,9 +182,10 @@ impl Store {
     /// Remove the tree of a commit. Its name goes first, so that a half-removed tree is never taken for whole.
     pub fn remove_tree(&self, id: CommitId) -> Result<()> {
         let step = || format!("remove the old tree {}", self.tree_path(id).display());
-        let doomed = self.trees_dir().join(format!(".tmp-old-{id}"));
-        if doomed.exists() {
-            fs_err::remove_dir_all(&doomed).step(step)?;
+        // An earlier tree of this name may have refused to go: somebody else's files may be in it.
+        let mut doomed = self.trees_dir().join(format!(".tmp-old-{id}"));
+        while doomed.symlink_metadata().is_ok() {
+            doomed.as_mut_os_string().push("-");
         }
         fs_err::rename(self.tree_path(id), &doomed).step(step)?;
         remove_dir_if_there(&self.admin_dir(id)).step(step)?;

@@ -14,16 +14,18 @@ use gix::error::ErrorExt;
 use gix::protocol::transport::client::blocking_io::http::{
     GetResponse, Http, PostBodyDataKind, PostResponse,
 };
+use ureq::config::ConfigBuilder;
 use ureq::http::{Response, Uri, header};
 use ureq::tls::{Certificate, RootCerts, TlsConfig};
+use ureq::typestate::AgentScope;
 use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::{
     Buffers, ConnectionDetails, Connector, LazyBuffers, NextTimeout, RustlsConnector, Transport,
 };
 use ureq::{Agent, Body, BodyReader};
 
-use super::USER_AGENT;
 use super::socket::{Socket, resolve};
+use super::{ConnectOptions, USER_AGENT};
 use crate::Interrupt;
 use crate::source::HttpUrl;
 
@@ -60,28 +62,61 @@ struct Login {
     header: String,
 }
 
+/// What all requests share, whatever they are for.
+fn agent_config(options: &ConnectOptions) -> io::Result<ConfigBuilder<AgentScope>> {
+    let tls = TlsConfig::builder()
+        .root_certs(root_certificates(&options.ca_files)?)
+        .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .build();
+    let config = Agent::config_builder().http_status_as_error(false).proxy(None).user_agent(USER_AGENT);
+    Ok(config.tls_config(tls).allow_non_standard_methods(true))
+}
+
+/// One plain request, not part of git's protocol.
+#[derive(Clone, Debug)]
+pub struct HttpRequest {
+    /// `GET`, `POST`, or any other.
+    pub method: String,
+    /// The whole URL; a user name and password in it are sent as basic authentication.
+    pub url: String,
+    /// Names and values.
+    pub headers: Vec<(String, String)>,
+    /// May be empty; not sent with methods that know no body.
+    pub body: Vec<u8>,
+    /// From resolving the name to the end of the answer.
+    pub timeout: Duration,
+}
+
+impl HttpRequest {
+    /// Send it, follow redirects, and return the status of the answer, which is read to its end.
+    pub fn send(&self, options: &ConnectOptions) -> io::Result<u16> {
+        let agent = agent_config(options)?.timeout_global(Some(self.timeout)).build().new_agent();
+        let mut request = ureq::http::Request::builder().method(self.method.as_str()).uri(&self.url);
+        for (name, value) in &self.headers {
+            request = request.header(name, value);
+        }
+        let has_body = !matches!(self.method.as_str(), "GET" | "HEAD" | "OPTIONS" | "TRACE" | "DELETE");
+        let answered = if has_body {
+            agent.run(request.body(&self.body[..]).map_err(io::Error::other)?)
+        } else {
+            agent.run(request.body(()).map_err(io::Error::other)?)
+        };
+        let mut response = answered.map_err(transport_error)?;
+        io::copy(&mut response.body_mut().as_reader(), &mut io::sink())?;
+        Ok(response.status().as_u16())
+    }
+}
+
 impl Client {
-    pub(crate) fn new(
-        url: &HttpUrl,
-        ca_files: &[std::path::PathBuf],
-        interrupt: &Interrupt,
-    ) -> io::Result<Client> {
-        let tls = TlsConfig::builder()
-            .root_certs(root_certificates(ca_files)?)
-            .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::ring::default_provider()))
-            .build();
-        let config = Agent::config_builder()
-            .http_status_as_error(false)
+    pub(crate) fn new(url: &HttpUrl, options: &ConnectOptions, interrupt: &Interrupt) -> io::Result<Client> {
+        let config = agent_config(options)?
             .max_redirects(0)
             .max_redirects_will_error(false)
-            .proxy(None)
-            .user_agent(USER_AGENT)
             .accept_encoding("identity")
             // A poll may come hours after the last; the server decides how long a connection lives.
             .max_idle_age(Duration::from_secs(365 * 24 * 3600))
             .input_buffer_size(16 * 1024)
             .output_buffer_size(8 * 1024)
-            .tls_config(tls)
             .build();
         let connector = SocketConnector(interrupt.clone()).chain(RustlsConnector::default());
         let agent = Agent::with_parts(config, connector, InterruptibleResolver(interrupt.clone()));
@@ -489,7 +524,7 @@ mod tests {
     #[test]
     fn a_login_is_only_for_its_own_origin() {
         let url = HttpUrl { base: "https://host/x".into(), login: Some(("u".into(), "p".into())) };
-        let client = Client::new(&url, &[], &Interrupt::new()).unwrap();
+        let client = Client::new(&url, &ConnectOptions::default(), &Interrupt::new()).unwrap();
         assert_eq!(client.login_for("https://HOST:443/y"), Some("Basic dTpw"));
         for other in ["http://host/x", "https://host:444/x", "https://host.evil/x", "https://evil/x"] {
             assert_eq!(client.login_for(other), None, "{other}");

@@ -7,14 +7,17 @@ use gix::ObjectId;
 use crate::error::{Context, Error, Recovery, Result};
 use crate::fetch::{Tip, missing_reference, tip};
 use crate::objects::{closure, copy_objects};
-use crate::progress::Progress;
+use crate::progress::{Progress, Stage};
 use crate::source::Reference;
 use crate::store::Store;
 use crate::{Interrupt, Source};
 
 fn open(path: &Path, source: &Source) -> Result<gix::Repository> {
     // The user named the path, so it is trusted whoever owns it; none of the machine's configuration is read.
-    let options = gix::open::Options::isolated().with(gix::sec::Trust::Full);
+    // Replacements are for readers; what is fetched are the objects themselves.
+    let options = gix::open::Options::isolated()
+        .with(gix::sec::Trust::Full)
+        .config_overrides(["core.useReplaceRefs=false"]);
     let mut repo = gix::open_opts(path, options)
         .map_err(|err| Error::new(Recovery::Reconfigure, format!("open {}", source.url), last_cause(&err)))?;
     repo.object_cache_size(None);
@@ -34,8 +37,11 @@ pub(crate) fn look(path: &Path, reference: &Reference, source: &Source) -> Resul
         if found.name().as_bstr() != name.as_str() {
             continue; // found by gix's own guesses, which come in another order
         }
-        let Ok(commit) = found.peel_to_commit() else { continue }; // an unborn HEAD
-        return Ok(tip(commit.id));
+        match found.peel_to_commit() {
+            Ok(commit) => return Ok(tip(commit.id)),
+            Err(err) if err.is_not_found() && name == "HEAD" => {} // no commit yet
+            Err(err) => return Err(Error::gix(step(), &err)),
+        }
     }
     Err(missing_reference(source))
 }
@@ -50,6 +56,7 @@ pub(crate) fn receive(
     interrupt: &Interrupt,
 ) -> Result<ObjectId> {
     let step = || format!("fetch {} from {}", source.reference, source.url);
+    progress.enter(Stage::Requesting);
     let repo = open(path, source)?;
     let commit = repo
         .find_object(tip.commit.0)
@@ -65,6 +72,8 @@ pub(crate) fn receive(
     let is_complete = |id: &gix::oid| uncut && here.has_object(id);
     let is_known = |id: &gix::oid| !haves.is_empty() && here.has_object(id);
     let needed = closure(&repo, &[commit], source.depth, is_known, is_complete, interrupt).step(step)?;
+    // Before the commits come, so that a kill in between leaves none without its place in the boundary.
+    store.extend_shallow(&here, &needed.boundary).step(step)?;
     if !needed.objects.is_empty() {
         copy_objects(&repo, &needed.objects, &store.pack_dir(), progress, interrupt)?;
     }

@@ -13,6 +13,9 @@ use crate::Interrupt;
 /// How often a waiting socket looks at the flag.
 const SLICE: Duration = Duration::from_millis(100);
 
+/// Three seconds.
+const SLICES_FOR_ONE_OF_SEVERAL: u32 = 30;
+
 /// A connected socket without Nagle's delay, which would cost git:// 40 ms a request.
 #[derive(Debug)]
 pub(crate) struct Socket {
@@ -24,12 +27,12 @@ impl Socket {
     /// Connect to the first address that answers.
     pub(crate) fn connect(addresses: &[SocketAddr], interrupt: &Interrupt) -> io::Result<Socket> {
         let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
-        for address in addresses {
-            match connect_one(*address, interrupt) {
+        for (number, address) in addresses.iter().enumerate() {
+            // A silent address must not keep the others from their turn; the last may take its time.
+            let slices = if number + 1 < addresses.len() { SLICES_FOR_ONE_OF_SEVERAL } else { u32::MAX };
+            match connect_one(*address, slices, interrupt) {
                 Ok(stream) => {
-                    stream.set_nodelay(true)?;
-                    stream.set_read_timeout(Some(SLICE))?;
-                    stream.set_write_timeout(Some(SLICE))?;
+                    configure(&stream)?;
                     return Ok(Socket { stream, interrupt: interrupt.clone() });
                 }
                 Err(err) => {
@@ -55,7 +58,7 @@ impl Socket {
     fn until_interrupted<T>(&self, mut io: impl FnMut(&TcpStream) -> io::Result<T>) -> io::Result<T> {
         loop {
             match io(&self.stream) {
-                Err(err) if is_time_out(&err) => self.interrupt.check()?,
+                Err(err) if err.kind() == io::ErrorKind::WouldBlock => self.interrupt.check()?,
                 Err(err) if err.kind() == io::ErrorKind::Interrupted => {}
                 done => return done,
             }
@@ -81,8 +84,18 @@ impl Write for Socket {
     }
 }
 
-fn is_time_out(err: &io::Error) -> bool {
-    matches!(err.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)
+/// Reads and writes that look at the flag, and a kernel that notices a peer which is silently gone: a
+/// middlebox may forget an idle connection without telling either side.
+fn configure(stream: &TcpStream) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    stream.set_read_timeout(Some(SLICE))?;
+    stream.set_write_timeout(Some(SLICE))?;
+    sockopt::set_socket_keepalive(stream, true)?;
+    sockopt::set_tcp_keepidle(stream, Duration::from_secs(30))?;
+    sockopt::set_tcp_keepintvl(stream, Duration::from_secs(5))?;
+    sockopt::set_tcp_keepcnt(stream, 3)?;
+    sockopt::set_tcp_user_timeout(stream, 15_000)?;
+    Ok(())
 }
 
 /// The addresses of a name. The system's resolver cannot be stopped, so it runs on a thread of its own, which
@@ -111,7 +124,7 @@ pub(crate) fn resolve(host: &str, port: u16, interrupt: &Interrupt) -> io::Resul
     }
 }
 
-fn connect_one(address: SocketAddr, interrupt: &Interrupt) -> io::Result<TcpStream> {
+fn connect_one(address: SocketAddr, slices: u32, interrupt: &Interrupt) -> io::Result<TcpStream> {
     let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
     let fd = socket_with(family, SocketType::STREAM, flags, None)?;
@@ -119,8 +132,13 @@ fn connect_one(address: SocketAddr, interrupt: &Interrupt) -> io::Result<TcpStre
         Ok(()) => {}
         Err(rustix::io::Errno::INPROGRESS) => {
             let slice = Timespec::try_from(SLICE).map_err(io::Error::other)?;
+            let mut left = slices;
             while poll(&mut [PollFd::new(&fd, PollFlags::OUT)], Some(&slice))? == 0 {
                 interrupt.check()?;
+                left -= 1;
+                if left == 0 {
+                    return Err(io::Error::new(io::ErrorKind::TimedOut, "no answer"));
+                }
             }
             sockopt::socket_error(&fd)??;
         }

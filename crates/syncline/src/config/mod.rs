@@ -1,0 +1,339 @@
+//! What the options mean. Made in one step that reports every fault; nothing is touched and nobody asks
+//! afterwards whether an option was given.
+
+mod faults;
+mod values;
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::time::Duration;
+
+use sync_core::{ConnectOptions, Depth, Reference, RemoteUrl, Source};
+
+use crate::args::Args;
+use crate::schedule::Policy;
+
+use faults::Reader;
+
+/// Everything the program runs by.
+#[derive(Clone, Debug)]
+pub struct Config {
+    pub source: Source,
+    pub connect: ConnectOptions,
+    /// Where the password for `source` is, if in a file.
+    pub login: Login,
+    /// Absolute.
+    pub root: PathBuf,
+    /// Absolute, or relative to the root once its symbolic links are resolved.
+    pub link: PathBuf,
+    pub touch_file: Option<PathBuf>,
+    /// Absolute.
+    pub error_file: Option<PathBuf>,
+    pub group_write: bool,
+    pub stale_worktree_timeout: Duration,
+    /// `None`: only at start.
+    pub worktree_check_period: Option<Duration>,
+    pub wait_for_lock: bool,
+    pub policy: Policy,
+    pub sync_timeout: Duration,
+    pub sync_on_signal: Option<i32>,
+    pub exechook: Option<ExecHook>,
+    pub pre_publish: Option<ExecHook>,
+    pub pre_publish_required: bool,
+    pub webhook: Option<WebHook>,
+    pub log: LogConfig,
+    /// What is worth saying although it works.
+    pub warnings: Vec<String>,
+}
+
+/// Where the user name and password come from.
+#[derive(Clone, Debug)]
+pub enum Login {
+    /// From the URL, or there is none.
+    InUrl,
+    /// Given with it.
+    Fixed(String, Secret),
+    /// The password is the first line of a file.
+    File(String, PathBuf),
+}
+
+/// A text that is never printed.
+#[derive(Clone)]
+pub struct Secret(pub String);
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Secret")
+    }
+}
+
+/// A program to run.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ExecHook {
+    pub command: PathBuf,
+    pub arguments: Vec<OsString>,
+    pub timeout: Duration,
+    pub backoff: Duration,
+}
+
+/// A request to make.
+#[derive(Clone, Debug, PartialEq)]
+pub struct WebHook {
+    pub url: String,
+    pub method: String,
+    /// Send a JSON body.
+    pub json: bool,
+    /// The key to sign the body with.
+    pub secret_file: Option<PathBuf>,
+    /// `None`: any will do.
+    pub success_status: Option<u16>,
+    pub timeout: Duration,
+    pub backoff: Duration,
+}
+
+/// How to log.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LogConfig {
+    pub format: LogFormat,
+    pub verbosity: u8,
+}
+
+/// The form of the log.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LogFormat {
+    /// Text on a terminal, JSON lines otherwise.
+    #[default]
+    Auto,
+    Text,
+    Json,
+}
+
+/// The shortest time that git-sync accepts for its periods, and for its hooks.
+const SHORTEST_PERIOD: Duration = Duration::from_millis(10);
+const SHORTEST_HOOK: Duration = Duration::from_secs(1);
+
+impl Config {
+    /// Judge what was typed, `faults` being what is known to be wrong already. Relative paths are taken from
+    /// `cwd`.
+    pub fn new(args: &Args, faults: Vec<String>, cwd: &Path) -> Result<Config, Vec<String>> {
+        let mut r = Reader::new(args, faults);
+        let url = r.required("repo", RemoteUrl::from_str).map(|url| url.relative_to(cwd));
+        let reference = reference(&mut r);
+        let depth = r.or("depth", Depth::default(), |text| match u32::try_from(values::integer(text)?) {
+            Ok(depth) => Ok(Depth::new(depth)),
+            Err(_) => Err(format!("{text:?} is not between 0 and {}", u32::MAX)),
+        });
+        let root =
+            r.required("root", |text| if text.is_empty() { Err("is empty") } else { Ok(cwd.join(text)) });
+        let link = link(&mut r, url.as_ref());
+        let login = login(&mut r, url.as_ref());
+        let policy = policy(&mut r);
+        let sync_timeout = match r.or("timeout", 0, values::integer) {
+            0 => r.at_least(SHORTEST_PERIOD, "sync-timeout", Duration::from_secs(120)),
+            seconds => Duration::from_secs(seconds.unsigned_abs()),
+        };
+        let check_period = r.or("worktree-check-period", Duration::from_secs(600), values::duration);
+        let exechook = exec_hook(&mut r, "exechook", Some("sync-hook-command"));
+        let pre_publish = exec_hook(&mut r, "pre-publish-exechook", None);
+        let pre_publish_required = r.switch("pre-publish-exechook-required");
+        let webhook = web_hook(&mut r);
+        let log = log(&mut r);
+        if r.or("change-permissions", 0, values::integer) != 0 {
+            r.fault("change-permissions", "is no longer supported; use --group-write");
+        }
+        let partial = (
+            r.path("touch-file"),
+            r.path("error-file"),
+            r.switch("group-write"),
+            r.or("stale-worktree-timeout", Duration::ZERO, values::duration),
+            r.switch("wait-for-lock"),
+            r.or("sync-on-signal", None, |text| {
+                if text.is_empty() { Ok(None) } else { values::signal(text).map(Some) }
+            }),
+            r.list("ca-file"),
+        );
+        let (
+            touch_file,
+            error_file,
+            group_write,
+            stale_worktree_timeout,
+            wait_for_lock,
+            sync_on_signal,
+            ca_files,
+        ) = partial;
+        let (Some(url), Some(root)) = (url, root) else { return Err(r.into_faults()) };
+        let config = Config {
+            source: Source { url, reference, depth },
+            connect: ConnectOptions { ca_files: ca_files.iter().map(|file| cwd.join(file)).collect() },
+            login,
+            error_file: error_file.map(|file| root.join(file)),
+            root,
+            link,
+            touch_file,
+            group_write,
+            stale_worktree_timeout,
+            worktree_check_period: (!check_period.is_zero()).then_some(check_period),
+            wait_for_lock,
+            policy,
+            sync_timeout,
+            sync_on_signal,
+            exechook,
+            pre_publish,
+            pre_publish_required,
+            webhook,
+            log,
+            warnings: args.warnings.clone(),
+        };
+        r.finish(config)
+    }
+}
+
+/// Where faults of the command line are to be written, as far as that can be told in spite of them.
+pub fn error_file(args: &Args, cwd: &Path) -> Option<PathBuf> {
+    let r = Reader::new(args, Vec::new());
+    Some(cwd.join(r.path("root").unwrap_or_default()).join(r.path("error-file")?))
+}
+
+/// `--ref`, or git-sync v3's `--branch` and `--rev`, which may not both name something.
+fn reference(r: &mut Reader) -> Reference {
+    let head = || Reference::Name("HEAD".into());
+    let today = r.or("ref", head(), Reference::from_str);
+    let is_given = |r: &Reader, name: &str| r.text(name).is_some_and(|text| !text.is_empty());
+    let names_rev = is_given(r, "rev") && r.text("rev").as_deref() != Some("HEAD");
+    match (is_given(r, "branch"), names_rev) {
+        (true, true) => {
+            r.fault("branch", "and --rev cannot both be given; use --ref");
+            today
+        }
+        (true, false) => r.or("branch", head(), Reference::from_str),
+        (false, true) => r.or("rev", head(), Reference::from_str),
+        (false, false) if is_given(r, "rev") => head(),
+        (false, false) => today,
+    }
+}
+
+fn link(r: &mut Reader, url: Option<&RemoteUrl>) -> PathBuf {
+    let link = match (r.path("dest").or_else(|| r.path("link")), url) {
+        (Some(link), _) => link,
+        (None, Some(url)) => PathBuf::from(url.last_component()),
+        (None, None) => return PathBuf::new(),
+    };
+    let first = link.components().next().map(|part| part.as_os_str().to_owned());
+    if link.file_name().is_none() {
+        r.fault("link", "must be given, since the URL ends in no name");
+    } else if first.is_some_and(|first| first == ".git" || first == ".worktrees") {
+        r.fault("link", format!("{} is where syncline keeps its own files", link.display()));
+    }
+    link
+}
+
+fn login(r: &mut Reader, url: Option<&RemoteUrl>) -> Login {
+    let set = |r: &Reader, name: &str| r.text(name).filter(|text| !text.is_empty());
+    let (password, file) = (set(r, "password"), r.path("password-file"));
+    let Some(user) = set(r, "username") else {
+        if password.is_some() || file.is_some() {
+            r.fault("username", "must be given with a password");
+        }
+        return Login::InUrl;
+    };
+    if url.is_some_and(RemoteUrl::has_login) {
+        r.fault("username", "and a login in the URL cannot both be given");
+    }
+    match (password, file) {
+        (Some(_), Some(_)) => {
+            r.fault("password-file", "and GITSYNC_PASSWORD cannot both be given");
+            Login::InUrl
+        }
+        (Some(password), None) => Login::Fixed(user, Secret(password)),
+        (None, Some(file)) => Login::File(user, file),
+        (None, None) => {
+            r.fault("username", "needs GITSYNC_PASSWORD or --password-file");
+            Login::InUrl
+        }
+    }
+}
+
+fn policy(r: &mut Reader) -> Policy {
+    let wait = r.or("wait", 0.0, |text| match text.parse::<f64>() {
+        Ok(seconds) if seconds.is_finite() && seconds >= 0.0 => Ok(seconds),
+        _ => Err(format!("{text:?} is not a number of seconds")),
+    });
+    let period = if wait > 0.0 {
+        Duration::from_millis((wait * 1000.0) as u64)
+    } else {
+        r.at_least(SHORTEST_PERIOD, "period", Duration::from_secs(10))
+    };
+    let init_period = r.or("init-period", Duration::ZERO, |text| {
+        let period = values::duration(text)?;
+        if period.is_zero() || period >= SHORTEST_PERIOD {
+            Ok(period)
+        } else {
+            Err(format!("{text:?} is shorter than 10ms"))
+        }
+    });
+    let number = |text: &str| values::integer(text).map(Some);
+    let max_failures = match r.or("max-sync-failures", 0, values::integer) {
+        0 => r.or("max-failures", None, number),
+        limit => Some(limit),
+    };
+    Policy {
+        period,
+        init_period: (!init_period.is_zero()).then_some(init_period),
+        one_time: r.switch("one-time"),
+        max_failures,
+        init_max_failures: r.or("init-max-failures", None, number),
+    }
+}
+
+fn exec_hook(r: &mut Reader, name: &str, older: Option<&str>) -> Option<ExecHook> {
+    let command = older.and_then(|older| r.path(older)).or_else(|| r.path(&format!("{name}-command")))?;
+    Some(ExecHook {
+        command,
+        arguments: r.list(&format!("{name}-arg")),
+        timeout: r.at_least(SHORTEST_HOOK, &format!("{name}-timeout"), Duration::from_secs(30)),
+        backoff: r.at_least(SHORTEST_HOOK, &format!("{name}-backoff"), Duration::from_secs(3)),
+    })
+}
+
+fn web_hook(r: &mut Reader) -> Option<WebHook> {
+    let url = r.text("webhook-url").filter(|url| !url.is_empty())?;
+    let status = r.or("webhook-success-status", 200, |text| match values::integer(text)? {
+        -1 => Ok(0),
+        code => u16::try_from(code).map_err(|_| format!("{text:?} is no HTTP status")),
+    });
+    if let Err(fault) = RemoteUrl::from_str(url.split(['?', '#']).next().unwrap_or(&url)).and_then(|_| {
+        match url.split_once("://") {
+            Some(("http" | "https", _)) => Ok(()),
+            _ => Err("is neither an http nor an https URL".into()),
+        }
+    }) {
+        r.fault("webhook-url", fault);
+    }
+    Some(WebHook {
+        url,
+        method: r.text("webhook-method").unwrap_or_else(|| "POST".into()),
+        json: r.switch("webhook-json"),
+        secret_file: r.path("webhook-secret-file"),
+        success_status: (status != 0).then_some(status),
+        timeout: r.at_least(SHORTEST_HOOK, "webhook-timeout", Duration::from_secs(1)),
+        backoff: r.at_least(SHORTEST_HOOK, "webhook-backoff", Duration::from_secs(3)),
+    })
+}
+
+fn log(r: &mut Reader) -> LogConfig {
+    let format = r.or("log-format", LogFormat::Auto, |text| match text {
+        "auto" => Ok(LogFormat::Auto),
+        "text" => Ok(LogFormat::Text),
+        "json" => Ok(LogFormat::Json),
+        _ => Err(format!("{text:?} is neither auto, text nor json")),
+    });
+    let verbosity = match r.or("v", -1, values::integer) {
+        older @ 0.. => older,
+        _ => r.or("verbose", 0, values::integer),
+    };
+    LogConfig { format, verbosity: verbosity.clamp(0, 9) as u8 }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,159 @@
+use super::*;
+use crate::args::{Parsed, parse};
+
+fn configure(argv: &[&str], environment: &[(&str, &str)]) -> Result<Config, Vec<String>> {
+    let argv = std::iter::once("syncline").chain(argv.iter().copied()).map(Into::into);
+    let environment =
+        |name: &str| environment.iter().find(|(known, _)| *known == name).map(|(_, value)| value.into());
+    match parse(argv, environment) {
+        Ok(Parsed::Run(args, faults)) => Config::new(&args, faults, "/cwd".as_ref()),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// With a repository and a root.
+fn config(argv: &[&str], environment: &[(&str, &str)]) -> Result<Config, Vec<String>> {
+    configure(&[&["--repo=https://host/x.git", "--root=r"], argv].concat(), environment)
+}
+
+fn faults(argv: &[&str], environment: &[(&str, &str)]) -> Vec<String> {
+    config(argv, environment).expect_err(&argv.join(" "))
+}
+
+#[test]
+fn defaults_are_git_syncs() {
+    let config = config(&[], &[]).unwrap();
+    assert_eq!(config.root, Path::new("/cwd/r"));
+    assert_eq!(config.link, Path::new("x.git"));
+    assert_eq!(config.source.reference.to_string(), "HEAD");
+    assert_eq!(config.source.depth, Depth::new(1));
+    let policy = Policy {
+        period: Duration::from_secs(10),
+        init_period: None,
+        one_time: false,
+        max_failures: None,
+        init_max_failures: None,
+    };
+    assert_eq!(config.policy, policy);
+    assert_eq!(config.sync_timeout, Duration::from_secs(120));
+    assert_eq!(config.stale_worktree_timeout, Duration::ZERO);
+    assert!(config.exechook.is_none() && config.webhook.is_none() && config.warnings.is_empty());
+}
+
+#[test]
+fn every_fault_is_reported_at_once() {
+    let faults = configure(
+        &[
+            "--repo=https://user:secret@good?@evil/x",
+            "--ref=a..b",
+            "--depth=-1",
+            "--period=10",
+            "--sync-timeout=1ms",
+            "--max-failures=many",
+            "--one-time=maybe",
+            "--log-format=xml",
+            "--sync-on-signal=SIGNOPE",
+            "--perido=1s",
+        ],
+        &[("GITSYNC_INIT_PERIOD", "1ms")],
+    )
+    .unwrap_err();
+    let options: Vec<&str> = faults.iter().filter_map(|fault| fault.split(':').next()).collect();
+    let judged =
+        "--repo --ref --depth --root --period GITSYNC_INIT_PERIOD --one-time --max-failures --sync-timeout";
+    let mut expected: Vec<&str> =
+        judged.split(' ').chain(["--perido", "--log-format", "--sync-on-signal"]).collect();
+    let mut found = options.clone();
+    expected.sort_unstable();
+    found.sort_unstable();
+    assert_eq!(found, expected);
+    assert!(!faults.concat().contains("secret"), "{faults:?}");
+    assert!(faults.iter().any(|fault| fault.contains("write for example 10s")), "{faults:?}");
+}
+
+#[test]
+fn links_keep_clear_of_the_store() {
+    for link in [".git", ".git/x", ".worktrees/current", "/"] {
+        assert!(config(&["--link", link], &[]).is_err(), "{link}");
+    }
+    assert_eq!(config(&["--link=/a/b"], &[]).unwrap().link, Path::new("/a/b"));
+    assert_eq!(config(&["--link="], &[]).unwrap().link, Path::new("x.git"));
+    assert_eq!(configure(&["--repo=.", "--root=/r"], &[]).unwrap().link, Path::new("cwd"));
+    assert_eq!(configure(&["--repo=/", "--root=/r"], &[]).unwrap_err().len(), 1);
+}
+
+#[test]
+fn a_v3_manifest_means_what_it_meant() {
+    let environment = [
+        ("GIT_SYNC_REPO", "https://host/site.git"),
+        ("GIT_SYNC_BRANCH", "master"),
+        ("GIT_SYNC_ROOT", "/git"),
+        ("GIT_SYNC_DEST", "site"),
+        ("GIT_SYNC_WAIT", "1.5"),
+        ("GIT_SYNC_TIMEOUT", "30"),
+        ("GIT_SYNC_MAX_SYNC_FAILURES", "-1"),
+        ("GIT_SYNC_HOOK_COMMAND", "/hook"),
+        ("GIT_SYNC_DEPTH", "2"),
+    ];
+    let config = configure(&[], &environment).unwrap();
+    assert_eq!(config.source.reference.to_string(), "master");
+    assert_eq!((config.root.as_path(), config.link.as_path()), (Path::new("/git"), Path::new("site")));
+    assert_eq!(config.policy.period, Duration::from_millis(1500));
+    assert_eq!(config.sync_timeout, Duration::from_secs(30));
+    assert_eq!(config.policy.max_failures, Some(-1));
+    assert_eq!(config.exechook.unwrap().command, Path::new("/hook"));
+    assert_eq!(config.source.depth, Depth::new(2));
+    assert_eq!(config.warnings.len(), environment.len());
+}
+
+#[test]
+fn older_options_beat_todays_unless_they_say_nothing() {
+    let id = "0123456789012345678901234567890123456789";
+    for (argv, reference) in [
+        (&["--ref=new", "--branch=old"][..], "old"),
+        (&["--ref=new", "--branch=old", "--rev=HEAD"], "old"),
+        (&["--ref=new", "--rev", id], id),
+        (&["--ref=new", "--branch="], "new"),
+        (&["--ref=new", "--rev=HEAD"], "HEAD"),
+    ] {
+        assert_eq!(config(argv, &[]).unwrap().source.reference.to_string(), reference, "{argv:?}");
+    }
+    let config =
+        config(&["--period=5s", "--wait=0", "--max-failures=3", "--v=2"], &[("GIT_SYNC_TIMEOUT", "0")])
+            .unwrap();
+    assert_eq!((config.policy.period, config.policy.max_failures), (Duration::from_secs(5), Some(3)));
+    assert_eq!((config.sync_timeout, config.log.verbosity), (Duration::from_secs(120), 2));
+    assert_eq!(faults(&["--branch=a", "--rev=b"], &[]).len(), 1);
+    assert_eq!(faults(&["--change-permissions=0755"], &[]).len(), 1);
+}
+
+#[test]
+fn a_login_is_whole_or_a_fault() {
+    let password = [("GITSYNC_PASSWORD", "secret")];
+    assert!(matches!(config(&["--username=u"], &password).unwrap().login, Login::Fixed(..)));
+    assert!(matches!(config(&["--username=u", "--password-file=/f"], &[]).unwrap().login, Login::File(..)));
+    for argv in [&["--username=u"][..], &["--password-file=/f"]] {
+        assert_eq!(faults(argv, &[]).len(), 1, "{argv:?}");
+    }
+    assert_eq!(faults(&[], &password).len(), 1);
+    assert_eq!(faults(&["--username=u", "--password-file=/f"], &password).len(), 1);
+    let both = configure(&["--repo=https://a:b@host/x", "--root=/r", "--username=u"], &password).unwrap_err();
+    assert_eq!(both, ["--username: and a login in the URL cannot both be given"]);
+    assert!(!format!("{:?}", config(&["--username=u"], &password).unwrap()).contains("secret"));
+}
+
+#[test]
+fn hooks_are_judged_only_where_they_are_wanted() {
+    assert!(config(&["--exechook-timeout=1ms", "--webhook-timeout=1ms"], &[]).is_ok());
+    assert_eq!(
+        faults(&["--exechook-command=/x", "--exechook-timeout=1ms", "--exechook-backoff=1ms"], &[]).len(),
+        2
+    );
+    assert_eq!(faults(&["--webhook-url=http://h/x", "--webhook-success-status=-2"], &[]).len(), 1);
+    assert_eq!(faults(&["--webhook-url=ftp://h/x"], &[]).len(), 1);
+    for (status, expected) in [("-1", None), ("0", None), ("204", Some(204))] {
+        let config =
+            config(&["--webhook-url=http://h/x?y=z", "--webhook-success-status", status], &[]).unwrap();
+        assert_eq!(config.webhook.unwrap().success_status, expected);
+    }
+}

@@ -1,0 +1,144 @@
+//! The forms that values take: numbers, durations, signals, as git-sync (and so Go) writes them, and more.
+
+use std::time::Duration;
+
+/// The words that git-sync takes.
+pub fn boolean(text: &str) -> Result<bool, String> {
+    match text {
+        "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(true),
+        "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(false),
+        _ => Err(format!("{text:?} is neither true nor false")),
+    }
+}
+
+/// A whole number in Go's notation: `0x10`, `0o7`, `0b1`, `017` and `1_000` too.
+pub fn integer(text: &str) -> Result<i64, String> {
+    let fault = || format!("{text:?} is not a whole number");
+    let (sign, digits) = match text.strip_prefix('-') {
+        Some(digits) => (-1, digits),
+        None => (1, text.strip_prefix('+').unwrap_or(text)),
+    };
+    let lower = digits.to_ascii_lowercase();
+    let (radix, digits) = match lower.as_bytes() {
+        [b'0', b'x', ..] => (16, &lower[2..]),
+        [b'0', b'o', ..] => (8, &lower[2..]),
+        [b'0', b'b', ..] => (2, &lower[2..]),
+        [b'0', _, ..] => (8, &lower[1..]),
+        _ => (10, lower.as_str()),
+    };
+    if digits.starts_with(['+', '-']) || digits.ends_with('_') {
+        return Err(fault());
+    }
+    i64::from_str_radix(&digits.replace('_', ""), radix).map(|number| sign * number).map_err(|_| fault())
+}
+
+/// humantime's forms, and of Go's also `0` and fractions (`1.5h`).
+pub fn duration(text: &str) -> Result<Duration, String> {
+    if text.trim_start_matches('+') == "0" {
+        return Ok(Duration::ZERO);
+    }
+    if text.parse::<f64>().is_ok() {
+        return Err(format!("{text:?} has no unit; write for example {text}s"));
+    }
+    if text.starts_with('-') {
+        return Err(format!("{text:?} is negative"));
+    }
+    humantime::parse_duration(text)
+        .or_else(|err| go_duration(text).ok_or(err))
+        .map_err(|err| format!("{text:?} is not a duration such as 10s, 1m30s or 100ms ({err})"))
+}
+
+/// One or more numbers, each with an optional fraction and a unit.
+fn go_duration(text: &str) -> Option<Duration> {
+    if text.is_empty() {
+        return None;
+    }
+    let mut total = Duration::ZERO;
+    let mut rest = text;
+    while !rest.is_empty() {
+        let (number, tail) = rest.split_at(rest.find(|c: char| !c.is_ascii_digit() && c != '.')?);
+        let (unit, tail) =
+            tail.split_at(tail.find(|c: char| c.is_ascii_digit() || c == '.').unwrap_or(tail.len()));
+        let seconds = match unit {
+            "h" => 3600.0,
+            "m" => 60.0,
+            "s" => 1.0,
+            "ms" => 1e-3,
+            "us" | "µs" | "μs" => 1e-6,
+            "ns" => 1e-9,
+            _ => return None,
+        };
+        let part = Duration::try_from_secs_f64(number.parse::<f64>().ok()? * seconds).ok()?;
+        total = total.checked_add(part)?;
+        rest = tail;
+    }
+    Some(total)
+}
+
+/// A signal by number, or by upper-case name with or without `SIG`.
+pub fn signal(text: &str) -> Result<i32, String> {
+    // The names of Linux on most machines, in the order of their numbers; MIPS and SPARC have other numbers.
+    const NAMES: [&str; 31] = [
+        "HUP", "INT", "QUIT", "ILL", "TRAP", "ABRT", "BUS", "FPE", "KILL", "USR1", "SEGV", "USR2", "PIPE",
+        "ALRM", "TERM", "STKFLT", "CHLD", "CONT", "STOP", "TSTP", "TTIN", "TTOU", "URG", "XCPU", "XFSZ",
+        "VTALRM", "PROF", "WINCH", "IO", "PWR", "SYS",
+    ];
+    let name = text.strip_prefix("SIG").unwrap_or(text);
+    let number = match integer(text) {
+        Ok(number) => i32::try_from(number).unwrap_or(0),
+        Err(_) => NAMES.iter().position(|known| *known == name).map_or(0, |at| at as i32 + 1),
+    };
+    match number {
+        4 | 8 | 9 | 11 | 19 => Err(format!("{text:?} cannot be caught")),
+        1..=64 => Ok(number),
+        _ => Err(format!("{text:?} is no signal, such as SIGHUP or 1")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_take_both_notations() {
+        for (text, millis) in [
+            ("0", 0),
+            ("0s", 0),
+            ("10s", 10_000),
+            ("1m30s", 90_000),
+            ("100ms", 100),
+            ("1.5h", 5_400_000),
+            ("2h 30min", 9_000_000),
+            ("1h2m3.5s", 3_723_500),
+        ] {
+            assert_eq!(duration(text), Ok(Duration::from_millis(millis)), "{text}");
+        }
+        for text in ["", "10", "-1s", "abc", "1x", "s", "1.2.3s"] {
+            assert!(duration(text).is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn integers_are_gos() {
+        for (text, number) in
+            [("10", 10), ("-1", -1), ("0x10", 16), ("0o7", 7), ("010", 8), ("1_000", 1000), ("0", 0)]
+        {
+            assert_eq!(integer(text), Ok(number), "{text}");
+        }
+        for text in ["", "-", "--1", "1.5", "x", "0x", "9999999999999999999"] {
+            assert!(integer(text).is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn signals_have_names_and_numbers() {
+        for (text, number) in
+            [("SIGHUP", 1), ("HUP", 1), ("1", 1), ("SIGUSR1", 10), ("TERM", 15), ("0x0a", 10)]
+        {
+            assert_eq!(signal(text), Ok(number), "{text}");
+        }
+        for text in ["0", "-1", "sighup", "SIGNOPE", "", "99", "KILL", "STOP"] {
+            assert!(signal(text).is_err(), "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,160 @@
+//! Telling others that something was published: a program to run, a request to make.
+//!
+//! Each hook has a task of its own and a place for one event: the newest commit is delivered, not every one, and
+//! a slow hook never delays a sync. A failed delivery is tried again until it succeeds or a newer commit comes.
+
+mod exec;
+mod web;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use sync_core::CommitId;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio::time::sleep;
+use tracing::{info, warn};
+
+use crate::config::{Config, ExecHook};
+
+use web::Sender;
+
+/// What a hook is told.
+#[derive(Clone, Debug)]
+pub struct Event {
+    pub commit: CommitId,
+    /// The tree of the commit.
+    pub tree: PathBuf,
+}
+
+/// One way to tell.
+#[derive(Clone, Debug)]
+enum Hook {
+    Exec(ExecHook),
+    Web(Sender),
+}
+
+impl Hook {
+    async fn deliver(&self, event: &Event) -> Result<(), String> {
+        match self {
+            Hook::Exec(hook) => exec::run(hook, event).await,
+            Hook::Web(sender) => sender.send(event).await,
+        }
+    }
+
+    fn backoff(&self) -> Duration {
+        match self {
+            Hook::Exec(hook) => hook.backoff,
+            Hook::Web(sender) => sender.hook.backoff,
+        }
+    }
+}
+
+/// A hook and its task.
+#[derive(Debug)]
+struct Runner {
+    events: watch::Sender<Option<Event>>,
+    /// Completes after the first delivery when that is all there is to be.
+    task: JoinHandle<bool>,
+}
+
+impl Runner {
+    fn start(name: &'static str, hook: Hook, once: bool) -> Runner {
+        let (events, receiver) = watch::channel(None);
+        Runner { events, task: tokio::spawn(deliver(name, hook, receiver, once)) }
+    }
+}
+
+/// Deliver the newest event for ever; or `once`, and say whether that succeeded.
+async fn deliver(
+    name: &'static str,
+    hook: Hook,
+    mut events: watch::Receiver<Option<Event>>,
+    once: bool,
+) -> bool {
+    let mut delivered = None;
+    loop {
+        let Some(event) = next_event(&mut events, delivered).await else { return true };
+        match hook.deliver(&event).await {
+            Ok(()) => {
+                info!(hook = name, commit = %event.commit, "delivered");
+                delivered = Some(event.commit);
+            }
+            Err(error) => {
+                let retry_in = (!once).then(|| humantime::format_duration(hook.backoff()).to_string());
+                warn!(hook = name, commit = %event.commit, error, retry_in, "delivery failed");
+                if !once {
+                    sleep(hook.backoff()).await;
+                }
+            }
+        }
+        if once {
+            return delivered.is_some();
+        }
+    }
+}
+
+/// The newest event that is not the one just delivered; `None` once nobody can send any more.
+async fn next_event(
+    events: &mut watch::Receiver<Option<Event>>,
+    delivered: Option<CommitId>,
+) -> Option<Event> {
+    let event =
+        events.wait_for(|event| event.as_ref().is_some_and(|event| Some(event.commit) != delivered)).await;
+    event.ok()?.clone()
+}
+
+/// All hooks.
+#[derive(Debug)]
+pub struct Hooks {
+    exec: Option<Runner>,
+    pre_publish: Option<Runner>,
+    web: Option<Runner>,
+}
+
+impl Hooks {
+    /// Start a task for each hook that is wanted.
+    pub fn start(config: &Config) -> Hooks {
+        let once = config.policy.one_time;
+        let exec = |name, hook: &Option<ExecHook>| {
+            hook.clone().map(|hook| Runner::start(name, Hook::Exec(hook), once))
+        };
+        // One that must succeed is run by the pass itself.
+        let pre_publish = if config.pre_publish_required { &None } else { &config.pre_publish };
+        Hooks {
+            exec: exec("exechook", &config.exechook),
+            pre_publish: exec("pre-publish-exechook", pre_publish),
+            web: config.webhook.clone().map(|hook| {
+                let (connect, source) = (config.connect.clone(), config.source.clone());
+                Runner::start("webhook", Hook::Web(Sender { hook, connect, source }), once)
+            }),
+        }
+    }
+
+    /// For the pass, which says what it is about to publish.
+    pub fn pre_publish(&self) -> Option<watch::Sender<Option<Event>>> {
+        self.pre_publish.as_ref().map(|runner| runner.events.clone())
+    }
+
+    /// Something was published, or found published at the first pass.
+    pub fn published(&self, event: &Event) {
+        for runner in [&self.exec, &self.web].into_iter().flatten() {
+            runner.events.send_replace(Some(event.clone()));
+        }
+    }
+
+    /// Wait for the only delivery of each hook that was told something; whether all succeeded.
+    pub async fn finish(self) -> bool {
+        let mut succeeded = true;
+        for runner in [self.pre_publish, self.exec, self.web].into_iter().flatten() {
+            drop(runner.events);
+            succeeded &= runner.task.await.unwrap_or(false);
+        }
+        succeeded
+    }
+}
+
+/// Run a program that decides whether `event` may be published.
+pub async fn ask(hook: &ExecHook, event: &Event) -> Result<(), String> {
+    exec::run(hook, event).await
+}
