@@ -13,5 +13,6 @@ mod options;
 mod polling;
 mod publishing;
 mod references;
+mod serving;
 mod sources;
 mod store;

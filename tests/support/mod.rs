@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 pub use repo::Repo;
-pub use servers::{GitDaemon, Nginx};
+pub use servers::{GitDaemon, Nginx, free_port};
 pub use wire::{Canned, Meddler, Trouble};
 
 /// How long anything may take before a test fails; much longer than it ever should.

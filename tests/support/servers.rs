@@ -173,7 +173,7 @@ impl Drop for GitDaemon {
 }
 
 /// A port that nobody listens on, below those that the kernel gives to clients, and given only once.
-fn free_port() -> u16 {
+pub fn free_port() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     loop {
         let port = 10_000

@@ -26,11 +26,11 @@ mod source;
 mod store;
 mod transport;
 
-pub use checkout::{Worktree, altered_files, checkout};
+pub use checkout::{Worktree, altered_files, checkout, tree_size};
 pub use error::{Error, Recovery, Result};
 pub use fetch::{Fetched, Tip, Upstream};
 pub use interrupt::Interrupt;
 pub use progress::{Progress, Snapshot, Stage};
 pub use source::{CommitId, Depth, Reference, RemoteUrl, Source};
-pub use store::{Condition, OpenError, Store};
+pub use store::{CommitInfo, Condition, OpenError, Store};
 pub use transport::{ConnectOptions, http::HttpRequest};

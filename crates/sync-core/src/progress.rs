@@ -40,7 +40,21 @@ impl Stage {
         Stage::Folding,
     ];
 
-    /// A word for people: `receiving objects`.
+    /// One word, for machines.
+    pub fn name(self) -> &'static str {
+        match self {
+            Stage::Idle => "idle",
+            Stage::Connecting => "connect",
+            Stage::Listing => "list",
+            Stage::Requesting => "request",
+            Stage::Receiving => "receive",
+            Stage::Resolving => "resolve",
+            Stage::Writing => "write",
+            Stage::Folding => "fold",
+        }
+    }
+
+    /// A few words for people: `receiving objects`.
     pub fn describe(self) -> &'static str {
         match self {
             Stage::Idle => "idle",
@@ -71,11 +85,15 @@ pub struct Snapshot {
 }
 
 /// Shared counters; cloning gives another handle to the same ones.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct Progress(Arc<Counters>);
 
-#[derive(Debug, Default)]
+/// Told of every change of stage: the counters of the one that ends, and the one that begins.
+type Observer = Box<dyn Fn(Snapshot, Stage) + Send + Sync>;
+
+#[derive(Default)]
 struct Counters {
+    observer: Option<Observer>,
     stage: AtomicU8,
     done: StepShared,
     total: AtomicUsize,
@@ -87,6 +105,12 @@ impl Progress {
     /// Counters at zero.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// The same, with somebody who is told of every change of stage: the counters of the one that ends, and the
+    /// one that begins.
+    pub fn observed(observer: impl Fn(Snapshot, Stage) + Send + Sync + 'static) -> Self {
+        Progress(Arc::new(Counters { observer: Some(Box::new(observer)), ..Counters::default() }))
     }
 
     /// The state right now. The fields are read one by one: close, not exact.
@@ -102,6 +126,9 @@ impl Progress {
 
     /// Begin a stage with its counters at zero.
     pub fn enter(&self, stage: Stage) {
+        if let Some(observer) = &self.0.observer {
+            observer(self.snapshot(), stage);
+        }
         self.0.done.store(0, Ordering::Relaxed);
         self.0.total.store(0, Ordering::Relaxed);
         self.0.bytes.store(0, Ordering::Relaxed);
@@ -126,6 +153,12 @@ impl Progress {
     /// A receiver of gix's own progress, which fills the counters here.
     pub(crate) fn gix(&self) -> GixProgress {
         GixProgress { progress: self.clone(), role: Role::Ignored, own: StepShared::default() }
+    }
+}
+
+impl std::fmt::Debug for Progress {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.snapshot().fmt(f)
     }
 }
 

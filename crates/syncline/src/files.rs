@@ -3,11 +3,12 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
 
 use fs_err::{File, OpenOptions};
 use serde_json::{Value, json};
 use tracing::warn;
+
+use crate::clock::now;
 
 /// Where the files are, if they are wanted.
 #[derive(Clone, Debug, Default)]
@@ -49,11 +50,10 @@ impl Files {
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "the time of a file, which tokio's clock knows not")]
 fn touch(path: &Path) -> io::Result<()> {
     fs_err::create_dir_all(path.parent().unwrap_or(path))?;
     let file = OpenOptions::new().create(true).truncate(false).write(true).open(path)?;
-    file.set_modified(SystemTime::now())
+    file.set_modified(now())
 }
 
 /// Readers see the old text or the new.

@@ -5,6 +5,7 @@
 //! `schedule` (when next), `log`.
 
 mod args;
+mod clock;
 mod config;
 mod files;
 mod hooks;
@@ -14,28 +15,37 @@ mod pass;
 mod publish;
 mod run;
 mod schedule;
+mod serve;
+mod status;
 
+use std::ffi::OsString;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use sync_core::{Error, Interrupt, OpenError, Progress, Recovery, Store, Upstream};
+use sync_core::{Error, Interrupt, OpenError, Recovery, Store, Upstream};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::spawn_blocking;
 use tracing::{error, info, warn};
 
 use crate::args::Parsed;
-use crate::config::Config;
+use crate::config::{Config, Http};
 use crate::files::Files;
 use crate::hooks::Hooks;
 use crate::pass::Syncer;
 use crate::publish::Link;
 use crate::run::Service;
 use crate::schedule::{Exit, Schedule};
+use crate::status::Status;
 
 fn main() -> ExitCode {
-    let config = match configure() {
+    let mut argv: Vec<OsString> = std::env::args_os().collect();
+    if argv.get(1).is_some_and(|word| word == "healthcheck") {
+        argv.remove(1);
+        return healthcheck(argv);
+    }
+    let config = match configure(argv) {
         Ok(Some(config)) => config,
         Ok(None) => return ExitCode::SUCCESS,
         Err(faults) => return refuse(&faults),
@@ -57,10 +67,14 @@ fn main() -> ExitCode {
     }
 }
 
-/// From the command line and the environment, which nobody reads afterwards.
 #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
-fn configure() -> Result<Option<Config>, Vec<String>> {
-    let (args, faults) = match args::parse(std::env::args_os(), |name| std::env::var_os(name))? {
+fn environment(name: &str) -> Option<OsString> {
+    std::env::var_os(name)
+}
+
+/// From the command line and the environment, which nobody reads afterwards.
+fn configure(argv: Vec<OsString>) -> Result<Option<Config>, Vec<String>> {
+    let (args, faults) = match args::parse(argv, environment)? {
         Parsed::Run(args, faults) => (args, faults),
         Parsed::Show(text) => {
             let _ = std::io::stdout().write_all(text.as_bytes());
@@ -72,8 +86,38 @@ fn configure() -> Result<Option<Config>, Vec<String>> {
     let mut config = Config::new(&args, faults, &cwd).inspect_err(|faults| {
         Files { error: config::error_file(&args, &cwd), ..Files::default() }.write(&faults.join("\n"));
     })?;
-    config.connect.ca_files.extend(system_certificates(std::env::var_os("SSL_CERT_FILE").map(PathBuf::from)));
+    config.connect.ca_files.extend(system_certificates(environment("SSL_CERT_FILE").map(PathBuf::from)));
     Ok(Some(config))
+}
+
+/// `syncline healthcheck [PATH]`, for probes in an image without a shell: asks the server of the process beside
+/// this one, by default whether it is ready.
+fn healthcheck(argv: Vec<OsString>) -> ExitCode {
+    let path = argv
+        .get(1)
+        .and_then(|word| word.to_str())
+        .filter(|word| word.starts_with('/'))
+        .unwrap_or("/readyz")
+        .to_owned();
+    let bind = match args::parse(argv, environment) {
+        Ok(Parsed::Run(args, faults)) if faults.is_empty() => {
+            args.get("http-bind").and_then(|given| given.values.last().cloned())
+        }
+        Ok(Parsed::Run(_, faults)) | Err(faults) => return refuse(&faults),
+        Ok(Parsed::Show(_)) => None,
+    };
+    let Some(bind) = bind.as_ref().and_then(|bind| bind.to_str()) else {
+        return refuse(&[
+            "healthcheck: needs --http-bind or GITSYNC_HTTP_BIND, as the process it asks".into()
+        ]);
+    };
+    match serve::healthcheck(&serve::local_url(bind, &path)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(fault) => {
+            let _ = writeln!(std::io::stderr(), "{fault}");
+            ExitCode::FAILURE
+        }
+    }
 }
 
 /// The certificates that the machine trusts, in the first of the usual places; a scratch image has none.
@@ -122,7 +166,8 @@ async fn serve(config: Config) -> Exit {
         store = own(&config.root, config.wait_for_lock) => store,
         _ = &mut shutdown => return Exit::Success,
     };
-    let service = match store.and_then(|store| prepare(&config, store)) {
+    let status = Status::new(config.source.url.to_string(), config.source.reference.to_string());
+    let service = match store.and_then(|store| prepare(&config, store, &status)) {
         Ok(service) => service,
         Err(err) => {
             error!(error = %err, "cannot start");
@@ -135,7 +180,21 @@ async fn serve(config: Config) -> Exit {
     tokio::select! {
         exit = service.run(shutdown) => exit,
         () = log::show(progress, config.log.format) => Exit::Failure,
+        err = answer(config.http, status) => {
+            error!(error = %err, "cannot serve HTTP");
+            Exit::Failure
+        }
     }
+}
+
+/// Serve HTTP, if wished; only an error ends it.
+async fn answer(http: Option<Http>, status: Status) -> std::io::Error {
+    let Some(http) = http else { return std::future::pending().await };
+    let served = match serve::bind(&http).await {
+        Ok(listener) => serve::serve(listener, &http, status).await,
+        Err(err) => Err(std::io::Error::new(err.kind(), format!("--http-bind {}: {err}", http.bind))),
+    };
+    served.err().unwrap_or_else(|| std::io::Error::other("the server ended"))
 }
 
 /// Open the store; wait for its owner if so wished.
@@ -164,7 +223,7 @@ async fn own(root: &Path, wait: bool) -> Result<Store, Error> {
     }
 }
 
-fn prepare(config: &Config, store: Store) -> Result<Service, Error> {
+fn prepare(config: &Config, store: Store, status: &Status) -> Result<Service, Error> {
     let path = store.root().join(&config.link);
     let link = Link::open(&store, &config.link)
         .map_err(|err| Error::io(format!("prepare the link {}", path.display()), &err))?;
@@ -172,12 +231,12 @@ fn prepare(config: &Config, store: Store) -> Result<Service, Error> {
         warn!(error = %warning, "leftovers stay; remove them by hand");
     }
     let serving = link.current(&store).is_ok_and(|current| current.is_some());
-    let (interrupt, progress) = (Interrupt::new(), Progress::new());
+    let (interrupt, progress) = (Interrupt::new(), status.progress());
     let upstream =
         Upstream::new(config.source.clone(), config.connect.clone(), interrupt.clone(), progress.clone());
     let wake = config.sync_on_signal.map(|number| signal(SignalKind::from_raw(number))).transpose();
     let wake = wake.map_err(|err| Error::io("listen for the signal of --sync-on-signal", &err))?;
-    let hooks = Hooks::start(config);
+    let hooks = Hooks::start(config, status);
     let files = Files {
         touch: config.touch_file.as_ref().map(|path| store.root().join(path)),
         error: config.error_file.clone(),
@@ -200,6 +259,7 @@ fn prepare(config: &Config, store: Store) -> Result<Service, Error> {
         schedule: Schedule::new(config.policy, serving),
         hooks,
         files,
+        status: status.clone(),
         sync_timeout: config.sync_timeout,
         worktree_check_period: config.worktree_check_period,
         wake,

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use sync_core::{
     CommitId, Condition, Error, Interrupt, Progress, Recovery, Result, Stage, Store, Upstream, Worktree,
-    altered_files, checkout,
+    altered_files, checkout, tree_size,
 };
 use tokio::sync::watch;
 use tracing::{debug, info, warn};
@@ -13,6 +13,7 @@ use tracing::{debug, info, warn};
 use crate::config::{ExecHook, Login};
 use crate::hooks::{self, Event};
 use crate::publish::{Link, prune, retire};
+use crate::status::Status;
 
 /// All that passes work on.
 pub struct Syncer {
@@ -157,6 +158,15 @@ impl Syncer {
                 refusal,
             )
         })
+    }
+
+    /// Say what is published to those who ask.
+    pub fn describe(&self, commit: CommitId, status: &Status) {
+        match self.store.describe(commit) {
+            Ok(info) => status.published(info, tree_size(&self.store, commit)),
+            Err(err) => debug!(error = %err, "cannot describe the commit"),
+        }
+        status.store_has(self.store.disk_usage());
     }
 
     /// A hole in what nobody looks at every time: the next pass finds an empty store and fills it.

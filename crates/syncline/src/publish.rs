@@ -3,9 +3,11 @@
 use std::io;
 use std::os::unix::fs::symlink;
 use std::path::{Component, Path, PathBuf};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use sync_core::{CommitId, Store, Worktree};
+
+use crate::clock::now;
 
 /// The published symlink.
 #[derive(Clone, Debug)]
@@ -115,14 +117,6 @@ pub fn prune(store: &Store, current: CommitId, keep: Duration) -> Result<usize, 
 fn is_older(tree: &Path, keep: Duration) -> bool {
     let modified = fs_err::symlink_metadata(tree).and_then(|found| found.modified());
     modified.is_ok_and(|modified| now().duration_since(modified).is_ok_and(|age| age >= keep))
-}
-
-#[expect(
-    clippy::disallowed_methods,
-    reason = "compared with the times of files, which tokio's clock knows not"
-)]
-fn now() -> SystemTime {
-    SystemTime::now()
 }
 
 #[cfg(test)]

@@ -15,6 +15,7 @@ use crate::files::Files;
 use crate::hooks::Hooks;
 use crate::pass::{Passed, Syncer};
 use crate::schedule::{Exit, Next, Schedule};
+use crate::status::{Outcome, Status};
 
 /// How long work may take to notice that it was stopped, before the process leaves it behind.
 const GRACE: Duration = Duration::from_millis(1500);
@@ -25,6 +26,7 @@ pub struct Service {
     pub schedule: Schedule,
     pub hooks: Hooks,
     pub files: Files,
+    pub status: Status,
     pub sync_timeout: Duration,
     pub worktree_check_period: Option<Duration>,
     /// Starts a sync at once.
@@ -43,8 +45,16 @@ enum Ran<T> {
 impl Service {
     /// Sync until the schedule says that it is over, or `shutdown` completes.
     pub async fn run(self, shutdown: impl Future<Output = &'static str>) -> Exit {
-        let Service { mut syncer, mut schedule, hooks, files, sync_timeout, worktree_check_period, mut wake } =
-            self;
+        let Service {
+            mut syncer,
+            mut schedule,
+            hooks,
+            files,
+            status,
+            sync_timeout,
+            worktree_check_period,
+            mut wake,
+        } = self;
         tokio::pin!(shutdown);
         let mut is_first = true;
         let mut checked = Instant::now();
@@ -68,12 +78,20 @@ impl Service {
                 Ok(passed) => {
                     let event = passed.event(&syncer.store);
                     let has_changed = matches!(passed, Passed::Published { .. });
-                    if has_changed || is_first {
+                    let is_news = has_changed || is_first;
+                    status.passed(if is_news { Outcome::Success } else { Outcome::Noop }, started.elapsed());
+                    if is_news {
                         hooks.published(&event);
                         files.touch();
                     }
                     is_first = false;
-                    let tidy = move |syncer: &mut Syncer| syncer.tidy(event.commit, has_changed);
+                    let told = status.clone();
+                    let tidy = move |syncer: &mut Syncer| {
+                        if is_news {
+                            syncer.describe(event.commit, &told);
+                        }
+                        syncer.tidy(event.commit, has_changed);
+                    };
                     syncer = match blocking(syncer, sync_timeout, shutdown.as_mut(), tidy).await {
                         Ran::Done(syncer, ()) | Ran::TimedOut(syncer, (), _) => syncer,
                         Ran::Over(exit) => return exit,
@@ -81,9 +99,14 @@ impl Service {
                     files.clear();
                 }
                 Err(err) => {
+                    status.passed(Outcome::Error, started.elapsed());
+                    status.failed(err.to_string(), schedule.failures());
                     let arguments = json!({ "failures": schedule.failures(), "step": err.step() });
                     files.record("sync failed", &err.to_string(), &arguments);
                 }
+            }
+            if let Next::Wait(pause) = next {
+                status.waiting(pause);
             }
             match next {
                 Next::Exit(Exit::Success) => {

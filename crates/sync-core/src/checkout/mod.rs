@@ -119,6 +119,13 @@ fn read_index(store: &Store, id: CommitId) -> gix::Result<gix::index::File> {
     gix::index::File::at(store.admin_dir(id).join("index"), id.0.kind(), false, Default::default())
 }
 
+/// The bytes of all files of a published tree, as its index has them: of a file of 4 GiB or more only what is
+/// beyond that. 0 for a tree that is not there.
+pub fn tree_size(store: &Store, id: CommitId) -> u64 {
+    read_index(store, id)
+        .map_or(0, |index| index.entries().iter().map(|entry| u64::from(entry.stat.size)).sum())
+}
+
 /// Content is taken as unchanged when type, permission to execute, size, time and inode are.
 fn is_same_file(found: &std::fs::Metadata, entry: &gix::index::Entry) -> bool {
     let kind = match entry.mode {

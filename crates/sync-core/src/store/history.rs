@@ -6,6 +6,7 @@ use std::io;
 use std::path::PathBuf;
 
 use gix::ObjectId;
+use gix::bstr::ByteSlice;
 
 use super::files::{entries, remove_if_there, replace_file};
 use super::{BRANCH, Store};
@@ -28,6 +29,17 @@ pub enum Condition {
     TooDeep,
     /// Objects are missing or damaged.
     Damaged,
+}
+
+/// A commit as people know it.
+#[derive(Clone, Debug)]
+pub struct CommitInfo {
+    /// Its id.
+    pub id: CommitId,
+    /// The committer's date, in seconds since 1970.
+    pub time: i64,
+    /// The first line of its message, at most 200 characters without control characters.
+    pub subject: String,
 }
 
 impl Store {
@@ -74,6 +86,22 @@ impl Store {
         let repo = self.repository()?;
         let is_true = self.branch() == Some(id.0) && self.logged().iter().all(|id| is_here(&repo, id));
         if is_true { Ok(()) } else { self.record(&repo, id.0, id.0) }
+    }
+
+    /// What to tell of a commit that is here.
+    pub fn describe(&self, id: CommitId) -> Result<CommitInfo> {
+        let step = || format!("read {id} in {}", self.git_dir().display());
+        let repo = self.repository()?;
+        let commit = repo.find_commit(id.0).step(step)?;
+        let subject = commit.message_raw_sloppy().lines().next().unwrap_or_default();
+        let subject = subject.to_str_lossy().chars().filter(|c| !c.is_control()).take(200).collect();
+        Ok(CommitInfo { id, time: commit.time().map_or(0, |time| time.seconds), subject })
+    }
+
+    /// The bytes of all packs and their indices.
+    pub fn disk_usage(&self) -> u64 {
+        let entries = entries(&self.pack_dir()).into_iter().flatten().flatten();
+        entries.filter_map(|entry| entry.metadata().ok()).map(|found| found.len()).sum()
     }
 
     /// The commits that the branch's log names.

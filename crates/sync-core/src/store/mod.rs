@@ -23,7 +23,7 @@ use crate::error::{Context, Error, Recovery, Result};
 
 pub(crate) use files::remove_dir_if_there;
 use files::{clear_leftovers, entries, remove_if_there, write_if_different};
-pub use history::Condition;
+pub use history::{CommitInfo, Condition};
 
 /// The branch that follows what is published, named as git-sync names it.
 const BRANCH: &str = "refs/heads/git-sync";

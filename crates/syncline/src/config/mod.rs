@@ -42,6 +42,7 @@ pub struct Config {
     pub pre_publish: Option<ExecHook>,
     pub pre_publish_required: bool,
     pub webhook: Option<WebHook>,
+    pub http: Option<Http>,
     pub log: LogConfig,
     /// What is worth saying although it works.
     pub warnings: Vec<String>,
@@ -66,6 +67,16 @@ impl std::fmt::Debug for Secret {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Secret")
     }
+}
+
+/// The HTTP server.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Http {
+    /// `host:port` or `:port`.
+    pub bind: String,
+    pub metrics: bool,
+    /// Zero for never.
+    pub stale_after: Duration,
 }
 
 /// A program to run.
@@ -138,6 +149,7 @@ impl Config {
         let pre_publish = exec_hook(&mut r, "pre-publish-exechook", None);
         let pre_publish_required = r.switch("pre-publish-exechook-required");
         let webhook = web_hook(&mut r);
+        let http = http(&mut r);
         let log = log(&mut r);
         if r.or("change-permissions", 0, values::integer) != 0 {
             r.fault("change-permissions", "is no longer supported; use --group-write");
@@ -182,6 +194,7 @@ impl Config {
             pre_publish,
             pre_publish_required,
             webhook,
+            http,
             log,
             warnings: args.warnings.clone(),
         };
@@ -319,6 +332,22 @@ fn web_hook(r: &mut Reader) -> Option<WebHook> {
         timeout: r.at_least(SHORTEST_HOOK, "webhook-timeout", Duration::from_secs(1)),
         backoff: r.at_least(SHORTEST_HOOK, "webhook-backoff", Duration::from_secs(3)),
     })
+}
+
+fn http(r: &mut Reader) -> Option<Http> {
+    let (metrics, pprof) = (r.switch("http-metrics"), r.switch("http-pprof"));
+    let stale_after = r.or("stale-after", Duration::from_secs(300), values::duration);
+    let bind = r.or("http-bind", None, |text| match text.rsplit_once(':') {
+        _ if text.is_empty() => Ok(None),
+        Some((_, port)) if port.parse::<u16>().is_ok() => Ok(Some(text.to_owned())),
+        _ => Err(format!("{text:?} is no address and port, such as :8080")),
+    });
+    if bind.is_none() {
+        for name in [("http-metrics", metrics), ("http-pprof", pprof)].into_iter().filter(|(_, on)| *on) {
+            r.fault(name.0, "needs --http-bind");
+        }
+    }
+    bind.map(|bind| Http { bind, metrics, stale_after })
 }
 
 fn log(r: &mut Reader) -> LogConfig {

@@ -16,6 +16,7 @@ use tokio::time::sleep;
 use tracing::{info, warn};
 
 use crate::config::{Config, ExecHook};
+use crate::status::{Outcome, Status};
 
 use web::Sender;
 
@@ -59,9 +60,9 @@ struct Runner {
 }
 
 impl Runner {
-    fn start(name: &'static str, hook: Hook, once: bool) -> Runner {
+    fn start(name: &'static str, hook: Hook, once: bool, status: Status) -> Runner {
         let (events, receiver) = watch::channel(None);
-        Runner { events, task: tokio::spawn(deliver(name, hook, receiver, once)) }
+        Runner { events, task: tokio::spawn(deliver(name, hook, receiver, once, status)) }
     }
 }
 
@@ -71,16 +72,19 @@ async fn deliver(
     hook: Hook,
     mut events: watch::Receiver<Option<Event>>,
     once: bool,
+    status: Status,
 ) -> bool {
     let mut delivered = None;
     loop {
         let Some(event) = next_event(&mut events, delivered).await else { return true };
         match hook.deliver(&event).await {
             Ok(()) => {
+                status.hook_ran(name, Outcome::Success);
                 info!(hook = name, commit = %event.commit, "delivered");
                 delivered = Some(event.commit);
             }
             Err(error) => {
+                status.hook_ran(name, Outcome::Error);
                 let retry_in = (!once).then(|| humantime::format_duration(hook.backoff()).to_string());
                 warn!(hook = name, commit = %event.commit, error, retry_in, "delivery failed");
                 if !once {
@@ -114,10 +118,10 @@ pub struct Hooks {
 
 impl Hooks {
     /// Start a task for each hook that is wanted.
-    pub fn start(config: &Config) -> Hooks {
+    pub fn start(config: &Config, status: &Status) -> Hooks {
         let once = config.policy.one_time;
         let exec = |name, hook: &Option<ExecHook>| {
-            hook.clone().map(|hook| Runner::start(name, Hook::Exec(hook), once))
+            hook.clone().map(|hook| Runner::start(name, Hook::Exec(hook), once, status.clone()))
         };
         // One that must succeed is run by the pass itself.
         let pre_publish = if config.pre_publish_required { &None } else { &config.pre_publish };
@@ -126,7 +130,7 @@ impl Hooks {
             pre_publish: exec("pre-publish-exechook", pre_publish),
             web: config.webhook.clone().map(|hook| {
                 let (connect, source) = (config.connect.clone(), config.source.clone());
-                Runner::start("webhook", Hook::Web(Sender { hook, connect, source }), once)
+                Runner::start("webhook", Hook::Web(Sender { hook, connect, source }), once, status.clone())
             }),
         }
     }

@@ -1,0 +1,153 @@
+//! What is known of the process's work, for whoever asks over HTTP. Written by the loop and the hooks, read by
+//! the server.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use sync_core::{CommitInfo, Progress, Stage};
+use tokio::time::Instant;
+
+use crate::clock::unix_time;
+
+/// Shared by everybody who has something to report.
+#[derive(Clone, Debug, Default)]
+pub struct Status(Arc<Mutex<Facts>>);
+
+/// How a pass or a hook came out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Outcome {
+    Success,
+    Error,
+    Noop,
+}
+
+impl Outcome {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Outcome::Success => "success",
+            Outcome::Error => "error",
+            Outcome::Noop => "noop",
+        }
+    }
+}
+
+/// How often something happened and how long it took in all.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Sum {
+    pub count: u64,
+    pub seconds: f64,
+}
+
+impl Sum {
+    fn add(&mut self, took: Duration) {
+        self.count += 1;
+        self.seconds += took.as_secs_f64();
+    }
+}
+
+/// Everything, at one moment. Times are seconds since 1970.
+#[derive(Clone, Debug, Default)]
+pub struct Facts {
+    pub source: String,
+    pub reference: String,
+    pub passes: BTreeMap<Outcome, Sum>,
+    pub updates: u64,
+    pub hooks: BTreeMap<(&'static str, Outcome), u64>,
+    pub stages: BTreeMap<&'static str, Sum>,
+    pub received_bytes: u64,
+    pub received_objects: u64,
+    pub last_attempt: Option<f64>,
+    pub last_success: Option<f64>,
+    pub next_attempt: Option<f64>,
+    pub consecutive_failures: u32,
+    pub last_error: Option<String>,
+    pub published: Option<CommitInfo>,
+    pub published_at: Option<f64>,
+    pub tree_bytes: u64,
+    pub store_bytes: u64,
+}
+
+impl Status {
+    pub fn new(source: String, reference: String) -> Status {
+        Status(Arc::new(Mutex::new(Facts { source, reference, ..Facts::default() })))
+    }
+
+    pub fn facts(&self) -> Facts {
+        self.lock().clone()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Facts> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether anything was synced in this process: git-sync's readiness, which never goes back.
+    pub fn is_ready(&self) -> bool {
+        self.lock().last_success.is_some()
+    }
+
+    /// How long ago the last success was.
+    pub fn age(&self) -> Option<Duration> {
+        let last = self.lock().last_success?;
+        Some(Duration::try_from_secs_f64(unix_time() - last).unwrap_or_default())
+    }
+
+    pub fn passed(&self, outcome: Outcome, took: Duration) {
+        let now = unix_time();
+        let mut facts = self.lock();
+        facts.passes.entry(outcome).or_default().add(took);
+        facts.last_attempt = Some(now);
+        if outcome == Outcome::Success {
+            facts.updates += 1;
+        }
+        if outcome != Outcome::Error {
+            facts.last_success = Some(now);
+            facts.last_error = None;
+            facts.consecutive_failures = 0;
+        }
+    }
+
+    pub fn failed(&self, error: String, failures: u32) {
+        let mut facts = self.lock();
+        facts.last_error = Some(error);
+        facts.consecutive_failures = failures;
+    }
+
+    pub fn waiting(&self, pause: Duration) {
+        self.lock().next_attempt = Some(unix_time() + pause.as_secs_f64());
+    }
+
+    pub fn published(&self, commit: CommitInfo, tree_bytes: u64) {
+        let mut facts = self.lock();
+        facts.published = Some(commit);
+        facts.published_at = Some(unix_time());
+        facts.tree_bytes = tree_bytes;
+    }
+
+    pub fn store_has(&self, bytes: u64) {
+        self.lock().store_bytes = bytes;
+    }
+
+    pub fn hook_ran(&self, name: &'static str, outcome: Outcome) {
+        *self.lock().hooks.entry((name, outcome)).or_default() += 1;
+    }
+
+    /// Counters of long work that report here how long each stage took and what it received.
+    pub fn progress(&self) -> Progress {
+        let (status, last) = (self.clone(), Mutex::new(None::<(Stage, Instant)>));
+        Progress::observed(move |snapshot, next| {
+            let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut facts = status.lock();
+            if let Some((stage, since)) = last.take() {
+                facts.stages.entry(stage.name()).or_default().add(since.elapsed());
+            }
+            if snapshot.stage == Stage::Receiving {
+                facts.received_bytes += snapshot.bytes as u64;
+                facts.received_objects += snapshot.done as u64;
+            }
+            if next != Stage::Idle {
+                *last = Some((next, Instant::now()));
+            }
+        })
+    }
+}

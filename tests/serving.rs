@@ -1,0 +1,165 @@
+//! The HTTP server, as probes, Prometheus and people meet it.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+
+use crate::support::*;
+
+/// Status and body of a GET.
+fn get(port: u16, path: &str) -> (u16, String) {
+    request(port, &format!("GET {path} HTTP/1.0\r\nHost: x\r\n\r\n"))
+}
+
+fn request(port: u16, text: &str) -> (u16, String) {
+    let mut stream = eventually("the server", || TcpStream::connect(("127.0.0.1", port)).ok());
+    stream.write_all(text.as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    (head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_owned())
+}
+
+fn serving(env: &Env, repo: &str, port: u16) -> Syncline {
+    env.syncline(repo).arg(format!("--http-bind=127.0.0.1:{port}")).arg("--http-metrics").arg("--period=20ms")
+}
+
+/// The samples of a metric: its labels and its value.
+fn samples(page: &prometheus_parse::Scrape, name: &str) -> Vec<(String, f64)> {
+    let found = page.samples.iter().filter(|sample| sample.metric == name).map(|sample| {
+        let mut labels: Vec<String> =
+            sample.labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
+        labels.sort();
+        let value = match sample.value {
+            prometheus_parse::Value::Counter(value)
+            | prometheus_parse::Value::Gauge(value)
+            | prometheus_parse::Value::Untyped(value) => value,
+            ref other => panic!("{name}: {other:?}"),
+        };
+        (labels.join(","), value)
+    });
+    found.collect()
+}
+
+fn scrape(port: u16) -> prometheus_parse::Scrape {
+    let (status, page) = get(port, "/metrics");
+    assert_eq!(status, 200);
+    prometheus_parse::Scrape::parse(page.lines().map(|line| Ok(line.to_owned()))).unwrap()
+}
+
+#[test]
+fn readiness_is_git_syncs_at_any_path_and_knows_freshness_at_readyz() {
+    let env = Env::new();
+    let repo = env.repo("up");
+    let port = free_port();
+    std::fs::rename(&repo.path, env.path("away")).unwrap();
+    let running = serving(&env, repo.url(), port).arg("--max-failures=-1").arg("--stale-after=300ms").spawn();
+    for path in ["/", "/anything", "/readyz"] {
+        assert_eq!(get(port, path).0, 503, "{path}");
+    }
+    assert_eq!(get(port, "/livez").0, 200);
+    std::fs::rename(env.path("away"), &repo.path).unwrap();
+    running.wait_for("published");
+    eventually("readiness", || (get(port, "/readyz").0 == 200).then_some(()));
+    assert_eq!(get(port, "/"), (200, String::new()));
+    assert_eq!(request(port, "POST /x HTTP/1.0\r\n\r\n").0, 200);
+    // Gone again: still ready as git-sync has it, but no longer fresh.
+    std::fs::rename(&repo.path, env.path("away")).unwrap();
+    let body = eventually("staleness", || Some(get(port, "/readyz")).filter(|(status, _)| *status == 503)).1;
+    assert!(body.contains("the last success was"), "{body}");
+    assert_eq!(get(port, "/").0, 200);
+}
+
+#[test]
+fn metrics_have_git_syncs_names_types_and_labels() {
+    let env = Env::new();
+    let repo = env.repo("up");
+    let port = free_port();
+    let hook = env.path("hook");
+    std::fs::write(&hook, "#!/bin/sh\n").unwrap();
+    std::fs::set_permissions(&hook, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let running = serving(&env, repo.url(), port).arg("--exechook-command").arg(&hook).arg("-v1").spawn();
+    running.wait_for_times("nothing new", 2);
+    let commit = repo.commit(&[("file", "two")]);
+    running.wait_for_times("\"delivered\"", 2);
+    std::fs::rename(&repo.path, env.path("away")).unwrap();
+    running.wait_for("sync failed");
+    let (_, text) = get(port, "/metrics");
+    for (name, kind) in [
+        ("git_sync_duration_seconds", "summary"),
+        ("git_sync_count_total", "counter"),
+        ("git_fetch_count_total", "counter"),
+        ("git_sync_hook_run_count_total", "counter"),
+    ] {
+        assert!(text.contains(&format!("# TYPE {name} {kind}\n")), "{text}");
+    }
+    let page = scrape(port);
+    let counts = samples(&page, "git_sync_count_total");
+    let count = |status: &str| counts.iter().find(|(labels, _)| labels == status).unwrap().1;
+    assert_eq!(count("status=success"), 2.0);
+    assert!(count("status=noop") >= 2.0 && count("status=error") >= 1.0, "{counts:?}");
+    assert_eq!(samples(&page, "git_fetch_count_total"), [(String::new(), 2.0)]);
+    assert_eq!(
+        samples(&page, "git_sync_hook_run_count_total"),
+        [("name=exechook,status=success".into(), 2.0)]
+    );
+    assert!(samples(&page, "syncline_consecutive_failures")[0].1 >= 1.0);
+    assert_eq!(samples(&page, "syncline_published_commit_info"), [(format!("hash={commit},ref=HEAD"), 1.0)]);
+    assert!(samples(&page, "syncline_received_objects_total")[0].1 >= 5.0);
+    assert!(samples(&page, "syncline_disk_bytes").iter().all(|(_, bytes)| *bytes > 0.0));
+    assert!(samples(&page, "syncline_last_success_timestamp_seconds")[0].1 > 1.7e9);
+    assert!(text.contains("syncline_phase_duration_seconds_count{phase=\"write\"} 2\n"), "{text}");
+}
+
+#[test]
+fn the_status_page_tells_what_is_published() {
+    let env = Env::new();
+    let repo = env.repo("up");
+    repo.git(&["commit", "--quiet", "--allow-empty", "--message=A \"subject\"\n\nbody"]);
+    let port = free_port();
+    let running = serving(&env, repo.url(), port).spawn();
+    running.wait_for("published");
+    let status = || serde_json::from_str::<serde_json::Value>(&get(port, "/status").1).unwrap();
+    eventually("the commit", || (!status()["published"].is_null()).then_some(()));
+    let page = status();
+    assert_eq!(page["published"]["commit"], repo.head());
+    assert_eq!(page["published"]["subject"], "A \"subject\"");
+    assert_eq!((&page["source"], &page["ref"]), (&repo.url().into(), &"HEAD".into()));
+    assert!(page["last_success"].as_str().unwrap().ends_with('Z') && page["last_error"].is_null());
+    std::fs::rename(&repo.path, env.path("away")).unwrap();
+    eventually("the error", || {
+        status()["last_error"].as_str().map(|text| assert!(text.contains("open "), "{text}"))
+    });
+}
+
+#[test]
+fn healthcheck_asks_the_process_beside_it() {
+    let env = Env::new();
+    let repo = env.repo("up");
+    let port = free_port();
+    let check = |arguments: &[&str]| {
+        let check = Syncline::new().arg("healthcheck").env("GITSYNC_HTTP_BIND", format!(":{port}"));
+        arguments.iter().fold(check, |check, argument| check.arg(argument)).run()
+    };
+    assert_eq!(check(&[]).code, Some(1));
+    let running = serving(&env, repo.url(), port).spawn();
+    running.wait_for("published");
+    eventually("health", || (check(&[]).code == Some(0)).then_some(()));
+    assert_eq!(check(&["/livez"]).code, Some(0));
+    let unset = Syncline::new().arg("healthcheck").run();
+    assert!(unset.code == Some(1) && unset.stderr.contains("--http-bind"), "{}", unset.stderr);
+}
+
+#[test]
+fn an_address_in_use_is_a_clear_error() {
+    let env = Env::new();
+    let repo = env.repo("up");
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let mut running = env.syncline(repo.url()).arg("--http-bind").arg(&address).spawn();
+    assert_eq!(running.wait().0, Some(1));
+    eventually("the log", || running.log().contains(&format!("--http-bind {address}")).then_some(()));
+    for option in ["--http-metrics", "--http-pprof"] {
+        let log = env.syncline(repo.url()).arg(option).fail();
+        assert!(log.contains(&format!("{option}: needs --http-bind")), "{log}");
+    }
+}
