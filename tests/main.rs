@@ -16,3 +16,4 @@ mod references;
 mod serving;
 mod sources;
 mod store;
+mod submodules;

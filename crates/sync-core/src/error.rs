@@ -51,6 +51,15 @@ impl Error {
         Error { recovery, ..Self::gix(step, cause) }
     }
 
+    /// The same error as a part of a larger step.
+    pub(crate) fn within(self, step: &str) -> Self {
+        Error {
+            step: one_line(step),
+            cause: format!("{}: {}", self.step, self.cause),
+            recovery: self.recovery,
+        }
+    }
+
     /// What to do next.
     pub fn recovery(&self) -> Recovery {
         self.recovery

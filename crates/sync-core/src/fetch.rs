@@ -5,6 +5,7 @@
 use std::collections::BTreeSet;
 
 use gix::ObjectId;
+use gix::bstr::BString;
 use gix::hash::Kind as HashKind;
 use gix::protocol::fetch::{self, Arguments, Negotiate, Response, Shallow, Tags, negotiate};
 use gix::protocol::handshake::Ref;
@@ -19,9 +20,10 @@ use crate::objects::receive_pack;
 use crate::progress::{Progress, Stage};
 use crate::source::{Kind, Reference};
 use crate::store::Store;
+use crate::submodules::{MAX_COUNT, MAX_DEPTH, Submodules, Wanted, wanted};
 use crate::transport::http::HttpStatus;
 use crate::transport::{AGENT, ConnectOptions, git, http::Client, local};
-use crate::{CommitId, Interrupt, Source};
+use crate::{CommitId, Interrupt, RemoteUrl, Source};
 
 /// A remote repository, its connection kept between requests where the server allows it.
 pub struct Upstream {
@@ -53,6 +55,17 @@ pub struct Tip {
 pub struct Fetched {
     /// The commit.
     pub commit: CommitId,
+    pub(crate) submodules: Submodules,
+    pub(crate) modules: Vec<Module>,
+}
+
+/// A submodule whose commit is in a store of its own.
+#[derive(Clone, Debug)]
+pub(crate) struct Module {
+    /// Below the tree it belongs to.
+    pub(crate) path: BString,
+    pub(crate) url: RemoteUrl,
+    pub(crate) fetched: Fetched,
 }
 
 impl Upstream {
@@ -134,6 +147,69 @@ impl Upstream {
     /// After an error the store holds what it held before, and perhaps objects that nobody refers to. But where
     /// the remote's objects are of another format than the store's, the store was emptied first; trees stay.
     pub fn receive(&mut self, tip: &Tip, store: &mut Store) -> Result<Fetched> {
+        let commit = self.receive_commit(tip, store)?;
+        let levels = match self.source.submodules {
+            Submodules::Off => 0,
+            Submodules::Shallow => 1,
+            Submodules::Recursive => MAX_DEPTH + 1,
+        };
+        let modules = self.receive_modules(commit.0, &self.source.url, store, levels, &mut 0)?;
+        Ok(Fetched { commit, submodules: self.source.submodules, modules })
+    }
+
+    /// The submodules of a commit, `levels` deep. One whose pin did not move costs no network.
+    fn receive_modules(
+        &self,
+        commit: ObjectId,
+        url: &RemoteUrl,
+        store: &Store,
+        levels: usize,
+        count: &mut usize,
+    ) -> Result<Vec<Module>> {
+        if levels == 0 {
+            return Ok(Vec::new());
+        }
+        let mut modules = Vec::new();
+        for Wanted { path, commit, url } in wanted(&store.repository()?, commit, url)? {
+            *count += 1;
+            let step = || format!("fetch submodule {path:?} from {url}");
+            if *count > MAX_COUNT || (levels == 1 && self.source.submodules == Submodules::Recursive) {
+                return Err(Error::new(
+                    Recovery::Reconfigure,
+                    step(),
+                    "there are too many submodules, or too deep",
+                ));
+            }
+            let mut module = store.module(&url)?;
+            if !module.has_commit(commit) {
+                let source = Source {
+                    url: url.clone(),
+                    reference: Reference::Commit(CommitId(commit)),
+                    ..self.source.clone()
+                };
+                let mut upstream = Upstream::new(
+                    source,
+                    self.options.clone(),
+                    self.interrupt.clone(),
+                    self.progress.clone(),
+                );
+                upstream.receive_commit(&tip(commit), &mut module).map_err(|err| err.within(&step()))?;
+            }
+            let nested = self.receive_modules(commit, &url, &module, levels - 1, count)?;
+            modules.push(Module {
+                path,
+                url,
+                fetched: Fetched {
+                    commit: CommitId(commit),
+                    submodules: self.source.submodules,
+                    modules: nested,
+                },
+            });
+        }
+        Ok(modules)
+    }
+
+    fn receive_commit(&mut self, tip: &Tip, store: &mut Store) -> Result<CommitId> {
         let commit = match &self.source.url.0 {
             Kind::Local(path) => {
                 local::receive(path, tip, &self.source, store, &self.progress, &self.interrupt)?
@@ -153,7 +229,7 @@ impl Upstream {
         }
         store.record(&repo, commit, tip.want)?;
         self.peeled = Some(CommitId(commit));
-        Ok(Fetched { commit: CommitId(commit) })
+        Ok(CommitId(commit))
     }
 
     fn receive_pack(&mut self, want: ObjectId, store: &mut Store) -> Result<ObjectId> {

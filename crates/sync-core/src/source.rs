@@ -9,6 +9,8 @@ use std::str::FromStr;
 
 use ureq::http::Uri;
 
+use crate::Submodules;
+
 /// A repository, a reference in it, and how much of its history.
 #[derive(Clone, Debug)]
 pub struct Source {
@@ -18,6 +20,8 @@ pub struct Source {
     pub reference: Reference,
     /// How much of its history to keep.
     pub depth: Depth,
+    /// Which submodules to bring along.
+    pub submodules: Submodules,
 }
 
 /// The number of commits to keep; [`Depth::FULL`] for all.
@@ -131,7 +135,58 @@ pub(crate) struct HttpUrl {
     pub(crate) login: Option<(String, String)>,
 }
 
+impl HttpUrl {
+    /// Scheme, host and port: who would read a login.
+    fn server(&self) -> &str {
+        let start = self.base.find("://").map_or(0, |at| at + 3);
+        let length = self.base[start..].find('/').unwrap_or(self.base.len() - start);
+        &self.base[..start + length]
+    }
+}
+
 impl RemoteUrl {
+    /// Whether this is a path.
+    pub(crate) fn is_local(&self) -> bool {
+        matches!(self.0, Kind::Local(_))
+    }
+
+    /// The URL that `relative` (`./x`, `../x`) means when it stands in a repository here.
+    pub(crate) fn join(&self, relative: &str) -> Result<RemoteUrl, String> {
+        let (prefix, path) = match &self.0 {
+            Kind::Http(url) => url.base.split_at(url.server().len()),
+            Kind::Git { path, .. } => ("git://parent", path.as_str()),
+            Kind::Local(_) => {
+                return Err("is relative to a path on this machine, which is not supported".into());
+            }
+        };
+        let mut parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
+        for part in relative.split('/').filter(|part| !part.is_empty() && *part != ".") {
+            if part != ".." {
+                parts.push(part);
+            } else if parts.pop().is_none() {
+                return Err("leads above its server".into());
+            }
+        }
+        let joined: RemoteUrl = format!("{prefix}/{}", parts.join("/")).parse()?;
+        Ok(match (&self.0, joined.0) {
+            (Kind::Git { host, port, .. }, Kind::Git { path, .. }) => {
+                RemoteUrl(Kind::Git { host: host.clone(), port: *port, path })
+            }
+            (_, kind) => RemoteUrl(kind),
+        })
+    }
+
+    /// With the login of `other`, where it is a URL of the same server and this one has none.
+    pub(crate) fn with_login_of(mut self, other: &RemoteUrl) -> Self {
+        if let (Kind::Http(url), Kind::Http(other)) = (&mut self.0, &other.0)
+            && url.login.is_none()
+            && url.server() == other.server()
+        {
+            url.login.clone_from(&other.login);
+        }
+        self
+    }
+
     /// Whether the URL itself holds a user name.
     pub fn has_login(&self) -> bool {
         matches!(&self.0, Kind::Http(url) if url.login.is_some())
@@ -253,6 +308,7 @@ fn parse_http(text: &str) -> Result<HttpUrl, String> {
             (Some((percent_decode(user)?, percent_decode(password)?)), host)
         }
     };
+    percent_decode(uri.path())?; // for what it may hide
     let scheme = uri.scheme_str().unwrap_or_default();
     Ok(HttpUrl { base: format!("{scheme}://{host}{}", uri.path().trim_end_matches('/')), login })
 }

@@ -99,6 +99,14 @@ pub const OPTIONS: &[Opt] = &[
     ),
     value(WHAT, "ref", "REF", "HEAD", &[], "The branch, tag, full reference or full commit id to publish"),
     value(WHAT, "depth", "N", "1", &["GIT_SYNC_DEPTH"], "How many commits of history to keep; 0 for all"),
+    value(
+        WHAT,
+        "submodules",
+        "MODE",
+        "recursive",
+        &["GIT_SYNC_SUBMODULES"],
+        "Which submodules to bring along: recursive, shallow (only those of the repository itself) or off",
+    ),
     value(WHERE, "root", "DIR", "", &["GIT_SYNC_ROOT"], "The directory to work in; created if need be"),
     value(
         WHERE,

@@ -116,7 +116,7 @@ impl Syncer {
                 return Ok(false);
             }
         }
-        match altered_files(&self.store, commit, &self.interrupt) {
+        match altered_files(&self.store, commit, self.upstream.source().submodules, &self.interrupt) {
             Ok(files) if files.is_empty() => Ok(true),
             Ok(files) => {
                 warn!(%commit, ?files, "published files were altered: making the tree anew");
@@ -184,8 +184,14 @@ impl Syncer {
             Ok(removed) => debug!(removed, "removed old trees"),
             Err(err) => warn!(error = %err, "cannot remove old trees"),
         }
+        if has_changed {
+            let _ = self
+                .store
+                .remove_unused_modules()
+                .inspect_err(|err| warn!(error = %err, "cannot tidy submodules"));
+        }
+        let depth = self.upstream.source().depth;
         if self.has_excess_history || (has_changed && self.store.has_many_packs()) {
-            let depth = self.upstream.source().depth;
             match self.store.fold(depth, &self.progress, &self.interrupt) {
                 Ok(()) => {
                     debug!("folded the store's packs into one");
@@ -195,6 +201,12 @@ impl Syncer {
                     warn!(error = %err, "cannot fold the store's packs");
                     self.mend(&err);
                 }
+            }
+        }
+        for module in self.store.modules().into_iter().filter(|module| has_changed && module.has_many_packs())
+        {
+            if let Err(err) = module.fold(depth, &self.progress, &self.interrupt) {
+                warn!(error = %err, "cannot fold a submodule's packs");
             }
         }
         self.progress.enter(Stage::Idle);

@@ -2,10 +2,10 @@
 
 use std::io;
 use std::os::unix::fs::symlink;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use sync_core::{CommitId, Store, Worktree};
+use sync_core::{CommitId, Store, Worktree, relative_path};
 
 use crate::clock::now;
 
@@ -66,7 +66,7 @@ impl Link {
     /// commit's id: consumers rely on both.
     pub fn flip(&self, tree: &Worktree) -> io::Result<()> {
         let directory = fs_err::canonicalize(self.directory())?;
-        let target = relative(&directory, &tree.path);
+        let target = relative_path(&directory, &tree.path);
         let temporary = directory.join(format!("{}{:016x}", self.temporary_prefix(), fastrand::u64(..)));
         symlink(&target, &temporary).map_err(|err| {
             io::Error::new(err.kind(), format!("make the link {}: {err}", temporary.display()))
@@ -83,13 +83,6 @@ impl Link {
     fn temporary_prefix(&self) -> String {
         format!(".{}.tmp-", self.path.file_name().unwrap_or_default().to_string_lossy())
     }
-}
-
-/// The way from a directory to a place, both absolute and without symbolic links.
-fn relative(from: &Path, to: &Path) -> PathBuf {
-    let shared = from.components().zip(to.components()).take_while(|(a, b)| a == b).count();
-    let up = from.components().skip(shared).map(|_| Component::ParentDir);
-    up.chain(to.components().skip(shared)).collect()
 }
 
 /// Start the time that a replaced tree is kept: by its directory's modification time, as git-sync does, so that
@@ -117,21 +110,4 @@ pub fn prune(store: &Store, current: CommitId, keep: Duration) -> Result<usize, 
 fn is_older(tree: &Path, keep: Duration) -> bool {
     let modified = fs_err::symlink_metadata(tree).and_then(|found| found.modified());
     modified.is_ok_and(|modified| now().duration_since(modified).is_ok_and(|age| age >= keep))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn targets_are_relative() {
-        for (from, to, way) in [
-            ("/r", "/r/.worktrees/x", ".worktrees/x"),
-            ("/a/b", "/r/.worktrees/x", "../../r/.worktrees/x"),
-            ("/r/sub", "/r/.worktrees/x", "../.worktrees/x"),
-            ("/", "/r/x", "r/x"),
-        ] {
-            assert_eq!(relative(from.as_ref(), to.as_ref()), Path::new(way));
-        }
-    }
 }

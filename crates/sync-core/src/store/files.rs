@@ -8,23 +8,9 @@ use crate::error::Error;
 /// What a killed process leaves: locks of git's own, temporary files, packs without an index, half-made trees.
 /// The owner's lock is held, so nobody else is still using them. Returns what could not be removed.
 pub(super) fn clear_leftovers(root: &Path) -> io::Result<Vec<Error>> {
-    let git = root.join(".git");
-    let is_lock = |name: &str| name.ends_with(".lock");
-    remove_matching(&git, &|name| is_lock(name) || name.starts_with("tmp-"))?;
-    remove_matching(&git.join("refs/heads"), &is_lock)?;
-    for admin in entries(&git.join("worktrees"))? {
-        remove_matching(&admin?.path(), &is_lock)?;
-    }
+    clear_repository(&root.join(".git"))?;
     let trees = root.join(".worktrees");
     restore_exchanged(&trees)?;
-    let packs = git.join("objects/pack");
-    let has = |name: &str, extension| packs.join(name).with_extension(extension).exists();
-    remove_matching(&packs, &|name| match name.rsplit_once('.').map(|(_, extension)| extension) {
-        Some("keep") => true,
-        Some("pack") => !has(name, "idx"),
-        Some("idx") => !has(name, "pack"),
-        _ => name.starts_with(".tmp") || name.starts_with("tmp_"),
-    })?;
     // Consumers may have put files of theirs into a tree, which we may not be allowed to remove.
     let mut warnings = Vec::new();
     for entry in entries(&trees)? {
@@ -52,7 +38,7 @@ fn restore_exchanged(trees: &Path) -> io::Result<()> {
     Ok(())
 }
 
-fn remove_matching(dir: &Path, is_leftover: &dyn Fn(&str) -> bool) -> io::Result<()> {
+pub(super) fn remove_matching(dir: &Path, is_leftover: &dyn Fn(&str) -> bool) -> io::Result<()> {
     for entry in entries(dir)? {
         let entry = entry?;
         if !entry.file_name().to_str().is_some_and(is_leftover) {
@@ -102,4 +88,22 @@ pub(super) fn replace_file(path: &Path, content: &str) -> io::Result<()> {
     let temporary = path.with_extension("lock");
     fs_err::write(&temporary, content)?;
     fs_err::rename(temporary, path)
+}
+
+/// The same inside of one repository.
+pub(super) fn clear_repository(git: &Path) -> io::Result<()> {
+    let is_lock = |name: &str| name.ends_with(".lock");
+    remove_matching(git, &|name| is_lock(name) || name.starts_with("tmp-"))?;
+    remove_matching(&git.join("refs/heads"), &is_lock)?;
+    for admin in entries(&git.join("worktrees"))? {
+        remove_matching(&admin?.path(), &is_lock)?;
+    }
+    let packs = git.join("objects/pack");
+    let has = |name: &str, extension| packs.join(name).with_extension(extension).exists();
+    remove_matching(&packs, &|name| match name.rsplit_once('.').map(|(_, extension)| extension) {
+        Some("keep") => true,
+        Some("pack") => !has(name, "idx"),
+        Some("idx") => !has(name, "pack"),
+        _ => name.starts_with(".tmp") || name.starts_with("tmp_"),
+    })
 }

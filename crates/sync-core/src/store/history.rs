@@ -50,13 +50,24 @@ impl Store {
         Ok(tips.into_iter().filter(|id| is_here(repo, id)).collect())
     }
 
+    /// Whether a commit is here, with all that its tree needs: commits come in packs with their trees.
+    pub(crate) fn has_commit(&self, id: ObjectId) -> bool {
+        self.kind.is_some() && self.repository().is_ok_and(|repo| is_here(&repo, &id))
+    }
+
     fn branch(&self) -> Option<ObjectId> {
         let text = fs_err::read_to_string(self.git_dir().join(BRANCH)).ok()?;
         ObjectId::from_hex(text.trim_end().as_bytes()).ok()
     }
 
+    /// The commits that have a tree.
     fn kept_commits(&self) -> io::Result<BTreeSet<ObjectId>> {
-        Ok(self.trees()?.into_iter().map(|id| id.0).collect())
+        let mut kept = BTreeSet::new();
+        for admin in entries(&self.git.join("worktrees"))? {
+            let head = fs_err::read_to_string(admin?.path().join("HEAD")).unwrap_or_default();
+            kept.extend(ObjectId::from_hex(head.trim_end().as_bytes()));
+        }
+        Ok(kept)
     }
 
     /// Move the branch. Its log keeps what is no longer reachable until the store is folded: earlier commits,

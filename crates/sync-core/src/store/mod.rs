@@ -14,12 +14,14 @@ mod history;
 
 use std::io::{self, Read, Seek, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use fs_err::{File, OpenOptions};
 use gix::hash::Kind;
 
-use crate::CommitId;
 use crate::error::{Context, Error, Recovery, Result};
+use crate::paths::relative_path;
+use crate::{CommitId, RemoteUrl};
 
 pub(crate) use files::remove_dir_if_there;
 use files::{clear_leftovers, entries, remove_if_there, write_if_different};
@@ -32,9 +34,10 @@ const BRANCH: &str = "refs/heads/git-sync";
 #[derive(Debug)]
 pub struct Store {
     root: PathBuf,
+    git: PathBuf,
     kind: Option<Kind>,
     warnings: Vec<Error>,
-    _owner: File,
+    owner: Arc<File>,
 }
 
 /// Why a [`Store`] could not be opened.
@@ -65,7 +68,7 @@ impl Store {
         let warnings =
             clear_leftovers(&root).step(|| format!("clear what was left half-made in {}", root.display()))?;
         let kind = stored_kind(&git).step(step)?;
-        let store = Store { root, kind, warnings, _owner: owner };
+        let store = Store { root, git, kind, warnings, owner: Arc::new(owner) };
         if let Some(kind) = kind {
             store.init(kind)?;
             store.refresh_worktree_paths().step(step)?;
@@ -93,11 +96,60 @@ impl Store {
     }
 
     pub(crate) fn git_dir(&self) -> PathBuf {
-        self.root.join(".git")
+        self.git.clone()
     }
 
-    pub(crate) fn admin_dir(&self, id: CommitId) -> PathBuf {
-        self.git_dir().join("worktrees").join(id.to_string())
+    /// Where the tree of a commit and what git knows of it have their place.
+    pub(crate) fn place(&self, id: CommitId) -> Place {
+        Place { dir: self.tree_path(id), admin: self.git.join("worktrees").join(id.to_string()) }
+    }
+
+    /// The store of a submodule: kept beside ours under a name made of its URL, so that no two can nest.
+    pub(crate) fn module(&self, url: &RemoteUrl) -> Result<Store> {
+        let step = || format!("open the store of {url}");
+        let name = gix::objs::compute_hash(Kind::Sha1, gix::objs::Kind::Blob, url.to_string().as_bytes())
+            .step(step)?;
+        self.module_at(self.modules_dir().join(name.to_string()))
+    }
+
+    fn module_at(&self, git: PathBuf) -> Result<Store> {
+        let step = || format!("open {}", git.display());
+        fs_err::create_dir_all(&git).step(step)?;
+        files::clear_repository(&git).step(step)?;
+        let kind = stored_kind(&git).step(step)?;
+        let store = Store {
+            root: self.root.clone(),
+            git: git.clone(),
+            kind,
+            warnings: Vec::new(),
+            owner: self.owner.clone(),
+        };
+        if let Some(kind) = kind {
+            store.init(kind)?;
+        }
+        Ok(store)
+    }
+
+    fn modules_dir(&self) -> PathBuf {
+        self.root.join(".git/modules")
+    }
+
+    /// The stores of all submodules that are or were published.
+    pub fn modules(&self) -> Vec<Store> {
+        let found = entries(&self.modules_dir()).into_iter().flatten().flatten();
+        found.filter_map(|entry| self.module_at(entry.path()).ok()).collect()
+    }
+
+    /// Remove the stores of submodules that no tree has any more.
+    pub fn remove_unused_modules(&self) -> Result<()> {
+        let step = || format!("remove unused submodules in {}", self.modules_dir().display());
+        for module in entries(&self.modules_dir()).step(step)? {
+            let module = module.step(step)?.path();
+            if entries(&module.join("worktrees")).step(step)?.next().is_none() {
+                fs_err::remove_dir_all(module).step(step)?;
+            }
+        }
+        Ok(())
     }
 
     pub(crate) fn pack_dir(&self) -> PathBuf {
@@ -133,7 +185,7 @@ impl Store {
         for entry in fs_err::read_dir(self.git_dir()).step(step)? {
             let entry = entry.step(step)?;
             let name = entry.file_name();
-            if name != "worktrees" && name != "syncline-owner" && name != "tmp-damaged" {
+            if !["worktrees", "modules", "syncline-owner", "tmp-damaged"].iter().any(|kept| name == *kept) {
                 fs_err::rename(entry.path(), aside.join(&name)).step(step)?;
             }
         }
@@ -188,20 +240,47 @@ impl Store {
             doomed.as_mut_os_string().push("-");
         }
         fs_err::rename(self.tree_path(id), &doomed).step(step)?;
-        remove_dir_if_there(&self.admin_dir(id)).step(step)?;
+        remove_dir_if_there(&self.place(id).admin).step(step)?;
+        let of_this_tree =
+            |name: &str| name.strip_prefix(&id.to_string()).is_some_and(|rest| rest.starts_with('-'));
+        for module in entries(&self.modules_dir()).step(step)? {
+            files::remove_matching(&module.step(step)?.path().join("worktrees"), &of_this_tree).step(step)?;
+        }
         fs_err::remove_dir_all(&doomed).step(step)
     }
 
     /// The admin files hold an absolute path, which a volume mounted elsewhere makes stale; git would then
-    /// prune a live tree.
+    /// prune a live tree. (Submodules are left alone: git prunes them only when asked to, inside.)
     fn refresh_worktree_paths(&self) -> io::Result<()> {
-        for id in self.trees()? {
-            let gitdir = self.admin_dir(id).join("gitdir");
+        for place in self.trees()?.into_iter().map(|id| self.place(id)) {
+            let gitdir = place.admin.join("gitdir");
             if gitdir.exists() {
-                write_if_different(&gitdir, &format!("{}\n", self.tree_path(id).join(".git").display()))?;
+                write_if_different(&gitdir, &format!("{}\n", place.dir.join(".git").display()))?;
             }
         }
         Ok(())
+    }
+}
+
+/// A tree's directory and the directory of what git knows of it.
+#[derive(Clone, Debug)]
+pub(crate) struct Place {
+    pub(crate) dir: PathBuf,
+    pub(crate) admin: PathBuf,
+}
+
+impl Place {
+    /// The text of the tree's `.git` file.
+    pub(crate) fn pointer(&self) -> String {
+        format!("gitdir: {}\n", relative_path(&self.dir, &self.admin).display())
+    }
+
+    /// The place that the `.git` file in a tree's directory points to, if it is one of this root's.
+    pub(crate) fn of(dir: PathBuf, root: &Path) -> Option<Place> {
+        let text = fs_err::read_to_string(dir.join(".git")).ok()?;
+        let target = text.trim_end().strip_prefix("gitdir: ")?;
+        let admin = fs_err::canonicalize(dir.join(target)).ok()?;
+        admin.starts_with(root.join(".git")).then_some(Place { dir, admin })
     }
 }
 

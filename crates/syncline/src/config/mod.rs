@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
-use sync_core::{ConnectOptions, Depth, Reference, RemoteUrl, Source};
+use sync_core::{ConnectOptions, Depth, Reference, RemoteUrl, Source, Submodules};
 
 use crate::args::Args;
 use crate::schedule::Policy;
@@ -135,6 +135,12 @@ impl Config {
             Ok(depth) => Ok(Depth::new(depth)),
             Err(_) => Err(format!("{text:?} is not between 0 and {}", u32::MAX)),
         });
+        let submodules = r.or("submodules", Submodules::Recursive, |text| match text {
+            "recursive" => Ok(Submodules::Recursive),
+            "shallow" => Ok(Submodules::Shallow),
+            "off" => Ok(Submodules::Off),
+            _ => Err(format!("{text:?} is neither recursive, shallow nor off")),
+        });
         let root =
             r.required("root", |text| if text.is_empty() { Err("is empty") } else { Ok(cwd.join(text)) });
         let link = link(&mut r, url.as_ref());
@@ -176,7 +182,7 @@ impl Config {
         ) = partial;
         let (Some(url), Some(root)) = (url, root) else { return Err(r.into_faults()) };
         let config = Config {
-            source: Source { url, reference, depth },
+            source: Source { url, reference, depth, submodules },
             connect: ConnectOptions { ca_files: ca_files.iter().map(|file| cwd.join(file)).collect() },
             login,
             error_file: error_file.map(|file| root.join(file)),

@@ -1,0 +1,163 @@
+//! Building one tree and, inside of it, those of its submodules.
+
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use gix::bstr::ByteSlice;
+use gix::index::entry::Flags;
+
+use super::{Worktree, filter, missing, read_index, reuse, to_path, unusable};
+use crate::error::{Context, Error, Recovery, Result};
+use crate::fetch::Fetched;
+use crate::objects::threads;
+use crate::progress::Progress;
+use crate::store::{Place, Store, remove_dir_if_there};
+use crate::{CommitId, Interrupt};
+
+/// What the trees that are built together share.
+pub(super) struct Build<'a> {
+    pub(super) root: &'a Path,
+    /// The commit that is to be published.
+    pub(super) id: CommitId,
+    /// How many submodules have a name so far.
+    pub(super) modules: usize,
+    pub(super) made: &'a mut Worktree,
+    pub(super) progress: &'a Progress,
+    pub(super) interrupt: &'a Interrupt,
+}
+
+impl Build<'_> {
+    /// Build the tree of `fetched` from `store` at `building`, as it is to stand at `place`. The directory is
+    /// there and empty.
+    pub(super) fn tree(
+        &mut self,
+        store: &Store,
+        fetched: &Fetched,
+        building: &Place,
+        place: &Place,
+        last: Option<&Place>,
+    ) -> Result<()> {
+        let id = fetched.commit;
+        let step = || format!("write the tree of {id} to {}", building.dir.display());
+        let repo = store.repository()?;
+        let tree = repo
+            .find_commit(id.0)
+            .and_then(|commit| Ok(commit.tree_id()?.detach()))
+            .map_err(|err| missing(id, &err))?;
+        let mut index = repo.index_from_tree(&tree).map_err(|err| unusable(id, &err))?;
+        refuse_clashes(&index).map_err(|text| Error::new(Recovery::Reconfigure, step(), text))?;
+        self.progress.set_total(index.entries().len());
+
+        let pointer = building.dir.join(".git");
+        fs_err::write(&pointer, place.pointer()).step(step)?;
+        // What a new file's permissions are says what the umask makes of them.
+        let file_mode = fs_err::metadata(&pointer).step(step)?.permissions().mode() & 0o777;
+        if let Some(last) = last
+            && let Ok(old) = read_index(last, id)
+        {
+            let reused =
+                reuse::link_unchanged(&last.dir, &old, &mut index, &building.dir, file_mode, self.interrupt)
+                    .step(step)?;
+            gix::Count::set(&self.progress.files(), reused.linked);
+            self.made.linked += reused.linked;
+            self.made.altered.extend(reused.altered);
+        }
+        let special = filter::write_special(&repo, &mut index, &building.dir, self.interrupt)?;
+        self.made.written += special + self.write_rest(&repo, &mut index, &building.dir)?;
+        for entry in index.entries_mut() {
+            entry.flags.remove(Flags::SKIP_WORKTREE);
+        }
+        admin(id, &mut index, &building.admin, place)?;
+        self.modules(store, fetched, building, place, last)
+    }
+
+    fn modules(
+        &mut self,
+        store: &Store,
+        fetched: &Fetched,
+        building: &Place,
+        place: &Place,
+        last: Option<&Place>,
+    ) -> Result<()> {
+        for module in &fetched.modules {
+            let module_store = store.module(&module.url)?;
+            let path = to_path(module.path.as_bstr());
+            // A name by number: paths are strangers' work.
+            let admin =
+                module_store.git_dir().join("worktrees").join(format!("{}-{}", self.id, self.modules));
+            self.modules += 1;
+            remove_dir_if_there(&admin).step(|| format!("write submodule {:?}", module.path))?;
+            let inside = Place { dir: building.dir.join(path), admin: admin.clone() };
+            let final_place = Place { dir: place.dir.join(path), admin };
+            let last = last.and_then(|last| Place::of(last.dir.join(path), self.root));
+            self.tree(&module_store, &module.fetched, &inside, &final_place, last.as_ref())
+                .map_err(|err| err.within(&format!("check out submodule {:?}", module.path)))?;
+        }
+        Ok(())
+    }
+
+    /// Let gix write what is not marked as done.
+    fn write_rest(&self, repo: &gix::Repository, index: &mut gix::index::File, dir: &Path) -> Result<usize> {
+        let step = || format!("write the tree of {} to {}", self.id, dir.display());
+        let options = gix_worktree_state::checkout::Options {
+            thread_limit: Some(threads()),
+            destination_is_initially_empty: true,
+            attributes: filter::attributes().step(step)?,
+            validate: gix::validate::path::component::Options {
+                protect_windows: false,
+                protect_hfs: true,
+                protect_ntfs: true,
+            },
+            fs: gix::fs::Capabilities { ignore_case: false, ..Default::default() },
+            ..gix_worktree_state::checkout::Options::new(filter::pipeline(repo))
+        };
+        let objects = repo.objects.clone().into_arc().step(step)?;
+        let (files, bytes) = (self.progress.files(), self.progress.bytes());
+        let outcome =
+            gix_worktree_state::checkout(index, dir, objects, &files, &bytes, self.interrupt.flag(), options)
+                .map_err(|err| {
+                    // An error of the file system is one of writing.
+                    let is_writing = err.downcast_any_ref::<io::Error>().is_some();
+                    if is_writing { Error::gix(step(), &err) } else { Error::reading(step(), &err) }
+                })?;
+        // gix returns Ok for an interrupted checkout and for one with collisions.
+        self.interrupt.check().step(step)?;
+        if let Some(collision) = outcome.collisions.first() {
+            let text = format!("{:?} clashes with another path: {}", collision.path, collision.error_kind);
+            return Err(Error::new(Recovery::Reconfigure, step(), text));
+        }
+        if let Some(record) = outcome.errors.first() {
+            return Err(Error::gix(format!("write {:?} of {}", record.path, self.id), &record.error));
+        }
+        Ok(outcome.files_updated)
+    }
+}
+
+/// What makes the tree a worktree to git.
+fn admin(id: CommitId, index: &mut gix::index::File, dir: &Path, place: &Place) -> Result<()> {
+    let step = || format!("write {}", dir.display());
+    fs_err::create_dir_all(dir).step(step)?;
+    fs_err::write(dir.join("HEAD"), format!("{id}\n")).step(step)?;
+    fs_err::write(dir.join("commondir"), "../..\n").step(step)?;
+    fs_err::write(dir.join("gitdir"), format!("{}\n", place.dir.join(".git").display())).step(step)?;
+    index.set_path(dir.join("index"));
+    index.write(gix::index::write::Options::default()).step(step)
+}
+
+/// git's trees are sorted, but a hostile one may name a file and a directory alike, or one path twice.
+fn refuse_clashes(index: &gix::index::State) -> std::result::Result<(), String> {
+    for pair in index.entries().windows(2) {
+        if pair[0].path(index) == pair[1].path(index) {
+            return Err(format!("the tree names {:?} twice", pair[0].path(index)));
+        }
+    }
+    for entry in index.entries() {
+        let mut prefix = entry.path(index).to_owned();
+        prefix.push(b'/');
+        if index.prefixed_entries_range(prefix.as_bstr()).is_some_and(|range| !range.is_empty()) {
+            return Err(format!("the tree names {:?} as a file and as a directory", entry.path(index)));
+        }
+    }
+    Ok(())
+}
