@@ -13,6 +13,7 @@ mod options;
 mod polling;
 mod publishing;
 mod references;
+mod selecting;
 mod serving;
 mod sources;
 mod store;

@@ -11,7 +11,7 @@ use std::process::{Child, Command, Output, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-pub use repo::Repo;
+pub use repo::{Repo, noise};
 pub use servers::{GitDaemon, Nginx, free_port};
 pub use wire::{Canned, Meddler, Trouble};
 

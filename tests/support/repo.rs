@@ -50,18 +50,22 @@ impl Repo {
 
     /// Files that make a pack of about this many bytes.
     pub fn commit_incompressible(&self, bytes: usize) -> String {
-        let mut state = 0x9e37_79b9_7f4a_7c15_u64;
-        let noise: Vec<u8> = std::iter::repeat_with(|| {
-            state ^= state << 13;
-            state ^= state >> 7;
-            state ^= state << 17;
-            state as u8
-        })
-        .take(bytes)
-        .collect();
+        let noise = noise(1, bytes);
         for (number, part) in noise.chunks(64 * 1024).enumerate() {
             self.write(&format!("noise/{number}"), part);
         }
         self.commit(&[])
     }
+}
+
+/// Bytes that do not compress, the same for the same seed.
+pub fn noise(seed: u64, bytes: usize) -> Vec<u8> {
+    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state as u8
+    };
+    std::iter::repeat_with(next).take(bytes).collect()
 }

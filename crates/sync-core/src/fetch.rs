@@ -5,8 +5,9 @@
 use std::collections::BTreeSet;
 
 use gix::ObjectId;
-use gix::bstr::BString;
+use gix::bstr::{BString, ByteSlice};
 use gix::hash::Kind as HashKind;
+use gix::index::entry::{Flags, Mode};
 use gix::protocol::fetch::{self, Arguments, Negotiate, Response, Shallow, Tags, negotiate};
 use gix::protocol::handshake::Ref;
 use gix::protocol::ls_refs::RefPrefixes;
@@ -19,11 +20,11 @@ use crate::error::{Context, Error, Recovery, Result};
 use crate::objects::receive_pack;
 use crate::progress::{Progress, Stage};
 use crate::source::{Kind, Reference};
-use crate::store::Store;
+use crate::store::{Store, mark_promised};
 use crate::submodules::{MAX_COUNT, MAX_DEPTH, Submodules, Wanted, wanted};
 use crate::transport::http::HttpStatus;
 use crate::transport::{AGENT, ConnectOptions, git, http::Client, local};
-use crate::{CommitId, Interrupt, RemoteUrl, Source};
+use crate::{CommitId, Filter, Interrupt, RemoteUrl, Selection, Source, SparsePatterns};
 
 /// A remote repository, its connection kept between requests where the server allows it.
 pub struct Upstream {
@@ -34,6 +35,7 @@ pub struct Upstream {
     connection: Option<Connection>,
     /// What a commit id that turned out to be a tag's leads to.
     peeled: Option<CommitId>,
+    lacks_filter: bool,
 }
 
 struct Connection {
@@ -55,7 +57,7 @@ pub struct Tip {
 pub struct Fetched {
     /// The commit.
     pub commit: CommitId,
-    pub(crate) submodules: Submodules,
+    pub(crate) selection: Selection,
     pub(crate) modules: Vec<Module>,
 }
 
@@ -72,7 +74,7 @@ impl Upstream {
     /// Nothing is contacted before it is asked for. `interrupt` stops all work of this upstream; `progress`
     /// shows it.
     pub fn new(source: Source, options: ConnectOptions, interrupt: Interrupt, progress: Progress) -> Self {
-        Upstream { source, options, interrupt, progress, connection: None, peeled: None }
+        Upstream { source, options, interrupt, progress, connection: None, peeled: None, lacks_filter: false }
     }
 
     /// Log in over HTTP as this user from now on, in place of what the URL says. Ignored by other transports.
@@ -84,6 +86,16 @@ impl Upstream {
                 self.connection = None;
             }
         }
+    }
+
+    /// Check out these paths from now on.
+    pub fn set_sparse(&mut self, sparse: Option<SparsePatterns>) {
+        self.source.selection.sparse = sparse;
+    }
+
+    /// Whether the server was asked for a filter that it does not support: it sent everything.
+    pub fn lacks_filter(&self) -> bool {
+        self.lacks_filter
     }
 
     /// What this upstream was made for.
@@ -148,13 +160,13 @@ impl Upstream {
     /// the remote's objects are of another format than the store's, the store was emptied first; trees stay.
     pub fn receive(&mut self, tip: &Tip, store: &mut Store) -> Result<Fetched> {
         let commit = self.receive_commit(tip, store)?;
-        let levels = match self.source.submodules {
+        let levels = match self.source.selection.submodules {
             Submodules::Off => 0,
             Submodules::Shallow => 1,
             Submodules::Recursive => MAX_DEPTH + 1,
         };
         let modules = self.receive_modules(commit.0, &self.source.url, store, levels, &mut 0)?;
-        Ok(Fetched { commit, submodules: self.source.submodules, modules })
+        Ok(Fetched { commit, selection: self.source.selection.clone(), modules })
     }
 
     /// The submodules of a commit, `levels` deep. One whose pin did not move costs no network.
@@ -170,10 +182,13 @@ impl Upstream {
             return Ok(Vec::new());
         }
         let mut modules = Vec::new();
-        for Wanted { path, commit, url } in wanted(&store.repository()?, commit, url)? {
+        let sparse = self.source.selection.sparse.as_ref().filter(|_| *count == 0);
+        for Wanted { path, commit, url } in wanted(&store.repository()?, commit, url, sparse)? {
             *count += 1;
             let step = || format!("fetch submodule {path:?} from {url}");
-            if *count > MAX_COUNT || (levels == 1 && self.source.submodules == Submodules::Recursive) {
+            if *count > MAX_COUNT
+                || (levels == 1 && self.source.selection.submodules == Submodules::Recursive)
+            {
                 return Err(Error::new(
                     Recovery::Reconfigure,
                     step(),
@@ -185,6 +200,7 @@ impl Upstream {
                 let source = Source {
                     url: url.clone(),
                     reference: Reference::Commit(CommitId(commit)),
+                    selection: Selection::default(),
                     ..self.source.clone()
                 };
                 let mut upstream = Upstream::new(
@@ -201,7 +217,7 @@ impl Upstream {
                 url,
                 fetched: Fetched {
                     commit: CommitId(commit),
-                    submodules: self.source.submodules,
+                    selection: self.source.selection.clone(),
                     modules: nested,
                 },
             });
@@ -228,6 +244,9 @@ impl Upstream {
             return Err(Error::new(Recovery::Retry, step(), text));
         }
         store.record(&repo, commit, tip.want)?;
+        if store.is_partial() {
+            self.receive_blobs(commit, store)?;
+        }
         self.peeled = Some(CommitId(commit));
         Ok(CommitId(commit))
     }
@@ -240,47 +259,89 @@ impl Upstream {
             let text = format!("{want} is no {kind} id, but the repository's are");
             return Err(Error::new(Recovery::Reconfigure, step(), text));
         }
-        store.prepare(kind)?;
-        let haves = store.haves(&store.repository()?)?;
-        match self.request(connection, want, &haves, store) {
+        let filter = self.source.filter.clone().filter(|_| can_filter(&connection.handshake));
+        self.lacks_filter = self.source.filter.is_some() && filter.is_none();
+        store.prepare(kind, filter.as_ref().map(|_| &self.source.url))?;
+        let repo = store.repository()?;
+        let shallow = match self.source.depth.0 {
+            Some(depth) => Shallow::DepthAtRemote(depth),
+            None if repo.is_shallow().step(step)? => Shallow::undo(),
+            None => Shallow::NoChange,
+        };
+        let request = Request {
+            wants: vec![want],
+            haves: store.haves(&repo)?,
+            shallow,
+            filter: filter.as_ref().map(Filter::spec),
+        };
+        drop(repo);
+        match self.request(connection, &request, store) {
             // A delta whose base is not there or not readable: what we said we have is not to be relied on.
-            Err(Refused::Pack(_)) if !haves.is_empty() && !self.interrupt.is_triggered() => {
+            Err(Refused::Pack(_)) if !request.haves.is_empty() && !self.interrupt.is_triggered() => {
                 let connection = self.connect()?;
-                self.request(connection, want, &BTreeSet::new(), store).map_err(Refused::into_error)?;
+                let alone = Request { haves: BTreeSet::new(), ..request };
+                self.request(connection, &alone, store).map_err(Refused::into_error)?;
             }
             answered => answered.map_err(Refused::into_error)?,
         }
         Ok(want)
     }
 
+    /// Ask for the blobs that a filter left out and the checkout needs, all at once.
+    fn receive_blobs(&mut self, commit: ObjectId, store: &Store) -> Result<()> {
+        let step = || format!("find out what the tree of {commit} lacks");
+        let mut repo = store.repository()?;
+        repo.objects.refresh_never();
+        let tree = repo.find_commit(commit).and_then(|commit| Ok(commit.tree_id()?.detach()));
+        let tree = tree.map_err(|err| Error::reading(step(), &err))?;
+        let mut index = repo.index_from_tree(&tree).step(step)?;
+        if let Some(sparse) = &self.source.selection.sparse {
+            sparse.apply(&mut index).step(step)?;
+        }
+        let mut wants = BTreeSet::new();
+        for entry in index.entries().iter().filter(|entry| entry.mode != Mode::COMMIT) {
+            // The form of every file depends on them, wherever they are.
+            let decides =
+                matches!(entry.path(&index).rsplit_str("/").next(), Some(b".gitattributes" | b".gitmodules"));
+            if (decides || !entry.flags.contains(Flags::SKIP_WORKTREE)) && !repo.has_object(entry.id) {
+                wants.insert(entry.id);
+            }
+        }
+        drop(repo);
+        if wants.is_empty() {
+            return Ok(());
+        }
+        let wants = wants.into_iter().collect();
+        let request = Request { wants, haves: BTreeSet::new(), shallow: Shallow::NoChange, filter: None };
+        let connection = self.connect()?;
+        self.request(connection, &request, store).map_err(Refused::into_error)
+    }
+
     /// One fetch request and its pack.
     fn request(
         &mut self,
         mut connection: Connection,
-        want: ObjectId,
-        haves: &BTreeSet<ObjectId>,
+        request: &Request<'_>,
         store: &Store,
     ) -> std::result::Result<(), Refused> {
         let step = || format!("fetch {} from {}", self.source.reference, self.source.url);
         self.progress.enter(Stage::Requesting);
         let repo = store.repository()?;
-        let kind = want.kind();
-        let shallow = match self.source.depth.0 {
-            Some(depth) => Shallow::DepthAtRemote(depth),
-            None if repo.is_shallow().step(step)? => Shallow::undo(),
-            None => Shallow::NoChange,
-        };
-        let pack_dir = store.pack_dir();
-        let bases = (!haves.is_empty()).then(|| repo.objects.clone());
+        let (pack_dir, is_partial) = (store.pack_dir(), store.is_partial());
+        let bases = (!request.haves.is_empty()).then(|| repo.objects.clone());
         let (progress, interrupt) = (&self.progress, &self.interrupt);
         let mut pack_failed = false;
         let outcome = gix::protocol::fetch(
-            &mut OneRound { want, haves },
+            &mut OneRound(request),
             |pack, gix_progress, _| {
                 progress.enter(Stage::Receiving);
-                let received = receive_pack(pack, &pack_dir, bases, kind, gix_progress, interrupt);
+                let received =
+                    receive_pack(pack, &pack_dir, bases, repo.object_hash(), gix_progress, interrupt);
                 pack_failed = received.is_err();
-                received.map(|_| true)
+                if let Some(pack) = received?.filter(|_| is_partial) {
+                    mark_promised(&pack).map_err(gix::Error::from_error)?;
+                }
+                Ok(true)
             },
             progress.gix(),
             interrupt.flag(),
@@ -292,7 +353,7 @@ impl Upstream {
             },
             fetch::Options {
                 shallow_file: store.shallow_file(),
-                shallow: &shallow,
+                shallow: &request.shallow,
                 tags: Tags::None,
                 reject_shallow_remote: false,
             },
@@ -385,6 +446,13 @@ fn without_deepen_relative(capabilities: &Capabilities) -> gix::Result<Capabilit
     Ok(Capabilities::from_bytes(format!("\0{}", kept.join(" ")).as_bytes())?.0)
 }
 
+/// Only protocol v2 lets the blobs be asked for afterwards.
+fn can_filter(handshake: &Handshake) -> bool {
+    let fetch = handshake.capabilities.capability("fetch");
+    handshake.server_protocol_version == Protocol::V2
+        && fetch.and_then(|fetch| fetch.supports("filter")).unwrap_or_default()
+}
+
 fn object_kind(capabilities: &Capabilities) -> HashKind {
     match capabilities.capability("object-format").and_then(|format| format.value()) {
         Some(format) if format == "sha256" => HashKind::Sha256,
@@ -450,11 +518,16 @@ fn protocol_error(step: String, err: &gix::Error) -> Error {
     }
 }
 
-/// Everything is said in the first request: what is wanted, what is here, and that this is all.
-struct OneRound<'a> {
-    want: ObjectId,
-    haves: &'a BTreeSet<ObjectId>,
+/// All that one request says.
+struct Request<'a> {
+    wants: Vec<ObjectId>,
+    haves: BTreeSet<ObjectId>,
+    shallow: Shallow,
+    filter: Option<&'a str>,
 }
+
+/// Everything is said in the first request: what is wanted, what is here, and that this is all.
+struct OneRound<'a>(&'a Request<'a>);
 
 impl Negotiate for OneRound<'_> {
     fn mark_complete_and_common_ref(&mut self) -> gix::Result<negotiate::Action> {
@@ -462,8 +535,13 @@ impl Negotiate for OneRound<'_> {
     }
 
     fn add_wants(&mut self, arguments: &mut Arguments, _: &[bool]) -> bool {
-        arguments.want(self.want);
-        for have in self.haves {
+        if let Some(filter) = self.0.filter {
+            arguments.filter(filter);
+        }
+        for want in &self.0.wants {
+            arguments.want(want);
+        }
+        for have in &self.0.haves {
             arguments.have(have);
         }
         true
@@ -476,9 +554,9 @@ impl Negotiate for OneRound<'_> {
         _: Option<&Response>,
     ) -> gix::Result<(negotiate::Round, bool)> {
         let round = negotiate::Round {
-            haves_sent: self.haves.len(),
+            haves_sent: self.0.haves.len(),
             in_vain: 0,
-            haves_to_send: self.haves.len(),
+            haves_to_send: self.0.haves.len(),
             previous_response_had_at_least_one_in_common: false,
         };
         Ok((round, true))

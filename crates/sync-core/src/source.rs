@@ -9,7 +9,7 @@ use std::str::FromStr;
 
 use ureq::http::Uri;
 
-use crate::Submodules;
+use crate::{Filter, Selection};
 
 /// A repository, a reference in it, and how much of its history.
 #[derive(Clone, Debug)]
@@ -20,8 +20,17 @@ pub struct Source {
     pub reference: Reference,
     /// How much of its history to keep.
     pub depth: Depth,
-    /// Which submodules to bring along.
-    pub submodules: Submodules,
+    /// Which objects the server may leave out at first.
+    pub filter: Option<Filter>,
+    /// What of the tree is to become files.
+    pub selection: Selection,
+}
+
+impl Source {
+    /// One commit, with all of its tree and its submodules.
+    pub fn new(url: RemoteUrl, reference: Reference) -> Self {
+        Source { url, reference, depth: Depth::default(), filter: None, selection: Selection::default() }
+    }
 }
 
 /// The number of commits to keep; [`Depth::FULL`] for all.

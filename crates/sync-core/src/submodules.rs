@@ -4,8 +4,9 @@
 
 use gix::ObjectId;
 use gix::bstr::{BString, ByteSlice};
-use gix::index::entry::Mode;
+use gix::index::entry::{Flags, Mode};
 
+use crate::SparsePatterns;
 use crate::error::{Context, Error, Recovery, Result};
 use crate::source::RemoteUrl;
 
@@ -33,8 +34,13 @@ pub(crate) struct Wanted {
 }
 
 /// The submodules that `commit` pins and `.gitmodules` locates; `parent` is where relative URLs start. A pin
-/// that `.gitmodules` does not mention stays an empty directory.
-pub(crate) fn wanted(repo: &gix::Repository, commit: ObjectId, parent: &RemoteUrl) -> Result<Vec<Wanted>> {
+/// that `.gitmodules` does not mention stays an empty directory, and one that `sparse` leaves out is not wanted.
+pub(crate) fn wanted(
+    repo: &gix::Repository,
+    commit: ObjectId,
+    parent: &RemoteUrl,
+    sparse: Option<&SparsePatterns>,
+) -> Result<Vec<Wanted>> {
     let step = || format!("read the submodules of {commit}");
     let tree = repo
         .find_commit(commit)
@@ -48,11 +54,17 @@ pub(crate) fn wanted(repo: &gix::Repository, commit: ObjectId, parent: &RemoteUr
     let empty = gix::config::File::default();
     let modules = gix::submodule::File::from_bytes(&text.data, None, &empty)
         .map_err(|err| Error::new(Recovery::Reconfigure, step(), Error::gix("", &err).cause()))?;
-    let index = repo
+    let mut index = repo
         .index_from_tree(&tree.id)
         .map_err(|err| Error::new(Recovery::Reconfigure, step(), Error::gix("", &err).cause()))?;
+    if let Some(sparse) = sparse {
+        sparse.apply(&mut index).step(step)?;
+    }
     let mut wanted = Vec::new();
-    for entry in index.entries().iter().filter(|entry| entry.mode == Mode::COMMIT) {
+    let is_wanted = |entry: &&gix::index::Entry| {
+        entry.mode == Mode::COMMIT && !entry.flags.contains(Flags::SKIP_WORKTREE)
+    };
+    for entry in index.entries().iter().filter(is_wanted) {
         let path = entry.path(&index);
         let Some(name) = modules.name_by_path(path) else { continue };
         let url = modules.config().string_by("submodule", Some(name), "url").unwrap_or_default();

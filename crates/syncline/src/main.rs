@@ -246,6 +246,7 @@ fn prepare(config: &Config, store: Store, status: &Status) -> Result<Service, Er
         upstream,
         link,
         login: config.login.clone(),
+        sparse_file: config.sparse_file.clone(),
         stale_worktree_timeout: config.stale_worktree_timeout,
         pre_publish: hooks.pre_publish(),
         gate: config.pre_publish.clone().filter(|_| config.pre_publish_required),

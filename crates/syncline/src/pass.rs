@@ -1,11 +1,12 @@
 //! One pass: look, receive, check out, flip the link, prune. Blocking, with owned data, so that the loop can
 //! hand it to a thread and get it back.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use sync_core::{
-    CommitId, Condition, Error, Interrupt, Progress, Recovery, Result, Stage, Store, Upstream, Worktree,
-    altered_files, checkout, tree_size,
+    CommitId, Condition, Error, Interrupt, Progress, Recovery, Result, SparsePatterns, Stage, Store,
+    Upstream, Worktree, altered_files, checkout, tree_size,
 };
 use tokio::sync::watch;
 use tracing::{debug, info, warn};
@@ -21,6 +22,7 @@ pub struct Syncer {
     pub upstream: Upstream,
     pub link: Link,
     pub login: Login,
+    pub sparse_file: Option<PathBuf>,
     pub stale_worktree_timeout: Duration,
     pub pre_publish: Option<watch::Sender<Option<Event>>>,
     /// The program that has to agree before anything is published.
@@ -74,12 +76,17 @@ impl Syncer {
             .current(&self.store)
             .map_err(|err| Error::io(format!("read the link {}", self.link.path().display()), &err))?;
         self.refresh_login()?;
+        self.refresh_sparse()?;
         let tip = self.upstream.look()?;
         if current == Some(tip.commit) && (self.verified || self.is_sound(tip.commit)?) {
             self.verified = true;
             return Ok(Passed::Unchanged(tip.commit));
         }
+        let lacked_filter = self.upstream.lacks_filter();
         let fetched = self.upstream.receive(&tip, &mut self.store)?;
+        if self.upstream.lacks_filter() && !lacked_filter {
+            warn!("the server does not support --filter: it sends everything");
+        }
         let tree = checkout(&self.store, &fetched, current, &self.progress, &self.interrupt)?;
         if current != Some(tree.commit) {
             self.before_publishing(&tree)?;
@@ -101,6 +108,10 @@ impl Syncer {
 
     /// Whether what the link shows is whole: objects, depth and files.
     fn is_sound(&mut self, commit: CommitId) -> Result<bool> {
+        if self.store.is_partial() && self.upstream.source().filter.is_none() {
+            info!(%commit, "the store lacks what a filter left out");
+            return Ok(false);
+        }
         let depth = self.upstream.source().depth;
         let condition = self.store.inspect(commit, depth, &self.interrupt)?;
         match condition {
@@ -116,7 +127,7 @@ impl Syncer {
                 return Ok(false);
             }
         }
-        match altered_files(&self.store, commit, self.upstream.source().submodules, &self.interrupt) {
+        match altered_files(&self.store, commit, &self.upstream.source().selection, &self.interrupt) {
             Ok(files) if files.is_empty() => Ok(true),
             Ok(files) => {
                 warn!(%commit, ?files, "published files were altered: making the tree anew");
@@ -124,7 +135,7 @@ impl Syncer {
             }
             Err(err) if self.interrupt.is_triggered() => Err(err),
             Err(err) => {
-                warn!(%commit, error = %err, "the published tree is damaged: making it anew");
+                warn!(%commit, error = %err, "the published tree is not as it should be: making it anew");
                 Ok(false)
             }
         }
@@ -140,6 +151,15 @@ impl Syncer {
                     fs_err::read_to_string(path).map_err(|err| Error::io("read the password file", &err))?;
                 self.upstream.set_login(user, text.lines().next().unwrap_or_default());
             }
+        }
+        Ok(())
+    }
+
+    /// The patterns may be edited while we run; they are used for the next tree.
+    fn refresh_sparse(&mut self) -> Result<()> {
+        if let Some(path) = &self.sparse_file {
+            let text = fs_err::read(path).map_err(|err| Error::io("read the sparse patterns", &err))?;
+            self.upstream.set_sparse(Some(SparsePatterns::from_text(text)));
         }
         Ok(())
     }

@@ -7,7 +7,7 @@ use std::path::Path;
 use gix::bstr::ByteSlice;
 use gix::index::entry::Flags;
 
-use super::{Worktree, filter, missing, read_index, reuse, to_path, unusable};
+use super::{SPARSE_FILE, Worktree, filter, missing, read_index, reuse, to_path, unusable};
 use crate::error::{Context, Error, Recovery, Result};
 use crate::fetch::Fetched;
 use crate::objects::threads;
@@ -46,6 +46,11 @@ impl Build<'_> {
             .and_then(|commit| Ok(commit.tree_id()?.detach()))
             .map_err(|err| missing(id, &err))?;
         let mut index = repo.index_from_tree(&tree).map_err(|err| unusable(id, &err))?;
+        if let Some(sparse) = &fetched.selection.sparse {
+            sparse.apply(&mut index).step(step)?;
+        }
+        let left_out: Vec<bool> =
+            index.entries().iter().map(|entry| entry.flags.contains(Flags::SKIP_WORKTREE)).collect();
         refuse_clashes(&index).map_err(|text| Error::new(Recovery::Reconfigure, step(), text))?;
         self.progress.set_total(index.entries().len());
 
@@ -65,10 +70,10 @@ impl Build<'_> {
         }
         let special = filter::write_special(&repo, &mut index, &building.dir, self.interrupt)?;
         self.made.written += special + self.write_rest(&repo, &mut index, &building.dir)?;
-        for entry in index.entries_mut() {
-            entry.flags.remove(Flags::SKIP_WORKTREE);
+        for (entry, left_out) in index.entries_mut().iter_mut().zip(left_out) {
+            entry.flags.set(Flags::SKIP_WORKTREE, left_out);
         }
-        admin(id, &mut index, &building.admin, place)?;
+        admin(fetched, &mut index, &building.admin, place)?;
         self.modules(store, fetched, building, place, last)
     }
 
@@ -135,12 +140,16 @@ impl Build<'_> {
 }
 
 /// What makes the tree a worktree to git.
-fn admin(id: CommitId, index: &mut gix::index::File, dir: &Path, place: &Place) -> Result<()> {
+fn admin(fetched: &Fetched, index: &mut gix::index::File, dir: &Path, place: &Place) -> Result<()> {
     let step = || format!("write {}", dir.display());
     fs_err::create_dir_all(dir).step(step)?;
-    fs_err::write(dir.join("HEAD"), format!("{id}\n")).step(step)?;
+    fs_err::write(dir.join("HEAD"), format!("{}\n", fetched.commit)).step(step)?;
     fs_err::write(dir.join("commondir"), "../..\n").step(step)?;
     fs_err::write(dir.join("gitdir"), format!("{}\n", place.dir.join(".git").display())).step(step)?;
+    if let Some(sparse) = &fetched.selection.sparse {
+        fs_err::create_dir_all(dir.join("info")).step(step)?;
+        fs_err::write(dir.join(SPARSE_FILE), sparse.bytes()).step(step)?;
+    }
     index.set_path(dir.join("index"));
     index.write(gix::index::write::Options::default()).step(step)
 }

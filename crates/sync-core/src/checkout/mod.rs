@@ -25,6 +25,9 @@ use crate::{CommitId, Interrupt};
 use build::Build;
 pub use verify::altered_files;
 
+/// Where a worktree's patterns are, as git has it.
+const SPARSE_FILE: &str = "info/sparse-checkout";
+
 /// A complete tree under its final name. It is never written again.
 #[derive(Clone, Debug)]
 pub struct Worktree {

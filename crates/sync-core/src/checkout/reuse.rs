@@ -47,7 +47,11 @@ pub(super) fn link_unchanged(
             continue;
         };
         let is_file = matches!(entry.mode, Mode::FILE | Mode::FILE_EXECUTABLE);
-        if !is_file || old_entry.id != entry.id || old_entry.mode != entry.mode {
+        if !is_file
+            || entry.flags.contains(Flags::SKIP_WORKTREE)
+            || old_entry.id != entry.id
+            || old_entry.mode != entry.mode
+        {
             continue;
         }
         interrupt.check()?;

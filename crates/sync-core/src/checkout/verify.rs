@@ -2,11 +2,11 @@
 
 use gix::index::entry::{Flags, Mode};
 
-use super::{is_same_file, read_index, to_path};
+use super::{SPARSE_FILE, is_same_file, read_index, to_path};
 use crate::error::{Context, Error, Recovery, Result};
 use crate::fetch::Fetched;
 use crate::store::{Place, Store};
-use crate::{CommitId, Interrupt, Submodules};
+use crate::{CommitId, Interrupt, Selection, SparsePatterns, Submodules};
 
 /// How many altered files are named at most.
 const NAMED: usize = 10;
@@ -16,12 +16,17 @@ const NAMED: usize = 10;
 pub fn altered_files(
     store: &Store,
     id: CommitId,
-    submodules: Submodules,
+    selection: &Selection,
     interrupt: &Interrupt,
 ) -> Result<Vec<String>> {
     let place = store.place(id);
+    let patterns = fs_err::read(place.admin.join(SPARSE_FILE)).ok();
+    if patterns.as_deref() != selection.sparse.as_ref().map(SparsePatterns::bytes) {
+        let step = format!("compare {} with its index", place.dir.display());
+        return Err(Error::new(Recovery::Retry, step, "it was checked out with other sparse patterns"));
+    }
     let mut altered = Vec::new();
-    let levels = match submodules {
+    let levels = match selection.submodules {
         Submodules::Off => 0,
         Submodules::Shallow => 1,
         Submodules::Recursive => usize::MAX,
@@ -80,5 +85,5 @@ fn is_mapped(dir: &std::path::Path, path: &str) -> bool {
 
 /// Whether the tree of `fetched` is there and nobody altered it.
 pub(super) fn is_intact(store: &Store, fetched: &Fetched, interrupt: &Interrupt) -> bool {
-    altered_files(store, fetched.commit, fetched.submodules, interrupt).is_ok_and(|files| files.is_empty())
+    altered_files(store, fetched.commit, &fetched.selection, interrupt).is_ok_and(|files| files.is_empty())
 }

@@ -138,7 +138,7 @@ impl Store {
             repo.objects.refresh_never();
             let one = closure(&repo, &[id.0], Depth::default(), |_| false, |_| false, interrupt);
             let one = one.map_err(|err| Error::reading(step(), &err))?;
-            if !one.objects.iter().all(|id| repo.has_object(id)) {
+            if !self.is_partial() && !one.objects.iter().all(|id| repo.has_object(id)) {
                 return Ok(Condition::Damaged);
             }
             compare_depth(&repo, id.0, depth, interrupt).map_err(|err| Error::reading(step(), &err))
@@ -162,16 +162,23 @@ impl Store {
         let old_packs = self.packs().step(step)?;
         let repo = self.repository()?;
         let tips: Vec<ObjectId> = self.haves(&repo)?.into_iter().collect();
-        let live = closure(&repo, &tips, depth, |_| false, |_| false, interrupt)
+        let mut live = closure(&repo, &tips, depth, |_| false, |_| false, interrupt)
             .map_err(|err| Error::reading(step(), &err))?;
+        let is_partial = self.is_partial();
+        if is_partial {
+            live.objects.retain(|id| repo.has_object(id));
+        }
         let folded = copy_objects(&repo, &live.objects, &self.pack_dir(), progress, interrupt)?;
+        if let Some(pack) = folded.as_ref().filter(|_| is_partial) {
+            mark_promised(pack).step(step)?;
+        }
         // At every moment in between, no commit is without its parents or its place in the boundary.
         self.extend_shallow(&repo, &live.boundary).step(step)?;
         self.write_log("").step(step)?;
         drop(repo);
         for pack in old_packs.into_iter().filter(|pack| Some(pack) != folded.as_ref()) {
             // Without its index a pack is not there; the other order would leave an index without a pack.
-            for extension in ["idx", "rev", "bitmap", "pack"] {
+            for extension in ["idx", "rev", "bitmap", "promisor", "pack"] {
                 remove_if_there(&pack.with_extension(extension)).step(step)?;
             }
         }
@@ -254,6 +261,11 @@ fn compare_depth(
         level = parents;
     }
     Ok(Condition::Sound)
+}
+
+/// What this pack refers to without holding it, the promisor has.
+pub(crate) fn mark_promised(pack: &std::path::Path) -> io::Result<()> {
+    fs_err::write(pack.with_extension("promisor"), "")
 }
 
 /// Ids of another kind than the repository's come from a root's earlier life.

@@ -25,6 +25,7 @@ use crate::{CommitId, RemoteUrl};
 
 pub(crate) use files::remove_dir_if_there;
 use files::{clear_leftovers, entries, remove_if_there, write_if_different};
+pub(crate) use history::mark_promised;
 pub use history::{CommitInfo, Condition};
 
 /// The branch that follows what is published, named as git-sync names it.
@@ -70,7 +71,7 @@ impl Store {
         let kind = stored_kind(&git).step(step)?;
         let store = Store { root, git, kind, warnings, owner: Arc::new(owner) };
         if let Some(kind) = kind {
-            store.init(kind)?;
+            store.init(kind, promisor(&store.git))?;
             store.refresh_worktree_paths().step(step)?;
         }
         Ok(store)
@@ -125,7 +126,7 @@ impl Store {
             owner: self.owner.clone(),
         };
         if let Some(kind) = kind {
-            store.init(kind)?;
+            store.init(kind, promisor(&store.git))?;
         }
         Ok(store)
     }
@@ -161,13 +162,20 @@ impl Store {
     }
 
     /// Make the repository hold objects of `kind`; one of another kind is replaced.
-    pub(crate) fn prepare(&mut self, kind: Kind) -> Result<()> {
-        if self.kind.is_some_and(|stored| stored != kind) {
+    /// `promisor` is the repository that has what a filter left out. A store that lacks blobs is replaced, too,
+    /// once it may not.
+    pub(crate) fn prepare(&mut self, kind: Kind, promisor: Option<&RemoteUrl>) -> Result<()> {
+        if self.kind.is_some_and(|stored| stored != kind || (self.is_partial() && promisor.is_none())) {
             self.set_aside()?;
         }
-        self.init(kind)?;
+        self.init(kind, promisor.map(ToString::to_string))?;
         self.kind = Some(kind);
         Ok(())
+    }
+
+    /// Whether blobs may be missing.
+    pub fn is_partial(&self) -> bool {
+        promisor(&self.git).is_some()
     }
 
     /// Replace the repository's objects and references by nothing. Published trees and the link stay as they
@@ -193,7 +201,7 @@ impl Store {
     }
 
     /// Write whatever makes the directory a repository, where it is not so already.
-    fn init(&self, kind: Kind) -> Result<()> {
+    fn init(&self, kind: Kind, promisor: Option<String>) -> Result<()> {
         let git = self.git_dir();
         let step = || format!("initialise {}", git.display());
         for dir in ["objects/pack", "objects/info", "refs/heads", "worktrees"] {
@@ -201,7 +209,7 @@ impl Store {
         }
         fs_err::create_dir_all(self.trees_dir()).step(step)?;
         // The configuration is ours alone: whatever else a volume brings along could change what is read.
-        write_if_different(&git.join("config"), &config(kind)).step(step)?;
+        write_if_different(&git.join("config"), &config(kind, promisor.as_deref())).step(step)?;
         remove_if_there(&git.join("objects/info/alternates")).step(step)?;
         write_if_different(&git.join("HEAD"), &format!("ref: {BRANCH}\n")).step(step)
     }
@@ -284,15 +292,30 @@ impl Place {
     }
 }
 
-fn config(kind: Kind) -> String {
-    let (version, extensions) = match kind {
-        Kind::Sha256 => (1, "[extensions]\n\tobjectFormat = sha256\n"),
-        _ => (0, ""),
-    };
-    format!(
-        "[core]\n\trepositoryformatversion = {version}\n\tfilemode = true\n\tbare = false\n\
-         \tlogallrefupdates = true\n{extensions}[gc]\n\tauto = 0\n"
-    )
+fn config(kind: Kind, promisor: Option<&str>) -> String {
+    let version = u8::from(kind == Kind::Sha256 || promisor.is_some());
+    let mut text = format!(
+        "[core]\n\trepositoryformatversion = {version}\n\tfilemode = true\n\tbare = false\n\tlogallrefupdates = true\n\
+         [gc]\n\tauto = 0\n"
+    );
+    if kind == Kind::Sha256 {
+        text.push_str("[extensions]\n\tobjectFormat = sha256\n");
+    }
+    if let Some(url) = promisor {
+        let url = url.replace('\\', "\\\\").replace('"', "\\\"");
+        text.push_str(&format!(
+            "[extensions]\n\tpartialClone = origin\n[remote \"origin\"]\n\tpromisor = true\n\turl = \"{url}\"\n"
+        ));
+    }
+    text
+}
+
+/// The repository that has what is missing here, as the configuration names it.
+fn promisor(git: &Path) -> Option<String> {
+    let config = fs_err::read_to_string(git.join("config")).ok()?;
+    config.contains("partialClone = origin").then_some(())?;
+    let line = config.lines().find_map(|line| line.trim_start().strip_prefix("url = \""))?;
+    Some(line.trim_end_matches('"').replace("\\\"", "\"").replace("\\\\", "\\"))
 }
 
 /// A repository that neither syncline nor git-sync made is somebody's work.

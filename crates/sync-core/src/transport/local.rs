@@ -63,7 +63,7 @@ pub(crate) fn receive(
         .and_then(|object| object.peel_to_commit())
         .map_err(|err| Error::new(Recovery::Reconfigure, step(), last_cause(&err)))?
         .id;
-    store.prepare(repo.object_hash())?;
+    store.prepare(repo.object_hash(), None)?;
     let mut here = store.repository()?;
     here.objects.refresh_never();
     let haves = store.haves(&here)?;

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
-use sync_core::{ConnectOptions, Depth, Reference, RemoteUrl, Source, Submodules};
+use sync_core::{ConnectOptions, Depth, Reference, RemoteUrl, Selection, Source, SparsePatterns, Submodules};
 
 use crate::args::Args;
 use crate::schedule::Policy;
@@ -21,6 +21,8 @@ use faults::Reader;
 pub struct Config {
     pub source: Source,
     pub connect: ConnectOptions,
+    /// Where the sparse patterns of `source` are, if in a file.
+    pub sparse_file: Option<PathBuf>,
     /// Where the password for `source` is, if in a file.
     pub login: Login,
     /// Absolute.
@@ -141,6 +143,13 @@ impl Config {
             "off" => Ok(Submodules::Off),
             _ => Err(format!("{text:?} is neither recursive, shallow nor off")),
         });
+        let filter =
+            r.or("filter", None, |text| if text.is_empty() { Ok(None) } else { text.parse().map(Some) });
+        let sparse = r.or("sparse", None, sparse);
+        let sparse_file = r.path("sparse-checkout-file").map(|file| cwd.join(file));
+        if sparse.is_some() && sparse_file.is_some() {
+            r.fault("sparse", "and --sparse-checkout-file cannot both be given");
+        }
         let root =
             r.required("root", |text| if text.is_empty() { Err("is empty") } else { Ok(cwd.join(text)) });
         let link = link(&mut r, url.as_ref());
@@ -182,7 +191,8 @@ impl Config {
         ) = partial;
         let (Some(url), Some(root)) = (url, root) else { return Err(r.into_faults()) };
         let config = Config {
-            source: Source { url, reference, depth, submodules },
+            source: Source { url, reference, depth, filter, selection: Selection { submodules, sparse } },
+            sparse_file,
             connect: ConnectOptions { ca_files: ca_files.iter().map(|file| cwd.join(file)).collect() },
             login,
             error_file: error_file.map(|file| root.join(file)),
@@ -229,6 +239,17 @@ fn reference(r: &mut Reader) -> Reference {
         (false, true) => r.or("rev", head(), Reference::from_str),
         (false, false) if is_given(r, "rev") => head(),
         (false, false) => today,
+    }
+}
+
+fn sparse(text: &str) -> Result<Option<SparsePatterns>, String> {
+    let directories: Vec<&str> =
+        text.split(',').map(str::trim).filter(|directory| !directory.is_empty()).collect();
+    match directories.iter().find(|directory| directory.contains(['*', '?', '[', '!', '\\'])) {
+        Some(pattern) => {
+            Err(format!("{pattern:?} is no directory; write patterns to a file for --sparse-checkout-file"))
+        }
+        None => Ok((!directories.is_empty()).then(|| SparsePatterns::directories(directories))),
     }
 }
 

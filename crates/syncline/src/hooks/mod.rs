@@ -32,7 +32,7 @@ pub struct Event {
 #[derive(Clone, Debug)]
 enum Hook {
     Exec(ExecHook),
-    Web(Sender),
+    Web(Box<Sender>),
 }
 
 impl Hook {
@@ -130,7 +130,12 @@ impl Hooks {
             pre_publish: exec("pre-publish-exechook", pre_publish),
             web: config.webhook.clone().map(|hook| {
                 let (connect, source) = (config.connect.clone(), config.source.clone());
-                Runner::start("webhook", Hook::Web(Sender { hook, connect, source }), once, status.clone())
+                Runner::start(
+                    "webhook",
+                    Hook::Web(Box::new(Sender { hook, connect, source })),
+                    once,
+                    status.clone(),
+                )
             }),
         }
     }

@@ -1,0 +1,110 @@
+//! What of a commit is wanted: which submodules, which paths, which objects.
+
+use std::str::FromStr;
+use std::sync::Arc;
+
+use crate::Submodules;
+
+/// What of a commit's tree is to become files.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Selection {
+    /// Which submodules to bring along.
+    pub submodules: Submodules,
+    /// Which paths to check out; all where none are given.
+    pub sparse: Option<SparsePatterns>,
+}
+
+/// Patterns of git-sparse-checkout(1). They are taken in cone mode where they have its shape, as git does.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SparsePatterns(Arc<[u8]>);
+
+impl SparsePatterns {
+    /// The text of a pattern file.
+    pub fn from_text(text: impl Into<Vec<u8>>) -> Self {
+        SparsePatterns(text.into().into())
+    }
+
+    /// Cone patterns: these directories with all below them, and the files directly in each of their parents.
+    pub fn directories<'a>(directories: impl IntoIterator<Item = &'a str>) -> Self {
+        let mut lines = vec!["/*".to_owned(), "!/*/".to_owned()];
+        for directory in directories {
+            let mut path = String::new();
+            let parts: Vec<&str> = directory.split('/').filter(|part| !part.is_empty()).collect();
+            for (number, part) in parts.iter().enumerate() {
+                path.push('/');
+                path.push_str(part);
+                let own = [format!("{path}/"), format!("!{path}/*/")];
+                let count = if number + 1 == parts.len() { 1 } else { 2 };
+                lines.extend(own.into_iter().take(count));
+            }
+        }
+        let mut seen = std::collections::HashSet::new();
+        lines.retain(|line| seen.insert(line.clone()));
+        SparsePatterns::from_text(lines.join("\n") + "\n")
+    }
+
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// Mark what is left out.
+    pub(crate) fn apply(&self, index: &mut gix::index::State) -> gix::Result<()> {
+        let case = gix::glob::pattern::Case::Sensitive;
+        gix::worktree::sparse::apply_patterns(index, &self.0, "sparse-checkout".as_ref(), true, case)
+    }
+}
+
+/// Which objects a server may leave out of a pack, as git-rev-list(1) has it. What the checkout needs is asked
+/// for afterwards, all at once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Filter(String);
+
+impl Filter {
+    /// As the server is told.
+    pub(crate) fn spec(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for Filter {
+    type Err = String;
+
+    /// `blob:none`, `blob:limit=N[kmg]`, or `tree:N`. All trees are needed to check anything out, so `tree:N` leaves
+    /// out what `blob:none` does.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+        if text == "blob:none" || text.strip_prefix("tree:").is_some_and(is_number) {
+            return Ok(Filter("blob:none".into()));
+        }
+        match text.strip_prefix("blob:limit=") {
+            Some(limit) if is_number(limit.trim_end_matches(['k', 'm', 'g', 'K', 'M', 'G'])) => {
+                Ok(Filter(text.into()))
+            }
+            _ => Err(format!("{text:?} is none of blob:none, blob:limit=N and tree:N")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn filters_are_gits() {
+        for (text, spec) in
+            [("blob:none", "blob:none"), ("tree:0", "blob:none"), ("blob:limit=1k", "blob:limit=1k")]
+        {
+            assert_eq!(text.parse::<Filter>().unwrap().spec(), spec);
+        }
+        for text in ["", "blob", "blob:limit=", "blob:limit=x", "tree:", "sparse:oid=x", "blob:none\n"] {
+            assert!(text.parse::<Filter>().is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn directories_become_cone_patterns() {
+        let patterns = SparsePatterns::directories(["a/b", "c", "/a/d/"]);
+        let expected = "/*\n!/*/\n/a/\n!/a/*/\n/a/b/\n/c/\n/a/d/\n";
+        assert_eq!(std::str::from_utf8(patterns.bytes()).unwrap(), expected);
+    }
+}
