@@ -95,9 +95,17 @@ impl Syncer {
                 let _ = retire(&self.store, old)
                     .inspect_err(|err| warn!(error = %err, "cannot mark the old tree"));
             }
+            let before = self.link.target();
             self.link.flip(&tree).map_err(|err| {
                 Error::io(format!("publish {} at {}", tree.commit, self.link.path().display()), &err)
             })?;
+            if let Some(Ok(true)) = before.filter(|_| current.is_none()).map(|path| {
+                self.store
+                    .remove_v3_tree(&path)
+                    .inspect_err(|err| warn!(error = %err, "cannot remove the old tree"))
+            }) {
+                info!("moved from git-sync v3's layout");
+            }
         }
         self.verified = true;
         if current == Some(tree.commit) && tree.written + tree.linked == 0 {

@@ -60,6 +60,11 @@ impl Link {
         Ok(id.filter(|id| shown.as_deref() == Some(&store.tree_path(*id))))
     }
 
+    /// Where the link leads, whatever that is.
+    pub fn target(&self) -> Option<PathBuf> {
+        fs_err::canonicalize(&self.path).ok()
+    }
+
     /// Make the link show `tree`, in one step: readers see the old tree or the new one.
     ///
     /// The target is relative, so that the volume may be mounted elsewhere, and its last component is the

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use gix::ObjectId;
 use gix::bstr::ByteSlice;
 
-use super::files::{entries, remove_if_there, replace_file};
+use super::files::{entries, remove_dir_if_there, remove_if_there, remove_matching, replace_file};
 use super::{BRANCH, Store};
 use crate::error::{Context, Error, Recovery, Result};
 use crate::objects::{Closure, closure, copy_objects};
@@ -183,7 +183,23 @@ impl Store {
             }
         }
         self.remove_loose_objects().step(step)?;
+        self.forget_others().step(step)?;
         self.write_shallow(&live.boundary).step(step)
+    }
+
+    /// References, logs and an index that git or git-sync left: they may name what is gone now.
+    fn forget_others(&self) -> io::Result<()> {
+        for file in ["packed-refs", "logs/HEAD", "ORIG_HEAD", "FETCH_HEAD", "index"] {
+            remove_if_there(&self.git.join(file))?;
+        }
+        for admin in entries(&self.git.join("worktrees"))? {
+            remove_dir_if_there(&admin?.path().join("logs"))?;
+        }
+        for dir in ["refs", "refs/heads"] {
+            let ours = if dir == "refs" { "heads" } else { "git-sync" };
+            remove_matching(&self.git.join(dir), &|name| name != ours)?;
+        }
+        Ok(())
     }
 
     fn packs(&self) -> io::Result<Vec<PathBuf>> {

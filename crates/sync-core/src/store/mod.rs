@@ -63,7 +63,7 @@ impl Store {
         fs_err::create_dir_all(root).step(step)?;
         let root = fs_err::canonicalize(root).step(step)?;
         let git = root.join(".git");
-        refuse_foreign_repository(&git)?;
+        refuse_foreign_repository(&root)?;
         fs_err::create_dir_all(&git).step(step)?;
         let owner = lock(&git.join("syncline-owner"))?;
         let warnings =
@@ -239,6 +239,24 @@ impl Store {
         Ok(trees)
     }
 
+    /// Remove what the link showed before, if that is a tree of git-sync v3's; whether it was.
+    pub fn remove_v3_tree(&self, path: &Path) -> Result<bool> {
+        if !is_v3_tree(&self.root, path) {
+            return Ok(false);
+        }
+        let step = || format!("remove the tree of git-sync v3 at {}", path.display());
+        // v3 and v4 call what git knows of a tree alike: of the same commit it is the new tree's by now.
+        let in_use = |admin: &Path| {
+            let name = admin.file_name().and_then(|name| name.to_str()).and_then(|name| name.parse().ok());
+            name.is_some_and(|id| self.tree_path(id).exists())
+        };
+        if let Some(place) = Place::of(path.to_owned(), &self.root).filter(|place| !in_use(&place.admin)) {
+            remove_dir_if_there(&place.admin).step(step)?;
+        }
+        fs_err::remove_dir_all(path).step(step)?;
+        Ok(true)
+    }
+
     /// Remove the tree of a commit. Its name goes first, so that a half-removed tree is never taken for whole.
     pub fn remove_tree(&self, id: CommitId) -> Result<()> {
         let step = || format!("remove the old tree {}", self.tree_path(id).display());
@@ -319,21 +337,27 @@ fn promisor(git: &Path) -> Option<String> {
 }
 
 /// A repository that neither syncline nor git-sync made is somebody's work.
-fn refuse_foreign_repository(git: &Path) -> Result<()> {
-    let ours = git.join("syncline-owner").exists();
+fn refuse_foreign_repository(root: &Path) -> Result<()> {
+    let git = root.join(".git");
+    let step = || format!("open {}", root.display());
     let head = match fs_err::read_to_string(git.join("HEAD")) {
         Ok(head) => head,
         Err(_) if git.is_file() => "a .git file".into(),
         Err(_) => return Ok(()),
     };
-    if ours || head.trim_end() == format!("ref: {BRANCH}") {
+    let ours = git.join("syncline-owner").exists() || head.trim_end() == format!("ref: {BRANCH}");
+    if ours || entries(root).step(step)?.flatten().any(|entry| is_v3_tree(root, &entry.path())) {
         return Ok(());
     }
-    Err(Error::new(
-        Recovery::Reconfigure,
-        format!("open {}", git.parent().unwrap_or(git).display()),
-        "this is a Git repository of somebody else; choose an empty directory as root",
-    ))
+    let text = "this is a Git repository of somebody else; choose an empty directory as root";
+    Err(Error::new(Recovery::Reconfigure, step(), text))
+}
+
+/// git-sync v3 kept its trees in the root itself, under the commit's id, perhaps after `rev-`.
+fn is_v3_tree(root: &Path, path: &Path) -> bool {
+    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    let is_named = name.strip_prefix("rev-").unwrap_or(name).parse::<CommitId>().is_ok();
+    is_named && path.parent() == Some(root) && Place::of(path.to_owned(), root).is_some()
 }
 
 fn lock(path: &Path) -> std::result::Result<File, OpenError> {
