@@ -157,3 +157,51 @@ fn a_commit_without_a_readable_date_is_published() {
     env.syncline(repo.url()).sync();
     assert_eq!(env.published(), Some(commit));
 }
+
+/// The bytes below a directory.
+fn size(dir: &std::path::Path) -> u64 {
+    let mut bytes = 0;
+    walk(dir, &mut |path| bytes += path.symlink_metadata().unwrap().len());
+    bytes
+}
+
+#[test]
+fn many_changes_take_less_than_twice_the_space_of_a_fresh_sync() {
+    let env = Env::new();
+    let repo = env.repo("up");
+    for number in 0..200 {
+        repo.write(&format!("dir{}/file{number}", number % 10), format!("{number} ").repeat(300));
+    }
+    repo.commit(&[]);
+    let nginx = Nginx::start(&env.path(""));
+    let running = env.syncline(nginx.url("up/.git")).arg("--period=10ms").spawn();
+    for number in 0..120 {
+        let commit = repo.commit(&[("dir0/file0", &format!("{number}\n"))]);
+        eventually("publication", || (env.published()? == commit).then_some(()));
+    }
+    drop(running);
+    let used = size(&env.root());
+    fs::rename(env.root(), env.path("used")).unwrap();
+    env.syncline(nginx.url("up/.git")).sync();
+    let fresh = size(&env.root());
+    assert!(used < 2 * fresh, "{used} bytes, {fresh} when fresh");
+}
+
+#[test]
+fn the_mode_says_when_packs_are_folded() {
+    let env = Env::new();
+    let repo = env.repo("up");
+    let nginx = Nginx::start(&env.path(""));
+    let packs = || {
+        let packs = fs::read_dir(env.root().join(".git/objects/pack")).unwrap();
+        packs.filter(|entry| entry.as_ref().unwrap().path().extension() == Some("pack".as_ref())).count()
+    };
+    for (mode, expected) in [("off", 3), ("always", 4), ("aggressive", 1)] {
+        for change in 0..if mode == "off" { 3 } else { 1 } {
+            repo.commit(&[("file", &format!("{mode} {change}"))]);
+            env.syncline(nginx.url("up/.git")).arg(format!("--git-gc={mode}")).sync();
+        }
+        assert_eq!(packs(), expected, "{mode}");
+        env.assert_published(&repo, &repo.head());
+    }
+}

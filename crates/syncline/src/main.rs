@@ -246,6 +246,7 @@ fn prepare(config: &Config, store: Store, status: &Status) -> Result<Service, Er
         upstream,
         link,
         login: config.login.clone(),
+        folding: config.folding,
         sparse_file: config.sparse_file.clone(),
         stale_worktree_timeout: config.stale_worktree_timeout,
         pre_publish: hooks.pre_publish(),

@@ -171,6 +171,15 @@ pub const OPTIONS: &[Opt] = &[
         &["GIT_SYNC_ERROR_FILE"],
         "A file that holds the last error, absolute or relative to the root; removed by a success",
     ),
+    value(
+        WHERE,
+        "git-gc",
+        "MODE",
+        "always",
+        &["GIT_SYNC_GIT_GC"],
+        "When to fold the store's packs into one: auto or always when there are many, aggressive after every change, \
+         or off. No git gc is run",
+    ),
     switch(
         WHERE,
         "wait-for-lock",

@@ -11,7 +11,7 @@ use sync_core::{
 use tokio::sync::watch;
 use tracing::{debug, info, warn};
 
-use crate::config::{ExecHook, Login};
+use crate::config::{ExecHook, Folding, Login};
 use crate::hooks::{self, Event};
 use crate::publish::{Link, prune, retire};
 use crate::status::Status;
@@ -22,6 +22,7 @@ pub struct Syncer {
     pub upstream: Upstream,
     pub link: Link,
     pub login: Login,
+    pub folding: Folding,
     pub sparse_file: Option<PathBuf>,
     pub stale_worktree_timeout: Duration,
     pub pre_publish: Option<watch::Sender<Option<Event>>>,
@@ -197,6 +198,23 @@ impl Syncer {
         status.store_has(self.store.disk_usage());
     }
 
+    fn is_time_to_fold(&self, store: &Store) -> bool {
+        match self.folding {
+            Folding::Never => false,
+            Folding::WhenMany => store.has_many_packs(),
+            Folding::Always => true,
+        }
+    }
+
+    fn fold(&self, store: &Store) -> Result<()> {
+        let folded = store.fold(self.upstream.source().depth, &self.progress, &self.interrupt);
+        match &folded {
+            Ok(()) => debug!("folded the store's packs into one"),
+            Err(err) => warn!(error = %err, "cannot fold the store's packs"),
+        }
+        folded
+    }
+
     /// A hole in what nobody looks at every time: the next pass finds an empty store and fills it.
     fn mend(&mut self, err: &Error) {
         if err.recovery() == Recovery::Rebuild && !self.interrupt.is_triggered() {
@@ -218,23 +236,15 @@ impl Syncer {
                 .remove_unused_modules()
                 .inspect_err(|err| warn!(error = %err, "cannot tidy submodules"));
         }
-        let depth = self.upstream.source().depth;
-        if self.has_excess_history || (has_changed && self.store.has_many_packs()) {
-            match self.store.fold(depth, &self.progress, &self.interrupt) {
-                Ok(()) => {
-                    debug!("folded the store's packs into one");
-                    self.has_excess_history = false;
-                }
-                Err(err) => {
-                    warn!(error = %err, "cannot fold the store's packs");
-                    self.mend(&err);
-                }
+        if self.has_excess_history || (has_changed && self.is_time_to_fold(&self.store)) {
+            match self.fold(&self.store) {
+                Ok(()) => self.has_excess_history = false,
+                Err(err) => self.mend(&err),
             }
         }
-        for module in self.store.modules().into_iter().filter(|module| has_changed && module.has_many_packs())
-        {
-            if let Err(err) = module.fold(depth, &self.progress, &self.interrupt) {
-                warn!(error = %err, "cannot fold a submodule's packs");
+        if has_changed {
+            for module in self.store.modules().iter().filter(|module| self.is_time_to_fold(module)) {
+                let _ = self.fold(module);
             }
         }
         self.progress.enter(Stage::Idle);

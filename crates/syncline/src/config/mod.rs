@@ -36,6 +36,7 @@ pub struct Config {
     pub stale_worktree_timeout: Duration,
     /// `None`: only at start.
     pub worktree_check_period: Option<Duration>,
+    pub folding: Folding,
     pub wait_for_lock: bool,
     pub policy: Policy,
     pub sync_timeout: Duration,
@@ -69,6 +70,14 @@ impl std::fmt::Debug for Secret {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Secret")
     }
+}
+
+/// When to fold the store's packs into one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Folding {
+    Never,
+    WhenMany,
+    Always,
 }
 
 /// The HTTP server.
@@ -164,31 +173,25 @@ impl Config {
         let pre_publish = exec_hook(&mut r, "pre-publish-exechook", None);
         let pre_publish_required = r.switch("pre-publish-exechook-required");
         let webhook = web_hook(&mut r);
+        let folding = r.or("git-gc", Folding::WhenMany, |text| match text {
+            "auto" | "always" => Ok(Folding::WhenMany),
+            "aggressive" => Ok(Folding::Always),
+            "off" => Ok(Folding::Never),
+            _ => Err(format!("{text:?} is neither auto, always, aggressive nor off")),
+        });
         let http = http(&mut r);
         let log = log(&mut r);
         if r.or("change-permissions", 0, values::integer) != 0 {
             r.fault("change-permissions", "is no longer supported; use --group-write");
         }
-        let partial = (
-            r.path("touch-file"),
-            r.path("error-file"),
-            r.switch("group-write"),
-            r.or("stale-worktree-timeout", Duration::ZERO, values::duration),
-            r.switch("wait-for-lock"),
-            r.or("sync-on-signal", None, |text| {
-                if text.is_empty() { Ok(None) } else { values::signal(text).map(Some) }
-            }),
-            r.list("ca-file"),
-        );
-        let (
-            touch_file,
-            error_file,
-            group_write,
-            stale_worktree_timeout,
-            wait_for_lock,
-            sync_on_signal,
-            ca_files,
-        ) = partial;
+        let (touch_file, error_file) = (r.path("touch-file"), r.path("error-file"));
+        let (group_write, wait_for_lock) = (r.switch("group-write"), r.switch("wait-for-lock"));
+        let stale_worktree_timeout = r.or("stale-worktree-timeout", Duration::ZERO, values::duration);
+        let sync_on_signal = r.or("sync-on-signal", None, |text| match text {
+            "" => Ok(None),
+            text => values::signal(text).map(Some),
+        });
+        let ca_files = r.list("ca-file");
         let (Some(url), Some(root)) = (url, root) else { return Err(r.into_faults()) };
         let config = Config {
             source: Source { url, reference, depth, filter, selection: Selection { submodules, sparse } },
@@ -202,6 +205,7 @@ impl Config {
             group_write,
             stale_worktree_timeout,
             worktree_check_period: (!check_period.is_zero()).then_some(check_period),
+            folding,
             wait_for_lock,
             policy,
             sync_timeout,
