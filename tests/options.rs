@@ -64,3 +64,36 @@ fn relative_paths_are_taken_from_the_working_directory() {
     assert!(command.output().unwrap().status.success());
     assert!(env.root().join("up/file").exists());
 }
+
+/// Every option of git-sync v4, and of v3 where it still counts.
+const GIT_SYNC: &str = "add-user askpass-url branch change-permissions cookie-file credential depth dest error-file \
+    exechook-backoff exechook-command exechook-timeout filter git git-config git-config-add git-gc \
+    github-app-application-id github-app-client-id github-app-installation-id github-app-private-key-file \
+    github-base-url group-write help http-bind http-metrics http-pprof init-max-failures init-period link man \
+    max-failures max-sync-failures one-time password password-file period pre-publish-exechook-backoff \
+    pre-publish-exechook-command pre-publish-exechook-timeout ref repo rev root sparse-checkout-file ssh \
+    ssh-key-file ssh-known-hosts ssh-known-hosts-file stale-worktree-timeout submodules sync-hook-command \
+    sync-on-signal sync-timeout timeout touch-file username v verbose version wait webhook-backoff webhook-method \
+    webhook-success-status webhook-timeout webhook-url";
+
+#[test]
+fn the_migration_guide_misses_no_option() {
+    let guide = include_str!("../docs/migrating-from-git-sync.md");
+    let manual = Syncline::new().arg("--man").run();
+    assert_eq!(manual.code, Some(0));
+    let ours = manual.stdout.lines().filter_map(|line| line.trim_start().strip_prefix("--"));
+    let ours = ours.map(|line| line.split(['=', ' ']).next().unwrap());
+    for option in GIT_SYNC.split_whitespace().chain(ours) {
+        let named = [format!("`--{option}`"), format!("`--{option}=")];
+        assert!(named.iter().any(|name| guide.contains(name)), "--{option} is missing");
+    }
+}
+
+#[test]
+fn man_page_and_completions_come_from_the_program() {
+    let page = Syncline::new().arg("generate").arg("man").run();
+    assert!(page.code == Some(0) && page.stdout.contains(".TH syncline"), "{}", page.stderr);
+    let completions = Syncline::new().arg("generate").arg("bash").run();
+    assert!(completions.stdout.contains("_syncline"), "{}", completions.stderr);
+    assert_eq!(Syncline::new().arg("generate").arg("nothing").run().code, Some(1));
+}

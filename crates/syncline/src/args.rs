@@ -54,6 +54,7 @@ pub fn parse(
     let mut faults = Vec::new();
     loop {
         let err = match command.try_get_matches_from_mut(&line) {
+            Ok(matches) if matches.get_flag("man") => return Ok(Parsed::Show(crate::manual::text())),
             Ok(matches) => return Ok(Parsed::Run(gather(&matches, environment), faults)),
             Err(err) => err,
         };
@@ -89,6 +90,7 @@ pub fn command() -> Command {
              publishes the newest main under /srv/site/site.git."
         ))
         .max_term_width(100)
+        .arg(Arg::new("man").long("man").action(ArgAction::SetTrue).help("Print the manual"))
         // git-sync passes over what is neither an option nor its value.
         .arg(Arg::new("ignored").hide(true).num_args(0..).value_parser(clap::value_parser!(OsString)));
     OPTIONS.iter().map(argument).fold(command, Command::arg)

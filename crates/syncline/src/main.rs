@@ -10,6 +10,7 @@ mod config;
 mod files;
 mod hooks;
 mod log;
+mod manual;
 mod options;
 mod pass;
 mod publish;
@@ -41,9 +42,16 @@ use crate::status::Status;
 
 fn main() -> ExitCode {
     let mut argv: Vec<OsString> = std::env::args_os().collect();
-    if argv.get(1).is_some_and(|word| word == "healthcheck") {
-        argv.remove(1);
-        return healthcheck(argv);
+    match argv.get(1).and_then(|word| word.to_str()) {
+        Some("healthcheck") => {
+            argv.remove(1);
+            return healthcheck(argv);
+        }
+        Some("generate") => {
+            let what = argv.get(2).map(|what| what.to_string_lossy().into_owned()).unwrap_or_default();
+            return manual::generate(&what).map_or_else(|fault| refuse(&[fault]), |output| print(&output));
+        }
+        _ => {}
     }
     let config = match configure(argv) {
         Ok(Some(config)) => config,
@@ -77,7 +85,7 @@ fn configure(argv: Vec<OsString>) -> Result<Option<Config>, Vec<String>> {
     let (args, faults) = match args::parse(argv, environment)? {
         Parsed::Run(args, faults) => (args, faults),
         Parsed::Show(text) => {
-            let _ = std::io::stdout().write_all(text.as_bytes());
+            print(text.as_bytes());
             return Ok(None);
         }
     };
@@ -129,6 +137,12 @@ fn system_certificates(given: Option<PathBuf>) -> Option<PathBuf> {
         "/etc/ssl/cert.pem",
     ];
     given.or_else(|| USUAL.iter().map(PathBuf::from).find(|path| path.is_file()))
+}
+
+/// To stdout; nobody may be reading it.
+fn print(text: &[u8]) -> ExitCode {
+    let _ = std::io::stdout().write_all(text);
+    ExitCode::SUCCESS
 }
 
 /// Say everything that is wrong, before anything is touched.
