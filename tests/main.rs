@@ -9,6 +9,7 @@ mod faults;
 mod hooks;
 mod invariants;
 mod lifecycle;
+mod logins;
 mod moving;
 mod options;
 mod polling;

@@ -23,7 +23,7 @@ use crate::source::{Kind, Reference};
 use crate::store::{Store, mark_promised};
 use crate::submodules::{MAX_COUNT, MAX_DEPTH, Submodules, Wanted, wanted};
 use crate::transport::http::HttpStatus;
-use crate::transport::{AGENT, ConnectOptions, git, http::Client, local};
+use crate::transport::{AGENT, ConnectOptions, Login, git, http::Client, local};
 use crate::{CommitId, Filter, Interrupt, RemoteUrl, Selection, Source, SparsePatterns};
 
 /// A remote repository, its connection kept between requests where the server allows it.
@@ -85,6 +85,14 @@ impl Upstream {
                 url.login = login;
                 self.connection = None;
             }
+        }
+    }
+
+    /// Log in to other servers, and to parts of this one, by these from now on.
+    pub fn set_logins(&mut self, logins: Vec<Login>) {
+        if logins != self.options.logins {
+            self.options.logins = logins;
+            self.connection = None;
         }
     }
 
@@ -183,7 +191,8 @@ impl Upstream {
         }
         let mut modules = Vec::new();
         let sparse = self.source.selection.sparse.as_ref().filter(|_| *count == 0);
-        for Wanted { path, commit, url } in wanted(&store.repository()?, commit, url, sparse)? {
+        for Wanted { path, commit, url } in wanted(&store.repository()?, commit, url, sparse, &self.options)?
+        {
             *count += 1;
             let step = || format!("fetch submodule {path:?} from {url}");
             if *count > MAX_COUNT

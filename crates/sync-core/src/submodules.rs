@@ -6,9 +6,9 @@ use gix::ObjectId;
 use gix::bstr::{BString, ByteSlice};
 use gix::index::entry::{Flags, Mode};
 
-use crate::SparsePatterns;
 use crate::error::{Context, Error, Recovery, Result};
 use crate::source::RemoteUrl;
+use crate::{ConnectOptions, SparsePatterns};
 
 /// How deep to look for submodules.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -40,6 +40,7 @@ pub(crate) fn wanted(
     commit: ObjectId,
     parent: &RemoteUrl,
     sparse: Option<&SparsePatterns>,
+    options: &ConnectOptions,
 ) -> Result<Vec<Wanted>> {
     let step = || format!("read the submodules of {commit}");
     let tree = repo
@@ -69,7 +70,7 @@ pub(crate) fn wanted(
         let Some(name) = modules.name_by_path(path) else { continue };
         let url = modules.config().string_by("submodule", Some(name), "url").unwrap_or_default();
         let step = || format!("read the URL of submodule {path:?}");
-        let url = resolve(parent, &url.to_str_lossy())
+        let url = resolve(parent, &url.to_str_lossy(), options)
             .map_err(|fault| Error::new(Recovery::Reconfigure, step(), fault))?;
         wanted.push(Wanted { path: path.to_owned(), commit: entry.id, url });
     }
@@ -78,13 +79,14 @@ pub(crate) fn wanted(
 
 /// A URL of a `.gitmodules`: relative to its parent's, or one of the network's. A path on this machine is not
 /// for strangers to name.
-fn resolve(parent: &RemoteUrl, url: &str) -> std::result::Result<RemoteUrl, String> {
-    let resolved = if url.starts_with("./") || url.starts_with("../") {
-        parent.join(url)?
-    } else {
-        url.parse::<RemoteUrl>()?
-    };
-    if resolved.is_local() {
+fn resolve(
+    parent: &RemoteUrl,
+    url: &str,
+    options: &ConnectOptions,
+) -> std::result::Result<RemoteUrl, String> {
+    let is_relative = url.starts_with("./") || url.starts_with("../");
+    let resolved = if is_relative { parent.join(url)? } else { options.rewrite(url).parse::<RemoteUrl>()? };
+    if resolved.is_local() && !options.allow_local_submodules {
         return Err("is a path on this machine, which a repository may not name".into());
     }
     Ok(resolved.with_login_of(parent))
@@ -95,7 +97,7 @@ mod tests {
     use super::*;
 
     fn resolved(parent: &str, url: &str) -> std::result::Result<String, String> {
-        resolve(&parent.parse().unwrap(), url).map(|url| url.to_string())
+        resolve(&parent.parse().unwrap(), url, &ConnectOptions::default()).map(|url| url.to_string())
     }
 
     #[test]

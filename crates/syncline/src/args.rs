@@ -106,7 +106,8 @@ fn argument(option: &Opt) -> Arg {
     let arg = match option.kind {
         Kind::Value(form) | Kind::List(form) => arg.value_name(form).allow_hyphen_values(true),
         Kind::Switch => optional_value(arg).value_name("BOOL"),
-        Kind::Ignored(_) => optional_value(arg).hide_possible_values(true),
+        Kind::Ignored(_) => optional_value(arg),
+        Kind::Missing => optional_value(arg).hide(true),
         Kind::Secret => arg.hide(true).allow_hyphen_values(true),
         Kind::Deprecated(_) => {
             arg.hide(true).num_args(0..=1).default_missing_value("true").allow_negative_numbers(true)

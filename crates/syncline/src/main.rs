@@ -10,6 +10,7 @@ mod config;
 mod files;
 mod hooks;
 mod log;
+mod login;
 mod manual;
 mod options;
 mod pass;
@@ -260,6 +261,8 @@ fn prepare(config: &Config, store: Store, status: &Status) -> Result<Service, Er
         upstream,
         link,
         login: config.login.clone(),
+        credentials: config.credentials.clone(),
+        connect: config.connect.clone(),
         folding: config.folding,
         sparse_file: config.sparse_file.clone(),
         stale_worktree_timeout: config.stale_worktree_timeout,

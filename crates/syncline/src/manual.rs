@@ -58,7 +58,7 @@ pub fn text() -> String {
         }
         text.push_str(&entry(option));
     }
-    text.push_str("\nOLDER NAMES\n");
+    text.push_str("\nOLDER AND MISSING NAMES\n");
     for option in OPTIONS.iter().filter(|option| !option.is_current()) {
         text.push_str(&entry(option));
     }

@@ -28,6 +28,8 @@ pub enum Kind {
     Deprecated(&'static str),
     /// Accepted for git-sync's sake; says why it does nothing.
     Ignored(&'static str),
+    /// git-sync has it, we do not yet: asking for it is a fault.
+    Missing,
 }
 
 impl Opt {
@@ -45,7 +47,7 @@ impl Opt {
 
     /// Whether help and manual show it.
     pub fn is_current(&self) -> bool {
-        !matches!(self.kind, Kind::Deprecated(_))
+        !matches!(self.kind, Kind::Deprecated(_) | Kind::Missing)
     }
 }
 
@@ -81,6 +83,15 @@ const fn switch(
 
 const fn list(topic: &'static str, name: &'static str, form: &'static str, help: &'static str) -> Opt {
     Opt { name, kind: Kind::List(form), topic, default: "", aliases: &[], help }
+}
+
+const fn ssh(name: &'static str, aliases: &'static [&'static str]) -> Opt {
+    let why = "ssh is not supported yet";
+    Opt { name, kind: Kind::Ignored(why), topic: OLD, default: "", aliases, help: why }
+}
+
+const fn missing(name: &'static str, aliases: &'static [&'static str]) -> Opt {
+    Opt { name, kind: Kind::Missing, topic: OLD, default: "", aliases, help: "is not supported yet" }
 }
 
 const fn old(name: &'static str, aliases: &'static [&'static str], instead: &'static str) -> Opt {
@@ -242,6 +253,33 @@ pub const OPTIONS: &[Opt] = &[
         &["GIT_SYNC_PASSWORD_FILE"],
         "A file whose first line is the password; read anew for every sync",
     ),
+    Opt {
+        name: "credential",
+        kind: Kind::List("JSON"),
+        topic: LOGIN,
+        default: "",
+        aliases: &[],
+        help: "A login for all URLs that begin with url: an object with url, username and password or password-file, or a \
+               list of such; may be repeated; the longest url that matches counts",
+    },
+    value(
+        LOGIN,
+        "askpass-url",
+        "URL",
+        "",
+        &["GIT_SYNC_ASKPASS_URL", "GIT_ASKPASS_URL"],
+        "A URL that answers with lines username=NAME and password=TEXT; asked before every sync",
+    ),
+    value(
+        CONNECT,
+        "git-config",
+        "KEY:VALUE,KEY:VALUE",
+        "",
+        &["GIT_SYNC_GIT_CONFIG"],
+        "Settings of git. Heeded are http.extraHeader, http.sslVerify, http.sslCAInfo, url.BASE.insteadOf and \
+         protocol.file.allow; others are named in a warning",
+    ),
+    list(CONNECT, "git-config-add", "KEY:VALUE", "The same, added to those; may be repeated"),
     list(
         CONNECT,
         "ca-file",
@@ -409,6 +447,22 @@ pub const OPTIONS: &[Opt] = &[
         default: "",
         aliases: &["GIT_SYNC_GIT"],
         help: "Accepted for git-sync's sake: no git is run",
+    },
+    missing("cookie-file", &["GIT_SYNC_COOKIE_FILE", "GIT_COOKIE_FILE"]),
+    missing("github-app-private-key-file", &[]),
+    missing("github-app-client-id", &[]),
+    missing("github-app-application-id", &[]),
+    missing("github-app-installation-id", &[]),
+    ssh("ssh-key-file", &["GIT_SYNC_SSH_KEY_FILE", "GIT_SSH_KEY_FILE"]),
+    ssh("ssh-known-hosts", &["GIT_SYNC_KNOWN_HOSTS", "GIT_KNOWN_HOSTS"]),
+    ssh("ssh-known-hosts-file", &["GIT_SYNC_SSH_KNOWN_HOSTS_FILE", "GIT_SSH_KNOWN_HOSTS_FILE"]),
+    Opt {
+        name: "github-base-url",
+        kind: Kind::Ignored("there is no GitHub App login yet"),
+        topic: OLD,
+        default: "",
+        aliases: &[],
+        help: "Accepted for git-sync's sake: there is no GitHub App login yet",
     },
     old("branch", &["GIT_SYNC_BRANCH"], "use --ref"),
     old("rev", &["GIT_SYNC_REV"], "use --ref"),

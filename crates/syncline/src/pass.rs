@@ -5,14 +5,15 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use sync_core::{
-    CommitId, Condition, Error, Interrupt, Progress, Recovery, Result, SparsePatterns, Stage, Store,
-    Upstream, Worktree, altered_files, checkout, tree_size,
+    CommitId, Condition, ConnectOptions, Error, Interrupt, Progress, Recovery, Result, SparsePatterns, Stage,
+    Store, Upstream, Worktree, altered_files, checkout, tree_size,
 };
 use tokio::sync::watch;
 use tracing::{debug, info, warn};
 
-use crate::config::{ExecHook, Folding, Login};
+use crate::config::{Credential, ExecHook, Folding, Login, Password};
 use crate::hooks::{self, Event};
+use crate::login::{self, first_line};
 use crate::publish::{Link, prune, retire};
 use crate::status::Status;
 
@@ -22,6 +23,8 @@ pub struct Syncer {
     pub upstream: Upstream,
     pub link: Link,
     pub login: Login,
+    pub credentials: Vec<Credential>,
+    pub connect: ConnectOptions,
     pub folding: Folding,
     pub sparse_file: Option<PathBuf>,
     pub stale_worktree_timeout: Duration,
@@ -150,17 +153,26 @@ impl Syncer {
         }
     }
 
-    /// The password may be rotated while we run.
+    /// Passwords may be rotated while we run.
     fn refresh_login(&mut self) -> Result<()> {
         match &self.login {
             Login::InUrl => {}
             Login::Fixed(user, password) => self.upstream.set_login(user, &password.0),
-            Login::File(user, path) => {
-                let text =
-                    fs_err::read_to_string(path).map_err(|err| Error::io("read the password file", &err))?;
-                self.upstream.set_login(user, text.lines().next().unwrap_or_default());
+            Login::File(user, path) => self.upstream.set_login(user, &first_line(path)?),
+            Login::Asked(url) => {
+                let (user, password) = login::ask(url, &self.connect)?;
+                self.upstream.set_login(&user, &password);
             }
         }
+        let logins = self.credentials.iter().map(|credential| {
+            let password = match &credential.password {
+                Password::Given(password) => password.0.clone(),
+                Password::File(path) => first_line(path)?,
+            };
+            let (url, user) = (credential.url.clone(), credential.username.clone());
+            Ok(sync_core::Login { url, user, password })
+        });
+        self.upstream.set_logins(logins.collect::<Result<Vec<_>>>()?);
         Ok(())
     }
 

@@ -25,7 +25,7 @@ use ureq::unversioned::transport::{
 use ureq::{Agent, Body, BodyReader};
 
 use super::socket::{Socket, resolve};
-use super::{ConnectOptions, USER_AGENT};
+use super::{ConnectOptions, USER_AGENT, begins};
 use crate::Interrupt;
 use crate::source::HttpUrl;
 
@@ -51,21 +51,22 @@ impl std::error::Error for HttpStatus {}
 #[derive(Clone)]
 pub(crate) struct Client {
     agent: Agent,
-    login: Option<Login>,
+    own: Option<Own>,
     redirected: Option<String>,
 }
 
-/// A secret header and the only origin that may see it.
+/// Headers that may be secret and the only origin that may see them.
 #[derive(Clone)]
-struct Login {
+struct Own {
     origin: (String, String, u16),
-    header: String,
+    headers: Vec<(String, String)>,
 }
 
 /// What all requests share, whatever they are for.
 fn agent_config(options: &ConnectOptions) -> io::Result<ConfigBuilder<AgentScope>> {
     let tls = TlsConfig::builder()
         .root_certs(root_certificates(&options.ca_files)?)
+        .disable_verification(options.insecure)
         .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::ring::default_provider()))
         .build();
     let config = Agent::config_builder().http_status_as_error(false).proxy(None).user_agent(USER_AGENT);
@@ -83,14 +84,18 @@ pub struct HttpRequest {
     pub headers: Vec<(String, String)>,
     /// May be empty; not sent with methods that know no body.
     pub body: Vec<u8>,
+    /// Whether to go where the server points.
+    pub follow_redirects: bool,
     /// From resolving the name to the end of the answer.
     pub timeout: Duration,
 }
 
 impl HttpRequest {
-    /// Send it, follow redirects, and return the status of the answer, which is read to its end.
-    pub fn send(&self, options: &ConnectOptions) -> io::Result<u16> {
-        let agent = agent_config(options)?.timeout_global(Some(self.timeout)).build().new_agent();
+    /// Send it; the status of the answer and its body, of which 1 MiB is kept.
+    pub fn send(&self, options: &ConnectOptions) -> io::Result<(u16, Vec<u8>)> {
+        let redirects = if self.follow_redirects { 10 } else { 0 };
+        let config = agent_config(options)?.timeout_global(Some(self.timeout));
+        let agent = config.max_redirects(redirects).max_redirects_will_error(false).build().new_agent();
         let mut request = ureq::http::Request::builder().method(self.method.as_str()).uri(&self.url);
         for (name, value) in &self.headers {
             request = request.header(name, value);
@@ -102,8 +107,11 @@ impl HttpRequest {
             agent.run(request.body(()).map_err(io::Error::other)?)
         };
         let mut response = answered.map_err(transport_error)?;
-        io::copy(&mut response.body_mut().as_reader(), &mut io::sink())?;
-        Ok(response.status().as_u16())
+        let mut body = Vec::new();
+        let mut reader = response.body_mut().as_reader();
+        reader.by_ref().take(1 << 20).read_to_end(&mut body)?;
+        io::copy(&mut reader, &mut io::sink())?;
+        Ok((response.status().as_u16(), body))
     }
 }
 
@@ -120,33 +128,33 @@ impl Client {
             .build();
         let connector = SocketConnector(interrupt.clone()).chain(RustlsConnector::default());
         let agent = Agent::with_parts(config, connector, InterruptibleResolver(interrupt.clone()));
-        let login = match (&url.login, origin(&url.base)) {
-            (Some((user, password)), Some(origin)) => {
-                let token = BASE64.encode(format!("{user}:{password}"));
-                Some(Login { origin, header: format!("Basic {token}") })
-            }
-            _ => None,
-        };
-        Ok(Client { agent, login, redirected: None })
+        let given = options.login_for(&url.base).map(|login| (login.user.clone(), login.password.clone()));
+        let login = url.login.clone().or(given);
+        let mut secrets = Vec::new();
+        if let Some((user, password)) = login {
+            let token = BASE64.encode(format!("{user}:{password}"));
+            secrets.push((header::AUTHORIZATION.to_string(), format!("Basic {token}")));
+        }
+        let extra = options.headers.iter().filter(|(with, _)| with.is_empty() || begins(&url.base, with));
+        secrets.extend(split_headers(extra.map(|(_, line)| line)));
+        let own = origin(&url.base).map(|origin| Own { origin, headers: secrets });
+        Ok(Client { agent, own, redirected: None })
     }
 
-    fn login_for(&self, url: &str) -> Option<&str> {
-        let login = self.login.as_ref()?;
-        (origin(url)? == login.origin).then_some(login.header.as_str())
+    /// The user's own headers, where they may go.
+    fn own_headers(&self, url: &str) -> &[(String, String)] {
+        match &self.own {
+            Some(own) if origin(url).as_ref() == Some(&own.origin) => &own.headers,
+            _ => &[],
+        }
     }
 
     fn get_once(&self, url: &str, headers: &[(String, String)]) -> gix::Result<Response<Body>> {
         let mut request = self.agent.get(url);
-        for (name, value) in
-            headers.iter().map(|(n, v)| (n.as_str(), v.as_str())).chain(self.authorization(url))
-        {
+        for (name, value) in headers.iter().chain(self.own_headers(url)) {
             request = request.header(name, value);
         }
         request.call().map_err(|err| transport_error(err).raise())
-    }
-
-    fn authorization(&self, url: &str) -> Option<(&str, &str)> {
-        self.login_for(url).map(|value| (header::AUTHORIZATION.as_str(), value))
     }
 }
 
@@ -250,7 +258,7 @@ impl Http for Client {
         _body: PostBodyDataKind,
     ) -> gix::Result<PostResponse<Headers, ResponseBody, PostBody>> {
         let mut headers = split_headers(headers);
-        headers.extend(self.authorization(url).map(|(name, value)| (name.to_owned(), value.to_owned())));
+        headers.extend_from_slice(self.own_headers(url));
         let request = Request { agent: self.agent.clone(), url: url.to_owned(), headers, body: Vec::new() };
         let shared = Shared(Arc::new(Mutex::new(Exchange::Building(request))));
         Ok(PostResponse {
@@ -525,9 +533,10 @@ mod tests {
     fn a_login_is_only_for_its_own_origin() {
         let url = HttpUrl { base: "https://host/x".into(), login: Some(("u".into(), "p".into())) };
         let client = Client::new(&url, &ConnectOptions::default(), &Interrupt::new()).unwrap();
-        assert_eq!(client.login_for("https://HOST:443/y"), Some("Basic dTpw"));
+        let basic = [("authorization".to_owned(), "Basic dTpw".to_owned())];
+        assert_eq!(client.own_headers("https://HOST:443/y"), basic);
         for other in ["http://host/x", "https://host:444/x", "https://host.evil/x", "https://evil/x"] {
-            assert_eq!(client.login_for(other), None, "{other}");
+            assert_eq!(client.own_headers(other), [], "{other}");
         }
     }
 }

@@ -1,7 +1,9 @@
 //! What the options mean. Made in one step that reports every fault; nothing is touched and nobody asks
 //! afterwards whether an option was given.
 
+mod credential;
 mod faults;
+mod git_config;
 mod values;
 
 use std::ffi::OsString;
@@ -12,7 +14,10 @@ use std::time::Duration;
 use sync_core::{ConnectOptions, Depth, Reference, RemoteUrl, Selection, Source, SparsePatterns, Submodules};
 
 use crate::args::Args;
+use crate::options::{Kind, OPTIONS};
 use crate::schedule::Policy;
+
+pub use credential::{Credential, Password};
 
 use faults::Reader;
 
@@ -25,6 +30,8 @@ pub struct Config {
     pub sparse_file: Option<PathBuf>,
     /// Where the password for `source` is, if in a file.
     pub login: Login,
+    /// Logins for other servers and parts of servers.
+    pub credentials: Vec<Credential>,
     /// Absolute.
     pub root: PathBuf,
     /// Absolute, or relative to the root once its symbolic links are resolved.
@@ -60,6 +67,8 @@ pub enum Login {
     Fixed(String, Secret),
     /// The password is the first line of a file.
     File(String, PathBuf),
+    /// Asked of a URL.
+    Asked(String),
 }
 
 /// A text that is never printed.
@@ -140,7 +149,19 @@ impl Config {
     /// `cwd`.
     pub fn new(args: &Args, faults: Vec<String>, cwd: &Path) -> Result<Config, Vec<String>> {
         let mut r = Reader::new(args, faults);
-        let url = r.required("repo", RemoteUrl::from_str).map(|url| url.relative_to(cwd));
+        for option in OPTIONS.iter().filter(|option| option.kind == Kind::Missing) {
+            if r.text(option.name).is_some_and(|text| !["", "0", "false"].contains(&text.as_str())) {
+                r.fault(option.name, option.help);
+            }
+        }
+        let mut connect = ConnectOptions::default();
+        let mut warnings = args.warnings.clone();
+        warnings.extend(git_settings(&mut r, &mut connect));
+        connect.ca_files.extend(r.list("ca-file").iter().map(PathBuf::from));
+        connect.ca_files.iter_mut().for_each(|file| *file = cwd.join(&*file));
+        let credentials = credentials(&mut r);
+        let url = r.required("repo", |text| connect.rewrite(text).parse::<RemoteUrl>());
+        let url = url.map(|url| url.relative_to(cwd));
         let reference = reference(&mut r);
         let depth = r.or("depth", Depth::default(), |text| match u32::try_from(values::integer(text)?) {
             Ok(depth) => Ok(Depth::new(depth)),
@@ -191,13 +212,13 @@ impl Config {
             "" => Ok(None),
             text => values::signal(text).map(Some),
         });
-        let ca_files = r.list("ca-file");
         let (Some(url), Some(root)) = (url, root) else { return Err(r.into_faults()) };
         let config = Config {
             source: Source { url, reference, depth, filter, selection: Selection { submodules, sparse } },
             sparse_file,
-            connect: ConnectOptions { ca_files: ca_files.iter().map(|file| cwd.join(file)).collect() },
+            connect,
             login,
+            credentials,
             error_file: error_file.map(|file| root.join(file)),
             root,
             link,
@@ -216,7 +237,7 @@ impl Config {
             webhook,
             http,
             log,
-            warnings: args.warnings.clone(),
+            warnings,
         };
         r.finish(config)
     }
@@ -272,6 +293,29 @@ fn link(r: &mut Reader, url: Option<&RemoteUrl>) -> PathBuf {
     link
 }
 
+fn git_settings(r: &mut Reader, connect: &mut ConnectOptions) -> Vec<String> {
+    let mut pairs = r.or("git-config", Vec::new(), git_config::parse);
+    // git-sync joins what is added by commas, so that an unquoted one still splits.
+    let added: Vec<_> =
+        r.list("git-config-add").iter().map(|text| text.to_string_lossy().into_owned()).collect();
+    match git_config::parse(&added.join(",")) {
+        Ok(added) => pairs.extend(added),
+        Err(fault) => r.fault("git-config-add", fault),
+    }
+    git_config::apply(&pairs, connect)
+}
+
+fn credentials(r: &mut Reader) -> Vec<Credential> {
+    let mut all = Vec::new();
+    for text in r.list("credential") {
+        match credential::parse(&text.to_string_lossy()) {
+            Ok(some) => all.extend(some),
+            Err(fault) => r.fault("credential", fault),
+        }
+    }
+    all
+}
+
 fn login(r: &mut Reader, url: Option<&RemoteUrl>) -> Login {
     let set = |r: &Reader, name: &str| r.text(name).filter(|text| !text.is_empty());
     let (password, file) = (set(r, "password"), r.path("password-file"));
@@ -279,7 +323,7 @@ fn login(r: &mut Reader, url: Option<&RemoteUrl>) -> Login {
         if password.is_some() || file.is_some() {
             r.fault("username", "must be given with a password");
         }
-        return Login::InUrl;
+        return set(r, "askpass-url").map_or(Login::InUrl, Login::Asked);
     };
     if url.is_some_and(RemoteUrl::has_login) {
         r.fault("username", "and a login in the URL cannot both be given");

@@ -22,7 +22,7 @@ impl Sender {
         let request = self.request(event)?;
         let connect = self.connect.clone();
         let answered = spawn_blocking(move || request.send(&connect)).await.map_err(|err| err.to_string())?;
-        let status = answered.map_err(|err| err.to_string())?;
+        let (status, _) = answered.map_err(|err| err.to_string())?;
         match self.hook.success_status {
             Some(wanted) if wanted != status => Err(format!("answered HTTP {status} in place of {wanted}")),
             _ => Ok(()),
@@ -43,7 +43,7 @@ impl Sender {
             headers.push(("X-Hub-Signature-256".into(), signature(key.trim_end().as_bytes(), &body)));
         }
         let WebHook { method, url, timeout, .. } = self.hook.clone();
-        Ok(HttpRequest { method, url, headers, body, timeout })
+        Ok(HttpRequest { method, url, headers, body, follow_redirects: true, timeout })
     }
 }
 

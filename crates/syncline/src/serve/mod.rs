@@ -88,11 +88,12 @@ pub fn healthcheck(url: &str) -> Result<(), String> {
         url: url.to_owned(),
         headers: Vec::new(),
         body: Vec::new(),
+        follow_redirects: false,
         timeout: Duration::from_secs(5),
     };
     match request.send(&sync_core::ConnectOptions::default()) {
-        Ok(200) => Ok(()),
-        Ok(status) => Err(format!("{url} answered HTTP {status}")),
+        Ok((200, _)) => Ok(()),
+        Ok((status, _)) => Err(format!("{url} answered HTTP {status}")),
         Err(err) => Err(format!("{url}: {err}")),
     }
 }
