@@ -77,14 +77,11 @@ fn no_other_program_is_run() {
 fn the_example_clones_a_reference() {
     let env = Env::new();
     let repo = env.repo("up");
-    let output = Command::new(env!("CARGO"))
-        .args(["run", "--quiet", "--offline", "--locked", "--package=sync-core", "--example=clone", "--"])
-        .arg(repo.url())
-        .arg("main")
-        .arg(env.root())
-        .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
-        .output()
-        .unwrap();
+    // Built with the workspace's tests; by hand: cargo build --workspace --examples.
+    let example = std::path::Path::new(env!("CARGO_BIN_EXE_syncline")).with_file_name("examples/clone");
+    let output = Command::new(&example).arg(repo.url()).arg("main").arg(env.root()).output();
+    let output = output
+        .unwrap_or_else(|err| panic!("{}: {err}; run cargo build --workspace --examples", example.display()));
     assert!(output.status.success(), "{}", text(&output.stderr));
     let tree = text(&output.stdout).trim().to_owned();
     assert_eq!(std::fs::read_to_string(format!("{tree}/file")).unwrap(), "one\n");

@@ -4,6 +4,7 @@
 
 mod support;
 
+mod container;
 mod depth;
 mod faults;
 mod hooks;

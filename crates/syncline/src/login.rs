@@ -30,7 +30,7 @@ pub fn ask(url: &str, connect: &ConnectOptions) -> Result<(String, String)> {
     let last = |key: &str| {
         let values =
             body.split('\n').filter_map(|line| line.split_once('=')).filter(|(name, _)| *name == key);
-        values.map(|(_, value)| value.to_owned()).last().unwrap_or_default()
+        values.map(|(_, value)| value.to_owned()).next_back().unwrap_or_default()
     };
     Ok((last("username"), last("password")))
 }

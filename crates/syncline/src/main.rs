@@ -195,6 +195,7 @@ async fn serve(config: Config) -> Exit {
     tokio::select! {
         exit = service.run(shutdown) => exit,
         () = log::show(progress, config.log.format) => Exit::Failure,
+        () = hooks::orphans() => Exit::Failure,
         err = answer(config.http, status) => {
             error!(error = %err, "cannot serve HTTP");
             Exit::Failure

@@ -7,7 +7,7 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::process::Command;
 use tracing::debug;
 
-use super::Event;
+use super::{Event, reap};
 use crate::config::ExecHook;
 use crate::options::{Kind, OPTIONS};
 
@@ -30,7 +30,8 @@ pub(super) async fn run(hook: &ExecHook, event: &Event) -> Result<(), String> {
     {
         command.env_remove(secret);
     }
-    let child = command.spawn().map_err(|err| format!("cannot run {}: {err}", hook.command.display()))?;
+    let (child, _waited) =
+        reap::spawn(&mut command).map_err(|err| format!("cannot run {}: {err}", hook.command.display()))?;
     let group = child.id().and_then(|id| Pid::from_raw(id as i32));
     match tokio::time::timeout(hook.timeout, child.wait_with_output()).await {
         Ok(Ok(output)) => judge(hook, &output),

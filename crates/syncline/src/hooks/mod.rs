@@ -4,6 +4,7 @@
 //! a slow hook never delays a sync. A failed delivery is tried again until it succeeds or a newer commit comes.
 
 mod exec;
+mod reap;
 mod web;
 
 use std::path::PathBuf;
@@ -18,6 +19,7 @@ use tracing::{info, warn};
 use crate::config::{Config, ExecHook};
 use crate::status::{Outcome, Status};
 
+pub use reap::orphans;
 use web::Sender;
 
 /// What a hook is told.
