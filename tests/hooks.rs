@@ -317,3 +317,31 @@ fn a_v3_environment_works_unchanged() {
     assert!(target.ends_with(&other));
     assert!(finished.stderr.contains("GIT_SYNC_BRANCH: an older name; use --ref"), "{}", finished.stderr);
 }
+
+#[test]
+fn a_hook_may_print_without_end_and_sees_no_secret_of_any_option() {
+    let env = Env::new();
+    let repo = env.repo("up");
+    let hook = script(
+        &env,
+        "hook",
+        &format!(
+            "env > {}; head -c 50000000 /dev/zero | tr '\\0' x; echo; echo end; exit 1",
+            env.path("seen").display()
+        ),
+    );
+    let credential = r#"{"url":"https://h/","username":"u","password":"canary-1"}"#;
+    let log = env
+        .syncline(repo.url())
+        .env("PATH", "/bin:/usr/bin")
+        .env("GITSYNC_CREDENTIAL", credential)
+        .env("GITSYNC_GIT_CONFIG", "http.extraHeader:canary-2")
+        .env("GIT_SYNC_PASSWORD", "canary-3")
+        .env("GITSYNC_USERNAME", "u")
+        .arg("--exechook-command")
+        .arg(&hook)
+        .fail();
+    assert!(log.contains("xxxx\\\\nend"), "{}", &log[log.len() - 300..]);
+    assert!(log.len() < 10_000);
+    assert!(!fs::read_to_string(env.path("seen")).unwrap().contains("canary"));
+}

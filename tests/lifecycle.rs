@@ -266,3 +266,17 @@ fn an_old_tree_that_cannot_be_removed_stops_nothing() {
     env.assert_published(&repo, &repo.head());
     env.assert_no_leftovers();
 }
+
+#[test]
+fn probes_are_answered_while_the_root_is_waited_for() {
+    let env = Env::new();
+    let repo = env.repo("up");
+    let first = env.syncline(repo.url()).spawn();
+    first.wait_for("published");
+    let port = free_port();
+    let second =
+        env.syncline(repo.url()).arg("--wait-for-lock").arg(format!("--http-bind=127.0.0.1:{port}")).spawn();
+    second.wait_for("waiting for another syncline");
+    let check = || Syncline::new().arg("healthcheck").arg("/livez").arg(format!("--http-bind=:{port}")).run();
+    eventually("an answer", || (check().code == Some(0)).then_some(()));
+}

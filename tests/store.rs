@@ -169,7 +169,7 @@ fn size(dir: &std::path::Path) -> u64 {
 fn many_changes_take_less_than_twice_the_space_of_a_fresh_sync() {
     let env = Env::new();
     let repo = env.repo("up");
-    for number in 0..200 {
+    for number in 0..1000 {
         repo.write(&format!("dir{}/file{number}", number % 10), format!("{number} ").repeat(300));
     }
     repo.commit(&[]);

@@ -240,3 +240,76 @@ fn endless_nesting_ends() {
     assert!(log.contains("too many submodules, or too deep"), "{log}");
     assert_eq!(env.published(), None);
 }
+
+#[test]
+fn sparse_patterns_are_the_repositorys_own() {
+    let env = Env::new();
+    let (up, one) = (env.repo("up"), env.repo("one"));
+    one.commit(&[("deep/er/file", "deep")]);
+    pin(&up, "vendor/one", "../../one/.git", &one.head());
+    pin(&up, "other/one", "../../one/.git", &one.head());
+    commit(&up);
+    let nginx = Nginx::start(&env.path(""));
+    for _ in 0..2 {
+        env.syncline(nginx.url("up/.git")).arg("--sparse=vendor/one").sync();
+        assert_eq!(read(&env, "vendor/one/deep/er/file").unwrap(), "deep");
+        assert_eq!(read(&env, "other/one/file"), None);
+        assert_clean(&env, &[("vendor/one", &one.head())]);
+    }
+}
+
+#[test]
+fn a_filtered_submodule_gets_the_blobs_of_whatever_it_is_moved_to() {
+    let env = Env::new();
+    let (up, one) = (env.repo("up"), env.repo("one"));
+    one.git(&["config", "uploadpack.allowFilter", "true"]);
+    up.git(&["config", "uploadpack.allowFilter", "true"]);
+    let old = one.commit(&[("file", "old")]);
+    let new = one.commit(&[("file", "new")]);
+    let nginx = Nginx::start(&env.path(""));
+    let syncline = || env.syncline(nginx.url("up/.git")).arg("--depth=0");
+    for (pinned, content) in [(&new, "new"), (&old, "old")] {
+        pin(&up, "one", "../../one/.git", pinned);
+        commit(&up);
+        syncline().arg("--filter=blob:none").sync();
+        assert_eq!(read(&env, "one/file").unwrap(), content);
+    }
+    // And without a filter everything is there.
+    pin(&up, "one", "../../one/.git", &new);
+    commit(&up);
+    syncline().sync();
+    assert_eq!(git(&env.link().join("one"), &["log", "-p", "--format=%H"]).matches("diff --git").count(), 4);
+}
+
+#[test]
+fn a_damaged_store_of_a_submodule_is_mended() {
+    let env = Env::new();
+    let (up, one) = (env.repo("up"), env.repo("one"));
+    pin(&up, "one", "../../one/.git", &one.head());
+    commit(&up);
+    let nginx = Nginx::start(&env.path(""));
+    env.syncline(nginx.url("up/.git")).sync();
+    walk(&env.root().join(".git/modules"), &mut |path| {
+        if path.extension() == Some("pack".as_ref()) {
+            // The commit comes first in a pack and stays readable; the rest is lost.
+            let length = path.metadata().unwrap().len();
+            fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o644)).unwrap();
+            fs::OpenOptions::new().write(true).open(path).unwrap().set_len(length - 100).unwrap();
+        }
+    });
+    fs::remove_file(env.link().join("one/file")).unwrap();
+    env.syncline(nginx.url("up/.git")).sync();
+    assert_clean(&env, &[("one", &one.head())]);
+}
+
+#[test]
+fn a_local_repository_may_name_its_neighbours_where_the_user_allows_it() {
+    let env = Env::new();
+    let (up, one) = (env.repo("up"), env.repo("one"));
+    pin(&up, "one", "../one", &one.head());
+    commit(&up);
+    let log = env.syncline(up.url()).fail();
+    assert!(log.contains("is a path on this machine"), "{log}");
+    env.syncline(up.url()).arg("--git-config=protocol.file.allow:always").sync();
+    assert_clean(&env, &[("one", &one.head())]);
+}

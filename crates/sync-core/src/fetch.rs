@@ -205,28 +205,29 @@ impl Upstream {
                 ));
             }
             let mut module = store.module(&url)?;
-            if !module.has_commit(commit) {
-                let source = Source {
-                    url: url.clone(),
-                    reference: Reference::Commit(CommitId(commit)),
-                    selection: Selection::default(),
-                    ..self.source.clone()
-                };
-                let mut upstream = Upstream::new(
-                    source,
-                    self.options.clone(),
-                    self.interrupt.clone(),
-                    self.progress.clone(),
-                );
-                upstream.receive_commit(&tip(commit), &mut module).map_err(|err| err.within(&step()))?;
-            }
+            let source = Source {
+                url: url.clone(),
+                reference: Reference::Commit(CommitId(commit)),
+                selection: Selection::default(),
+                ..self.source.clone()
+            };
+            let mut upstream =
+                Upstream::new(source, self.options.clone(), self.interrupt.clone(), self.progress.clone());
+            // What a filter left out may be wanted now; of a store without one, a commit is there with its tree.
+            let received = match (module.has_commit(commit), module.is_partial(), &self.source.filter) {
+                (true, false, _) => Ok(()),
+                (true, true, Some(_)) => upstream.receive_blobs(commit, &module),
+                _ => upstream.receive_commit(&tip(commit), &mut module).map(|_| ()),
+            };
+            received.map_err(|err| err.within(&step()))?;
             let nested = self.receive_modules(commit, &url, &module, levels - 1, count)?;
             modules.push(Module {
                 path,
                 url,
                 fetched: Fetched {
                     commit: CommitId(commit),
-                    selection: self.source.selection.clone(),
+                    // Patterns are the repository's own; submodules come whole.
+                    selection: Selection { sparse: None, ..self.source.selection.clone() },
                     modules: nested,
                 },
             });

@@ -164,9 +164,7 @@ impl RemoteUrl {
         let (prefix, path) = match &self.0 {
             Kind::Http(url) => url.base.split_at(url.server().len()),
             Kind::Git { path, .. } => ("git://parent", path.as_str()),
-            Kind::Local(_) => {
-                return Err("is relative to a path on this machine, which is not supported".into());
-            }
+            Kind::Local(path) => return Ok(RemoteUrl(Kind::Local(without_dots(&path.join(relative))))),
         };
         let mut parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
         for part in relative.split('/').filter(|part| !part.is_empty() && *part != ".") {

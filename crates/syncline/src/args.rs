@@ -129,7 +129,15 @@ fn gather(matches: &clap::ArgMatches, environment: impl Fn(&str) -> Option<OsStr
         let typed = typed
             .map(|values| Given { values: values.cloned().collect(), origin: format!("--{}", option.name) });
         let set = from_environment(option, &environment, &mut args.warnings);
-        let Some(given) = typed.or(set) else { continue };
+        // git-sync adds typed credentials to those of the environment; elsewhere what is typed wins.
+        let given = match (typed, set) {
+            (Some(typed), Some(mut set)) if option.name == "credential" => {
+                set.values.extend(typed.values);
+                Some(Given { values: set.values, origin: typed.origin })
+            }
+            (typed, set) => typed.or(set),
+        };
+        let Some(given) = given else { continue };
         match option.kind {
             Kind::Deprecated(instead) => {
                 args.warnings.push(format!("{}: an older name; {instead}", given.origin))

@@ -169,6 +169,19 @@ async fn serve(config: Config) -> Exit {
     for warning in &config.warnings {
         warn!("{warning}");
     }
+    let status = Status::new(config.source.url.to_string(), config.source.reference.to_string());
+    // Probes are answered while the root is waited for, too.
+    tokio::select! {
+        exit = work(&config, &status) => exit,
+        err = answer(config.http.clone(), status.clone()) => {
+            error!(error = %err, "cannot serve HTTP");
+            Exit::Failure
+        }
+        () = hooks::orphans() => Exit::Failure,
+    }
+}
+
+async fn work(config: &Config, status: &Status) -> Exit {
     let shutdown = match listen() {
         Ok(shutdown) => shutdown,
         Err(err) => {
@@ -181,12 +194,11 @@ async fn serve(config: Config) -> Exit {
         store = own(&config.root, config.wait_for_lock) => store,
         _ = &mut shutdown => return Exit::Success,
     };
-    let status = Status::new(config.source.url.to_string(), config.source.reference.to_string());
-    let service = match store.and_then(|store| prepare(&config, store, &status)) {
+    let service = match store.and_then(|store| prepare(config, store, status)) {
         Ok(service) => service,
         Err(err) => {
             error!(error = %err, "cannot start");
-            let files = Files { error: config.error_file, ..Files::default() };
+            let files = Files { error: config.error_file.clone(), ..Files::default() };
             files.record("cannot start", &err.to_string(), &serde_json::json!({}));
             return Exit::Failure;
         }
@@ -195,11 +207,6 @@ async fn serve(config: Config) -> Exit {
     tokio::select! {
         exit = service.run(shutdown) => exit,
         () = log::show(progress, config.log.format) => Exit::Failure,
-        () = hooks::orphans() => Exit::Failure,
-        err = answer(config.http, status) => {
-            error!(error = %err, "cannot serve HTTP");
-            Exit::Failure
-        }
     }
 }
 

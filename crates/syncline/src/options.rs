@@ -45,6 +45,13 @@ impl Opt {
         self.name.replace('-', "_").to_uppercase()
     }
 
+    /// Whether its value may hold a secret: hooks do not get to see it.
+    pub fn may_hold_secrets(&self) -> bool {
+        const NAMES: [&str; 7] =
+            ["password", "credential", "git-config", "git-config-add", "repo", "webhook-url", "askpass-url"];
+        NAMES.contains(&self.name)
+    }
+
     /// Whether help and manual show it.
     pub fn is_current(&self) -> bool {
         !matches!(self.kind, Kind::Deprecated(_) | Kind::Missing)

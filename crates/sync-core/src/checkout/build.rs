@@ -2,7 +2,7 @@
 
 use std::io;
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use gix::bstr::ByteSlice;
 use gix::index::entry::Flags;
@@ -12,7 +12,7 @@ use crate::error::{Context, Error, Recovery, Result};
 use crate::fetch::Fetched;
 use crate::objects::threads;
 use crate::progress::Progress;
-use crate::store::{Place, Store, remove_dir_if_there};
+use crate::store::{Place, Store};
 use crate::{CommitId, Interrupt};
 
 /// What the trees that are built together share.
@@ -20,8 +20,8 @@ pub(super) struct Build<'a> {
     pub(super) root: &'a Path,
     /// The commit that is to be published.
     pub(super) id: CommitId,
-    /// How many submodules have a name so far.
-    pub(super) modules: usize,
+    /// Where git knows of the submodules built so far.
+    pub(super) modules: Vec<PathBuf>,
     pub(super) made: &'a mut Worktree,
     pub(super) progress: &'a Progress,
     pub(super) interrupt: &'a Interrupt,
@@ -88,11 +88,13 @@ impl Build<'_> {
         for module in &fetched.modules {
             let module_store = store.module(&module.url)?;
             let path = to_path(module.path.as_bstr());
-            // A name by number: paths are strangers' work.
-            let admin =
-                module_store.git_dir().join("worktrees").join(format!("{}-{}", self.id, self.modules));
-            self.modules += 1;
-            remove_dir_if_there(&admin).step(|| format!("write submodule {:?}", module.path))?;
+            // A name by number: paths are strangers' work. A number that is taken may be the published tree's.
+            let admins = module_store.git_dir().join("worktrees");
+            let mut admin = admins.join(format!("{}-{}", self.id, self.modules.len()));
+            while admin.exists() {
+                admin.as_mut_os_string().push("x");
+            }
+            self.modules.push(admin.clone());
             let inside = Place { dir: building.dir.join(path), admin: admin.clone() };
             let final_place = Place { dir: place.dir.join(path), admin };
             let last = last.and_then(|last| Place::of(last.dir.join(path), self.root));

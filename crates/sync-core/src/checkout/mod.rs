@@ -71,16 +71,22 @@ pub fn checkout(
     remove_dir_if_there(&building.dir).step(step)?;
     remove_dir_if_there(&building.admin).step(step)?;
     let last = last.filter(|last| *last != id).map(|last| store.place(last));
-    let mut build = Build { root: store.root(), id, modules: 0, made: &mut made, progress, interrupt };
+    let mut build =
+        Build { root: store.root(), id, modules: Vec::new(), made: &mut made, progress, interrupt };
     let outcome = fs_err::create_dir(&building.dir).step(step).and_then(|()| {
         build.tree(store, fetched, &building, &place, last.as_ref())?;
         interrupt.check().step(step)?;
         install(&building, &place).step(step)
     });
-    if outcome.is_err() {
+    let modules = build.modules;
+    match &outcome {
+        Ok(()) => store.keep_module_places(id, &modules).step(step)?,
         // Give the space back at once; the disk may be full. What stays is cleared at the next start.
-        let _ = remove_dir_if_there(&building.dir);
-        let _ = remove_dir_if_there(&building.admin);
+        Err(_) => {
+            for leftover in modules.iter().chain([&building.dir, &building.admin]) {
+                let _ = remove_dir_if_there(leftover);
+            }
+        }
     }
     outcome.map(|()| made)
 }

@@ -58,7 +58,7 @@ fn compare(
         if entry.mode == Mode::COMMIT {
             let inside = Place::of(path.clone(), store.root());
             match inside {
-                Some(inside) if levels > 0 => {
+                Some(inside) if levels > 0 && !inside.admin.join(SPARSE_FILE).exists() => {
                     let prefix = format!("{name}/");
                     compare(&inside, CommitId(entry.id), &prefix, store, levels - 1, altered, interrupt)?;
                 }

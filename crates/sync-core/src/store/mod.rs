@@ -73,6 +73,7 @@ impl Store {
         if let Some(kind) = kind {
             store.init(kind, promisor(&store.git))?;
             store.refresh_worktree_paths().step(step)?;
+            store.remove_stray_module_places().step(step)?;
         }
         Ok(store)
     }
@@ -141,6 +142,33 @@ impl Store {
         found.filter_map(|entry| self.module_at(entry.path()).ok()).collect()
     }
 
+    /// Remove what git knows of the submodules of a tree, but for what is named: it belongs to builds that failed.
+    pub(crate) fn keep_module_places(&self, id: CommitId, kept: &[PathBuf]) -> io::Result<()> {
+        let of_this_tree = format!("{id}-");
+        for module in entries(&self.modules_dir())? {
+            for admin in entries(&module?.path().join("worktrees"))? {
+                let admin = admin?;
+                let is_ours = admin.file_name().to_string_lossy().starts_with(&of_this_tree);
+                if is_ours && !kept.contains(&admin.path()) {
+                    fs_err::remove_dir_all(admin.path())?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Builds that failed before their tree had its name leave places of submodules behind.
+    fn remove_stray_module_places(&self) -> io::Result<()> {
+        for module in entries(&self.modules_dir())? {
+            let has_no_tree = |name: &str| {
+                let id = name.split('-').next().and_then(|id| id.parse().ok());
+                id.is_some_and(|id| !self.tree_path(id).exists())
+            };
+            files::remove_matching(&module?.path().join("worktrees"), &has_no_tree)?;
+        }
+        Ok(())
+    }
+
     /// Remove the stores of submodules that no tree has any more.
     pub fn remove_unused_modules(&self) -> Result<()> {
         let step = || format!("remove unused submodules in {}", self.modules_dir().display());
@@ -181,6 +209,10 @@ impl Store {
     /// Replace the repository's objects and references by nothing. Published trees and the link stay as they
     /// are; the next fetch brings everything anew.
     pub fn rebuild(&mut self) -> Result<()> {
+        // The damage may be in a submodule's.
+        for module in self.modules() {
+            module.set_aside()?;
+        }
         self.set_aside()?;
         self.kind = None;
         Ok(())
@@ -267,11 +299,7 @@ impl Store {
         }
         fs_err::rename(self.tree_path(id), &doomed).step(step)?;
         remove_dir_if_there(&self.place(id).admin).step(step)?;
-        let of_this_tree =
-            |name: &str| name.strip_prefix(&id.to_string()).is_some_and(|rest| rest.starts_with('-'));
-        for module in entries(&self.modules_dir()).step(step)? {
-            files::remove_matching(&module.step(step)?.path().join("worktrees"), &of_this_tree).step(step)?;
-        }
+        self.keep_module_places(id, &[]).step(step)?;
         fs_err::remove_dir_all(&doomed).step(step)
     }
 
@@ -357,7 +385,9 @@ fn refuse_foreign_repository(root: &Path) -> Result<()> {
 fn is_v3_tree(root: &Path, path: &Path) -> bool {
     let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
     let is_named = name.strip_prefix("rev-").unwrap_or(name).parse::<CommitId>().is_ok();
-    is_named && path.parent() == Some(root) && Place::of(path.to_owned(), root).is_some()
+    let admins = root.join(".git/worktrees");
+    let is_tree = |place: Place| place.admin.parent() == Some(&admins);
+    is_named && path.parent() == Some(root) && Place::of(path.to_owned(), root).is_some_and(is_tree)
 }
 
 fn lock(path: &Path) -> std::result::Result<File, OpenError> {

@@ -133,9 +133,14 @@ fn connect_one(address: SocketAddr, slices: u32, interrupt: &Interrupt) -> io::R
         Err(rustix::io::Errno::INPROGRESS) => {
             let slice = Timespec::try_from(SLICE).map_err(io::Error::other)?;
             let mut left = slices;
-            while poll(&mut [PollFd::new(&fd, PollFlags::OUT)], Some(&slice))? == 0 {
+            loop {
+                match poll(&mut [PollFd::new(&fd, PollFlags::OUT)], Some(&slice)) {
+                    Ok(0) => left -= 1,
+                    Err(rustix::io::Errno::INTR) => {}
+                    Ok(_) => break,
+                    Err(err) => return Err(err.into()),
+                }
                 interrupt.check()?;
-                left -= 1;
                 if left == 0 {
                     return Err(io::Error::new(io::ErrorKind::TimedOut, "no answer"));
                 }

@@ -185,9 +185,12 @@ impl Config {
         let link = link(&mut r, url.as_ref());
         let login = login(&mut r, url.as_ref());
         let policy = policy(&mut r);
-        let sync_timeout = match r.or("timeout", 0, values::integer) {
+        let timeout = r.or("timeout", 0, |text| {
+            u64::try_from(values::integer(text)?).map_err(|_| format!("{text:?} is negative"))
+        });
+        let sync_timeout = match timeout {
             0 => r.at_least(SHORTEST_PERIOD, "sync-timeout", Duration::from_secs(120)),
-            seconds => Duration::from_secs(seconds.unsigned_abs()),
+            seconds => Duration::from_secs(seconds),
         };
         let check_period = r.or("worktree-check-period", Duration::from_secs(600), values::duration);
         let exechook = exec_hook(&mut r, "exechook", Some("sync-hook-command"));
@@ -344,8 +347,8 @@ fn login(r: &mut Reader, url: Option<&RemoteUrl>) -> Login {
 
 fn policy(r: &mut Reader) -> Policy {
     let wait = r.or("wait", 0.0, |text| match text.parse::<f64>() {
-        Ok(seconds) if seconds.is_finite() && seconds >= 0.0 => Ok(seconds),
-        _ => Err(format!("{text:?} is not a number of seconds")),
+        Ok(seconds) if seconds == 0.0 || (0.01..1e9).contains(&seconds) => Ok(seconds),
+        _ => Err(format!("{text:?} is not a number of seconds, 0.01 or more")),
     });
     let period = if wait > 0.0 {
         Duration::from_millis((wait * 1000.0) as u64)

@@ -157,3 +157,19 @@ fn hooks_are_judged_only_where_they_are_wanted() {
         assert_eq!(config.webhook.unwrap().success_status, expected);
     }
 }
+
+#[test]
+fn older_times_are_judged_like_todays() {
+    for argv in ["--wait=0.001", "--wait=-1", "--wait=x", "--timeout=-5"] {
+        assert_eq!(faults(&[argv], &[]).len(), 1, "{argv}");
+    }
+}
+
+#[test]
+fn typed_credentials_are_added_to_those_of_the_environment() {
+    let credential = |url: &str| format!(r#"{{"url":"{url}","username":"u","password":"p"}}"#);
+    let (set, typed) = (credential("https://a/"), format!("--credential={}", credential("https://b/")));
+    let config = config(&[&typed], &[("GITSYNC_CREDENTIAL", &set)]).unwrap();
+    let urls: Vec<&str> = config.credentials.iter().map(|credential| credential.url.as_str()).collect();
+    assert_eq!(urls, ["https://a/", "https://b/"]);
+}

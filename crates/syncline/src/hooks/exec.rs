@@ -4,12 +4,16 @@ use std::os::unix::process::ExitStatusExt;
 use std::process::{Output, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process_group};
+use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::process::Command;
 use tracing::debug;
 
 use super::{Event, reap};
 use crate::config::ExecHook;
-use crate::options::{Kind, OPTIONS};
+use crate::options::OPTIONS;
+
+/// How many bytes of a hook's output are kept.
+const LIMIT: usize = 1000;
 
 /// Run the program in the tree until it ends or its time is over; then it is killed with
 /// all that it started.
@@ -25,17 +29,18 @@ pub(super) async fn run(hook: &ExecHook, event: &Event) -> Result<(), String> {
         .stderr(Stdio::piped())
         .kill_on_drop(true)
         .process_group(0);
-    for secret in
-        OPTIONS.iter().filter(|option| option.kind == Kind::Secret).flat_map(|option| option.variables())
-    {
+    let secrets = OPTIONS.iter().filter(|option| option.may_hold_secrets());
+    for secret in secrets.flat_map(|option| option.variables()) {
         command.env_remove(secret);
     }
-    let (child, _waited) =
+    let (mut child, _waited) =
         reap::spawn(&mut command).map_err(|err| format!("cannot run {}: {err}", hook.command.display()))?;
     let group = child.id().and_then(|id| Pid::from_raw(id as i32));
-    match tokio::time::timeout(hook.timeout, child.wait_with_output()).await {
-        Ok(Ok(output)) => judge(hook, &output),
-        Ok(Err(err)) => Err(format!("cannot wait for {}: {err}", hook.command.display())),
+    let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
+    let end = async { tokio::join!(child.wait(), tail(stdout), tail(stderr)) };
+    match tokio::time::timeout(hook.timeout, end).await {
+        Ok((Ok(status), stdout, stderr)) => judge(hook, &Output { status, stdout, stderr }),
+        Ok((Err(err), ..)) => Err(format!("cannot wait for {}: {err}", hook.command.display())),
         Err(_) => {
             if let Some(group) = group {
                 let _ = kill_process_group(group, Signal::KILL);
@@ -61,8 +66,17 @@ fn judge(hook: &ExecHook, output: &Output) -> Result<(), String> {
     Err(format!("{command} ended with {end}; stdout: {stdout:?}, stderr: {stderr:?}"))
 }
 
-/// The end says most.
+/// The end of what is printed: it says most, and a hook may print without end.
+async fn tail(pipe: Option<impl AsyncRead + Unpin>) -> Vec<u8> {
+    let (mut kept, mut buffer) = (Vec::new(), [0; 4096]);
+    let Some(mut pipe) = pipe else { return kept };
+    while let Ok(read @ 1..) = pipe.read(&mut buffer).await {
+        kept.extend_from_slice(&buffer[..read]);
+        kept.drain(..kept.len().saturating_sub(LIMIT));
+    }
+    kept
+}
+
 fn excerpt(bytes: &[u8]) -> String {
-    const LIMIT: usize = 1000;
-    String::from_utf8_lossy(&bytes[bytes.len().saturating_sub(LIMIT)..]).trim().to_owned()
+    String::from_utf8_lossy(bytes).trim().to_owned()
 }
