@@ -180,6 +180,7 @@ fn many_changes_take_less_than_twice_the_space_of_a_fresh_sync() {
         eventually("publication", || (env.published()? == commit).then_some(()));
     }
     drop(running);
+    env.syncline(nginx.url("up/.git")).sync(); // what the kill left of the last tree goes
     let used = size(&env.root());
     fs::rename(env.root(), env.path("used")).unwrap();
     env.syncline(nginx.url("up/.git")).sync();
