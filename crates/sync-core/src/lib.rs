@@ -23,6 +23,7 @@ mod interrupt;
 mod objects;
 mod paths;
 mod progress;
+mod protocol;
 mod selection;
 mod source;
 mod store;

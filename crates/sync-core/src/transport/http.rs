@@ -1,11 +1,10 @@
 //! Smart HTTP(S): gix's `Http` trait over one kept-alive agent.
 //!
-//! Who gets the login and which redirects are followed is decided here. A request is sent when its answer is
-//! first read, so no helper thread is needed.
+//! Who gets the login and which redirects are followed is decided here.
 
 use std::fmt;
-use std::io::{self, BufRead, Cursor, Read, Write};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::io::{self, Read, Write};
+use std::sync::Arc;
 use std::time::Duration;
 
 use base64::Engine;
@@ -22,8 +21,9 @@ use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::{
     Buffers, ConnectionDetails, Connector, LazyBuffers, NextTimeout, RustlsConnector, Transport,
 };
-use ureq::{Agent, Body, BodyReader};
+use ureq::{Agent, Body};
 
+use super::exchange::{Headers, PostBody, Request, ResponseBody, Shared};
 use super::socket::{Socket, resolve};
 use super::{ConnectOptions, USER_AGENT, begins};
 use crate::Interrupt;
@@ -159,7 +159,7 @@ impl Client {
 }
 
 /// `PermissionDenied` would make gix ask for a credential; nobody is there to be asked.
-fn transport_error(err: ureq::Error) -> io::Error {
+pub(super) fn transport_error(err: ureq::Error) -> io::Error {
     match err {
         ureq::Error::Io(err) if err.kind() == io::ErrorKind::PermissionDenied => io::Error::other(err),
         ureq::Error::Io(err) => err,
@@ -198,7 +198,7 @@ fn redirect_base(base: &str, tail: &str, location: &str) -> Result<String, Strin
     }
 }
 
-fn status_error(url: &str, response: &mut Response<Body>) -> HttpStatus {
+pub(super) fn status_error(url: &str, response: &mut Response<Body>) -> HttpStatus {
     let status = response.status();
     let hint = match status.as_u16() {
         401 => "; the server wants other credentials",
@@ -260,7 +260,7 @@ impl Http for Client {
         let mut headers = split_headers(headers);
         headers.extend_from_slice(self.own_headers(url));
         let request = Request { agent: self.agent.clone(), url: url.to_owned(), headers, body: Vec::new() };
-        let shared = Shared(Arc::new(Mutex::new(Exchange::Building(request))));
+        let shared = Shared::building(request);
         Ok(PostResponse {
             post_body: PostBody(shared.clone()),
             headers: Headers::of(&shared),
@@ -286,141 +286,6 @@ fn split_headers(lines: impl IntoIterator<Item = impl AsRef<str>>) -> Vec<(Strin
         .filter_map(|line| split(line.as_ref()))
         .filter(|(name, _)| !name.eq_ignore_ascii_case("user-agent"))
         .collect()
-}
-
-struct Request {
-    agent: Agent,
-    url: String,
-    headers: Vec<(String, String)>,
-    body: Vec<u8>,
-}
-
-impl Request {
-    fn send(self) -> io::Result<Response<Body>> {
-        let mut request = self.agent.post(&self.url);
-        for (name, value) in &self.headers {
-            request = request.header(name, value);
-        }
-        let mut response = request.send(&self.body).map_err(transport_error)?;
-        if response.status().is_success() {
-            Ok(response)
-        } else {
-            Err(io::Error::other(status_error(&self.url, &mut response)))
-        }
-    }
-}
-
-/// The three states of a POST, shared by the three handles that gix wants for it.
-enum Exchange {
-    Building(Request),
-    Answered(Response<Body>),
-    Over,
-}
-
-#[derive(Clone)]
-struct Shared(Arc<Mutex<Exchange>>);
-
-impl Shared {
-    fn answered(response: Response<Body>) -> Self {
-        Shared(Arc::new(Mutex::new(Exchange::Answered(response))))
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Exchange> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// The response's headers as lines, the request being sent if it was not yet.
-    fn header_lines(&self) -> io::Result<Vec<u8>> {
-        let mut exchange = self.lock();
-        let response = match std::mem::replace(&mut *exchange, Exchange::Over) {
-            Exchange::Building(request) => request.send()?,
-            Exchange::Answered(response) => response,
-            Exchange::Over => return Ok(Vec::new()),
-        };
-        let mut lines = Vec::new();
-        for (name, value) in response.headers() {
-            lines.extend_from_slice(name.as_str().as_bytes());
-            lines.extend_from_slice(b": ");
-            lines.extend_from_slice(value.as_bytes());
-            lines.push(b'\n');
-        }
-        *exchange = Exchange::Answered(response);
-        Ok(lines)
-    }
-
-    fn take_body(&self) -> io::Result<BodyReader<'static>> {
-        match std::mem::replace(&mut *self.lock(), Exchange::Over) {
-            Exchange::Answered(response) => Ok(response.into_body().into_reader()),
-            Exchange::Building(request) => Ok(request.send()?.into_body().into_reader()),
-            Exchange::Over => Err(io::Error::other("the answer was read already")),
-        }
-    }
-}
-
-pub(crate) struct PostBody(Shared);
-
-impl Write for PostBody {
-    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
-        match &mut *self.0.lock() {
-            Exchange::Building(request) => request.body.extend_from_slice(buf),
-            _ => return Err(io::Error::other("the request was sent already")),
-        }
-        Ok(buf.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-/// A reader that learns what to read when it is first read.
-pub(crate) struct Lazy<R> {
-    shared: Shared,
-    open: fn(&Shared) -> io::Result<R>,
-    reader: Option<R>,
-}
-
-pub(crate) type Headers = Lazy<Cursor<Vec<u8>>>;
-pub(crate) type ResponseBody = Lazy<io::BufReader<BodyReader<'static>>>;
-
-impl Headers {
-    fn of(shared: &Shared) -> Self {
-        Lazy { shared: shared.clone(), open: |shared| shared.header_lines().map(Cursor::new), reader: None }
-    }
-}
-
-impl ResponseBody {
-    fn of(shared: Shared) -> Self {
-        let open = |shared: &Shared| Ok(io::BufReader::with_capacity(64 * 1024, shared.take_body()?));
-        Lazy { shared, open, reader: None }
-    }
-}
-
-impl<R> Lazy<R> {
-    fn reader(&mut self) -> io::Result<&mut R> {
-        if self.reader.is_none() {
-            self.reader = Some((self.open)(&self.shared)?);
-        }
-        self.reader.as_mut().ok_or_else(|| io::Error::other("just opened"))
-    }
-}
-
-impl<R: BufRead> Read for Lazy<R> {
-    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        self.reader()?.read(buf)
-    }
-}
-
-impl<R: BufRead> BufRead for Lazy<R> {
-    fn fill_buf(&mut self) -> io::Result<&[u8]> {
-        self.reader()?.fill_buf()
-    }
-
-    fn consume(&mut self, amount: usize) {
-        if let Some(reader) = &mut self.reader {
-            reader.consume(amount);
-        }
-    }
 }
 
 /// The bundled roots and the given files together.

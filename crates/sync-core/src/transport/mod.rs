@@ -1,6 +1,7 @@
 //! Ways to reach a repository. HTTP(S) and git:// speak git's protocol through gix's transport traits; a local
 //! repository is read in process (gix itself would start `git-upload-pack`).
 
+mod exchange;
 pub(crate) mod git;
 pub(crate) mod http;
 pub(crate) mod local;

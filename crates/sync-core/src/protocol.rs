@@ -1,0 +1,138 @@
+//! git's protocol as we speak it over gix: one round of negotiation, a capability that is passed over, and what
+//! errors mean.
+
+use std::collections::BTreeSet;
+
+use gix::ObjectId;
+use gix::hash::Kind as HashKind;
+use gix::protocol::Handshake;
+use gix::protocol::fetch::{Arguments, Negotiate, Response, Shallow, negotiate};
+use gix::protocol::transport::Protocol;
+use gix::protocol::transport::client::Capabilities;
+
+use crate::error::{Error, Recovery};
+use crate::transport::AGENT;
+use crate::transport::http::HttpStatus;
+
+pub(crate) fn agent() -> gix::protocol::command::Feature {
+    ("agent", Some(AGENT.into()))
+}
+
+/// Before v2, gix asks for `deepen-relative` whenever the server offers it, and a depth is then counted from
+/// our boundary in place of the tip: the whole history would come.
+pub(crate) fn without_deepen_relative(capabilities: &Capabilities) -> gix::Result<Capabilities> {
+    let kept: Vec<String> = capabilities
+        .iter()
+        .filter(|capability| capability.name() != "deepen-relative")
+        .map(|capability| match capability.value() {
+            Some(value) => format!("{}={value}", capability.name()),
+            None => capability.name().to_string(),
+        })
+        .collect();
+    Ok(Capabilities::from_bytes(format!("\0{}", kept.join(" ")).as_bytes())?.0)
+}
+
+/// Only protocol v2 lets the blobs be asked for afterwards.
+pub(crate) fn can_filter(handshake: &Handshake) -> bool {
+    let fetch = handshake.capabilities.capability("fetch");
+    handshake.server_protocol_version == Protocol::V2
+        && fetch.and_then(|fetch| fetch.supports("filter")).unwrap_or_default()
+}
+
+pub(crate) fn object_kind(capabilities: &Capabilities) -> HashKind {
+    match capabilities.capability("object-format").and_then(|format| format.value()) {
+        Some(format) if format == "sha256" => HashKind::Sha256,
+        _ => HashKind::Sha1,
+    }
+}
+
+/// An answer other than success, wherever in the chain it is: an `io::Error` hides what it wraps.
+pub(crate) fn http_status(err: &gix::Error) -> Option<&HttpStatus> {
+    err.downcast_any_ref::<HttpStatus>().or_else(|| {
+        let errors = err.iter_errors().filter_map(|err| err.downcast_ref::<std::io::Error>());
+        errors.filter_map(|err| err.get_ref()).find_map(|err| err.downcast_ref::<HttpStatus>())
+    })
+}
+
+/// gix reports the server's own `ERR` line as a header it does not know.
+pub(crate) fn protocol_error(step: String, err: &gix::Error) -> Error {
+    const UNKNOWN: &str = "Unknown or unsupported header: ";
+    if let Some(text) =
+        err.iter_errors().find_map(|err| Some(err.to_string().split_once(UNKNOWN)?.1.to_owned()))
+    {
+        let text = text.trim_matches('"');
+        return Error::new(
+            Recovery::Retry,
+            step,
+            format!("the server says: {}", text.trim_start_matches("ERR ")),
+        );
+    }
+    match http_status(err) {
+        Some(status) if matches!(status.code, 401 | 403 | 404 | 410) => {
+            Error::new(Recovery::Reconfigure, step, status)
+        }
+        Some(status) => Error::new(Recovery::Retry, step, status),
+        None => Error::gix(step, err),
+    }
+}
+
+/// All that one request says.
+pub(crate) struct Request<'a> {
+    pub(crate) wants: Vec<ObjectId>,
+    pub(crate) haves: BTreeSet<ObjectId>,
+    pub(crate) shallow: Shallow,
+    pub(crate) filter: Option<&'a str>,
+}
+
+/// Everything is said in the first request: what is wanted, what is here, and that this is all.
+pub(crate) struct OneRound<'a>(pub(crate) &'a Request<'a>);
+
+impl Negotiate for OneRound<'_> {
+    fn mark_complete_and_common_ref(&mut self) -> gix::Result<negotiate::Action> {
+        Ok(negotiate::Action::MustNegotiate { remote_ref_target_known: Vec::new() })
+    }
+
+    fn add_wants(&mut self, arguments: &mut Arguments, _: &[bool]) -> bool {
+        if let Some(filter) = self.0.filter {
+            arguments.filter(filter);
+        }
+        for want in &self.0.wants {
+            arguments.want(want);
+        }
+        for have in &self.0.haves {
+            arguments.have(have);
+        }
+        true
+    }
+
+    fn one_round(
+        &mut self,
+        _: &mut negotiate::one_round::State,
+        _: &mut Arguments,
+        _: Option<&Response>,
+    ) -> gix::Result<(negotiate::Round, bool)> {
+        let round = negotiate::Round {
+            haves_sent: self.0.haves.len(),
+            in_vain: 0,
+            haves_to_send: self.0.haves.len(),
+            previous_response_had_at_least_one_in_common: false,
+        };
+        Ok((round, true))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_deepen_relative_is_dropped() {
+        let given =
+            b"\0multi_ack_detailed deepen-since deepen-relative agent=git/2 symref=HEAD:refs/heads/main";
+        let kept = without_deepen_relative(&Capabilities::from_bytes(given).unwrap().0).unwrap();
+        assert!(!kept.contains("deepen-relative"));
+        assert!(kept.contains("deepen-since"));
+        assert_eq!(kept.capability("agent").unwrap().value().unwrap(), "git/2");
+        assert_eq!(kept.iter().count(), 4);
+    }
+}

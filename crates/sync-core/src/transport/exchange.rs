@@ -1,0 +1,151 @@
+//! One POST and its answer, in the three pieces that gix wants: something to write the body to, something to read
+//! the headers from, and something to read the answer from. The request is sent when its answer is first read.
+
+use std::io::{self, BufRead, Cursor, Read, Write};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use ureq::http::Response;
+use ureq::{Agent, Body, BodyReader};
+
+use super::http::{status_error, transport_error};
+
+/// A POST that is not sent yet.
+pub(super) struct Request {
+    pub(super) agent: Agent,
+    pub(super) url: String,
+    pub(super) headers: Vec<(String, String)>,
+    pub(super) body: Vec<u8>,
+}
+
+impl Request {
+    fn send(self) -> io::Result<Response<Body>> {
+        let mut request = self.agent.post(&self.url);
+        for (name, value) in &self.headers {
+            request = request.header(name, value);
+        }
+        let mut response = request.send(&self.body).map_err(transport_error)?;
+        if response.status().is_success() {
+            Ok(response)
+        } else {
+            Err(io::Error::other(status_error(&self.url, &mut response)))
+        }
+    }
+}
+
+/// The three states of a POST, shared by the three handles that gix wants for it.
+enum Exchange {
+    Building(Request),
+    Answered(Response<Body>),
+    Over,
+}
+
+/// One exchange, in the hands of several.
+#[derive(Clone)]
+pub(super) struct Shared(Arc<Mutex<Exchange>>);
+
+impl Shared {
+    pub(super) fn building(request: Request) -> Self {
+        Shared(Arc::new(Mutex::new(Exchange::Building(request))))
+    }
+
+    pub(super) fn answered(response: Response<Body>) -> Self {
+        Shared(Arc::new(Mutex::new(Exchange::Answered(response))))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Exchange> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The response's headers as lines, the request being sent if it was not yet.
+    fn header_lines(&self) -> io::Result<Vec<u8>> {
+        let mut exchange = self.lock();
+        let response = match std::mem::replace(&mut *exchange, Exchange::Over) {
+            Exchange::Building(request) => request.send()?,
+            Exchange::Answered(response) => response,
+            Exchange::Over => return Ok(Vec::new()),
+        };
+        let mut lines = Vec::new();
+        for (name, value) in response.headers() {
+            lines.extend_from_slice(name.as_str().as_bytes());
+            lines.extend_from_slice(b": ");
+            lines.extend_from_slice(value.as_bytes());
+            lines.push(b'\n');
+        }
+        *exchange = Exchange::Answered(response);
+        Ok(lines)
+    }
+
+    fn take_body(&self) -> io::Result<BodyReader<'static>> {
+        match std::mem::replace(&mut *self.lock(), Exchange::Over) {
+            Exchange::Answered(response) => Ok(response.into_body().into_reader()),
+            Exchange::Building(request) => Ok(request.send()?.into_body().into_reader()),
+            Exchange::Over => Err(io::Error::other("the answer was read already")),
+        }
+    }
+}
+
+pub(crate) struct PostBody(pub(super) Shared);
+
+impl Write for PostBody {
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        match &mut *self.0.lock() {
+            Exchange::Building(request) => request.body.extend_from_slice(buf),
+            _ => return Err(io::Error::other("the request was sent already")),
+        }
+        Ok(buf.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// A reader that learns what to read when it is first read.
+pub(crate) struct Lazy<R> {
+    shared: Shared,
+    open: fn(&Shared) -> io::Result<R>,
+    reader: Option<R>,
+}
+
+pub(crate) type Headers = Lazy<Cursor<Vec<u8>>>;
+pub(crate) type ResponseBody = Lazy<io::BufReader<BodyReader<'static>>>;
+
+impl Headers {
+    pub(super) fn of(shared: &Shared) -> Self {
+        Lazy { shared: shared.clone(), open: |shared| shared.header_lines().map(Cursor::new), reader: None }
+    }
+}
+
+impl ResponseBody {
+    pub(super) fn of(shared: Shared) -> Self {
+        let open = |shared: &Shared| Ok(io::BufReader::with_capacity(64 * 1024, shared.take_body()?));
+        Lazy { shared, open, reader: None }
+    }
+}
+
+impl<R> Lazy<R> {
+    fn reader(&mut self) -> io::Result<&mut R> {
+        if self.reader.is_none() {
+            self.reader = Some((self.open)(&self.shared)?);
+        }
+        self.reader.as_mut().ok_or_else(|| io::Error::other("just opened"))
+    }
+}
+
+impl<R: BufRead> Read for Lazy<R> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        self.reader()?.read(buf)
+    }
+}
+
+impl<R: BufRead> BufRead for Lazy<R> {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        self.reader()?.fill_buf()
+    }
+
+    fn consume(&mut self, amount: usize) {
+        if let Some(reader) = &mut self.reader {
+            reader.consume(amount);
+        }
+    }
+}
