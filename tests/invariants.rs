@@ -86,3 +86,25 @@ fn the_example_clones_a_reference() {
     let tree = text(&output.stdout).trim().to_owned();
     assert_eq!(std::fs::read_to_string(format!("{tree}/file")).unwrap(), "one\n");
 }
+
+/// Without it, every request over git:// waits 40 ms for the other side's acknowledgement.
+#[test]
+fn connections_do_not_wait_to_fill_packets() {
+    let env = Env::new();
+    let _repo = env.repo("up");
+    let daemon = GitDaemon::start(&env.path(""));
+    let trace = env.path("trace");
+    let status = Command::new("strace")
+        .args(["-f", "-e", "trace=setsockopt", "-o"])
+        .arg(&trace)
+        .arg(binary())
+        .args([format!("--repo={}", daemon.url("up/.git")), format!("--root={}", env.root().display())])
+        .args(["--one-time", "--link=link"])
+        .stderr(std::process::Stdio::null())
+        .status();
+    assert!(status.expect("strace is installed").success());
+    let trace = std::fs::read_to_string(trace).unwrap();
+    for option in ["TCP_NODELAY, [1]", "SO_KEEPALIVE, [1]"] {
+        assert!(trace.contains(option), "{option}: {trace}");
+    }
+}

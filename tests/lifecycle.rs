@@ -280,3 +280,27 @@ fn probes_are_answered_while_the_root_is_waited_for() {
     let check = || Syncline::new().arg("healthcheck").arg("/livez").arg(format!("--http-bind=:{port}")).run();
     eventually("an answer", || (check().code == Some(0)).then_some(()));
 }
+
+/// gix returns Ok for a checkout that was interrupted.
+#[test]
+fn whenever_the_time_is_over_nothing_half_made_is_published() {
+    let env = Env::new();
+    let repo = env.repo("up");
+    for number in 0..3000 {
+        repo.write(&format!("dir{}/file{number}", number % 30), format!("{number}\n").repeat(50));
+    }
+    let commit = repo.commit(&[]);
+    let mut failures = 0;
+    for limit in (10..).step_by(10) {
+        let finished = env.syncline(repo.url()).one_time().arg(format!("--sync-timeout={limit}ms")).run();
+        env.assert_no_leftovers();
+        if finished.code == Some(0) {
+            break;
+        }
+        assert!(finished.stderr.contains("timed out after"), "{}", finished.stderr);
+        assert_eq!(env.published(), None);
+        failures += 1;
+    }
+    assert!(failures > 0);
+    env.assert_published(&repo, &commit);
+}
