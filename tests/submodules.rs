@@ -13,6 +13,16 @@ fn pin(repo: &Repo, path: &str, url: &str, commit: &str) {
     repo.git(&["add", ".gitmodules"]);
 }
 
+/// A repository `up` with the submodule `one`, served and synced.
+fn synced_with_one(env: &Env) -> (Repo, Nginx) {
+    let (up, one) = (env.repo("up"), env.repo("one"));
+    pin(&up, "one", "../../one/.git", &one.head());
+    commit(&up);
+    let nginx = Nginx::start(&env.path(""));
+    env.syncline(nginx.url("up/.git")).sync();
+    (one, nginx)
+}
+
 fn commit(repo: &Repo) -> String {
     repo.git(&["commit", "--quiet", "--message=modules"]);
     repo.head()
@@ -111,11 +121,7 @@ fn the_mode_says_how_deep_and_takes_effect_at_an_unchanged_commit() {
 #[test]
 fn an_altered_submodule_is_mended_at_the_next_start() {
     let env = Env::new();
-    let (up, one) = (env.repo("up"), env.repo("one"));
-    pin(&up, "one", "../../one/.git", &one.head());
-    commit(&up);
-    let nginx = Nginx::start(&env.path(""));
-    env.syncline(nginx.url("up/.git")).sync();
+    let (one, nginx) = synced_with_one(&env);
     fs::write(env.link().join("one/file"), "tampered").unwrap();
     let log = env.syncline(nginx.url("up/.git")).sync().stderr;
     assert!(log.contains("one/file"), "{log}");
@@ -284,11 +290,7 @@ fn a_filtered_submodule_gets_the_blobs_of_whatever_it_is_moved_to() {
 #[test]
 fn a_damaged_store_of_a_submodule_is_mended() {
     let env = Env::new();
-    let (up, one) = (env.repo("up"), env.repo("one"));
-    pin(&up, "one", "../../one/.git", &one.head());
-    commit(&up);
-    let nginx = Nginx::start(&env.path(""));
-    env.syncline(nginx.url("up/.git")).sync();
+    let (one, nginx) = synced_with_one(&env);
     walk(&env.root().join(".git/modules"), &mut |path| {
         if path.extension() == Some("pack".as_ref()) {
             // The commit comes first in a pack and stays readable; the rest is lost.

@@ -1,7 +1,7 @@
 //! Which objects a commit needs, and how they get from one object database into a pack of ours. Used to fetch
 //! from a local repository and to fold the store's packs together.
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 use std::io::{self, BufReader, Write};
 use std::path::Path;
 
@@ -31,6 +31,11 @@ pub(crate) struct Closure {
     pub(crate) boundary: Vec<ObjectId>,
 }
 
+/// The commits of a repository whose parents are not there: its shallow boundary.
+pub(crate) fn boundary(repo: &gix::Repository) -> gix::Result<BTreeSet<ObjectId>> {
+    Ok(repo.shallow_commits()?.map(|ids| ids.iter().copied().collect()).unwrap_or_default())
+}
+
 /// Walk from `tips` down to `depth` through `repo`, leaving out whatever `is_known` and all that it needs.
 ///
 /// `is_complete` says of a commit that its whole history is known, so that the walk may end there.
@@ -42,8 +47,7 @@ pub(crate) fn closure(
     is_complete: impl Fn(&gix::oid) -> bool,
     interrupt: &Interrupt,
 ) -> gix::Result<Closure> {
-    let shallow: HashSet<ObjectId> =
-        repo.shallow_commits()?.map(|ids| ids.iter().copied().collect()).unwrap_or_default();
+    let shallow = boundary(repo)?;
     let limit = depth.0.map_or(u32::MAX, Into::into);
     let mut objects = Vec::new();
     let mut commits = Vec::new();

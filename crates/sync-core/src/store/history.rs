@@ -11,7 +11,7 @@ use gix::bstr::ByteSlice;
 use super::files::{entries, remove_dir_if_there, remove_if_there, remove_matching, replace_file};
 use super::{BRANCH, Store};
 use crate::error::{Context, Error, Recovery, Result};
-use crate::objects::{Closure, closure, copy_objects};
+use crate::objects::{Closure, boundary, closure, copy_objects};
 use crate::progress::{Progress, Stage};
 use crate::{CommitId, Depth, Interrupt};
 
@@ -79,8 +79,8 @@ impl Store {
         let step = || format!("record {id} in {}", self.git_dir().display());
         let mut kept: BTreeSet<ObjectId> =
             self.logged().into_iter().chain(self.branch()).chain([wanted]).collect();
-        for boundary in repo.shallow_commits().step(step)?.iter().flat_map(|ids| ids.iter()) {
-            if let Ok(commit) = repo.find_commit(*boundary) {
+        for boundary in boundary(repo).step(step)? {
+            if let Ok(commit) = repo.find_commit(boundary) {
                 kept.extend(commit.parent_ids().map(gix::Id::detach));
             }
         }
@@ -182,7 +182,8 @@ impl Store {
                 remove_if_there(&pack.with_extension(extension)).step(step)?;
             }
         }
-        self.remove_loose_objects().step(step)?;
+        let is_loose = |name: &str| name.len() == 2 && u8::from_str_radix(name, 16).is_ok();
+        remove_matching(&self.git.join("objects"), &is_loose).step(step)?;
         self.forget_others().step(step)?;
         self.write_shallow(&live.boundary).step(step)
     }
@@ -211,30 +212,18 @@ impl Store {
         Ok(packs)
     }
 
-    fn remove_loose_objects(&self) -> io::Result<()> {
-        for entry in entries(&self.git_dir().join("objects"))? {
-            let entry = entry?;
-            let name = entry.file_name();
-            if name.len() == 2 && name.to_str().is_some_and(|name| u8::from_str_radix(name, 16).is_ok()) {
-                fs_err::remove_dir_all(entry.path())?;
-            }
-        }
-        Ok(())
-    }
-
     /// Add to the boundary.
-    pub(crate) fn extend_shallow(&self, repo: &gix::Repository, boundary: &[ObjectId]) -> gix::Result<()> {
-        let stored = repo.shallow_commits()?;
-        let both: Vec<ObjectId> = stored.iter().flat_map(|ids| ids.iter()).chain(boundary).copied().collect();
+    pub(crate) fn extend_shallow(&self, repo: &gix::Repository, more: &[ObjectId]) -> gix::Result<()> {
+        let both: Vec<ObjectId> = boundary(repo)?.iter().chain(more).copied().collect();
         self.write_shallow(&both).map_err(gix::Error::from_error)
     }
 
     /// Draw the boundary anew for the commits just passed; it stays as it was for all others.
     pub(crate) fn redraw_shallow(&self, repo: &gix::Repository, passed: &Closure) -> gix::Result<()> {
-        let stored = repo.shallow_commits()?;
-        let others = stored.iter().flat_map(|ids| ids.iter()).filter(|id| !passed.commits.contains(id));
-        let boundary: Vec<ObjectId> = others.chain(&passed.boundary).copied().collect();
-        self.write_shallow(&boundary).map_err(gix::Error::from_error)
+        let stored = boundary(repo)?;
+        let others = stored.iter().filter(|id| !passed.commits.contains(id));
+        let redrawn: Vec<ObjectId> = others.chain(&passed.boundary).copied().collect();
+        self.write_shallow(&redrawn).map_err(gix::Error::from_error)
     }
 
     pub(crate) fn write_shallow(&self, boundary: &[ObjectId]) -> io::Result<()> {
@@ -254,8 +243,7 @@ fn compare_depth(
     interrupt: &Interrupt,
 ) -> gix::Result<Condition> {
     const WALKED: u32 = 1000;
-    let stored: BTreeSet<ObjectId> =
-        repo.shallow_commits()?.map(|ids| ids.iter().copied().collect()).unwrap_or_default();
+    let stored = boundary(repo)?;
     if depth.0.is_none() && !stored.is_empty() {
         return Ok(Condition::TooShallow);
     }
