@@ -11,6 +11,8 @@ pub enum Recovery {
     Rebuild,
     /// Trying again helps only after somebody changed something: a URL, a reference, a permission.
     Reconfigure,
+    /// The server wants another login than it was shown.
+    Login,
 }
 
 /// A failed step. Its text names the step and the whole chain of causes, on one line, free of secrets and of

@@ -23,8 +23,8 @@ use crate::protocol::{
 use crate::source::{Kind, Reference};
 use crate::store::{Store, mark_promised};
 use crate::submodules::{MAX_COUNT, MAX_DEPTH, Submodules, Wanted, wanted};
-use crate::transport::{ConnectOptions, Login, git, http::Client, local};
-use crate::{CommitId, Filter, Interrupt, RemoteUrl, Selection, Source, SparsePatterns};
+use crate::transport::{ConnectOptions, git, http::Client, local};
+use crate::{CommitId, Credentials, Filter, Interrupt, RemoteUrl, Selection, Source, SparsePatterns};
 
 /// A remote repository, its connection kept between requests where the server allows it.
 pub struct Upstream {
@@ -77,23 +77,16 @@ impl Upstream {
         Upstream { source, options, interrupt, progress, connection: None, peeled: None, lacks_filter: false }
     }
 
-    /// Log in over HTTP as this user from now on, in place of what the URL says. Ignored by other transports.
-    pub fn set_login(&mut self, user: &str, password: &str) {
-        if let Kind::Http(url) = &mut self.source.url.0 {
-            let login = Some((user.to_owned(), password.to_owned()));
-            if url.login != login {
-                url.login = login;
-                self.connection = None;
-            }
+    /// Log in over HTTP by these from now on. Other transports pass over them.
+    pub fn set_credentials(&mut self, credentials: Credentials) {
+        if credentials == self.options.credentials {
+            return;
         }
-    }
-
-    /// Log in to other servers, and to parts of this one, by these from now on.
-    pub fn set_logins(&mut self, logins: Vec<Login>) {
-        if logins != self.options.logins {
-            self.options.logins = logins;
-            self.connection = None;
+        if let (Kind::Http(url), Some(_)) = (&mut self.source.url.0, &credentials.own) {
+            url.login.clone_from(&credentials.own);
         }
+        self.options.credentials = credentials;
+        self.connection = None;
     }
 
     /// Check out these paths from now on.

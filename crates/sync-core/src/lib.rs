@@ -17,6 +17,7 @@
 //! See `examples/clone.rs` for the whole of it in use.
 
 mod checkout;
+mod credentials;
 mod error;
 mod fetch;
 mod interrupt;
@@ -31,6 +32,7 @@ mod submodules;
 mod transport;
 
 pub use checkout::{Worktree, altered_files, checkout, tree_size};
+pub use credentials::{Auth, Cookie, Credentials, Login, Scope, Secret};
 pub use error::{Error, Recovery, Result};
 pub use fetch::{Fetched, Tip, Upstream};
 pub use interrupt::Interrupt;
@@ -40,4 +42,4 @@ pub use selection::{Filter, Selection, SparsePatterns};
 pub use source::{CommitId, Depth, Reference, RemoteUrl, Source};
 pub use store::{CommitInfo, Condition, OpenError, Store};
 pub use submodules::Submodules;
-pub use transport::{ConnectOptions, Login, http::HttpRequest};
+pub use transport::{ConnectOptions, http::HttpRequest};

@@ -68,7 +68,8 @@ pub(crate) fn protocol_error(step: String, err: &gix::Error) -> Error {
         );
     }
     match http_status(err) {
-        Some(status) if matches!(status.code, 401 | 403 | 404 | 410) => {
+        Some(status) if status.code == 401 => Error::new(Recovery::Login, step, status),
+        Some(status) if matches!(status.code, 403 | 404 | 410) => {
             Error::new(Recovery::Reconfigure, step, status)
         }
         Some(status) => Error::new(Recovery::Retry, step, status),

@@ -9,7 +9,7 @@ use std::str::FromStr;
 
 use ureq::http::Uri;
 
-use crate::{Filter, Selection};
+use crate::{Auth, Filter, Selection};
 
 /// A repository, a reference in it, and how much of its history.
 #[derive(Clone, Debug)]
@@ -141,7 +141,7 @@ pub(crate) struct HttpUrl {
     /// Without user information and without a trailing slash.
     pub(crate) base: String,
     /// User and password, decoded.
-    pub(crate) login: Option<(String, String)>,
+    pub(crate) login: Option<Auth>,
 }
 
 impl HttpUrl {
@@ -312,7 +312,7 @@ fn parse_http(text: &str) -> Result<HttpUrl, String> {
         None => (None, authority),
         Some((info, host)) => {
             let (user, password) = info.split_once(':').unwrap_or((info, ""));
-            (Some((percent_decode(user)?, percent_decode(password)?)), host)
+            (Some(Auth::basic(percent_decode(user)?, percent_decode(password)?)), host)
         }
     };
     percent_decode(uri.path())?; // for what it may hide
@@ -394,7 +394,7 @@ mod tests {
     #[test]
     fn the_login_is_decoded() {
         let Kind::Http(url) = parse("https://me:p%40s%3As@host/x").unwrap().0 else { panic!() };
-        assert_eq!(url.login, Some(("me".into(), "p@s:s".into())));
+        assert_eq!(url.login, Some(Auth::basic("me", "p@s:s")));
     }
 
     #[test]

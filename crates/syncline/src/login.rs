@@ -3,16 +3,16 @@
 use std::path::Path;
 use std::time::Duration;
 
-use sync_core::{ConnectOptions, Error, HttpRequest, Recovery, Result};
+use sync_core::{Auth, ConnectOptions, Error, HttpRequest, Recovery, Result, Secret};
 
 /// The first line of a file; what follows is not the password's.
-pub fn first_line(path: &Path) -> Result<String> {
+pub fn first_line(path: &Path) -> Result<Secret> {
     let text = fs_err::read_to_string(path).map_err(|err| Error::io("read the password file", &err))?;
-    Ok(text.lines().next().unwrap_or_default().to_owned())
+    Ok(text.lines().next().unwrap_or_default().into())
 }
 
 /// Ask git-sync's askpass URL: lines `username=…` and `password=…`; the last of each counts.
-pub fn ask(url: &str, connect: &ConnectOptions) -> Result<(String, String)> {
+pub fn ask(url: &str, connect: &ConnectOptions) -> Result<Auth> {
     let step = "ask for the password (--askpass-url)";
     let request = HttpRequest {
         method: "GET".into(),
@@ -32,5 +32,5 @@ pub fn ask(url: &str, connect: &ConnectOptions) -> Result<(String, String)> {
             body.split('\n').filter_map(|line| line.split_once('=')).filter(|(name, _)| *name == key);
         values.map(|(_, value)| value.to_owned()).next_back().unwrap_or_default()
     };
-    Ok((last("username"), last("password")))
+    Ok(Auth::basic(last("username"), last("password")))
 }

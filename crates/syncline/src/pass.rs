@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use sync_core::{
-    CommitId, Condition, ConnectOptions, Error, Interrupt, Progress, Recovery, Result, SparsePatterns, Stage,
-    Store, Upstream, Worktree, altered_files, checkout, tree_size,
+    Auth, CommitId, Condition, ConnectOptions, Credentials, Error, Interrupt, Progress, Recovery, Result,
+    Scope, SparsePatterns, Stage, Store, Upstream, Worktree, altered_files, checkout, tree_size,
 };
 use tokio::sync::watch;
 use tracing::{debug, info, warn};
@@ -155,24 +155,22 @@ impl Syncer {
 
     /// Passwords may be rotated while we run.
     fn refresh_login(&mut self) -> Result<()> {
-        match &self.login {
-            Login::InUrl => {}
-            Login::Fixed(user, password) => self.upstream.set_login(user, &password.0),
-            Login::File(user, path) => self.upstream.set_login(user, &first_line(path)?),
-            Login::Asked(url) => {
-                let (user, password) = login::ask(url, &self.connect)?;
-                self.upstream.set_login(&user, &password);
-            }
-        }
+        let own = match &self.login {
+            Login::InUrl => None,
+            Login::Fixed(user, password) => Some(Auth::basic(user, password.clone())),
+            Login::File(user, path) => Some(Auth::basic(user, first_line(path)?)),
+            Login::Asked(url) => Some(login::ask(url, &self.connect)?),
+        };
         let logins = self.credentials.iter().map(|credential| {
             let password = match &credential.password {
-                Password::Given(password) => password.0.clone(),
+                Password::Given(password) => password.clone(),
                 Password::File(path) => first_line(path)?,
             };
-            let (url, user) = (credential.url.clone(), credential.username.clone());
-            Ok(sync_core::Login { url, user, password })
+            let scope = Scope::Beginning(credential.url.clone());
+            Ok(sync_core::Login { scope, auth: Auth::basic(&credential.username, password) })
         });
-        self.upstream.set_logins(logins.collect::<Result<Vec<_>>>()?);
+        let logins = logins.collect::<Result<Vec<_>>>()?;
+        self.upstream.set_credentials(Credentials { own, logins, cookies: Vec::new() });
         Ok(())
     }
 

@@ -7,8 +7,6 @@ use std::io::{self, Read, Write};
 use std::sync::Arc;
 use std::time::Duration;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD as BASE64;
 use gix::error::ErrorExt;
 use gix::protocol::transport::client::blocking_io::http::{
     GetResponse, Http, PostBodyDataKind, PostResponse,
@@ -25,8 +23,9 @@ use ureq::{Agent, Body};
 
 use super::exchange::{Headers, PostBody, Request, ResponseBody, Shared};
 use super::socket::{Socket, resolve};
-use super::{ConnectOptions, USER_AGENT, begins};
+use super::{ConnectOptions, USER_AGENT};
 use crate::Interrupt;
+use crate::credentials::{Credentials, begins};
 use crate::source::HttpUrl;
 
 /// How many redirects of the first request are followed.
@@ -52,6 +51,7 @@ impl std::error::Error for HttpStatus {}
 pub(crate) struct Client {
     agent: Agent,
     own: Option<Own>,
+    credentials: Credentials,
     redirected: Option<String>,
 }
 
@@ -128,30 +128,25 @@ impl Client {
             .build();
         let connector = SocketConnector(interrupt.clone()).chain(RustlsConnector::default());
         let agent = Agent::with_parts(config, connector, InterruptibleResolver(interrupt.clone()));
-        let given = options.login_for(&url.base).map(|login| (login.user.clone(), login.password.clone()));
-        let login = url.login.clone().or(given);
-        let mut secrets = Vec::new();
-        if let Some((user, password)) = login {
-            let token = BASE64.encode(format!("{user}:{password}"));
-            secrets.push((header::AUTHORIZATION.to_string(), format!("Basic {token}")));
-        }
+        let auth = url.login.as_ref().or_else(|| options.credentials.login_for(&url.base));
+        let auth = auth.map(|auth| (header::AUTHORIZATION.to_string(), auth.header().expose().to_owned()));
+        let mut secrets: Vec<_> = auth.into_iter().collect();
         let extra = options.headers.iter().filter(|(with, _)| with.is_empty() || begins(&url.base, with));
         secrets.extend(split_headers(extra.map(|(_, line)| line)));
         let own = origin(&url.base).map(|origin| Own { origin, headers: secrets });
-        Ok(Client { agent, own, redirected: None })
+        Ok(Client { agent, own, credentials: options.credentials.clone(), redirected: None })
     }
 
     /// The user's own headers, where they may go.
-    fn own_headers(&self, url: &str) -> &[(String, String)] {
-        match &self.own {
-            Some(own) if origin(url).as_ref() == Some(&own.origin) => &own.headers,
-            _ => &[],
-        }
+    fn own_headers(&self, url: &str) -> Vec<(String, String)> {
+        let own = self.own.iter().filter(|own| origin(url).as_ref() == Some(&own.origin));
+        let cookie = self.credentials.cookies_for(url).map(|value| (header::COOKIE.to_string(), value));
+        own.flat_map(|own| own.headers.iter().cloned()).chain(cookie).collect()
     }
 
     fn get_once(&self, url: &str, headers: &[(String, String)]) -> gix::Result<Response<Body>> {
         let mut request = self.agent.get(url);
-        for (name, value) in headers.iter().chain(self.own_headers(url)) {
+        for (name, value) in headers.iter().chain(&self.own_headers(url)) {
             request = request.header(name, value);
         }
         request.call().map_err(|err| transport_error(err).raise())
@@ -258,7 +253,7 @@ impl Http for Client {
         _body: PostBodyDataKind,
     ) -> gix::Result<PostResponse<Headers, ResponseBody, PostBody>> {
         let mut headers = split_headers(headers);
-        headers.extend_from_slice(self.own_headers(url));
+        headers.extend(self.own_headers(url));
         let request = Request { agent: self.agent.clone(), url: url.to_owned(), headers, body: Vec::new() };
         let shared = Shared::building(request);
         Ok(PostResponse {
@@ -379,6 +374,7 @@ impl Transport for SocketTransport {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Auth;
 
     #[test]
     fn redirects_keep_the_request_and_never_lose_encryption() {
@@ -396,7 +392,7 @@ mod tests {
 
     #[test]
     fn a_login_is_only_for_its_own_origin() {
-        let url = HttpUrl { base: "https://host/x".into(), login: Some(("u".into(), "p".into())) };
+        let url = HttpUrl { base: "https://host/x".into(), login: Some(Auth::basic("u", "p")) };
         let client = Client::new(&url, &ConnectOptions::default(), &Interrupt::new()).unwrap();
         let basic = [("authorization".to_owned(), "Basic dTpw".to_owned())];
         assert_eq!(client.own_headers("https://HOST:443/y"), basic);

@@ -7,6 +7,8 @@ pub(crate) mod http;
 pub(crate) mod local;
 mod socket;
 
+use crate::credentials::Credentials;
+
 /// How the program presents itself to servers. Some answer only to agents that begin with `git/`.
 pub(crate) const USER_AGENT: &str = concat!("git/2.0 (syncline/", env!("CARGO_PKG_VERSION"), ")");
 
@@ -22,29 +24,12 @@ pub struct ConnectOptions {
     pub insecure: bool,
     /// Headers (`Name: value`) for all URLs that begin with a text; they never follow a redirect to another server.
     pub headers: Vec<(String, String)>,
-    /// Logins for all URLs that begin with a text; the longest that matches counts. A login in a URL comes first.
-    pub logins: Vec<Login>,
+    /// Who may log in where over HTTP.
+    pub credentials: Credentials,
     /// Beginnings of URLs and what to put in their place: git's `url.<base>.insteadOf`.
     pub rewrites: Vec<(String, String)>,
     /// Whether a `.gitmodules` may name paths on this machine: git's `protocol.file.allow=always`.
     pub allow_local_submodules: bool,
-}
-
-/// A user name and password for part of a server.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Login {
-    /// What URLs begin with.
-    pub url: String,
-    /// The user's name.
-    pub user: String,
-    /// The password or token.
-    pub password: String,
-}
-
-impl std::fmt::Debug for Login {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Login for {}", self.url)
-    }
 }
 
 impl ConnectOptions {
@@ -56,16 +41,4 @@ impl ConnectOptions {
             None => url.to_owned(),
         }
     }
-
-    /// The login for a URL. What a URL begins with ends at the end of a part: `https://host/a` is not for
-    /// `https://host/ab`, nor `https://host` for `https://host.evil`.
-    fn login_for(&self, url: &str) -> Option<&Login> {
-        let covers = |login: &&Login| begins(url, &login.url);
-        self.logins.iter().filter(covers).max_by_key(|login| login.url.trim_end_matches('/').len())
-    }
-}
-
-fn begins(url: &str, with: &str) -> bool {
-    let rest = url.strip_prefix(with.trim_end_matches('/'));
-    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }

@@ -3,8 +3,7 @@
 use std::path::PathBuf;
 
 use serde_json::Value;
-
-use super::Secret;
+use sync_core::Secret;
 
 /// A login for all URLs below one.
 #[derive(Clone, Debug)]
@@ -44,7 +43,7 @@ fn one(value: &Value) -> Result<Credential, String> {
         Some(_) => Err(format!("has a {key:?} that is no string")),
     };
     let password = match (text("password")?, text("password-file")?) {
-        (Some(password), None) => Password::Given(Secret(password)),
+        (Some(password), None) => Password::Given(password.into()),
         (None, Some(file)) => Password::File(file.into()),
         _ => return Err("needs one of password and password-file".into()),
     };

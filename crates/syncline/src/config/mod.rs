@@ -11,7 +11,9 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
-use sync_core::{ConnectOptions, Depth, Reference, RemoteUrl, Selection, Source, SparsePatterns, Submodules};
+use sync_core::{
+    ConnectOptions, Depth, Reference, RemoteUrl, Secret, Selection, Source, SparsePatterns, Submodules,
+};
 
 use crate::args::Args;
 use crate::options::{Kind, OPTIONS};
@@ -69,16 +71,6 @@ pub enum Login {
     File(String, PathBuf),
     /// Asked of a URL.
     Asked(String),
-}
-
-/// A text that is never printed.
-#[derive(Clone)]
-pub struct Secret(pub String);
-
-impl std::fmt::Debug for Secret {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Secret")
-    }
 }
 
 /// When to fold the store's packs into one.
@@ -336,7 +328,7 @@ fn login(r: &mut Reader, url: Option<&RemoteUrl>) -> Login {
             r.fault("password-file", "and GITSYNC_PASSWORD cannot both be given");
             Login::InUrl
         }
-        (Some(password), None) => Login::Fixed(user, Secret(password)),
+        (Some(password), None) => Login::Fixed(user, password.into()),
         (None, Some(file)) => Login::File(user, file),
         (None, None) => {
             r.fault("username", "needs GITSYNC_PASSWORD or --password-file");
