@@ -4,6 +4,7 @@
 
 mod support;
 
+mod connecting;
 mod container;
 mod depth;
 mod faults;

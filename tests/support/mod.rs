@@ -1,5 +1,6 @@
 //! What the tests share: a scratch directory, upstream repositories made by git, servers, and the program.
 
+mod proxies;
 mod repo;
 mod servers;
 mod wire;
@@ -11,6 +12,7 @@ use std::process::{Child, Command, Output, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+pub use proxies::{Guide, Microsocks, Tinyproxy, TlsFront};
 pub use repo::{Repo, noise};
 pub use servers::{GitDaemon, Nginx, free_port};
 pub use wire::{Canned, Meddler, Trouble};

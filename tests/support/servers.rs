@@ -21,12 +21,18 @@ pub struct Nginx {
 
 impl Nginx {
     pub fn start(base: &Path) -> Nginx {
+        Nginx::with(base, 2, "")
+    }
+
+    /// With a certificate that is valid for so many days, and further directives of the server.
+    pub fn with(base: &Path, days: i32, directives: &str) -> Nginx {
         let dir = base.join(".nginx");
         fs::create_dir_all(&dir).unwrap();
-        make_certificates(&dir);
+        make_certificates(&dir, days);
         fs::write(dir.join("passwords"), "user:{PLAIN}p@ss\n").unwrap();
         let (port, tls_port) = (free_port(), free_port());
-        fs::write(dir.join("nginx.conf"), config(base, &dir, port, tls_port)).unwrap();
+        let directives = directives.replace("{dir}", dir.to_str().unwrap());
+        fs::write(dir.join("nginx.conf"), config(base, &dir, port, tls_port, &directives)).unwrap();
         let socket = format!("unix:{}/fcgi.sock", dir.display());
         let fcgiwrap = Command::new("fcgiwrap").args(["-c", "2", "-s", &socket]).quiet().spawn();
         let nginx =
@@ -50,13 +56,31 @@ impl Nginx {
         self.port
     }
 
+    pub fn tls_port(&self) -> u16 {
+        self.tls_port
+    }
+
     pub fn ca_file(&self) -> PathBuf {
         self.dir.join("ca.pem")
     }
 
+    /// The certificate of the server and of clients, and its key.
+    pub fn certificate(&self) -> (PathBuf, PathBuf) {
+        (self.dir.join("server.pem"), self.dir.join("server.key"))
+    }
+
     /// One line a request: client port, method, URI, status, bytes received, bytes sent.
     pub fn requests(&self) -> Vec<String> {
-        text(&fs::read(self.dir.join("access.log")).unwrap_or_default()).lines().map(Into::into).collect()
+        self.log("access.log")
+    }
+
+    /// One line a request: the answer's encoding, and what the client calls itself.
+    pub fn encodings(&self) -> Vec<String> {
+        self.log("more.log")
+    }
+
+    fn log(&self, name: &str) -> Vec<String> {
+        text(&fs::read(self.dir.join(name)).unwrap_or_default()).lines().map(Into::into).collect()
     }
 }
 
@@ -70,7 +94,7 @@ impl Drop for Nginx {
     }
 }
 
-fn config(base: &Path, dir: &Path, port: u16, tls_port: u16) -> String {
+fn config(base: &Path, dir: &Path, port: u16, tls_port: u16, directives: &str) -> String {
     let backend = PathBuf::from(text(&isolated_git().arg("--exec-path").output().unwrap().stdout).trim())
         .join("git-http-backend");
     let location = |prefix: &str, protocol: &str, extra: &str| {
@@ -95,12 +119,14 @@ fn config(base: &Path, dir: &Path, port: u16, tls_port: u16) -> String {
         events {{ worker_connections 256; }}
         http {{
             log_format own '$remote_port $request_method $request_uri $status $request_length $bytes_sent';
-            access_log {dir}/access.log own;
+            log_format more '$sent_http_content_encoding $http_user_agent';
+            access_log {dir}/access.log own; access_log {dir}/more.log more;
             client_body_temp_path {dir}/body; fastcgi_temp_path {dir}/fcgi; proxy_temp_path {dir}/proxy;
             uwsgi_temp_path {dir}/uwsgi; scgi_temp_path {dir}/scgi;
             server {{
                 listen 127.0.0.1:{port}; listen 127.0.0.1:{tls_port} ssl;
                 ssl_certificate {dir}/server.pem; ssl_certificate_key {dir}/server.key;
+                {directives}
                 {v0} {login} {any}
             }}
         }}",
@@ -117,7 +143,7 @@ fn config(base: &Path, dir: &Path, port: u16, tls_port: u16) -> String {
 }
 
 /// A CA and a certificate of its making for localhost.
-fn make_certificates(dir: &Path) {
+fn make_certificates(dir: &Path, days: i32) {
     fs::write(dir.join("san"), "subjectAltName=DNS:localhost\nbasicConstraints=CA:FALSE\n").unwrap();
     let openssl = |args: &str| {
         let output = Command::new("openssl").args(args.split(' ')).current_dir(dir).output().unwrap();
@@ -126,9 +152,9 @@ fn make_certificates(dir: &Path) {
     let key = "-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes";
     openssl(&format!("req -x509 {key} -keyout ca.key -out ca.pem -days 2 -subj /CN=test-ca"));
     openssl(&format!("req {key} -keyout server.key -out server.csr -subj /CN=localhost"));
-    openssl(
-        "x509 -req -in server.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -extfile san -out server.pem",
-    );
+    let sign =
+        "x509 -req -in server.csr -CA ca.pem -CAkey ca.key -CAcreateserial -extfile san -out server.pem";
+    openssl(&format!("{sign} -days {days}"));
 }
 
 /// Serves every repository below a directory over git://.
@@ -184,11 +210,11 @@ pub fn free_port() -> u16 {
     }
 }
 
-fn await_port(port: u16) {
+pub fn await_port(port: u16) {
     eventually("a server's port", || std::net::TcpStream::connect(("127.0.0.1", port)).ok());
 }
 
-trait Quiet {
+pub trait Quiet {
     fn quiet(&mut self) -> &mut Self;
 }
 

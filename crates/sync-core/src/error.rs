@@ -1,6 +1,7 @@
 //! The one error of this crate: which step failed, why, and what to do next.
 
 use std::fmt;
+use std::time::Duration;
 
 /// What to do after a failure. Unknown causes are [`Recovery::Retry`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,6 +23,7 @@ pub struct Error {
     step: String,
     cause: String,
     recovery: Recovery,
+    not_before: Option<Duration>,
 }
 
 /// The result of every fallible operation of this crate.
@@ -30,7 +32,12 @@ pub type Result<T> = std::result::Result<T, Error>;
 impl Error {
     /// The failure of `step` because of `cause`.
     pub fn new(recovery: Recovery, step: impl Into<String>, cause: impl fmt::Display) -> Self {
-        Error { step: one_line(&step.into()), cause: one_line(&cause.to_string()), recovery }
+        Error {
+            step: one_line(&step.into()),
+            cause: one_line(&cause.to_string()),
+            recovery,
+            not_before: None,
+        }
     }
 
     /// An error of the file system or the like, worth another try.
@@ -55,11 +62,17 @@ impl Error {
 
     /// The same error as a part of a larger step.
     pub(crate) fn within(self, step: &str) -> Self {
-        Error {
-            step: one_line(step),
-            cause: format!("{}: {}", self.step, self.cause),
-            recovery: self.recovery,
-        }
+        Error { step: one_line(step), cause: format!("{}: {}", self.step, self.cause), ..self }
+    }
+
+    /// The same error of a server that wants to be left alone for a time.
+    pub(crate) fn retry_after(self, time: Option<Duration>) -> Self {
+        Error { not_before: time, ..self }
+    }
+
+    /// How long the server wants to be left alone: HTTP's `Retry-After`.
+    pub fn not_before(&self) -> Option<Duration> {
+        self.not_before
     }
 
     /// What to do next.

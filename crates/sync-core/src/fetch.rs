@@ -385,11 +385,13 @@ impl Upstream {
         let step = || format!("connect to {url}");
         let mut transport: Box<dyn Transport + Send> = match &url.0 {
             Kind::Http(http) => {
-                let client = Client::new(http, &self.options, &self.interrupt).step(step)?;
+                let client = Client::new(http, &self.options, &self.interrupt);
                 let base = gix::url::parse(http.base.as_str()).step(step)?;
                 Box::new(http::Transport::new_http(client, base, Protocol::V2, false))
             }
-            Kind::Git { host, port, path } => git::connect(host, *port, path, &self.interrupt).step(step)?,
+            Kind::Git { host, port, path } => {
+                git::connect(host, *port, path, &self.options, &self.interrupt).step(step)?
+            }
             Kind::Local(_) => {
                 return Err(Error::new(Recovery::Reconfigure, step(), "a path needs no connection"));
             }

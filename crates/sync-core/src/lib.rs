@@ -42,4 +42,4 @@ pub use selection::{Filter, Selection, SparsePatterns};
 pub use source::{CommitId, Depth, Reference, RemoteUrl, Source};
 pub use store::{CommitInfo, Condition, OpenError, Store};
 pub use submodules::Submodules;
-pub use transport::{ConnectOptions, http::HttpRequest};
+pub use transport::{Allowed, ConnectOptions, Exceptions, HttpRequest, HttpSetting, Proxies, Proxy};

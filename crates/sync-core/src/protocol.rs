@@ -72,7 +72,7 @@ pub(crate) fn protocol_error(step: String, err: &gix::Error) -> Error {
         Some(status) if matches!(status.code, 403 | 404 | 410) => {
             Error::new(Recovery::Reconfigure, step, status)
         }
-        Some(status) => Error::new(Recovery::Retry, step, status),
+        Some(status) => Error::new(Recovery::Retry, step, status).retry_after(status.retry_after),
         None => Error::gix(step, err),
     }
 }

@@ -154,9 +154,14 @@ impl HttpUrl {
 }
 
 impl RemoteUrl {
-    /// Whether this is a path.
-    pub(crate) fn is_local(&self) -> bool {
-        matches!(self.0, Kind::Local(_))
+    /// git's name of its protocol: `file` for a path.
+    pub fn protocol(&self) -> &'static str {
+        match &self.0 {
+            Kind::Http(url) if url.base.starts_with("https:") => "https",
+            Kind::Http(_) => "http",
+            Kind::Git { .. } => "git",
+            Kind::Local(_) => "file",
+        }
     }
 
     /// The URL that `relative` (`./x`, `../x`) means when it stands in a repository here.

@@ -86,8 +86,11 @@ fn resolve(
 ) -> std::result::Result<RemoteUrl, String> {
     let is_relative = url.starts_with("./") || url.starts_with("../");
     let resolved = if is_relative { parent.join(url)? } else { options.rewrite(url).parse::<RemoteUrl>()? };
-    if resolved.is_local() && !options.allow_local_submodules {
-        return Err("is a path on this machine, which a repository may not name".into());
+    if !options.allows(&resolved, true) {
+        return Err(match resolved.protocol() {
+            "file" => "is a path on this machine, which a repository may not name".into(),
+            protocol => format!("is a URL of {protocol}, which a repository may not name here"),
+        });
     }
     Ok(resolved.with_login_of(parent))
 }

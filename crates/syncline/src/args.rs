@@ -157,7 +157,8 @@ fn from_environment(
 ) -> Option<Given> {
     let names = option.variables();
     let (origin, value) = names.iter().rev().find_map(|name| Some((name, environment(name)?)))?;
-    if option.is_current() && *origin != names[0] {
+    // Those of proxies are everybody's.
+    if option.is_current() && origin.starts_with("GIT_") {
         warnings.push(format!("{origin}: an older name; use {}", names[0]));
     }
     Some(Given { values: vec![value], origin: origin.clone() })

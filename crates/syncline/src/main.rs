@@ -26,7 +26,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use sync_core::{Error, Interrupt, OpenError, Recovery, Store, Upstream};
+use sync_core::{Error, HttpSetting, Interrupt, OpenError, Recovery, Store, Upstream};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::spawn_blocking;
 use tracing::{error, info, warn};
@@ -95,7 +95,8 @@ fn configure(argv: Vec<OsString>) -> Result<Option<Config>, Vec<String>> {
     let mut config = Config::new(&args, faults, &cwd).inspect_err(|faults| {
         Files { error: config::error_file(&args, &cwd), ..Files::default() }.write(&faults.join("\n"));
     })?;
-    config.connect.ca_files.extend(system_certificates(environment("SSL_CERT_FILE").map(PathBuf::from)));
+    let system = system_certificates(environment("SSL_CERT_FILE").map(PathBuf::from));
+    config.connect.http.extend(system.map(|file| (String::new(), HttpSetting::CaFile(file))));
     Ok(Some(config))
 }
 

@@ -283,8 +283,9 @@ pub const OPTIONS: &[Opt] = &[
         "KEY:VALUE,KEY:VALUE",
         "",
         &["GIT_SYNC_GIT_CONFIG"],
-        "Settings of git. Heeded are http.extraHeader, http.sslVerify, http.sslCAInfo, url.BASE.insteadOf and \
-         protocol.file.allow; others are named in a warning",
+        "Settings of git. Heeded are http.extraHeader, http.sslVerify, http.sslCAInfo, http.sslCert, http.sslKey, \
+         http.proxy and http.userAgent, each also as http.URL.NAME, url.BASE.insteadOf, protocol.allow and \
+         protocol.NAME.allow; others are named in a warning",
     ),
     list(CONNECT, "git-config-add", "KEY:VALUE", "The same, added to those; may be repeated"),
     list(
@@ -292,6 +293,48 @@ pub const OPTIONS: &[Opt] = &[
         "ca-file",
         "FILE",
         "A file of PEM certificates to trust for https, besides the usual ones; may be repeated",
+    ),
+    value(
+        CONNECT,
+        "client-cert-file",
+        "FILE",
+        "",
+        &[],
+        "A file with our own PEM certificate, and those that vouch for it, for servers that want to know us",
+    ),
+    value(CONNECT, "client-key-file", "FILE", "in the certificate's file", &[], "A file with its PEM key"),
+    value(
+        CONNECT,
+        "http-proxy",
+        "URL",
+        "",
+        &["HTTP_PROXY", "http_proxy"],
+        "The proxy for http URLs: http, https or socks5 URL, which may hold a user name and password",
+    ),
+    value(CONNECT, "https-proxy", "URL", "", &["HTTPS_PROXY", "https_proxy"], "The proxy for https URLs"),
+    value(
+        CONNECT,
+        "all-proxy",
+        "URL",
+        "",
+        &["ALL_PROXY", "all_proxy"],
+        "The proxy for both, where no other is given",
+    ),
+    value(
+        CONNECT,
+        "no-proxy",
+        "LIST",
+        "",
+        &["NO_PROXY", "no_proxy"],
+        "Names (and all below them), addresses and networks that are reached without a proxy, or *",
+    ),
+    value(
+        CONNECT,
+        "ssh-proxy",
+        "URL",
+        "",
+        &[],
+        "The proxy for ssh and git URLs, which otherwise go directly: an http or socks5 URL",
     ),
     value(
         HOOKS,

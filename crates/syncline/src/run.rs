@@ -72,7 +72,8 @@ impl Service {
                 }
                 Ran::Over(exit) => return exit,
             };
-            let next = schedule.next(passed.is_ok(), fastrand::f64());
+            let not_before = passed.as_ref().err().and_then(Error::not_before).unwrap_or_default();
+            let next = schedule.next(passed.is_ok(), not_before, fastrand::f64());
             report(&passed, &next, schedule.failures(), started.elapsed());
             match &passed {
                 Ok(passed) => {

@@ -19,17 +19,30 @@ pub(super) struct Request {
 
 impl Request {
     fn send(self) -> io::Result<Response<Body>> {
-        let mut request = self.agent.post(&self.url);
-        for (name, value) in &self.headers {
-            request = request.header(name, value);
-        }
-        let mut response = request.send(&self.body).map_err(transport_error)?;
+        let mut response = match self.send_once() {
+            // A kept connection may end just when it is used again.
+            Err(err) if was_lost(&err) => self.send_once()?,
+            sent => sent?,
+        };
         if response.status().is_success() {
             Ok(response)
         } else {
             Err(io::Error::other(status_error(&self.url, &mut response)))
         }
     }
+
+    fn send_once(&self) -> io::Result<Response<Body>> {
+        let mut request = self.agent.post(&self.url);
+        for (name, value) in &self.headers {
+            request = request.header(name, value);
+        }
+        request.send(&self.body).map_err(transport_error)
+    }
+}
+
+fn was_lost(err: &io::Error) -> bool {
+    use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
+    matches!(err.kind(), BrokenPipe | ConnectionAborted | ConnectionReset | UnexpectedEof)
 }
 
 /// The three states of a POST, shared by the three handles that gix wants for it.

@@ -6,16 +6,19 @@ use gix::protocol::transport::Protocol;
 use gix::protocol::transport::client::blocking_io::Transport;
 use gix::protocol::transport::client::git::{ConnectMode, blocking_io::Connection};
 
-use super::socket::{Socket, resolve};
+use super::ConnectOptions;
+use super::dial::dial;
+use super::socket::Patience;
 use crate::Interrupt;
 
 pub(crate) fn connect(
     host: &str,
     port: u16,
     path: &str,
+    options: &ConnectOptions,
     interrupt: &Interrupt,
 ) -> io::Result<Box<dyn Transport + Send>> {
-    let socket = Socket::connect(&resolve(host, port, interrupt)?, interrupt)?;
+    let socket = dial(host, port, options.tunnel_for(host, port), &Patience::new(interrupt))?;
     let writer = io::BufWriter::new(socket.try_clone()?);
     Ok(Box::new(Connection::new(
         socket,

@@ -3,29 +3,22 @@
 //! Who gets the login and which redirects are followed is decided here.
 
 use std::fmt;
-use std::io::{self, Read, Write};
-use std::sync::Arc;
+use std::io::{self, Read};
 use std::time::Duration;
 
 use gix::error::ErrorExt;
 use gix::protocol::transport::client::blocking_io::http::{
     GetResponse, Http, PostBodyDataKind, PostResponse,
 };
-use ureq::config::ConfigBuilder;
-use ureq::http::{Response, Uri, header};
-use ureq::tls::{Certificate, RootCerts, TlsConfig};
-use ureq::typestate::AgentScope;
-use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
-use ureq::unversioned::transport::{
-    Buffers, ConnectionDetails, Connector, LazyBuffers, NextTimeout, RustlsConnector, Transport,
-};
+use ureq::http::{HeaderMap, Response, Uri, header};
 use ureq::{Agent, Body};
 
+use super::ConnectOptions;
+use super::connector::{agent, agent_config};
 use super::exchange::{Headers, PostBody, Request, ResponseBody, Shared};
-use super::socket::{Socket, resolve};
-use super::{ConnectOptions, USER_AGENT};
+use super::socket::Patience;
 use crate::Interrupt;
-use crate::credentials::{Credentials, begins};
+use crate::credentials::Credentials;
 use crate::source::HttpUrl;
 
 /// How many redirects of the first request are followed.
@@ -35,6 +28,8 @@ const MAX_REDIRECTS: usize = 5;
 #[derive(Debug)]
 pub(crate) struct HttpStatus {
     pub(crate) code: u16,
+    /// How long the server wants to be left alone (RFC 9110, 10.2.3).
+    pub(crate) retry_after: Option<Duration>,
     text: String,
 }
 
@@ -62,79 +57,23 @@ struct Own {
     headers: Vec<(String, String)>,
 }
 
-/// What all requests share, whatever they are for.
-fn agent_config(options: &ConnectOptions) -> io::Result<ConfigBuilder<AgentScope>> {
-    let tls = TlsConfig::builder()
-        .root_certs(root_certificates(&options.ca_files)?)
-        .disable_verification(options.insecure)
-        .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::ring::default_provider()))
-        .build();
-    let config = Agent::config_builder().http_status_as_error(false).proxy(None).user_agent(USER_AGENT);
-    Ok(config.tls_config(tls).allow_non_standard_methods(true))
-}
-
-/// One plain request, not part of git's protocol.
-#[derive(Clone, Debug)]
-pub struct HttpRequest {
-    /// `GET`, `POST`, or any other.
-    pub method: String,
-    /// The whole URL; a user name and password in it are sent as basic authentication.
-    pub url: String,
-    /// Names and values.
-    pub headers: Vec<(String, String)>,
-    /// May be empty; not sent with methods that know no body.
-    pub body: Vec<u8>,
-    /// Whether to go where the server points.
-    pub follow_redirects: bool,
-    /// From resolving the name to the end of the answer.
-    pub timeout: Duration,
-}
-
-impl HttpRequest {
-    /// Send it; the status of the answer and its body, of which 1 MiB is kept.
-    pub fn send(&self, options: &ConnectOptions) -> io::Result<(u16, Vec<u8>)> {
-        let redirects = if self.follow_redirects { 10 } else { 0 };
-        let config = agent_config(options)?.timeout_global(Some(self.timeout));
-        let agent = config.max_redirects(redirects).max_redirects_will_error(false).build().new_agent();
-        let mut request = ureq::http::Request::builder().method(self.method.as_str()).uri(&self.url);
-        for (name, value) in &self.headers {
-            request = request.header(name, value);
-        }
-        let has_body = !matches!(self.method.as_str(), "GET" | "HEAD" | "OPTIONS" | "TRACE" | "DELETE");
-        let answered = if has_body {
-            agent.run(request.body(&self.body[..]).map_err(io::Error::other)?)
-        } else {
-            agent.run(request.body(()).map_err(io::Error::other)?)
-        };
-        let mut response = answered.map_err(transport_error)?;
-        let mut body = Vec::new();
-        let mut reader = response.body_mut().as_reader();
-        reader.by_ref().take(1 << 20).read_to_end(&mut body)?;
-        io::copy(&mut reader, &mut io::sink())?;
-        Ok((response.status().as_u16(), body))
-    }
-}
-
 impl Client {
-    pub(crate) fn new(url: &HttpUrl, options: &ConnectOptions, interrupt: &Interrupt) -> io::Result<Client> {
-        let config = agent_config(options)?
+    pub(crate) fn new(url: &HttpUrl, options: &ConnectOptions, interrupt: &Interrupt) -> Client {
+        let http = options.http_for(&url.base);
+        let config = agent_config(&http)
             .max_redirects(0)
-            .max_redirects_will_error(false)
-            .accept_encoding("identity")
             // A poll may come hours after the last; the server decides how long a connection lives.
             .max_idle_age(Duration::from_secs(365 * 24 * 3600))
             .input_buffer_size(16 * 1024)
             .output_buffer_size(8 * 1024)
             .build();
-        let connector = SocketConnector(interrupt.clone()).chain(RustlsConnector::default());
-        let agent = Agent::with_parts(config, connector, InterruptibleResolver(interrupt.clone()));
         let auth = url.login.as_ref().or_else(|| options.credentials.login_for(&url.base));
         let auth = auth.map(|auth| (header::AUTHORIZATION.to_string(), auth.header().expose().to_owned()));
         let mut secrets: Vec<_> = auth.into_iter().collect();
-        let extra = options.headers.iter().filter(|(with, _)| with.is_empty() || begins(&url.base, with));
-        secrets.extend(split_headers(extra.map(|(_, line)| line)));
+        secrets.extend(split_headers(&http.headers));
+        let agent = agent(config, http, Patience::new(interrupt));
         let own = origin(&url.base).map(|origin| Own { origin, headers: secrets });
-        Ok(Client { agent, own, credentials: options.credentials.clone(), redirected: None })
+        Client { agent, own, credentials: options.credentials.clone(), redirected: None }
     }
 
     /// The user's own headers, where they may go.
@@ -199,18 +138,40 @@ pub(super) fn status_error(url: &str, response: &mut Response<Body>) -> HttpStat
         401 => "; the server wants other credentials",
         403 => "; access denied",
         404 => "; is the URL right, and may this user see the repository?",
+        407 => "; the proxy wants another login",
         _ => "",
     };
-    // A short plain-text body usually says why; draining it keeps the connection.
+    // A short text usually says why; draining it keeps the connection.
     let mut body = String::new();
     let _ = response.body_mut().as_reader().take(64 * 1024).read_to_string(&mut body);
-    let plain = response
-        .headers()
-        .get(header::CONTENT_TYPE)
-        .is_some_and(|kind| kind.as_bytes().starts_with(b"text/plain"));
-    let body = if plain && !body.trim().is_empty() { format!(" ({})", body.trim()) } else { String::new() };
+    let kind = response.headers().get(header::CONTENT_TYPE).map_or(&b""[..], |kind| kind.as_bytes());
+    let said = match kind {
+        kind if kind.starts_with(b"text/plain") => body.trim(),
+        kind if kind.starts_with(b"text/html") => title(&body).unwrap_or_default(),
+        _ => "",
+    };
+    // nginx' pages mostly repeat the status.
+    let body =
+        if said.is_empty() || said == status.to_string() { String::new() } else { format!(" ({said})") };
     let url = url.split('?').next().unwrap_or(url);
-    HttpStatus { code: status.as_u16(), text: format!("{url} answered HTTP {status}{hint}{body}") }
+    let text = format!("{url} answered HTTP {status}{hint}{body}");
+    HttpStatus { code: status.as_u16(), retry_after: retry_after(response.headers()), text }
+}
+
+fn title(page: &str) -> Option<&str> {
+    let (_, rest) = page.split_once("<title>")?;
+    rest.split_once("</title>").map(|(title, _)| title.trim())
+}
+
+/// Seconds, or a date, which is compared with the server's own clock: there is none here.
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let text = |name| headers.get(name).and_then(|value: &header::HeaderValue| value.to_str().ok());
+    let wanted = text(header::RETRY_AFTER)?;
+    if let Ok(seconds) = wanted.parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let date = |text| httpdate::parse_http_date(text).ok();
+    date(wanted)?.duration_since(date(text(header::DATE)?)?).ok()
 }
 
 impl Http for Client {
@@ -283,94 +244,6 @@ fn split_headers(lines: impl IntoIterator<Item = impl AsRef<str>>) -> Vec<(Strin
         .collect()
 }
 
-/// The bundled roots and the given files together.
-fn root_certificates(ca_files: &[std::path::PathBuf]) -> io::Result<RootCerts> {
-    let mut roots: Vec<Certificate<'static>> = webpki_root_certs::TLS_SERVER_ROOT_CERTS
-        .iter()
-        .map(|der| Certificate::from_der(der.as_ref()))
-        .collect();
-    for path in ca_files {
-        let pem = fs_err::read(path)?;
-        let before = roots.len();
-        for item in ureq::tls::parse_pem(&pem) {
-            if let ureq::tls::PemItem::Certificate(certificate) =
-                item.map_err(|err| io::Error::other(format!("{}: {err}", path.display())))?
-            {
-                roots.push(certificate);
-            }
-        }
-        if roots.len() == before {
-            return Err(io::Error::other(format!("{}: holds no PEM certificate", path.display())));
-        }
-    }
-    Ok(RootCerts::Specific(Arc::new(roots)))
-}
-
-#[derive(Debug)]
-struct InterruptibleResolver(Interrupt);
-
-impl Resolver for InterruptibleResolver {
-    fn resolve(
-        &self,
-        uri: &Uri,
-        _config: &ureq::config::Config,
-        _timeout: NextTimeout,
-    ) -> Result<ResolvedSocketAddrs, ureq::Error> {
-        let host = uri.host().unwrap_or_default().trim_matches(['[', ']']);
-        let port = uri.port_u16().unwrap_or(if uri.scheme_str() == Some("https") { 443 } else { 80 });
-        let mut found = self.empty();
-        for address in resolve(host, port, &self.0)?.into_iter().take(16) {
-            found.push(address);
-        }
-        Ok(found)
-    }
-}
-
-#[derive(Debug)]
-struct SocketConnector(Interrupt);
-
-impl Connector<()> for SocketConnector {
-    type Out = SocketTransport;
-
-    fn connect(
-        &self,
-        details: &ConnectionDetails,
-        _: Option<()>,
-    ) -> Result<Option<SocketTransport>, ureq::Error> {
-        let socket = Socket::connect(&details.addrs, &self.0)?;
-        let buffers =
-            LazyBuffers::new(details.config.input_buffer_size(), details.config.output_buffer_size());
-        Ok(Some(SocketTransport { socket, buffers }))
-    }
-}
-
-#[derive(Debug)]
-struct SocketTransport {
-    socket: Socket,
-    buffers: LazyBuffers,
-}
-
-impl Transport for SocketTransport {
-    fn buffers(&mut self) -> &mut dyn Buffers {
-        &mut self.buffers
-    }
-
-    fn transmit_output(&mut self, amount: usize, _timeout: NextTimeout) -> Result<(), ureq::Error> {
-        self.socket.write_all(&self.buffers.output()[..amount])?;
-        Ok(())
-    }
-
-    fn await_input(&mut self, _timeout: NextTimeout) -> Result<bool, ureq::Error> {
-        let read = self.socket.read(self.buffers.input_append_buf())?;
-        self.buffers.input_appended(read);
-        Ok(read > 0)
-    }
-
-    fn is_open(&mut self) -> bool {
-        self.socket.is_open()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -393,7 +266,7 @@ mod tests {
     #[test]
     fn a_login_is_only_for_its_own_origin() {
         let url = HttpUrl { base: "https://host/x".into(), login: Some(Auth::basic("u", "p")) };
-        let client = Client::new(&url, &ConnectOptions::default(), &Interrupt::new()).unwrap();
+        let client = Client::new(&url, &ConnectOptions::default(), &Interrupt::new());
         let basic = [("authorization".to_owned(), "Basic dTpw".to_owned())];
         assert_eq!(client.own_headers("https://HOST:443/y"), basic);
         for other in ["http://host/x", "https://host:444/x", "https://host.evil/x", "https://evil/x"] {

@@ -1,44 +1,24 @@
 //! Ways to reach a repository. HTTP(S) and git:// speak git's protocol through gix's transport traits; a local
 //! repository is read in process (gix itself would start `git-upload-pack`).
 
+mod connector;
+mod dial;
 mod exchange;
 pub(crate) mod git;
 pub(crate) mod http;
 pub(crate) mod local;
+mod options;
+mod proxy;
+mod request;
 mod socket;
+mod tls;
 
-use crate::credentials::Credentials;
+pub use options::{Allowed, ConnectOptions, HttpSetting};
+pub use proxy::{Exceptions, Proxies, Proxy};
+pub use request::HttpRequest;
 
 /// How the program presents itself to servers. Some answer only to agents that begin with `git/`.
 pub(crate) const USER_AGENT: &str = concat!("git/2.0 (syncline/", env!("CARGO_PKG_VERSION"), ")");
 
 /// The same for the protocol's `agent` capability, which allows no spaces.
 pub(crate) const AGENT: &str = concat!("git/syncline-", env!("CARGO_PKG_VERSION"));
-
-/// Settings of the connection that are not part of the [`crate::Source`].
-#[derive(Clone, Debug, Default)]
-pub struct ConnectOptions {
-    /// Files of PEM certificates to trust for HTTPS besides the bundled roots. Unreadable ones are errors.
-    pub ca_files: Vec<std::path::PathBuf>,
-    /// Take any certificate: git's `http.sslVerify=false`.
-    pub insecure: bool,
-    /// Headers (`Name: value`) for all URLs that begin with a text; they never follow a redirect to another server.
-    pub headers: Vec<(String, String)>,
-    /// Who may log in where over HTTP.
-    pub credentials: Credentials,
-    /// Beginnings of URLs and what to put in their place: git's `url.<base>.insteadOf`.
-    pub rewrites: Vec<(String, String)>,
-    /// Whether a `.gitmodules` may name paths on this machine: git's `protocol.file.allow=always`.
-    pub allow_local_submodules: bool,
-}
-
-impl ConnectOptions {
-    /// The URL that `url` stands for: the longest beginning that is to be replaced is.
-    pub fn rewrite(&self, url: &str) -> String {
-        let matching = self.rewrites.iter().filter(|(from, _)| url.starts_with(from));
-        match matching.max_by_key(|(from, _)| from.len()) {
-            Some((from, to)) => format!("{to}{}", &url[from.len()..]),
-            None => url.to_owned(),
-        }
-    }
-}

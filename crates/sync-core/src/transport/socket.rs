@@ -13,35 +13,80 @@ use crate::Interrupt;
 /// How often a waiting socket looks at the flag.
 const SLICE: Duration = Duration::from_millis(100);
 
-/// Three seconds.
-const SLICES_FOR_ONE_OF_SEVERAL: u32 = 30;
+/// How long one of several addresses may stay silent.
+const FOR_ONE_OF_SEVERAL: Duration = Duration::from_secs(3);
+
+/// How long to wait: until the flag is set, and perhaps not longer than a time.
+#[derive(Clone, Debug)]
+pub(crate) struct Patience {
+    interrupt: Interrupt,
+    slices: Option<u32>,
+}
+
+impl Patience {
+    pub(crate) fn new(interrupt: &Interrupt) -> Self {
+        Patience { interrupt: interrupt.clone(), slices: None }
+    }
+
+    /// The same, but from now on not longer than `time`, if one is given.
+    pub(crate) fn within(&self, time: Option<Duration>) -> Self {
+        let slices = time.map(|time| u32::try_from(time.as_millis().div_ceil(100)).unwrap_or(u32::MAX));
+        Patience { interrupt: self.interrupt.clone(), slices }
+    }
+
+    fn at_most(&self, time: Duration) -> Self {
+        let limited = self.within(Some(time));
+        let slices = limited.slices.into_iter().chain(self.slices).min();
+        Patience { slices, ..limited }
+    }
+
+    /// A slice of time is over.
+    fn spend(&mut self) -> io::Result<()> {
+        self.interrupt.check()?;
+        match &mut self.slices {
+            Some(0) => Err(io::Error::new(io::ErrorKind::TimedOut, "no answer in time")),
+            Some(left) => {
+                *left -= 1;
+                Ok(())
+            }
+            None => Ok(()),
+        }
+    }
+}
 
 /// A connected socket without Nagle's delay, which would cost git:// 40 ms a request.
 #[derive(Debug)]
 pub(crate) struct Socket {
     stream: TcpStream,
-    interrupt: Interrupt,
+    patience: Patience,
 }
 
 impl Socket {
-    /// Connect to the first address that answers.
-    pub(crate) fn connect(addresses: &[SocketAddr], interrupt: &Interrupt) -> io::Result<Socket> {
-        let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
+    /// Connect to the first address of a name that answers.
+    pub(crate) fn connect(host: &str, port: u16, patience: &Patience) -> io::Result<Socket> {
+        let addresses = resolve(host, port, patience.clone())?;
+        let mut last = io::Error::new(io::ErrorKind::NotFound, format!("{host} has no address"));
         for (number, address) in addresses.iter().enumerate() {
             // A silent address must not keep the others from their turn; the last may take its time.
-            let slices = if number + 1 < addresses.len() { SLICES_FOR_ONE_OF_SEVERAL } else { u32::MAX };
-            match connect_one(*address, slices, interrupt) {
+            let is_last = number + 1 == addresses.len();
+            let limited = if is_last { patience.clone() } else { patience.at_most(FOR_ONE_OF_SEVERAL) };
+            match connect_one(*address, limited) {
                 Ok(stream) => {
                     configure(&stream)?;
-                    return Ok(Socket { stream, interrupt: interrupt.clone() });
+                    return Ok(Socket { stream, patience: patience.clone() });
                 }
                 Err(err) => {
-                    interrupt.check()?;
+                    patience.interrupt.check()?;
                     last = io::Error::new(err.kind(), format!("{address}: {err}"));
                 }
             }
         }
         Err(last)
+    }
+
+    /// Wait no longer than this for each of what follows.
+    pub(crate) fn set_time(&mut self, time: Option<Duration>) {
+        self.patience = self.patience.within(time);
     }
 
     /// Whether the peer neither closed the connection nor sent something unasked.
@@ -52,13 +97,14 @@ impl Socket {
     }
 
     pub(crate) fn try_clone(&self) -> io::Result<Socket> {
-        Ok(Socket { stream: self.stream.try_clone()?, interrupt: self.interrupt.clone() })
+        Ok(Socket { stream: self.stream.try_clone()?, patience: self.patience.clone() })
     }
 
     fn until_interrupted<T>(&self, mut io: impl FnMut(&TcpStream) -> io::Result<T>) -> io::Result<T> {
+        let mut patience = self.patience.clone();
         loop {
             match io(&self.stream) {
-                Err(err) if err.kind() == io::ErrorKind::WouldBlock => self.interrupt.check()?,
+                Err(err) if err.kind() == io::ErrorKind::WouldBlock => patience.spend()?,
                 Err(err) if err.kind() == io::ErrorKind::Interrupted => {}
                 done => return done,
             }
@@ -68,14 +114,14 @@ impl Socket {
 
 impl Read for Socket {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        self.interrupt.check()?; // a peer that drips bytes never lets a read time out
+        self.patience.interrupt.check()?; // a peer that drips bytes never lets a read time out
         self.until_interrupted(|mut stream| stream.read(buf))
     }
 }
 
 impl Write for Socket {
     fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
-        self.interrupt.check()?;
+        self.patience.interrupt.check()?;
         self.until_interrupted(|mut stream| stream.write(buf))
     }
 
@@ -100,7 +146,7 @@ fn configure(stream: &TcpStream) -> io::Result<()> {
 
 /// The addresses of a name. The system's resolver cannot be stopped, so it runs on a thread of its own, which
 /// is left behind when the flag is set.
-pub(crate) fn resolve(host: &str, port: u16, interrupt: &Interrupt) -> io::Result<Vec<SocketAddr>> {
+fn resolve(host: &str, port: u16, mut patience: Patience) -> io::Result<Vec<SocketAddr>> {
     if let Ok(address) = host.parse::<std::net::IpAddr>() {
         return Ok(vec![SocketAddr::new(address, port)]);
     }
@@ -116,7 +162,7 @@ pub(crate) fn resolve(host: &str, port: u16, interrupt: &Interrupt) -> io::Resul
                 return found
                     .map_err(|err| io::Error::new(err.kind(), format!("cannot resolve {host}: {err}")));
             }
-            Err(mpsc::RecvTimeoutError::Timeout) => interrupt.check()?,
+            Err(mpsc::RecvTimeoutError::Timeout) => patience.spend()?,
             Err(mpsc::RecvTimeoutError::Disconnected) => {
                 return Err(io::Error::other(format!("cannot resolve {host}: the resolver died")));
             }
@@ -124,7 +170,7 @@ pub(crate) fn resolve(host: &str, port: u16, interrupt: &Interrupt) -> io::Resul
     }
 }
 
-fn connect_one(address: SocketAddr, slices: u32, interrupt: &Interrupt) -> io::Result<TcpStream> {
+fn connect_one(address: SocketAddr, mut patience: Patience) -> io::Result<TcpStream> {
     let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
     let fd = socket_with(family, SocketType::STREAM, flags, None)?;
@@ -132,17 +178,12 @@ fn connect_one(address: SocketAddr, slices: u32, interrupt: &Interrupt) -> io::R
         Ok(()) => {}
         Err(rustix::io::Errno::INPROGRESS) => {
             let slice = Timespec::try_from(SLICE).map_err(io::Error::other)?;
-            let mut left = slices;
             loop {
                 match poll(&mut [PollFd::new(&fd, PollFlags::OUT)], Some(&slice)) {
-                    Ok(0) => left -= 1,
-                    Err(rustix::io::Errno::INTR) => {}
+                    Ok(0) => patience.spend()?,
+                    Err(rustix::io::Errno::INTR) => patience.interrupt.check()?,
                     Ok(_) => break,
                     Err(err) => return Err(err.into()),
-                }
-                interrupt.check()?;
-                if left == 0 {
-                    return Err(io::Error::new(io::ErrorKind::TimedOut, "no answer"));
                 }
             }
             sockopt::socket_error(&fd)??;

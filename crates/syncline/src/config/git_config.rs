@@ -1,7 +1,9 @@
 //! `--git-config` and `--git-config-add`: git-sync's grammar for pairs of keys and values, and what of git's
 //! configuration means something here.
 
-use sync_core::ConnectOptions;
+use std::path::Path;
+
+use sync_core::{Allowed, ConnectOptions, HttpSetting};
 
 /// Pairs in git-sync's grammar: `key:value,"key":"value"`, with `\n`, `\t`, `\"`, `\,` and `\\` as escapes.
 pub fn parse(text: &str) -> Result<Vec<(String, String)>, String> {
@@ -76,34 +78,79 @@ fn escaped(rest: &mut Vec<char>) -> Result<char, String> {
     }
 }
 
-/// Honour what a fetch can honour; returns a warning for everything else. Values may be secret and are not named.
-pub fn apply(pairs: &[(String, String)], connect: &mut ConnectOptions) -> Vec<String> {
+/// What has nothing to do here: what these are for cannot arise, or is done in another way.
+const WITHOUT_EFFECT: [&str; 12] = [
+    "safe.directory",
+    "gc.auto",
+    "gc.autodetach",
+    "gc.pruneexpire",
+    "core.askpass",
+    "credential.helper",
+    "http.postbuffer",
+    "http.version",
+    "http.maxrequests",
+    "http.minsessions",
+    "protocol.version",
+    "url.pushinsteadof",
+];
+
+/// Apply the settings that a fetch can heed, the later ones over the earlier; the rest are named in warnings.
+/// Values may be secret and are not named. Relative paths are taken from `cwd`.
+pub fn apply(pairs: &[(String, String)], cwd: &Path, connect: &mut ConnectOptions) -> Vec<String> {
     let mut warnings = Vec::new();
     for (key, value) in pairs {
         let (section, rest) = key.split_once('.').unwrap_or((key, ""));
         let (scope, name) = rest.rsplit_once('.').map_or((None, rest), |(scope, name)| (Some(scope), name));
         let setting = format!("{}.{}", section.to_ascii_lowercase(), name.to_ascii_lowercase());
-        let is_false = ["false", "no", "off", "0", ""].contains(&value.to_ascii_lowercase().as_str());
+        let scope = scope.map(ToOwned::to_owned);
         match (setting.as_str(), scope) {
-            ("http.extraheader", scope) => {
-                connect.headers.push((scope.unwrap_or_default().into(), value.clone()))
-            }
-            ("http.sslcainfo", None) => connect.ca_files.push(value.into()),
-            ("http.sslverify", None) => connect.insecure = is_false,
-            ("url.insteadof", Some(base)) => connect.rewrites.push((value.clone(), base.to_owned())),
-            ("protocol.allow", None | Some("file")) => connect.allow_local_submodules = value == "always",
-            // What they are for cannot arise here.
-            ("safe.directory" | "gc.auto" | "gc.autodetach" | "gc.pruneexpire" | "core.askpass", _) => {}
-            _ => warnings.push(format!("--git-config: {key} means nothing here")),
+            ("url.insteadof", Some(base)) => connect.rewrites.push((value.clone(), base)),
+            ("protocol.allow", name) => match allowed(value) {
+                Some(allowed) => connect.protocols.push((name, allowed)),
+                None => warnings.push(format!("--git-config: {key} is neither always, user nor never")),
+            },
+            (name, _) if WITHOUT_EFFECT.contains(&name) => {}
+            (name, scope) => match http_setting(name, value, cwd) {
+                Ok(Some(setting)) => connect.http.push((scope.unwrap_or_default(), setting)),
+                Ok(None) => warnings.push(format!("--git-config: {key} means nothing here")),
+                Err(fault) => warnings.push(format!("--git-config: {key} {fault}")),
+            },
         }
     }
-    if connect.insecure {
+    if connect.http.iter().any(|(_, setting)| *setting == HttpSetting::Verify(false)) {
         warnings.push(
             "--git-config: http.sslVerify is off: anybody on the way can read and change what is synced"
                 .into(),
         );
     }
     warnings
+}
+
+fn http_setting(name: &str, value: &str, cwd: &Path) -> Result<Option<HttpSetting>, String> {
+    Ok(Some(match name {
+        "http.extraheader" => HttpSetting::Header(value.into()),
+        "http.sslcainfo" => HttpSetting::CaFile(cwd.join(value)),
+        "http.sslcert" => HttpSetting::ClientCert(cwd.join(value)),
+        "http.sslkey" => HttpSetting::ClientKey(cwd.join(value)),
+        "http.sslverify" => HttpSetting::Verify(!is_false(value)),
+        "http.proxy" if value.is_empty() => HttpSetting::Proxy(None),
+        "http.proxy" => HttpSetting::Proxy(Some(value.parse()?)),
+        "http.useragent" => HttpSetting::UserAgent(value.into()),
+        _ => return Ok(None),
+    }))
+}
+
+fn is_false(value: &str) -> bool {
+    ["false", "no", "off", "0", ""].contains(&value.to_ascii_lowercase().as_str())
+}
+
+fn allowed(value: &str) -> Option<Allowed> {
+    match value {
+        "always" => Some(Allowed::Always),
+        "user" => Some(Allowed::User),
+        "never" => Some(Allowed::Never),
+        _ => None,
+    }
 }
 
 #[cfg(test)]
@@ -140,15 +187,33 @@ mod tests {
 
     #[test]
     fn settings_of_a_fetch_are_honoured_and_others_named() {
+        let given = "HTTP.extraHeader:X: 1,\"http.https://h/.extraHeader\":Y: 2,http.sslCAInfo:ca.pem,\
+                     \"url.https://mirror/.insteadOf\":\"https://origin/\",safe.directory:*,user.name:me,\
+                     protocol.allow:never,protocol.file.allow:always,\"http.https://h/.sslVerify\":no,\
+                     http.proxy:\"socks5://p\",http.userAgent:me,http.sslCert:/c,http.proxy:\"\",http.proxy:ftp://x";
         let mut connect = ConnectOptions::default();
-        let given = "HTTP.extraHeader:X: 1,\"http.https://h/.extraHeader\":Y: 2,http.sslCAInfo:/ca.pem,\
-                     \"url.https://mirror/.insteadOf\":\"https://origin/\",safe.directory:*,user.name:me";
-        let warnings = apply(&pairs(given), &mut connect);
-        assert_eq!(warnings, ["--git-config: user.name means nothing here"]);
-        assert_eq!(connect.headers, [("".into(), "X: 1".into()), ("https://h/".into(), "Y: 2".to_owned())]);
+        let warnings = apply(&pairs(given), "/cwd".as_ref(), &mut connect);
+        let starts = [
+            "--git-config: user.name means",
+            "--git-config: http.proxy has an unknown",
+            "--git-config: http.ssl",
+        ];
+        assert!(
+            warnings.len() == 3 && starts.iter().zip(&warnings).all(|(start, text)| text.starts_with(start)),
+            "{warnings:?}"
+        );
+        let expected = [
+            ("", HttpSetting::Header("X: 1".into())),
+            ("https://h/", HttpSetting::Header("Y: 2".into())),
+            ("", HttpSetting::CaFile("/cwd/ca.pem".into())),
+            ("https://h/", HttpSetting::Verify(false)),
+            ("", HttpSetting::Proxy(Some("socks5://p".parse().unwrap()))),
+            ("", HttpSetting::UserAgent("me".into())),
+            ("", HttpSetting::ClientCert("/c".into())),
+            ("", HttpSetting::Proxy(None)),
+        ];
+        assert_eq!(connect.http, expected.map(|(scope, setting)| (scope.to_owned(), setting)));
         assert_eq!(connect.rewrites, [("https://origin/".into(), "https://mirror/".to_owned())]);
-        assert_eq!(connect.ca_files, ["/ca.pem"].map(std::path::PathBuf::from));
-        assert_eq!(apply(&pairs("http.sslVerify:false"), &mut connect).len(), 1);
-        assert!(connect.insecure);
+        assert_eq!(connect.protocols, [(None, Allowed::Never), (Some("file".into()), Allowed::Always)]);
     }
 }

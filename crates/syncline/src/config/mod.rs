@@ -1,6 +1,7 @@
 //! What the options mean. Made in one step that reports every fault; nothing is touched and nobody asks
 //! afterwards whether an option was given.
 
+mod connect;
 mod credential;
 mod faults;
 mod git_config;
@@ -146,14 +147,14 @@ impl Config {
                 r.fault(option.name, option.help);
             }
         }
-        let mut connect = ConnectOptions::default();
-        let mut warnings = args.warnings.clone();
-        warnings.extend(git_settings(&mut r, &mut connect));
-        connect.ca_files.extend(r.list("ca-file").iter().map(PathBuf::from));
-        connect.ca_files.iter_mut().for_each(|file| *file = cwd.join(&*file));
+        let (connect, said) = connect::connect(&mut r, cwd);
+        let warnings = args.warnings.iter().cloned().chain(said).collect();
         let credentials = credentials(&mut r);
         let url = r.required("repo", |text| connect.rewrite(text).parse::<RemoteUrl>());
         let url = url.map(|url| url.relative_to(cwd));
+        if let Some(url) = url.as_ref().filter(|url| !connect.allows(url, false)) {
+            r.fault("repo", format!("is a URL of {}, which protocol.allow forbids", url.protocol()));
+        }
         let reference = reference(&mut r);
         let depth = r.or("depth", Depth::default(), |text| match u32::try_from(values::integer(text)?) {
             Ok(depth) => Ok(Depth::new(depth)),
@@ -286,18 +287,6 @@ fn link(r: &mut Reader, url: Option<&RemoteUrl>) -> PathBuf {
         r.fault("link", format!("{} is where syncline keeps its own files", link.display()));
     }
     link
-}
-
-fn git_settings(r: &mut Reader, connect: &mut ConnectOptions) -> Vec<String> {
-    let mut pairs = r.or("git-config", Vec::new(), git_config::parse);
-    // git-sync joins what is added by commas, so that an unquoted one still splits.
-    let added: Vec<_> =
-        r.list("git-config-add").iter().map(|text| text.to_string_lossy().into_owned()).collect();
-    match git_config::parse(&added.join(",")) {
-        Ok(added) => pairs.extend(added),
-        Err(fault) => r.fault("git-config-add", fault),
-    }
-    git_config::apply(&pairs, connect)
 }
 
 fn credentials(r: &mut Reader) -> Vec<Credential> {

@@ -1,0 +1,176 @@
+//! How the HTTP client reaches servers: over our sockets, proxies and TLS.
+
+use std::io::{Read, Write};
+use std::time::Duration;
+
+use ureq::Agent;
+use ureq::config::{Config, ConfigBuilder};
+use ureq::http::Uri;
+use ureq::typestate::AgentScope;
+use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
+use ureq::unversioned::transport::time::Duration as Time;
+use ureq::unversioned::transport::{
+    Buffers, ConnectionDetails, Connector, LazyBuffers, NextTimeout, Transport,
+};
+
+use super::dial::{Stream, dial, reach, tunnel};
+use super::options::HttpOptions;
+use super::proxy::{Proxy, authority};
+use super::socket::Patience;
+use super::tls::Tls;
+
+/// What all requests share, whatever they are for.
+pub(super) fn agent_config(options: &HttpOptions) -> ConfigBuilder<AgentScope> {
+    Agent::config_builder()
+        .http_status_as_error(false)
+        .max_redirects_will_error(false)
+        .allow_non_standard_methods(true)
+        .user_agent(&options.user_agent)
+        .proxy(None)
+}
+
+/// A client of its own connections.
+pub(super) fn agent(config: Config, options: HttpOptions, patience: Patience) -> Agent {
+    let tls = Tls::new(options.tls.clone());
+    Agent::with_parts(config, Dialler { options, tls, patience }, Nowhere)
+}
+
+/// Names are resolved when a connection is made: behind a proxy, by the proxy.
+#[derive(Debug)]
+struct Nowhere;
+
+impl Resolver for Nowhere {
+    fn resolve(&self, _: &Uri, _: &Config, _: NextTimeout) -> Result<ResolvedSocketAddrs, ureq::Error> {
+        Ok(self.empty())
+    }
+}
+
+#[derive(Debug)]
+struct Dialler {
+    options: HttpOptions,
+    tls: Tls,
+    patience: Patience,
+}
+
+impl Connector<()> for Dialler {
+    type Out = Connection;
+
+    fn connect(&self, details: &ConnectionDetails, _: Option<()>) -> Result<Option<Connection>, ureq::Error> {
+        let is_https = details.uri.scheme_str() == Some("https");
+        let host = details.uri.host().unwrap_or_default().trim_matches(['[', ']']);
+        let port = details.uri.port_u16().unwrap_or(if is_https { 443 } else { 80 });
+        let proxy = self.options.proxy_for(if is_https { "https" } else { "http" }, host, port);
+        let patience = self.patience.within(time(details.timeout));
+        let (mut stream, mut forward) = (None, None);
+        if let Some(proxy) = proxy.filter(|proxy| !is_https && proxy.forwards()) {
+            stream = Some(reach(proxy, &self.tls, &patience)?);
+            forward = Some(Forward::new(proxy, host, port));
+        }
+        let stream = match (stream, proxy) {
+            (Some(stream), _) => stream,
+            (None, Some(proxy)) => tunnel(host, port, proxy, &self.tls, &patience)?,
+            (None, None) => Stream::Plain(dial(host, port, None, &patience)?),
+        };
+        let stream = if is_https { self.tls.wrap(stream, host)? } else { stream };
+        let config = details.config;
+        let buffers = LazyBuffers::new(config.input_buffer_size(), config.output_buffer_size());
+        Ok(Some(Connection { stream, buffers, forward, is_https }))
+    }
+}
+
+fn time(timeout: NextTimeout) -> Option<Duration> {
+    match timeout.after {
+        Time::Exact(time) => Some(time),
+        Time::NotHappening => None,
+    }
+}
+
+#[derive(Debug)]
+struct Connection {
+    stream: Stream,
+    buffers: LazyBuffers,
+    forward: Option<Forward>,
+    is_https: bool,
+}
+
+impl Transport for Connection {
+    fn buffers(&mut self) -> &mut dyn Buffers {
+        &mut self.buffers
+    }
+
+    fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), ureq::Error> {
+        self.stream.set_time(time(timeout));
+        let output = &self.buffers.output()[..amount];
+        match self.forward.as_mut().and_then(|forward| forward.begin(output)) {
+            Some(request) => self.stream.write_all(&request)?,
+            None => self.stream.write_all(output)?,
+        }
+        self.stream.flush()?;
+        Ok(())
+    }
+
+    fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, ureq::Error> {
+        self.stream.set_time(time(timeout));
+        let read = self.stream.read(self.buffers.input_append_buf())?;
+        self.buffers.input_appended(read);
+        if let Some(forward) = &mut self.forward {
+            forward.is_answered = true;
+        }
+        Ok(read > 0)
+    }
+
+    fn is_open(&mut self) -> bool {
+        self.stream.is_open()
+    }
+
+    fn is_tls(&self) -> bool {
+        self.is_https
+    }
+}
+
+/// Requests for `http://` are told to the proxy itself, with the whole URL (RFC 9112, 3.2.2). The client writes
+/// them as for the server, so the head of each is rewritten on its way out.
+#[derive(Debug)]
+struct Forward {
+    server: String,
+    login: String,
+    is_answered: bool,
+}
+
+impl Forward {
+    fn new(proxy: &Proxy, host: &str, port: u16) -> Self {
+        let login =
+            proxy.auth.as_ref().map(|auth| format!("Proxy-Authorization: {}\r\n", auth.header().expose()));
+        let server = format!("http://{}", authority(host, port));
+        Forward { server, login: login.unwrap_or_default(), is_answered: true }
+    }
+
+    /// The same output for the proxy, where it begins a request: the first after an answer.
+    fn begin(&mut self, output: &[u8]) -> Option<Vec<u8>> {
+        if !std::mem::take(&mut self.is_answered) {
+            return None;
+        }
+        let target = 1 + output.iter().position(|byte| *byte == b' ')?;
+        let fields = 2 + output.windows(2).position(|pair| pair == b"\r\n")?;
+        let (method, rest) = (&output[..target], &output[target..fields]);
+        Some([method, self.server.as_bytes(), rest, self.login.as_bytes(), &output[fields..]].concat())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_head_of_every_request_is_rewritten_for_a_proxy() {
+        let proxy = "http://u:p@proxy".parse().unwrap();
+        let mut forward = Forward::new(&proxy, "host", 80);
+        let request = b"POST /x HTTP/1.1\r\nHost: host\r\n\r\nbody";
+        let rewritten =
+            "POST http://host:80/x HTTP/1.1\r\nProxy-Authorization: Basic dTpw\r\nHost: host\r\n\r\nbody";
+        assert_eq!(forward.begin(request).as_deref(), Some(rewritten.as_bytes()));
+        assert_eq!(forward.begin(b"GET of / HTTP\r\n"), None, "this is more of the body");
+        forward.is_answered = true;
+        assert!(forward.begin(request).is_some());
+    }
+}

@@ -1,0 +1,318 @@
+//! Proxies: which one a server is reached through, and what is said to it.
+
+use std::fmt;
+use std::io::{self, Read, Write};
+use std::net::IpAddr;
+use std::str::FromStr;
+
+use percent_encoding::percent_decode_str;
+use ureq::http::Uri;
+
+use crate::Auth;
+
+/// Somebody who passes connections on. Displaying it shows no login.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Proxy {
+    pub(super) kind: Kind,
+    pub(super) host: String,
+    pub(super) port: u16,
+    pub(super) auth: Option<Auth>,
+}
+
+/// How a proxy is spoken to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Http,
+    /// HTTP inside of TLS.
+    Https,
+    /// RFC 1928; names are resolved by the proxy.
+    Socks5,
+}
+
+impl fmt::Display for Proxy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let scheme = match self.kind {
+            Kind::Http => "http",
+            Kind::Https => "https",
+            Kind::Socks5 => "socks5",
+        };
+        write!(f, "{scheme}://{}", authority(&self.host, self.port))
+    }
+}
+
+impl FromStr for Proxy {
+    type Err = String;
+
+    /// `[http|https|socks5|socks5h://][user:password@]host[:port]`. The text is never quoted in an error: it may
+    /// hold a password.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let with_scheme = if text.contains("://") { text.to_owned() } else { format!("http://{text}") };
+        let uri: Uri = with_scheme.parse().map_err(|err| format!("is not the URL of a proxy: {err}"))?;
+        let (kind, default_port) = match uri.scheme_str() {
+            Some("http") => (Kind::Http, 80),
+            Some("https") => (Kind::Https, 443),
+            Some("socks5" | "socks5h") => (Kind::Socks5, 1080),
+            _ => return Err("has an unknown scheme; known are http, https, socks5 and socks5h".into()),
+        };
+        let authority = uri.authority().map(|authority| authority.as_str()).unwrap_or_default();
+        let auth = authority.rsplit_once('@').map(|(info, _)| {
+            let (user, password) = info.split_once(':').unwrap_or((info, ""));
+            let decoded = |text| percent_decode_str(text).decode_utf8_lossy().into_owned();
+            Auth::basic(decoded(user), decoded(password))
+        });
+        let host = uri.host().unwrap_or_default().trim_matches(['[', ']']).to_owned();
+        if host.is_empty() {
+            return Err("names no host".into());
+        }
+        Ok(Proxy { kind, host, port: uri.port_u16().unwrap_or(default_port), auth })
+    }
+}
+
+impl Proxy {
+    /// Whether it takes requests for `http://` and passes them on.
+    pub(super) fn forwards(&self) -> bool {
+        matches!(self.kind, Kind::Http | Kind::Https)
+    }
+}
+
+/// `host:port`, as URLs write it.
+pub(super) fn authority(host: &str, port: u16) -> String {
+    if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
+}
+
+/// The proxies of the machine: what the variables `http_proxy`, `https_proxy`, `all_proxy` and `no_proxy` say.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Proxies {
+    /// For `http://`.
+    pub http: Option<Proxy>,
+    /// For `https://`.
+    pub https: Option<Proxy>,
+    /// For both, where nothing else is given.
+    pub all: Option<Proxy>,
+    /// Who is reached directly, whatever names a proxy.
+    pub exceptions: Exceptions,
+}
+
+impl Proxies {
+    pub(super) fn for_scheme(&self, scheme: &str) -> Option<&Proxy> {
+        let own = if scheme == "https" { &self.https } else { &self.http };
+        own.as_ref().or(self.all.as_ref())
+    }
+}
+
+/// What `no_proxy` lists: names (and all below them), addresses, networks, each perhaps with a port; or `*`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Exceptions(Vec<String>);
+
+impl From<&str> for Exceptions {
+    fn from(text: &str) -> Self {
+        let rules = text.split([',', ' ', '\t']).filter(|rule| !rule.is_empty());
+        Exceptions(rules.map(str::to_ascii_lowercase).collect())
+    }
+}
+
+impl Exceptions {
+    pub(super) fn cover(&self, host: &str, port: u16) -> bool {
+        let host = host.to_ascii_lowercase();
+        self.0.iter().any(|rule| covers(rule, &host, port))
+    }
+}
+
+fn covers(rule: &str, host: &str, port: u16) -> bool {
+    if rule == "*" {
+        return true;
+    }
+    if let Ok(address) = host.parse::<IpAddr>()
+        && let Some((network, length)) = rule.split_once('/')
+    {
+        return network
+            .parse()
+            .is_ok_and(|network| length.parse().is_ok_and(|length| in_network(address, network, length)));
+    }
+    let (rule, wanted) = match rule.rsplit_once(':') {
+        Some((name, digits)) if !name.contains(':') || name.ends_with(']') => (name, digits.parse().ok()),
+        _ => (rule, None),
+    };
+    if wanted.is_some_and(|wanted: u16| wanted != port) {
+        return false;
+    }
+    let name = rule.trim_matches(['[', ']']).trim_start_matches("*.").trim_start_matches('.');
+    host == name || host.strip_suffix(name).is_some_and(|rest| !name.is_empty() && rest.ends_with('.'))
+}
+
+fn in_network(address: IpAddr, network: IpAddr, length: u32) -> bool {
+    let bits = |address| match address {
+        IpAddr::V4(address) => (u128::from(u32::from(address)) << 96, 32),
+        IpAddr::V6(address) => (u128::from(address), 128),
+    };
+    let ((address, width), (network, other)) = (bits(address), bits(network));
+    width == other && length <= width && (length == 0 || (address ^ network) >> (128 - length) == 0)
+}
+
+/// Ask an HTTP proxy for a way to a server (RFC 9110, 9.3.6).
+pub(super) fn connect(
+    stream: &mut (impl Read + Write),
+    proxy: &Proxy,
+    host: &str,
+    port: u16,
+) -> io::Result<()> {
+    let target = authority(host, port);
+    let mut request = format!("CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n");
+    if let Some(auth) = &proxy.auth {
+        request.push_str(&format!("Proxy-Authorization: {}\r\n", auth.header().expose()));
+    }
+    stream.write_all(format!("{request}\r\n").as_bytes())?;
+    stream.flush()?;
+    let head = read_head(stream)?;
+    let status = head.lines().next().unwrap_or_default();
+    match status.split(' ').nth(1).and_then(|code| code.parse().ok()) {
+        Some(200..=299) => Ok(()),
+        // Some answer 401, although that is the server's to say.
+        Some(code @ (401 | 407)) => {
+            Err(refused(&format!("wants another login than it was given (HTTP {code})")))
+        }
+        Some(_) => Err(refused(&format!("answers {status:?}"))),
+        None => Err(refused("is no HTTP proxy")),
+    }
+}
+
+/// The head of an answer, byte by byte: what follows belongs to the tunnel.
+fn read_head(stream: &mut impl Read) -> io::Result<String> {
+    const LIMIT: usize = 16 * 1024;
+    let mut head = Vec::new();
+    let mut byte = [0];
+    while !head.ends_with(b"\r\n\r\n") {
+        if head.len() >= LIMIT || stream.read(&mut byte)? == 0 {
+            return Err(refused("ended the connection"));
+        }
+        head.push(byte[0]);
+    }
+    Ok(String::from_utf8_lossy(&head).into_owned())
+}
+
+/// Ask a SOCKS proxy for a way to a server (RFC 1928), with a login if there is one (RFC 1929).
+pub(super) fn socks5(
+    stream: &mut (impl Read + Write),
+    proxy: &Proxy,
+    host: &str,
+    port: u16,
+) -> io::Result<()> {
+    const NO_LOGIN: u8 = 0;
+    const PASSWORD: u8 = 2;
+    let methods: &[u8] = if proxy.auth.is_some() { &[5, 2, NO_LOGIN, PASSWORD] } else { &[5, 1, NO_LOGIN] };
+    stream.write_all(methods)?;
+    match (read_array(stream)?, &proxy.auth) {
+        ([5, NO_LOGIN], _) => {}
+        ([5, PASSWORD], Some(Auth::Basic { user, password })) => {
+            let mut login = vec![1];
+            push_text(&mut login, user)?;
+            push_text(&mut login, password.expose())?;
+            stream.write_all(&login)?;
+            if read_array::<2>(stream)?[1] != 0 {
+                return Err(refused("refuses the login"));
+            }
+        }
+        ([5, _], _) => return Err(refused("wants a login that it was not given")),
+        _ => return Err(refused("is no SOCKS5 proxy")),
+    }
+    let mut request = vec![5, 1, 0];
+    match host.parse() {
+        Ok(IpAddr::V4(address)) => request.extend([&[1][..], &address.octets()].concat()),
+        Ok(IpAddr::V6(address)) => request.extend([&[4][..], &address.octets()].concat()),
+        Err(_) => {
+            request.push(3);
+            push_text(&mut request, host)?;
+        }
+    }
+    request.extend(port.to_be_bytes());
+    stream.write_all(&request)?;
+    let [_, reply, _, kind] = read_array(stream)?;
+    if reply != 0 {
+        return Err(refused(socks_reply(reply)));
+    }
+    let length = match kind {
+        1 => 4,
+        4 => 16,
+        _ => usize::from(read_array::<1>(stream)?[0]),
+    };
+    stream.read_exact(&mut vec![0; length + 2])
+}
+
+fn socks_reply(reply: u8) -> &'static str {
+    match reply {
+        2 => "does not allow this connection",
+        3 => "cannot reach the server's network",
+        4 => "cannot reach the server",
+        5 => "was refused by the server",
+        6 => "had no answer in time",
+        _ => "failed",
+    }
+}
+
+fn push_text(request: &mut Vec<u8>, text: &str) -> io::Result<()> {
+    let length = u8::try_from(text.len()).map_err(|_| refused("takes no text of more than 255 bytes"))?;
+    request.push(length);
+    request.extend(text.as_bytes());
+    Ok(())
+}
+
+fn read_array<const N: usize>(stream: &mut impl Read) -> io::Result<[u8; N]> {
+    let mut bytes = [0; N];
+    stream.read_exact(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// The caller puts the proxy's name in front.
+fn refused(text: &str) -> io::Error {
+    io::Error::other(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn urls_of_proxies_are_understood_and_shown_without_their_login() {
+        for (text, shown, has_login) in [
+            ("proxy:3128", "http://proxy:3128", false),
+            ("http://proxy", "http://proxy:80", false),
+            ("https://u:p%40ss@proxy/", "https://proxy:443", true),
+            ("socks5h://u:p@[::1]", "socks5://[::1]:1080", true),
+        ] {
+            let proxy: Proxy = text.parse().unwrap();
+            assert_eq!((proxy.to_string().as_str(), proxy.auth.is_some()), (shown, has_login));
+            assert!(!format!("{proxy:?}").contains("p@ss"));
+        }
+        for text in ["", "ftp://proxy", "http://", "socks5://canary@", "http://canary:x@ho st"] {
+            let fault = text.parse::<Proxy>().unwrap_err();
+            assert!(!fault.contains("canary"), "{fault}");
+        }
+    }
+
+    #[test]
+    fn exceptions_are_names_networks_and_ports() {
+        for (rules, host, port, expected) in [
+            ("", "host", 443, false),
+            ("*", "host", 443, true),
+            ("example.com", "example.com", 443, true),
+            ("example.com", "EXAMPLE.com", 443, true),
+            ("example.com", "git.example.com", 443, true),
+            ("example.com", "badexample.com", 443, false),
+            (".example.com, other", "git.example.com", 443, true),
+            ("*.example.com", "git.example.com", 443, true),
+            ("example.com:8443", "example.com", 443, false),
+            ("example.com:8443", "example.com", 8443, true),
+            ("10.0.0.0/8", "10.200.3.4", 80, true),
+            ("10.0.0.0/8", "11.0.0.1", 80, false),
+            ("127.0.0.1", "127.0.0.1", 80, true),
+            ("0.0.0.0/0", "8.8.8.8", 80, true),
+            ("10.0.0.0/8", "name", 80, false),
+            ("fd00::/8", "fd12::1", 80, true),
+            ("[::1]:80", "::1", 80, true),
+            ("::1", "::1", 443, true),
+            ("10.0.0.0/99", "10.0.0.1", 80, false),
+        ] {
+            assert_eq!(Exceptions::from(rules).cover(host, port), expected, "{rules} {host}:{port}");
+        }
+    }
+}

@@ -1,0 +1,229 @@
+//! TLS 1.2 and 1.3 over rustls: whom we trust, what we show, and what a refused certificate is called.
+
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
+
+use rustls::client::WebPkiServerVerifier;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{WebPkiSupportedAlgorithms, ring};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::{
+    CertificateError, ClientConfig, ClientConnection, DigitallySignedStruct, OtherError, RootCertStore,
+    SignatureScheme, StreamOwned,
+};
+use x509_cert::der::Decode;
+
+use super::dial::Stream;
+
+/// What TLS needs to know of the user's wishes.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct TlsOptions {
+    pub(crate) ca_files: Vec<PathBuf>,
+    pub(crate) client_cert: Option<PathBuf>,
+    /// In the file of the certificate, where it is not given.
+    pub(crate) client_key: Option<PathBuf>,
+    pub(crate) insecure: bool,
+}
+
+/// Makes TLS connections. Its files are read when it is first needed.
+#[derive(Debug)]
+pub(crate) struct Tls {
+    options: TlsOptions,
+    config: OnceLock<Arc<ClientConfig>>,
+}
+
+impl Tls {
+    pub(crate) fn new(options: TlsOptions) -> Self {
+        Tls { options, config: OnceLock::new() }
+    }
+
+    /// TLS over a stream, the handshake done.
+    pub(crate) fn wrap(&self, mut stream: Stream, host: &str) -> io::Result<Stream> {
+        let config = match self.config.get() {
+            Some(config) => config.clone(),
+            None => {
+                let config = Arc::new(self.options.build()?);
+                self.config.get_or_init(|| config).clone()
+            }
+        };
+        let name = ServerName::try_from(host.to_owned()).map_err(io::Error::other)?;
+        let mut connection = ClientConnection::new(config, name).map_err(io::Error::other)?;
+        while connection.is_handshaking() {
+            connection.complete_io(&mut stream).map_err(explain)?;
+        }
+        Ok(Stream::Tls(Box::new(StreamOwned::new(connection, stream))))
+    }
+}
+
+/// What a refused certificate, ours or theirs, is called.
+pub(super) fn explain(err: io::Error) -> io::Error {
+    use rustls::AlertDescription as Alert;
+    let text = match err.get_ref().and_then(|err| err.downcast_ref()) {
+        Some(rustls::Error::InvalidCertificate(CertificateError::Other(OtherError(refused)))) => {
+            refused.to_string()
+        }
+        Some(rustls::Error::AlertReceived(Alert::CertificateRequired)) => {
+            "the server wants a client certificate".into()
+        }
+        Some(rustls::Error::AlertReceived(
+            alert @ (Alert::BadCertificate
+            | Alert::UnsupportedCertificate
+            | Alert::CertificateRevoked
+            | Alert::CertificateExpired
+            | Alert::CertificateUnknown
+            | Alert::UnknownCA),
+        )) => format!("the server refuses the client certificate: {alert:?}"),
+        _ => return err,
+    };
+    io::Error::other(text)
+}
+
+impl TlsOptions {
+    fn build(&self) -> io::Result<ClientConfig> {
+        let provider = Arc::new(ring::default_provider());
+        let known = WebPkiServerVerifier::builder_with_provider(self.roots()?.into(), provider.clone());
+        let known = if self.insecure { None } else { Some(known.build().map_err(io::Error::other)?) };
+        let verifier = Verifier { known, algorithms: provider.signature_verification_algorithms };
+        let config = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .map_err(io::Error::other)?
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(verifier));
+        let Some(cert_file) = &self.client_cert else { return Ok(config.with_no_client_auth()) };
+        let key_file = self.client_key.as_ref().unwrap_or(cert_file);
+        let named =
+            |path: &Path, err: &dyn fmt::Display| io::Error::other(format!("{}: {err}", path.display()));
+        let key = PrivateKeyDer::from_pem_slice(&fs_err::read(key_file)?).map_err(|_| {
+            named(key_file, &"holds no PEM private key that can be read without a passphrase")
+        })?;
+        config
+            .with_client_auth_cert(certificates(cert_file)?, key)
+            .map_err(|err| named(cert_file, &format!("does not go with its key: {err}")))
+    }
+
+    /// The bundled roots and the given files together.
+    fn roots(&self) -> io::Result<RootCertStore> {
+        let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
+        for path in &self.ca_files {
+            roots.add_parsable_certificates(certificates(path)?);
+        }
+        Ok(roots)
+    }
+}
+
+fn certificates(path: &Path) -> io::Result<Vec<CertificateDer<'static>>> {
+    let pem = fs_err::read(path)?;
+    let found = CertificateDer::pem_slice_iter(&pem).collect::<Result<Vec<_>, _>>();
+    match found {
+        Ok(found) if !found.is_empty() => Ok(found),
+        Ok(_) => Err(io::Error::other(format!("{}: holds no PEM certificate", path.display()))),
+        Err(err) => Err(io::Error::other(format!("{}: {err}", path.display()))),
+    }
+}
+
+/// Who is believed to be the server: whom the roots vouch for, or anybody.
+#[derive(Debug)]
+struct Verifier {
+    known: Option<Arc<WebPkiServerVerifier>>,
+    algorithms: WebPkiSupportedAlgorithms,
+}
+
+impl ServerCertVerifier for Verifier {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+        ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        let Some(known) = &self.known else { return Ok(ServerCertVerified::assertion()) };
+        known.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now).map_err(|err| {
+            let chain: Vec<_> = std::iter::once(end_entity).chain(intermediates).collect();
+            describe(err, &chain, server_name, now)
+        })
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        rustls::crypto::verify_tls12_signature(message, cert, dss, &self.algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        rustls::crypto::verify_tls13_signature(message, cert, dss, &self.algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.algorithms.supported_schemes()
+    }
+}
+
+/// A refused certificate, in words.
+#[derive(Debug)]
+struct Refused(String);
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Refused {}
+
+/// The same error, saying which certificate of the chain is meant.
+fn describe(
+    err: rustls::Error,
+    chain: &[&CertificateDer<'_>],
+    name: &ServerName<'_>,
+    now: UnixTime,
+) -> rustls::Error {
+    use CertificateError as E;
+    let rustls::Error::InvalidCertificate(cause) = &err else { return err };
+    let parsed: Result<Vec<_>, _> = chain.iter().map(|der| x509_cert::Certificate::from_der(der)).collect();
+    let Some((server, all)) = parsed.ok().and_then(|all| Some((all.first()?.clone(), all))) else {
+        return err;
+    };
+    let subject = |cert: &x509_cert::Certificate| cert.tbs_certificate().subject().to_string();
+    let issuer = |cert: &x509_cert::Certificate| cert.tbs_certificate().issuer().to_string();
+    let validity = |cert: &x509_cert::Certificate| *cert.tbs_certificate().validity();
+    let seconds = |time: x509_cert::time::Time| time.to_unix_duration().as_secs();
+    let text = match cause {
+        E::Expired | E::ExpiredContext { .. } => {
+            let expired =
+                all.iter().find(|cert| seconds(validity(cert).not_after) < now.as_secs()).unwrap_or(&server);
+            let (subject, end) = (subject(expired), validity(expired).not_after.to_date_time());
+            format!("the certificate of {subject} expired at {end}")
+        }
+        E::NotValidYet | E::NotValidYetContext { .. } => {
+            let early =
+                all.iter().find(|cert| seconds(validity(cert).not_before) > now.as_secs()).unwrap_or(&server);
+            let (subject, start) = (subject(early), validity(early).not_before.to_date_time());
+            format!("the certificate of {subject} is not valid before {start}; is the clock right?")
+        }
+        E::NotValidForName | E::NotValidForNameContext { .. } => {
+            format!("the certificate of {} is not for {}", subject(&server), name.to_str())
+        }
+        E::UnknownIssuer => {
+            let last = all.last().unwrap_or(&server);
+            format!(
+                "the certificate of {} is issued by {}, which is not trusted",
+                subject(&server),
+                issuer(last)
+            )
+        }
+        other => format!("the certificate of {}: {other}", subject(&server)),
+    };
+    E::Other(OtherError(Arc::new(Refused(text)))).into()
+}

@@ -1,0 +1,46 @@
+//! How to connect: certificates, proxies, and what git's settings say of it.
+
+use std::path::{Path, PathBuf};
+
+use sync_core::{ConnectOptions, Exceptions, HttpSetting, Proxies, Proxy};
+
+use super::faults::Reader;
+use super::git_config;
+
+/// The settings, and what is worth saying of them.
+pub fn connect(r: &mut Reader, cwd: &Path) -> (ConnectOptions, Vec<String>) {
+    let mut connect =
+        ConnectOptions { proxies: proxies(r), tunnel: proxy(r, "ssh-proxy"), ..Default::default() };
+    let mut pairs = r.or("git-config", Vec::new(), git_config::parse);
+    // git-sync joins what is added by commas, so that an unquoted one still splits.
+    let added: Vec<_> =
+        r.list("git-config-add").iter().map(|text| text.to_string_lossy().into_owned()).collect();
+    match git_config::parse(&added.join(",")) {
+        Ok(added) => pairs.extend(added),
+        Err(fault) => r.fault("git-config-add", fault),
+    }
+    let warnings = git_config::apply(&pairs, cwd, &mut connect);
+    let mut set = |setting| connect.http.push((String::new(), setting));
+    r.list("ca-file").iter().for_each(|file| set(HttpSetting::CaFile(cwd.join(PathBuf::from(file)))));
+    match (r.path("client-cert-file"), r.path("client-key-file")) {
+        (None, Some(_)) => r.fault("client-key-file", "needs --client-cert-file"),
+        (cert, key) => {
+            cert.into_iter().for_each(|file| set(HttpSetting::ClientCert(cwd.join(file))));
+            key.into_iter().for_each(|file| set(HttpSetting::ClientKey(cwd.join(file))));
+        }
+    }
+    (connect, warnings)
+}
+
+fn proxies(r: &mut Reader) -> Proxies {
+    Proxies {
+        http: proxy(r, "http-proxy"),
+        https: proxy(r, "https-proxy"),
+        all: proxy(r, "all-proxy"),
+        exceptions: Exceptions::from(r.text("no-proxy").unwrap_or_default().as_str()),
+    }
+}
+
+fn proxy(r: &mut Reader, name: &str) -> Option<Proxy> {
+    r.or(name, None, |text| if text.is_empty() { Ok(None) } else { text.parse().map(Some) })
+}
