@@ -10,11 +10,11 @@ mod reuse;
 mod verify;
 
 use std::io;
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use gix::bstr::BStr;
 use gix::index::entry::{Mode, Stat};
+use rustix::fs::FileType;
 
 use crate::error::{Context, Error, Recovery, Result};
 use crate::fetch::Fetched;
@@ -103,18 +103,30 @@ fn read_index(place: &Place, id: CommitId) -> gix::Result<gix::index::File> {
 }
 
 /// Content is taken as unchanged when type, permission to execute, size, time and inode are.
-fn is_same_file(found: &std::fs::Metadata, entry: &gix::index::Entry) -> bool {
-    let kind = match entry.mode {
-        Mode::SYMLINK => found.is_symlink(),
-        mode => {
-            found.is_file() && (found.permissions().mode() & 0o100 != 0) == (mode == Mode::FILE_EXECUTABLE)
+fn is_same_file(found: &rustix::fs::Stat, entry: &gix::index::Entry) -> bool {
+    let kind = match (entry.mode, FileType::from_raw_mode(found.st_mode)) {
+        (Mode::SYMLINK, kind) => kind == FileType::Symlink,
+        (mode, kind) => {
+            kind == FileType::RegularFile && (found.st_mode & 0o100 != 0) == (mode == Mode::FILE_EXECUTABLE)
         }
     };
-    // The index keeps the low 32 bits of each.
-    kind && found.size() as u32 == entry.stat.size
-        && found.mtime() as u32 == entry.stat.mtime.secs
-        && found.mtime_nsec() as u32 == entry.stat.mtime.nsecs
-        && found.ino() as u32 == entry.stat.ino
+    let (found, known) = (index_stat(found), &entry.stat);
+    kind && found.size == known.size && found.mtime == known.mtime && found.ino == known.ino
+}
+
+/// A stat as the index keeps it: the low 32 bits of each.
+#[expect(clippy::unnecessary_cast, reason = "the types differ between machines")]
+fn index_stat(found: &rustix::fs::Stat) -> Stat {
+    let time = |secs, nsecs| gix::index::entry::stat::Time { secs, nsecs };
+    Stat {
+        mtime: time(found.st_mtime as u32, found.st_mtime_nsec as u32),
+        ctime: time(found.st_ctime as u32, found.st_ctime_nsec as u32),
+        dev: found.st_dev as u32,
+        ino: found.st_ino as u32,
+        uid: found.st_uid as u32,
+        gid: found.st_gid as u32,
+        size: found.st_size as u32,
+    }
 }
 
 fn to_path(path: &BStr) -> &Path {
@@ -167,5 +179,5 @@ fn exchange(here: &Path, there: &Path) -> io::Result<()> {
 
 /// The stat of a file just made, for the index.
 fn stat_of(path: &Path) -> io::Result<Stat> {
-    Stat::from_fs(&gix::index::fs::Metadata::from_path_no_follow(path)?).map_err(io::Error::other)
+    Ok(index_stat(&rustix::fs::lstat(path)?))
 }

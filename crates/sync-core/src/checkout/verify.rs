@@ -67,7 +67,7 @@ fn compare(
                     && (!maps_modules || !is_mapped(&place.dir, &entry.path(&index).to_string())) => {}
                 _ => altered.push(name),
             }
-        } else if !fs_err::symlink_metadata(&path).is_ok_and(|found| is_same_file(&found, entry)) {
+        } else if !rustix::fs::lstat(&path).is_ok_and(|found| is_same_file(&found, entry)) {
             altered.push(name);
         }
         if altered.len() >= NAMED {
