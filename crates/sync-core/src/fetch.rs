@@ -3,6 +3,8 @@
 //! The only user of the network. Nothing here writes outside `.git`.
 
 use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::Arc;
 
 use gix::ObjectId;
 use gix::bstr::{BString, ByteSlice};
@@ -21,9 +23,10 @@ use crate::protocol::{
     OneRound, Request, agent, can_filter, http_status, object_kind, protocol_error, without_deepen_relative,
 };
 use crate::source::{Kind, Reference};
-use crate::store::{Store, mark_promised};
+use crate::store::{Store, mark_promised, remove_dir_if_there};
 use crate::submodules::{MAX_COUNT, MAX_DEPTH, Submodules, Wanted, wanted};
 use crate::transport::{ConnectOptions, git, http::Client, local};
+use crate::unpack::{Early, unpack};
 use crate::{CommitId, Credentials, Filter, Interrupt, RemoteUrl, Selection, Source, SparsePatterns};
 
 /// A remote repository, its connection kept between requests where the server allows it.
@@ -59,6 +62,8 @@ pub struct Fetched {
     pub commit: CommitId,
     pub(crate) selection: Selection,
     pub(crate) modules: Vec<Module>,
+    /// Files that were written while the pack came.
+    pub(crate) early: Arc<[Early]>,
 }
 
 /// A submodule whose commit is in a store of its own.
@@ -160,14 +165,17 @@ impl Upstream {
     /// After an error the store holds what it held before, and perhaps objects that nobody refers to. But where
     /// the remote's objects are of another format than the store's, the store was emptied first; trees stay.
     pub fn receive(&mut self, tip: &Tip, store: &mut Store) -> Result<Fetched> {
-        let commit = self.receive_commit(tip, store)?;
+        let early_dir = store.building_place(tip.commit).dir;
+        let (commit, early) = self.receive_commit(tip, store, Some(&early_dir)).inspect_err(|_| {
+            let _ = remove_dir_if_there(&early_dir);
+        })?;
         let levels = match self.source.selection.submodules {
             Submodules::Off => 0,
             Submodules::Shallow => 1,
             Submodules::Recursive => MAX_DEPTH + 1,
         };
         let modules = self.receive_modules(commit.0, &self.source.url, store, levels, &mut 0)?;
-        Ok(Fetched { commit, selection: self.source.selection.clone(), modules })
+        Ok(Fetched { commit, selection: self.source.selection.clone(), modules, early: early.into() })
     }
 
     /// The submodules of a commit, `levels` deep. One whose pin did not move costs no network.
@@ -210,7 +218,7 @@ impl Upstream {
             let received = match (module.has_commit(commit), module.is_partial(), &self.source.filter) {
                 (true, false, _) => Ok(()),
                 (true, true, Some(_)) => upstream.receive_blobs(commit, &module),
-                _ => upstream.receive_commit(&tip(commit), &mut module).map(|_| ()),
+                _ => upstream.receive_commit(&tip(commit), &mut module, None).map(|_| ()),
             };
             received.map_err(|err| err.within(&step()))?;
             let nested = self.receive_modules(commit, &url, &module, levels - 1, count)?;
@@ -222,18 +230,28 @@ impl Upstream {
                     // Patterns are the repository's own; submodules come whole.
                     selection: Selection { sparse: None, ..self.source.selection.clone() },
                     modules: nested,
+                    early: Arc::default(),
                 },
             });
         }
         Ok(modules)
     }
 
-    fn receive_commit(&mut self, tip: &Tip, store: &mut Store) -> Result<CommitId> {
+    fn receive_commit(
+        &mut self,
+        tip: &Tip,
+        store: &mut Store,
+        early_dir: Option<&Path>,
+    ) -> Result<(CommitId, Vec<Early>)> {
+        let mut early = Vec::new();
         let commit = match &self.source.url.0 {
             Kind::Local(path) => {
                 local::receive(path, tip, &self.source, store, &self.progress, &self.interrupt)?
             }
-            Kind::Http(_) | Kind::Git { .. } => self.receive_pack(tip.want, store)?,
+            Kind::Http(_) | Kind::Git { .. } => {
+                early = self.receive_pack(tip, store, early_dir)?;
+                tip.want
+            }
         };
         let step = || format!("fetch {} from {}", self.source.reference, self.source.url);
         let repo = store.repository()?;
@@ -251,10 +269,12 @@ impl Upstream {
             self.receive_blobs(commit, store)?;
         }
         self.peeled = Some(CommitId(commit));
-        Ok(CommitId(commit))
+        Ok((CommitId(commit), early))
     }
 
-    fn receive_pack(&mut self, want: ObjectId, store: &mut Store) -> Result<ObjectId> {
+    /// The pack of a fetch; its files, too, are written to `early_dir` where that can be done.
+    fn receive_pack(&mut self, tip: &Tip, store: &mut Store, early_dir: Option<&Path>) -> Result<Vec<Early>> {
+        let want = tip.want;
         let connection = self.connect()?;
         let step = || format!("fetch {} from {}", self.source.reference, self.source.url);
         let kind = object_kind(&connection.handshake.capabilities);
@@ -278,16 +298,23 @@ impl Upstream {
             filter: filter.as_ref().map(Filter::spec),
         };
         drop(repo);
-        match self.request(connection, &request, store) {
+        let is_simple =
+            request.haves.is_empty() && filter.is_none() && self.source.selection.sparse.is_none();
+        if let Some(dir) = early_dir.filter(|_| is_simple) {
+            remove_dir_if_there(dir).and_then(|()| fs_err::create_dir(dir)).step(step)?;
+            let early = Some((tip.commit.0, dir));
+            return self.request(connection, &request, store, early).map_err(Refused::into_error);
+        }
+        match self.request(connection, &request, store, None) {
             // A delta whose base is not there or not readable: what we said we have is not to be relied on.
             Err(Refused::Pack(_)) if !request.haves.is_empty() && !self.interrupt.is_triggered() => {
                 let connection = self.connect()?;
                 let alone = Request { haves: BTreeSet::new(), ..request };
-                self.request(connection, &alone, store).map_err(Refused::into_error)?;
+                self.request(connection, &alone, store, None).map_err(Refused::into_error)?;
             }
-            answered => answered.map_err(Refused::into_error)?,
+            answered => _ = answered.map_err(Refused::into_error)?,
         }
-        Ok(want)
+        Ok(Vec::new())
     }
 
     /// Ask for the blobs that a filter left out and the checkout needs, all at once.
@@ -317,7 +344,7 @@ impl Upstream {
         let wants = wants.into_iter().collect();
         let request = Request { wants, haves: BTreeSet::new(), shallow: Shallow::NoChange, filter: None };
         let connection = self.connect()?;
-        self.request(connection, &request, store).map_err(Refused::into_error)
+        self.request(connection, &request, store, None).map(|_| ()).map_err(Refused::into_error)
     }
 
     /// One fetch request and its pack.
@@ -326,18 +353,24 @@ impl Upstream {
         mut connection: Connection,
         request: &Request<'_>,
         store: &Store,
-    ) -> std::result::Result<(), Refused> {
+        early: Option<(ObjectId, &Path)>,
+    ) -> std::result::Result<Vec<Early>, Refused> {
         let step = || format!("fetch {} from {}", self.source.reference, self.source.url);
         self.progress.enter(Stage::Requesting);
         let repo = store.repository()?;
         let (pack_dir, is_partial) = (store.pack_dir(), store.is_partial());
         let bases = (!request.haves.is_empty()).then(|| repo.objects.clone());
         let (progress, interrupt) = (&self.progress, &self.interrupt);
-        let mut pack_failed = false;
+        let (mut pack_failed, mut files) = (false, Vec::new());
         let outcome = gix::protocol::fetch(
             &mut OneRound(request),
             |pack, gix_progress, _| {
                 progress.enter(Stage::Receiving);
+                if let Some((commit, dir)) = early {
+                    let unpacked = unpack(pack, commit, &pack_dir, dir, progress, interrupt);
+                    files = unpacked.map_err(gix::Error::from_error)?;
+                    return Ok(true);
+                }
                 let received =
                     receive_pack(pack, &pack_dir, bases, repo.object_hash(), gix_progress, interrupt);
                 pack_failed = received.is_err();
@@ -365,9 +398,9 @@ impl Upstream {
             // Before v2 the server hangs up after its pack.
             Ok(_) if connection.handshake.server_protocol_version == Protocol::V2 => {
                 self.connection = Some(connection);
-                Ok(())
+                Ok(files)
             }
-            Ok(_) => Ok(()),
+            Ok(_) => Ok(files),
             Err(err) if pack_failed && (err.is_not_found() || err.is_corrupted()) => {
                 Err(Refused::Pack(protocol_error(step(), &err)))
             }

@@ -30,6 +30,7 @@ mod source;
 mod store;
 mod submodules;
 mod transport;
+mod unpack;
 
 pub use checkout::{Worktree, altered_files, checkout, tree_size};
 pub use credentials::{Auth, Cookie, Credentials, Login, Scope, Secret};

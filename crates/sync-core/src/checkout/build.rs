@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use gix::bstr::ByteSlice;
-use gix::index::entry::Flags;
+use gix::index::entry::{Flags, Mode};
 
 use super::{SPARSE_FILE, Worktree, filter, missing, read_index, reuse, to_path, unusable};
 use crate::error::{Context, Error, Recovery, Result};
@@ -13,6 +13,7 @@ use crate::fetch::Fetched;
 use crate::objects::threads;
 use crate::progress::Progress;
 use crate::store::{Place, Store};
+use crate::unpack::Early;
 use crate::{CommitId, Interrupt};
 
 /// What the trees that are built together share.
@@ -29,7 +30,7 @@ pub(super) struct Build<'a> {
 
 impl Build<'_> {
     /// Build the tree of `fetched` from `store` at `building`, as it is to stand at `place`. The directory is
-    /// there and empty.
+    /// there and holds nothing but `early`.
     pub(super) fn tree(
         &mut self,
         store: &Store,
@@ -37,6 +38,7 @@ impl Build<'_> {
         building: &Place,
         place: &Place,
         last: Option<&Place>,
+        early: &[Early],
     ) -> Result<()> {
         let id = fetched.commit;
         let step = || format!("write the tree of {id} to {}", building.dir.display());
@@ -58,6 +60,7 @@ impl Build<'_> {
         fs_err::write(&pointer, place.pointer()).step(step)?;
         // What a new file's permissions are says what the umask makes of them.
         let file_mode = fs_err::metadata(&pointer).step(step)?.permissions().mode() & 0o777;
+        self.made.written += adopt(early, &mut index);
         if let Some(last) = last
             && let Ok(old) = read_index(last, id)
         {
@@ -98,7 +101,7 @@ impl Build<'_> {
             let inside = Place { dir: building.dir.join(path), admin: admin.clone() };
             let final_place = Place { dir: place.dir.join(path), admin };
             let last = last.and_then(|last| Place::of(last.dir.join(path), self.root));
-            self.tree(&module_store, &module.fetched, &inside, &final_place, last.as_ref())
+            self.tree(&module_store, &module.fetched, &inside, &final_place, last.as_ref(), &[])
                 .map_err(|err| err.within(&format!("check out submodule {:?}", module.path)))?;
         }
         Ok(())
@@ -111,11 +114,7 @@ impl Build<'_> {
             thread_limit: Some(threads()),
             destination_is_initially_empty: true,
             attributes: filter::attributes().step(step)?,
-            validate: gix::validate::path::component::Options {
-                protect_windows: false,
-                protect_hfs: true,
-                protect_ntfs: true,
-            },
+            validate: super::PATH_RULES,
             fs: gix::fs::Capabilities { ignore_case: false, ..Default::default() },
             ..gix_worktree_state::checkout::Options::new(filter::pipeline(repo))
         };
@@ -139,6 +138,26 @@ impl Build<'_> {
         }
         Ok(outcome.files_updated)
     }
+}
+
+/// Mark the files that were written while the pack came as done; how many there are.
+fn adopt(early: &[Early], index: &mut gix::index::State) -> usize {
+    let mut adopted = 0;
+    let mut early = early.iter().peekable();
+    let (entries, paths) = index.entries_mut_and_pathbacking();
+    for entry in entries {
+        let path = entry.path_in(paths);
+        while early.next_if(|file| file.path < path).is_some() {}
+        let mode = |file: &Early| if file.is_executable { Mode::FILE_EXECUTABLE } else { Mode::FILE };
+        if let Some(file) =
+            early.next_if(|file| file.path == path && file.id == entry.id && mode(file) == entry.mode)
+        {
+            entry.stat = file.stat;
+            entry.flags.insert(Flags::SKIP_WORKTREE);
+            adopted += 1;
+        }
+    }
+    adopted
 }
 
 /// What makes the tree a worktree to git.

@@ -85,6 +85,17 @@ pub(super) fn write_special(
     Ok(written)
 }
 
+/// Whether a `.gitattributes` can make any file differ from its blob; rather yes than no. (That a file is `text`
+/// or has a filter that we do not know changes nothing here.)
+pub(crate) fn may_change_form(attributes: &[u8]) -> bool {
+    is_special(attributes) || attributes.contains_str("crlf")
+}
+
+/// Whether a `.gitattributes` asks for something that gix does not do.
+fn is_special(attributes: &[u8]) -> bool {
+    attributes.contains_str("ident") || attributes.contains_str("working-tree-encoding")
+}
+
 /// Matching every path costs more than reading the few attribute files first.
 fn mentions_special(repo: &gix::Repository, index: &gix::index::State) -> Result<bool> {
     for entry in index.entries() {
@@ -93,7 +104,7 @@ fn mentions_special(repo: &gix::Repository, index: &gix::index::State) -> Result
             continue;
         }
         let text = repo.find_object(entry.id).map_err(|err| missing(CommitId(entry.id), &err))?;
-        if text.data.contains_str("ident") || text.data.contains_str("working-tree-encoding") {
+        if is_special(&text.data) {
             return Ok(true);
         }
     }

@@ -23,7 +23,12 @@ use crate::store::{Place, Store, remove_dir_if_there};
 use crate::{CommitId, Interrupt};
 
 use build::Build;
+pub(crate) use filter::may_change_form;
 pub use verify::altered_files;
+
+/// What no name in a tree may be, whatever the file system: somebody may copy the tree to another.
+pub(crate) const PATH_RULES: gix::validate::path::component::Options =
+    gix::validate::path::component::Options { protect_windows: false, protect_hfs: true, protect_ntfs: true };
 
 /// Where a worktree's patterns are, as git has it.
 const SPARSE_FILE: &str = "info/sparse-checkout";
@@ -64,20 +69,21 @@ pub fn checkout(
         return Ok(made);
     }
     progress.enter(Stage::Writing);
-    let building = Place {
-        dir: store.trees_dir().join(format!(".tmp-{id}")),
-        admin: store.git_dir().join(format!("tmp-worktree-{id}")),
-    };
-    remove_dir_if_there(&building.dir).step(step)?;
+    let building = store.building_place(id);
     remove_dir_if_there(&building.admin).step(step)?;
+    let is_begun = !fetched.early.is_empty() && building.dir.is_dir();
+    if !is_begun {
+        remove_dir_if_there(&building.dir).step(step)?;
+        fs_err::create_dir(&building.dir).step(step)?;
+    }
     let last = last.filter(|last| *last != id).map(|last| store.place(last));
     let mut build =
         Build { root: store.root(), id, modules: Vec::new(), made: &mut made, progress, interrupt };
-    let outcome = fs_err::create_dir(&building.dir).step(step).and_then(|()| {
-        build.tree(store, fetched, &building, &place, last.as_ref())?;
-        interrupt.check().step(step)?;
-        install(&building, &place).step(step)
-    });
+    let early = if is_begun { &fetched.early[..] } else { &[] };
+    let outcome = build
+        .tree(store, fetched, &building, &place, last.as_ref(), early)
+        .and_then(|()| interrupt.check().step(step))
+        .and_then(|()| install(&building, &place).step(step));
     let modules = build.modules;
     match &outcome {
         Ok(()) => store.keep_module_places(id, &modules).step(step)?,
@@ -116,7 +122,7 @@ fn is_same_file(found: &rustix::fs::Stat, entry: &gix::index::Entry) -> bool {
 
 /// A stat as the index keeps it: the low 32 bits of each.
 #[expect(clippy::unnecessary_cast, reason = "the types differ between machines")]
-fn index_stat(found: &rustix::fs::Stat) -> Stat {
+pub(crate) fn index_stat(found: &rustix::fs::Stat) -> Stat {
     let time = |secs, nsecs| gix::index::entry::stat::Time { secs, nsecs };
     Stat {
         mtime: time(found.st_mtime as u32, found.st_mtime_nsec as u32),
@@ -129,7 +135,7 @@ fn index_stat(found: &rustix::fs::Stat) -> Stat {
     }
 }
 
-fn to_path(path: &BStr) -> &Path {
+pub(crate) fn to_path(path: &BStr) -> &Path {
     Path::new(<std::ffi::OsStr as std::os::unix::ffi::OsStrExt>::from_bytes(path))
 }
 

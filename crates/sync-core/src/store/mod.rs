@@ -106,6 +106,14 @@ impl Store {
         Place { dir: self.tree_path(id), admin: self.git.join("worktrees").join(id.to_string()) }
     }
 
+    /// Where the tree of a commit is made.
+    pub(crate) fn building_place(&self, id: CommitId) -> Place {
+        Place {
+            dir: self.trees_dir().join(format!(".tmp-{id}")),
+            admin: self.git.join(format!("tmp-worktree-{id}")),
+        }
+    }
+
     /// The store of a submodule: kept beside ours under a name made of its URL, so that no two can nest.
     pub(crate) fn module(&self, url: &RemoteUrl) -> Result<Store> {
         let step = || format!("open the store of {url}");

@@ -1,0 +1,346 @@
+//! The entries of a pack as they arrive: each is inflated once.
+
+use std::io::{self, BufRead, Read};
+use std::sync::Mutex;
+use std::sync::mpsc::{Receiver, SyncSender};
+
+use gix::ObjectId;
+use gix::hash::Kind;
+use gix::objs::Kind as ObjectKind;
+use gix_pack::data::entry::Header;
+use sirocco::Format;
+use sirocco::inflate::Decoder;
+
+use super::place::{Blob, Work};
+use super::plan::Plan;
+use super::{LARGE, Object, corrupt, hash};
+use crate::Interrupt;
+use crate::progress::Progress;
+
+/// What the disk thread gets: bytes that count for the checksum, or the checksum itself.
+pub(super) enum Packet {
+    Bytes(Vec<u8>),
+    Trailer(Vec<u8>),
+}
+
+/// An object that is given by its difference from another.
+pub(super) struct Delta {
+    /// Its place among the objects.
+    pub(super) at: usize,
+    /// Where its deflated bytes begin, and their length when inflated.
+    pub(super) data_offset: u64,
+    pub(super) size: u64,
+    pub(super) base: Base,
+}
+
+/// From what a delta starts.
+pub(super) enum Base {
+    Offset(u64),
+    Id(ObjectId),
+}
+
+/// An object that is there in full.
+pub(super) struct Whole {
+    pub(super) at: usize,
+    pub(super) data_offset: u64,
+    pub(super) size: u64,
+    pub(super) kind: ObjectKind,
+}
+
+/// Everything that was read.
+pub(super) struct AllRead {
+    pub(super) objects: Vec<Object>,
+    pub(super) whole: Vec<Whole>,
+    pub(super) deltas: Vec<Delta>,
+    pub(super) trailer: ObjectId,
+}
+
+/// How many bytes of blobs go to the placing thread at once.
+const BATCH: usize = 256 * 1024;
+
+/// Objects larger than this are not taken: their trees or deltas would have to be held in memory.
+const LARGEST: u64 = 1 << 31;
+
+/// sirocco decodes fastest with some room behind the output.
+const ROOM: usize = 64;
+
+pub(super) struct Entries<'a> {
+    source: &'a mut dyn BufRead,
+    kind: Kind,
+    decoder: Box<Decoder>,
+    /// Bytes that arrived, and how many of them were used.
+    packet: Vec<u8>,
+    used: usize,
+    /// The place in the pack of `packet[0]`.
+    start: u64,
+    crc32: crc32fast::Hasher,
+    to_disk: SyncSender<Packet>,
+    from_disk: Receiver<Vec<u8>>,
+}
+
+impl<'a> Entries<'a> {
+    pub(super) fn new(
+        source: &'a mut dyn BufRead,
+        kind: Kind,
+        to_disk: SyncSender<Packet>,
+        from_disk: Receiver<Vec<u8>>,
+    ) -> Self {
+        let decoder = Box::new(Decoder::new(Format::Zlib));
+        let crc32 = crc32fast::Hasher::new();
+        Entries { source, kind, decoder, packet: Vec::new(), used: 0, start: 0, crc32, to_disk, from_disk }
+    }
+
+    /// Read the pack to its end.
+    pub(super) fn read_all(
+        &mut self,
+        plan: &Mutex<Plan>,
+        to_placer: SyncSender<Work>,
+        from_placer: &Receiver<Vec<u8>>,
+        progress: &Progress,
+        interrupt: &Interrupt,
+    ) -> io::Result<AllRead> {
+        let mut header = [0; 12];
+        self.read_exact(&mut header)?;
+        let (_, count) = gix_pack::data::header::decode(&header).map_err(corrupt)?;
+        progress.set_total(count as usize);
+        let (done, bytes) = (progress.files(), progress.bytes());
+        let mut out = Batches { to_placer, from_placer, bytes: Vec::new(), blobs: Vec::new() };
+        let trailer = ObjectId::null(self.kind);
+        let mut read = AllRead { objects: Vec::new(), whole: Vec::new(), deltas: Vec::new(), trailer };
+        for at in 0..count as usize {
+            interrupt.check()?;
+            self.entry(at, plan, &mut out, &mut read)?;
+            gix::Count::step(&done);
+            gix::Count::set(&bytes, self.offset() as usize);
+        }
+        out.send()?;
+        read.trailer = self.trailer()?;
+        Ok(read)
+    }
+
+    fn entry(
+        &mut self,
+        at: usize,
+        plan: &Mutex<Plan>,
+        out: &mut Batches<'_>,
+        read: &mut AllRead,
+    ) -> io::Result<()> {
+        let offset = self.offset();
+        self.crc32 = crc32fast::Hasher::new();
+        let hash_length = self.kind.len_in_bytes();
+        let entry = gix_pack::data::Entry::from_read(self, offset, hash_length)?;
+        let (size, data_offset) = (entry.decompressed_size, entry.data_offset);
+        let mut id = ObjectId::null(self.kind);
+        match entry.header {
+            Header::Blob if size > LARGE => self.large_blob(at, size, out)?,
+            Header::Blob => self.blob(at, size as usize, out)?,
+            Header::OfsDelta { base_distance } => {
+                let base = offset.checked_sub(base_distance).ok_or_else(|| corrupt("a delta has no base"))?;
+                self.pass_over(size)?;
+                read.deltas.push(Delta { at, data_offset, size, base: Base::Offset(base) });
+            }
+            Header::RefDelta { base_id } => {
+                self.pass_over(size)?;
+                read.deltas.push(Delta { at, data_offset, size, base: Base::Id(base_id) });
+            }
+            Header::Commit | Header::Tree | Header::Tag => {
+                let kind = entry.header.as_kind().unwrap_or(ObjectKind::Tag);
+                let body = self.whole(size)?;
+                id = hash(self.kind, kind, &body)?;
+                plan.lock().map_err(|_| io::Error::other("a thread died"))?.learn(kind, id, body);
+            }
+        }
+        if let Some(kind) = entry.header.as_kind() {
+            read.whole.push(Whole { at, data_offset, size, kind });
+        }
+        read.objects.push(Object { offset, crc32: self.crc32.clone().finalize(), id });
+        Ok(())
+    }
+
+    /// A small blob goes into the batch.
+    fn blob(&mut self, at: usize, size: usize, out: &mut Batches<'_>) -> io::Result<()> {
+        let start = out.reserve(size)?;
+        self.inflate_into(&mut out.bytes[start..], size)?;
+        out.bytes.truncate(start + size);
+        out.blobs.push(Blob { at, start, end: start + size });
+        Ok(())
+    }
+
+    fn large_blob(&mut self, at: usize, size: u64, out: &mut Batches<'_>) -> io::Result<()> {
+        out.send()?;
+        out.work(Work::Begin { at, size })?;
+        self.in_pieces(size, |piece| {
+            let mut buffer = out.empty();
+            buffer.extend_from_slice(piece);
+            out.work(Work::Piece(buffer))
+        })?;
+        out.work(Work::End)
+    }
+
+    fn whole(&mut self, size: u64) -> io::Result<Vec<u8>> {
+        if size > LARGEST {
+            return Err(corrupt(format!("an object of {size} bytes is too large")));
+        }
+        // A header may lie: room is made as it is needed.
+        let mut body = Vec::with_capacity(size.min(LARGE) as usize);
+        if size <= LARGE {
+            body.resize(size as usize + ROOM, 0);
+            self.inflate_into(&mut body, size as usize)?;
+            body.truncate(size as usize);
+        } else {
+            self.in_pieces(size, |piece| {
+                body.extend_from_slice(piece);
+                Ok(())
+            })?;
+        }
+        Ok(body)
+    }
+
+    fn pass_over(&mut self, size: u64) -> io::Result<()> {
+        if size > LARGEST {
+            return Err(corrupt(format!("a delta of {size} bytes is too large")));
+        }
+        self.in_pieces(size, |_| Ok(()))
+    }
+
+    /// Inflate the next stream, of exactly `size` bytes, into a buffer that is a little larger.
+    fn inflate_into(&mut self, buffer: &mut [u8], size: usize) -> io::Result<()> {
+        let mut written = 0;
+        loop {
+            self.refill()?;
+            let step = self.decoder.decompress(&self.packet[self.used..], buffer, false);
+            let step = step.map_err(corrupt)?;
+            let (done, consumed, full) = (step.done, step.consumed, step.full);
+            written += step.output.len();
+            self.advance(consumed);
+            if done && written == size {
+                return Ok(());
+            }
+            if done || full || written > size {
+                return Err(corrupt("an object is not as long as it says"));
+            }
+        }
+    }
+
+    /// Inflate the next stream, of exactly `size` bytes, through a window.
+    fn in_pieces(&mut self, size: u64, mut take: impl FnMut(&[u8]) -> io::Result<()>) -> io::Result<()> {
+        let mut window = vec![0; BATCH.min(size as usize + ROOM)];
+        let mut written = 0;
+        loop {
+            self.refill()?;
+            let step = self.decoder.decompress(&self.packet[self.used..], &mut window, false);
+            let step = step.map_err(corrupt)?;
+            let (done, consumed, full) = (step.done, step.consumed, step.full);
+            written += step.output.len() as u64;
+            take(step.output)?;
+            self.advance(consumed);
+            if done && written == size {
+                return Ok(());
+            }
+            if done || written > size {
+                return Err(corrupt("an object is not as long as it says"));
+            }
+            if full {
+                self.decoder.make_room(&mut window);
+            }
+        }
+    }
+
+    fn offset(&self) -> u64 {
+        self.start + self.used as u64
+    }
+
+    fn advance(&mut self, amount: usize) {
+        self.crc32.update(&self.packet[self.used..self.used + amount]);
+        self.used += amount;
+    }
+
+    /// Have at least one byte, handing what was used to the disk thread.
+    fn refill(&mut self) -> io::Result<()> {
+        if self.used < self.packet.len() {
+            return Ok(());
+        }
+        self.start += self.packet.len() as u64;
+        let mut next = self.from_disk.try_recv().unwrap_or_default();
+        next.clear();
+        let arrived = self.source.fill_buf()?;
+        if arrived.is_empty() {
+            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the pack ends too early"));
+        }
+        next.extend_from_slice(arrived);
+        let amount = arrived.len();
+        self.source.consume(amount);
+        self.used = 0;
+        let used = std::mem::replace(&mut self.packet, next);
+        self.send(Packet::Bytes(used))
+    }
+
+    fn trailer(&mut self) -> io::Result<ObjectId> {
+        let mut trailer = self.packet.split_off(self.used);
+        let rest = std::mem::take(&mut self.packet);
+        self.send(Packet::Bytes(rest))?;
+        let length = self.kind.len_in_bytes();
+        let missing = length.saturating_sub(trailer.len());
+        trailer.truncate(length);
+        self.source.take(missing as u64).read_to_end(&mut trailer)?;
+        let id = ObjectId::try_from(&trailer[..]).map_err(|_| corrupt("it ends too early"))?;
+        self.send(Packet::Trailer(trailer))?;
+        Ok(id)
+    }
+
+    fn send(&self, packet: Packet) -> io::Result<()> {
+        // A thread that is gone has its own error to tell.
+        self.to_disk.send(packet).map_err(|_| io::Error::other("the pack could not be stored"))
+    }
+}
+
+/// For headers, byte by byte.
+impl Read for Entries<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.refill()?;
+        let amount = buffer.len().min(self.packet.len() - self.used);
+        buffer[..amount].copy_from_slice(&self.packet[self.used..self.used + amount]);
+        self.advance(amount);
+        Ok(amount)
+    }
+}
+
+/// Blobs on their way to the placing thread.
+struct Batches<'a> {
+    to_placer: SyncSender<Work>,
+    from_placer: &'a Receiver<Vec<u8>>,
+    bytes: Vec<u8>,
+    blobs: Vec<Blob>,
+}
+
+impl Batches<'_> {
+    /// Room for a blob; where it begins.
+    fn reserve(&mut self, size: usize) -> io::Result<usize> {
+        if self.bytes.len() + size > BATCH {
+            self.send()?;
+        }
+        let start = self.bytes.len();
+        self.bytes.resize(start + size + ROOM, 0);
+        Ok(start)
+    }
+
+    fn send(&mut self) -> io::Result<()> {
+        if self.blobs.is_empty() {
+            return Ok(());
+        }
+        let next = self.empty();
+        let (bytes, blobs) = (std::mem::replace(&mut self.bytes, next), std::mem::take(&mut self.blobs));
+        self.work(Work::Batch { bytes, blobs })
+    }
+
+    /// A buffer that was used before, if there is one: the allocator gives large ones back at once.
+    fn empty(&self) -> Vec<u8> {
+        let mut buffer = self.from_placer.try_recv().unwrap_or_else(|_| Vec::with_capacity(BATCH + ROOM));
+        buffer.clear();
+        buffer
+    }
+
+    fn work(&self, work: Work) -> io::Result<()> {
+        self.to_placer.send(work).map_err(|_| io::Error::other("the files could not be written"))
+    }
+}

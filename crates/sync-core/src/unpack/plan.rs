@@ -1,0 +1,169 @@
+//! Which blob goes where, as far as the trees that have come say.
+
+use gix::ObjectId;
+use gix::bstr::{BStr, BString, ByteSlice};
+use gix::hashtable::HashMap as IdMap;
+use gix::objs::tree::EntryKind;
+use gix::objs::{Kind, TreeRefIter};
+
+use crate::checkout::may_change_form;
+
+/// How many bytes of trees are kept whose place is not known yet.
+const WAITING: usize = 16 << 20;
+
+/// How many paths are planned; a tree that names itself over and over would go on for ever.
+const PATHS: usize = 4_000_000;
+
+/// The number of a directory.
+pub(super) type DirId = u32;
+
+/// A directory of the tree that is being made.
+struct Dir {
+    parent: Option<DirId>,
+    name: BString,
+    forms: Forms,
+}
+
+/// Whether the attributes of a directory can make a file differ from its blob.
+#[derive(Clone, Copy, PartialEq)]
+enum Forms {
+    Same,
+    /// Its `.gitattributes` has not come yet.
+    Unknown,
+    Other,
+}
+
+/// A path that a blob has.
+pub(super) struct Target {
+    pub(super) dir: DirId,
+    pub(super) name: BString,
+    pub(super) is_executable: bool,
+}
+
+pub(super) struct Plan {
+    commit: ObjectId,
+    dirs: Vec<Dir>,
+    paths: usize,
+    wanted_trees: IdMap<ObjectId, Vec<DirId>>,
+    waiting_trees: IdMap<ObjectId, Vec<u8>>,
+    waiting_bytes: usize,
+    blobs: IdMap<ObjectId, Vec<Target>>,
+    attributes: IdMap<ObjectId, Vec<DirId>>,
+}
+
+impl Plan {
+    pub(super) fn new(commit: ObjectId) -> Self {
+        Plan {
+            commit,
+            dirs: Vec::new(),
+            paths: 0,
+            wanted_trees: IdMap::default(),
+            waiting_trees: IdMap::default(),
+            waiting_bytes: 0,
+            blobs: IdMap::default(),
+            attributes: IdMap::default(),
+        }
+    }
+
+    /// A commit or tree has come.
+    pub(super) fn learn(&mut self, kind: Kind, id: ObjectId, body: Vec<u8>) {
+        match kind {
+            Kind::Commit if id == self.commit => {
+                let tree = gix::objs::CommitRefIter::from_bytes(&body, id.kind()).tree_id();
+                if let Ok(tree) = tree {
+                    self.dirs.push(Dir { parent: None, name: BString::default(), forms: Forms::Same });
+                    self.want_tree(tree, 0);
+                }
+            }
+            Kind::Tree => match self.wanted_trees.remove(&id) {
+                Some(dirs) => dirs.into_iter().for_each(|dir| self.expand(dir, &body)),
+                None if self.waiting_bytes + body.len() <= WAITING => {
+                    self.waiting_bytes += body.len();
+                    self.waiting_trees.insert(id, body);
+                }
+                None => {}
+            },
+            _ => {}
+        }
+    }
+
+    fn want_tree(&mut self, id: ObjectId, dir: DirId) {
+        match self.waiting_trees.remove(&id) {
+            Some(body) => {
+                self.waiting_bytes -= body.len();
+                self.expand(dir, &body);
+            }
+            None => self.wanted_trees.entry(id).or_default().push(dir),
+        }
+    }
+
+    /// What cannot be read or may not be written is left out: the checkout has the words for it.
+    fn expand(&mut self, dir: DirId, body: &[u8]) {
+        let mut below = Vec::new();
+        for entry in TreeRefIter::from_bytes(body, self.commit.kind()).map_while(Result::ok) {
+            let kind = entry.mode.kind();
+            self.paths += 1;
+            if self.paths > PATHS || !is_safe(entry.filename, kind) {
+                continue;
+            }
+            let id = entry.oid.to_owned();
+            match kind {
+                EntryKind::Tree => {
+                    let Ok(number) = DirId::try_from(self.dirs.len()) else { continue };
+                    self.dirs.push(Dir {
+                        parent: Some(dir),
+                        name: entry.filename.into(),
+                        forms: Forms::Same,
+                    });
+                    below.push((id, number));
+                }
+                EntryKind::Blob | EntryKind::BlobExecutable => {
+                    if entry.filename == ".gitattributes" {
+                        self.dirs[dir as usize].forms = Forms::Unknown;
+                        self.attributes.entry(id).or_default().push(dir);
+                    }
+                    let is_executable = kind == EntryKind::BlobExecutable;
+                    let target = Target { dir, name: entry.filename.into(), is_executable };
+                    self.blobs.entry(id).or_default().push(target);
+                }
+                // Symbolic links come last of all, so that nothing is written through one.
+                EntryKind::Link | EntryKind::Commit => {}
+            }
+        }
+        for (id, dir) in below {
+            self.want_tree(id, dir);
+        }
+    }
+
+    /// The paths of a blob that has come, those left out where its form may be another.
+    pub(super) fn take(&mut self, id: ObjectId, content: Option<&[u8]>) -> Vec<Target> {
+        if let Some(content) = content
+            && let Some(dirs) = self.attributes.remove(&id)
+        {
+            let forms = if may_change_form(content) { Forms::Other } else { Forms::Same };
+            dirs.into_iter().for_each(|dir| self.dirs[dir as usize].forms = forms);
+        }
+        let mut targets = self.blobs.remove(&id).unwrap_or_default();
+        targets
+            .retain(|target| self.chain(target.dir).all(|dir| self.dirs[dir as usize].forms == Forms::Same));
+        targets
+    }
+
+    /// The path of a directory, from the root of the tree; empty for the root itself.
+    pub(super) fn path(&self, dir: DirId) -> BString {
+        let mut names: Vec<&BStr> =
+            self.chain(dir).map(|dir| self.dirs[dir as usize].name.as_bstr()).collect();
+        names.pop(); // the root's
+        names.reverse();
+        gix::bstr::join("/", names).into()
+    }
+
+    fn chain(&self, dir: DirId) -> impl Iterator<Item = DirId> {
+        std::iter::successors(Some(dir), |dir| self.dirs[*dir as usize].parent)
+    }
+}
+
+fn is_safe(name: &BStr, kind: EntryKind) -> bool {
+    let mode = (kind == EntryKind::Link).then_some(gix::validate::path::component::Mode::Symlink);
+    gix::validate::path::component(name, mode, crate::checkout::PATH_RULES).is_ok()
+}
