@@ -22,3 +22,4 @@ mod serving;
 mod sources;
 mod store;
 mod submodules;
+mod unpacking;

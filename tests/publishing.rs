@@ -209,9 +209,10 @@ fn unchanged_files_are_shared_with_the_last_tree() {
     let inode = |file: &str| fs::metadata(env.link().join(file)).unwrap().ino();
     let before: Vec<u64> = same.iter().map(|file| inode(file)).collect();
     let commit = repo.commit(&[("new", "new\n")]);
-    env.syncline(repo.url()).sync();
+    let log = env.syncline(repo.url()).sync().stderr;
     env.assert_published(&repo, &commit);
     assert_eq!(same.iter().map(|file| inode(file)).collect::<Vec<_>>(), before);
+    assert!(log.contains(r#""written":1,"early":0,"linked":2"#), "{log}");
 }
 
 #[test]

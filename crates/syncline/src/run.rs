@@ -194,8 +194,8 @@ fn report(passed: &Result<Passed, Error>, next: &Next, failures: u32, took: Dura
                 info!(files = ?tree.altered, "files of the last tree had been altered; they were written anew");
             }
             let before = before.map(|id| id.to_string()).unwrap_or_default();
-            let (commit, written, linked) = (tree.commit, tree.written, tree.linked);
-            info!(%commit, before, written, linked, milliseconds, "published");
+            let (commit, written, early, linked) = (tree.commit, tree.written, tree.early, tree.linked);
+            info!(%commit, before, written, early, linked, milliseconds, "published");
         }
         (Err(err), Next::Exit(_)) => error!(error = %err, failures, "sync failed; giving up"),
         (Err(err), Next::Wait(pause)) => {

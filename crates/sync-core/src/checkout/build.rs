@@ -60,7 +60,9 @@ impl Build<'_> {
         fs_err::write(&pointer, place.pointer()).step(step)?;
         // What a new file's permissions are says what the umask makes of them.
         let file_mode = fs_err::metadata(&pointer).step(step)?.permissions().mode() & 0o777;
-        self.made.written += adopt(early, &mut index);
+        let adopted = adopt(early, &mut index);
+        self.made.early += adopted;
+        self.made.written += adopted;
         if let Some(last) = last
             && let Ok(old) = read_index(last, id)
         {
@@ -110,6 +112,11 @@ impl Build<'_> {
     /// Let gix write what is not marked as done.
     fn write_rest(&self, repo: &gix::Repository, index: &mut gix::index::File, dir: &Path) -> Result<usize> {
         let step = || format!("write the tree of {} to {}", self.id, dir.display());
+        // gix counts those that it passes over, too.
+        let is_left = |entry: &&gix::index::Entry| {
+            entry.mode != Mode::COMMIT && !entry.flags.contains(Flags::SKIP_WORKTREE)
+        };
+        let left = index.entries().iter().filter(is_left).count();
         let options = gix_worktree_state::checkout::Options {
             thread_limit: Some(threads()),
             destination_is_initially_empty: true,
@@ -136,7 +143,7 @@ impl Build<'_> {
         if let Some(record) = outcome.errors.first() {
             return Err(Error::gix(format!("write {:?} of {}", record.path, self.id), &record.error));
         }
-        Ok(outcome.files_updated)
+        Ok(left)
     }
 }
 

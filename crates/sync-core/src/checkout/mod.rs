@@ -42,6 +42,8 @@ pub struct Worktree {
     pub path: PathBuf,
     /// How many files were written.
     pub written: usize,
+    /// How many of these while the pack still came.
+    pub early: usize,
     /// How many files are shared with the last tree by hard links.
     pub linked: usize,
     /// Files of the last tree that somebody altered, and which were therefore written anew.
@@ -63,8 +65,14 @@ pub fn checkout(
     let id = fetched.commit;
     let step = || format!("check out {id}");
     let place = store.place(id);
-    let mut made =
-        Worktree { commit: id, path: place.dir.clone(), written: 0, linked: 0, altered: Vec::new() };
+    let mut made = Worktree {
+        commit: id,
+        path: place.dir.clone(),
+        written: 0,
+        early: 0,
+        linked: 0,
+        altered: Vec::new(),
+    };
     if place.dir.exists() && verify::is_intact(store, fetched, interrupt) {
         return Ok(made);
     }
