@@ -132,6 +132,50 @@ fn the_status_page_tells_what_is_published() {
 }
 
 #[test]
+fn metrics_tell_of_the_process_under_the_usual_names() {
+    let env = Env::new();
+    let repo = env.repo("up");
+    let port = free_port();
+    let running = serving(&env, repo.url(), port).spawn();
+    running.wait_for("published");
+    let page = scrape(port);
+    let value = |name: &str| samples(&page, name)[0].1;
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs_f64();
+    assert!((now - value("process_start_time_seconds")).abs() < 60.0);
+    assert!((0.0..60.0).contains(&value("process_cpu_seconds_total")));
+    let (resident, reserved) =
+        (value("process_resident_memory_bytes"), value("process_virtual_memory_bytes"));
+    assert!(resident > 1e6 && reserved > resident && reserved < 1e11, "{resident} {reserved}");
+    let (open, limit) = (value("process_open_fds"), value("process_max_fds"));
+    assert!(open > 4.0 && limit > open, "{open} {limit}");
+    let (_, text) = get(port, "/metrics");
+    assert!(text.contains("# TYPE process_cpu_seconds_total counter\n"), "{text}");
+}
+
+#[test]
+fn the_status_page_tells_of_the_last_ten_attempts() {
+    let env = Env::new();
+    let repo = env.repo("up");
+    let port = free_port();
+    let running = serving(&env, repo.url(), port).arg("-v1").spawn();
+    let attempts = || {
+        let page: serde_json::Value = serde_json::from_str(&get(port, "/status").1).unwrap();
+        page["last_attempts"].as_array().unwrap().clone()
+    };
+    running.wait_for_times("nothing new", 3);
+    let all = attempts();
+    assert_eq!((&all.last().unwrap()["outcome"], &all[0]["outcome"]), (&"success".into(), &"noop".into()));
+    assert!(all[0]["at"].as_str().unwrap().ends_with('Z') && all[0]["seconds"].as_f64().unwrap() < 60.0);
+    assert!(all[0].get("error").is_none());
+    running.wait_for_times("nothing new", 12);
+    assert_eq!(attempts().len(), 10);
+    std::fs::rename(&repo.path, env.path("away")).unwrap();
+    let newest =
+        eventually("a failure", || Some(attempts()[0].clone()).filter(|one| one["outcome"] == "error"));
+    assert!(newest["error"].as_str().unwrap().contains("open "), "{newest}");
+}
+
+#[test]
 fn healthcheck_asks_the_process_beside_it() {
     let env = Env::new();
     let repo = env.repo("up");

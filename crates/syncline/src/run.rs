@@ -100,8 +100,7 @@ impl Service {
                     files.clear();
                 }
                 Err(err) => {
-                    status.passed(Outcome::Error, started.elapsed());
-                    status.failed(err.to_string(), schedule.failures());
+                    status.failed(err.to_string(), schedule.failures(), started.elapsed());
                     let arguments = json!({ "failures": schedule.failures(), "step": err.step() });
                     files.record("sync failed", &err.to_string(), &arguments);
                 }

@@ -1,7 +1,7 @@
 //! What is known of the process's work, for whoever asks over HTTP. Written by the loop and the hooks, read by
 //! the server.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -32,6 +32,18 @@ impl Outcome {
     }
 }
 
+/// One pass that is over; `at` is when it ended.
+#[derive(Clone, Debug)]
+pub struct Attempt {
+    pub at: f64,
+    pub outcome: Outcome,
+    pub seconds: f64,
+    pub error: Option<String>,
+}
+
+/// How many attempts are remembered.
+const ATTEMPTS: usize = 10;
+
 /// How often something happened and how long it took in all.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Sum {
@@ -57,7 +69,8 @@ pub struct Facts {
     pub stages: BTreeMap<&'static str, Sum>,
     pub received_bytes: u64,
     pub received_objects: u64,
-    pub last_attempt: Option<f64>,
+    /// The newest first.
+    pub attempts: VecDeque<Attempt>,
     pub last_success: Option<f64>,
     pub next_attempt: Option<f64>,
     pub consecutive_failures: u32,
@@ -66,6 +79,18 @@ pub struct Facts {
     pub published_at: Option<f64>,
     pub tree_bytes: u64,
     pub store_bytes: u64,
+}
+
+impl Facts {
+    pub fn last_attempt(&self) -> Option<f64> {
+        self.attempts.front().map(|attempt| attempt.at)
+    }
+
+    fn attempted(&mut self, outcome: Outcome, took: Duration, error: Option<String>) {
+        self.passes.entry(outcome).or_default().add(took);
+        self.attempts.truncate(ATTEMPTS - 1);
+        self.attempts.push_front(Attempt { at: unix_time(), outcome, seconds: took.as_secs_f64(), error });
+    }
 }
 
 impl Status {
@@ -92,23 +117,21 @@ impl Status {
         Some(Duration::try_from_secs_f64(unix_time() - last).unwrap_or_default())
     }
 
+    /// A pass succeeded, with news or without.
     pub fn passed(&self, outcome: Outcome, took: Duration) {
-        let now = unix_time();
         let mut facts = self.lock();
-        facts.passes.entry(outcome).or_default().add(took);
-        facts.last_attempt = Some(now);
+        facts.attempted(outcome, took, None);
         if outcome == Outcome::Success {
             facts.updates += 1;
         }
-        if outcome != Outcome::Error {
-            facts.last_success = Some(now);
-            facts.last_error = None;
-            facts.consecutive_failures = 0;
-        }
+        facts.last_success = facts.last_attempt();
+        facts.last_error = None;
+        facts.consecutive_failures = 0;
     }
 
-    pub fn failed(&self, error: String, failures: u32) {
+    pub fn failed(&self, error: String, failures: u32, took: Duration) {
         let mut facts = self.lock();
+        facts.attempted(Outcome::Error, took, Some(error.clone()));
         facts.last_error = Some(error);
         facts.consecutive_failures = failures;
     }

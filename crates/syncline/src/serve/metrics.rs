@@ -3,11 +3,12 @@
 
 use std::fmt::Write;
 
+use super::process::Process;
 use crate::status::{Facts, Outcome, Sum};
 
 pub(super) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-pub(super) fn render(facts: &Facts) -> String {
+pub(super) fn render(facts: &Facts, process: &Process) -> String {
     let mut page = Page::default();
     page.summary(
         "git_sync_duration_seconds",
@@ -42,7 +43,7 @@ pub(super) fn render(facts: &Facts) -> String {
         facts.received_bytes as f64,
     );
     page.one("syncline_received_objects_total", "counter", "Objects received", facts.received_objects as f64);
-    page.gauge("syncline_last_attempt_timestamp_seconds", "When the last sync ended", facts.last_attempt);
+    page.gauge("syncline_last_attempt_timestamp_seconds", "When the last sync ended", facts.last_attempt());
     page.gauge(
         "syncline_last_success_timestamp_seconds",
         "When the last successful sync ended",
@@ -75,6 +76,9 @@ pub(super) fn render(facts: &Facts) -> String {
         "Disk space of the object store and of the published tree",
         disk,
     );
+    for (name, kind, help, value) in process.samples() {
+        page.family(name, kind, help, value.map(|value| (String::new(), value)));
+    }
     page.text
 }
 

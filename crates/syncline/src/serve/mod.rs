@@ -2,6 +2,7 @@
 
 mod metrics;
 mod page;
+mod process;
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -78,7 +79,10 @@ async fn page(State(shared): State<Shared>) -> impl IntoResponse {
 }
 
 async fn metrics(State(shared): State<Shared>) -> impl IntoResponse {
-    ([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], metrics::render(&shared.status.facts()))
+    (
+        [(header::CONTENT_TYPE, metrics::CONTENT_TYPE)],
+        metrics::render(&shared.status.facts(), &process::Process::now()),
+    )
 }
 
 /// `syncline healthcheck`: ask a server of ours, for probes in an image without curl.

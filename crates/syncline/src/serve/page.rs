@@ -15,15 +15,25 @@ pub(super) fn render(facts: &Facts) -> String {
             "published_at": time(facts.published_at),
         })
     });
+    let attempts = facts.attempts.iter().map(|attempt| {
+        let (outcome, error) = (attempt.outcome.as_str(), &attempt.error);
+        let mut shown =
+            json!({ "at": time(Some(attempt.at)), "outcome": outcome, "seconds": attempt.seconds });
+        if let Some(error) = error {
+            shown["error"] = error.as_str().into();
+        }
+        shown
+    });
     let page = json!({
         "source": facts.source,
         "ref": facts.reference,
         "published": published,
-        "last_attempt": time(facts.last_attempt),
+        "last_attempt": time(facts.last_attempt()),
         "last_success": time(facts.last_success),
         "next_attempt": time(facts.next_attempt),
         "consecutive_failures": facts.consecutive_failures,
         "last_error": facts.last_error,
+        "last_attempts": attempts.collect::<Value>(),
     });
     format!("{page:#}\n")
 }

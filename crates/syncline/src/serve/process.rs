@@ -1,0 +1,66 @@
+//! What the kernel knows of this process, under the names that client_golang gave it.
+
+use rustix::param::{clock_ticks_per_second, page_size};
+use rustix::process::{Resource, getrlimit};
+
+/// The process at one moment; what cannot be told is left out.
+pub(super) struct Process {
+    cpu_seconds: Option<f64>,
+    open_files: Option<f64>,
+    most_files: Option<f64>,
+    virtual_bytes: Option<f64>,
+    resident_bytes: Option<f64>,
+    started: Option<f64>,
+}
+
+impl Process {
+    pub(super) fn now() -> Process {
+        let stat = fs_err::read_to_string("/proc/self/stat").unwrap_or_default();
+        // The name before it may hold anything, brackets too. The first field after it is the third of proc(5).
+        let fields: Vec<f64> =
+            stat.rsplit(')').next().unwrap_or_default().split_whitespace().map(number).collect();
+        let field = |number: usize| fields.get(number - 3).copied();
+        let ticks = clock_ticks_per_second() as f64;
+        let open_files = fs_err::read_dir("/proc/self/fd").map(Iterator::count);
+        Process {
+            cpu_seconds: field(14).zip(field(15)).map(|(user, system)| (user + system) / ticks),
+            open_files: open_files.ok().map(|count| count as f64),
+            most_files: getrlimit(Resource::Nofile).current.map(|limit| limit as f64),
+            virtual_bytes: field(23),
+            resident_bytes: field(24).map(|pages| pages * page_size() as f64),
+            started: boot_time().zip(field(22)).map(|(boot, after)| boot + after / ticks),
+        }
+    }
+
+    /// Name, type, help and value of each.
+    pub(super) fn samples(&self) -> [(&'static str, &'static str, &'static str, Option<f64>); 6] {
+        [
+            (
+                "process_cpu_seconds_total",
+                "counter",
+                "Total user and system CPU time spent in seconds.",
+                self.cpu_seconds,
+            ),
+            ("process_open_fds", "gauge", "Number of open file descriptors.", self.open_files),
+            ("process_max_fds", "gauge", "Maximum number of open file descriptors.", self.most_files),
+            ("process_virtual_memory_bytes", "gauge", "Virtual memory size in bytes.", self.virtual_bytes),
+            ("process_resident_memory_bytes", "gauge", "Resident memory size in bytes.", self.resident_bytes),
+            (
+                "process_start_time_seconds",
+                "gauge",
+                "Start time of the process since unix epoch in seconds.",
+                self.started,
+            ),
+        ]
+    }
+}
+
+/// Seconds since 1970.
+fn boot_time() -> Option<f64> {
+    let stat = fs_err::read_to_string("/proc/stat").ok()?;
+    stat.lines().find_map(|line| line.strip_prefix("btime ")).map(number)
+}
+
+fn number(text: &str) -> f64 {
+    text.trim().parse().unwrap_or_default()
+}
