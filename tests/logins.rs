@@ -30,7 +30,7 @@ fn credentials_are_for_what_begins_with_their_url() {
     let from_file =
         format!(r#"{{"url":"{}","username":"user","password-file":"{}"}}"#, nginx.url(""), file.display());
     env.syncline(&url).env("GITSYNC_CREDENTIAL", from_file).sync();
-    for (bad, fault) in [("{", "is not JSON"), ("{}", "needs one of password and password-file")] {
+    for (bad, fault) in [("{", "is not JSON"), ("{}", "needs one of password, password-file, bearer-token")] {
         let log = env.syncline(&url).arg("--credential").arg(bad).fail();
         assert!(log.contains(&format!("--credential: {fault}")), "{log}");
     }
@@ -63,9 +63,7 @@ fn the_askpass_url_is_asked_before_every_sync() {
     let answers =
         ["username=user\npassword=old\npassword=p@ss\nother=x\n", "username=user\npassword=wrong\n"];
     for (answer, succeeds) in answers.into_iter().zip([true, false]) {
-        let server = Canned::start(move |_| {
-            format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{answer}", answer.len())
-        });
+        let server = Canned::answer("200 OK", answer);
         let finished = env
             .syncline(nginx.url("login/up/.git"))
             .arg("--askpass-url")
@@ -113,17 +111,250 @@ fn settings_of_git_are_heeded_or_named() {
 }
 
 #[test]
-fn what_is_missing_says_so() {
+fn ssh_is_missing_and_says_so() {
     let env = Env::new();
     let repo = env.repo("up");
-    let log = env.syncline(repo.url()).arg("--cookie-file").arg("--github-app-client-id=x").fail();
-    for option in ["--cookie-file", "--github-app-client-id"] {
-        assert!(log.contains(&format!("{option}: is not supported yet")), "{log}");
+    let finished = env.syncline(repo.url()).env("GIT_SSH_KEY_FILE", "/key").sync();
+    let expected = "GIT_SSH_KEY_FILE does nothing: ssh is not supported yet";
+    assert!(finished.stderr.contains(expected), "{}", finished.stderr);
+}
+
+#[test]
+fn a_bearer_token_comes_from_a_file_the_environment_or_a_credential() {
+    let env = Env::new();
+    let repo = env.repo("up");
+    let nginx = Nginx::start(&env.path(""));
+    nginx.admit("Bearer t0ken");
+    let url = nginx.url("token/up/.git");
+    let file = env.path("token");
+    fs::write(&file, "t0ken \r\nignored\n").unwrap();
+    let credential =
+        |key: &str, value: &str| format!(r#"{{"url":"{}","{key}":"{value}"}}"#, nginx.url("token"));
+    let named = format!("--bearer-token-file={}", file.display());
+    for (argument, variable) in [
+        (named.as_str(), ("", "")),
+        ("-v0", ("GITSYNC_BEARER_TOKEN", "t0ken")),
+        ("-v0", ("GITSYNC_CREDENTIAL", &*credential("bearer-token", "t0ken"))),
+        ("-v0", ("GITSYNC_CREDENTIAL", &*credential("bearer-token-file", file.to_str().unwrap()))),
+    ] {
+        let _ = fs::remove_dir_all(env.root());
+        let finished =
+            env.syncline(&url).arg(argument).env(&format!("_{}", variable.0)[1..], variable.1).sync();
+        env.assert_published(&repo, &repo.head());
+        assert!(!finished.stderr.contains("t0ken"), "{}", finished.stderr);
     }
-    let finished = env.syncline(repo.url()).env("GIT_SSH_KEY_FILE", "/key").arg("--cookie-file=false").sync();
-    assert!(
-        finished.stderr.contains("GIT_SSH_KEY_FILE does nothing: ssh is not supported yet"),
-        "{}",
-        finished.stderr
+    assert!(env.syncline(&url).env("GITSYNC_BEARER_TOKEN", "wrong").fail().contains("401"));
+    fs::write(&file, "\n \n").unwrap();
+    let log = env.syncline(&url).arg(&named).fail();
+    assert!(log.contains("read the bearer token") && log.contains("the file is empty"), "{log}");
+    let log = env.syncline(&url).arg("--bearer-token-file=/nonexistent/token").fail();
+    assert!(log.contains("read the bearer token") && log.contains("/nonexistent/token"), "{log}");
+}
+
+#[test]
+fn a_rotated_bearer_token_needs_no_restart() {
+    let env = Env::new();
+    let repo = env.repo("up");
+    let nginx = Nginx::start(&env.path(""));
+    nginx.admit("Bearer t1");
+    let file = env.path("token");
+    fs::write(&file, "t1").unwrap();
+    let running = env
+        .syncline(nginx.url("token/up/.git"))
+        .arg("--period=20ms")
+        .arg("--bearer-token-file")
+        .arg(&file)
+        .spawn();
+    running.wait_for("published");
+    nginx.admit("Bearer t2");
+    fs::write(env.path("new"), "t2").unwrap();
+    fs::rename(env.path("new"), &file).unwrap();
+    let commit = repo.commit(&[("file", "two")]);
+    eventually("publication", || (env.published()? == commit).then_some(()));
+    assert!(!running.log().contains("sync failed"), "{}", running.log());
+}
+
+#[test]
+fn a_refused_login_is_tried_again_only_with_another() {
+    let env = Env::new();
+    let file = env.path("password");
+    fs::write(&file, "old").unwrap();
+    let syncline =
+        |server: &Canned| env.syncline(server.url("x")).arg("--username=u").arg("--password-file").arg(&file);
+    let never = Canned::status("401 Unauthorized");
+    let log = syncline(&never).arg("--max-failures=3").arg("--period=10ms").fail();
+    assert_eq!((never.requests().len(), log.matches("sync failed").count()), (3, 3), "{log}");
+    // Rotated between reading and asking.
+    let rotated = file.clone();
+    let server = Canned::start(move |_| {
+        fs::write(&rotated, "new").unwrap();
+        response("401 Unauthorized", "")
+    });
+    let log = syncline(&server).fail();
+    let shown: Vec<String> =
+        server.requests().iter().map(|request| header(request, "authorization")).collect();
+    assert_eq!(shown, [basic("u", "old"), basic("u", "new")], "{log}");
+    assert!(log.contains("the login was refused: trying another"), "{log}");
+}
+
+fn cookie(host: &str, expiry: &str, value: &str) -> String {
+    format!("# Netscape HTTP Cookie File\n#HttpOnly_{host}\tFALSE\t/\tFALSE\t{expiry}\tsession\t{value}\n")
+}
+
+#[test]
+fn cookies_are_sent_to_whom_they_are_for_until_they_expire() {
+    let env = Env::new();
+    let repo = env.repo("up");
+    let nginx = Nginx::start(&env.path(""));
+    nginx.admit("session=c00kie");
+    let (url, jar) = (nginx.url("cookie/up/.git"), env.path("jar"));
+    let named = format!("--cookie-file={}", jar.display());
+    let configured = format!("--git-config=http.cookieFile:{}", jar.display());
+    fs::write(&jar, cookie("127.0.0.1", "0", "c00kie")).unwrap();
+    for option in [&named, &configured] {
+        let _ = fs::remove_dir_all(env.root());
+        let finished = env.syncline(&url).arg(option).arg("-v9").sync();
+        env.assert_published(&repo, &repo.head());
+        assert!(!finished.stderr.contains("c00kie"), "{}", finished.stderr);
+    }
+    for (host, expiry) in [("127.0.0.1", "1700000000"), ("127.0.0.2", "0")] {
+        fs::write(&jar, cookie(host, expiry, "c00kie")).unwrap();
+        assert!(env.syncline(&url).arg(&named).fail().contains("401"), "{host} {expiry}");
+    }
+    fs::write(&jar, "session=c00kie\n").unwrap();
+    let log = env.syncline(&url).arg(&named).fail();
+    assert!(log.contains("cannot start") && log.contains("line 1 is no cookie"), "{log}");
+    assert!(!log.contains("c00kie"), "{log}");
+}
+
+#[test]
+fn the_cookie_file_has_to_be_there_at_start_and_for_every_sync() {
+    let env = Env::new();
+    let repo = env.repo("up");
+    let nginx = Nginx::start(&env.path(""));
+    let log = env.syncline(nginx.url("up/.git")).arg("--cookie-file").arg("--max-failures=-1").fail();
+    assert!(log.contains("cannot start") && log.contains("/etc/git-secret/cookie_file"), "{log}");
+    let jar = env.path("jar");
+    fs::write(&jar, cookie("127.0.0.1", "0", "old")).unwrap();
+    nginx.admit("session=old");
+    let named = format!("--cookie-file={}", jar.display());
+    let running = env.syncline(nginx.url("cookie/up/.git")).arg(&named).arg("--period=20ms").spawn();
+    running.wait_for("published");
+    fs::remove_file(&jar).unwrap();
+    running.wait_for("read the cookie file");
+    nginx.refuse("session=old");
+    nginx.admit("session=new");
+    fs::write(&jar, cookie("127.0.0.1", "0", "new")).unwrap();
+    let commit = repo.commit(&[("file", "two")]);
+    eventually("publication", || (env.published()? == commit).then_some(()));
+}
+
+#[test]
+fn a_netrc_logs_in_at_its_hosts() {
+    let env = Env::new();
+    let repo = env.repo("up");
+    let nginx = Nginx::start(&env.path(""));
+    let url = nginx.url("login/up/.git");
+    let home = env.path("home");
+    fs::create_dir(&home).unwrap();
+    let usual = |syncline: Syncline| syncline.env("HOME", &home);
+    let write = |text: &str| fs::write(home.join(".netrc"), text).unwrap();
+    assert!(usual(env.syncline(&url)).fail().contains("401"), "an absent one is no fault");
+    // The first of a host counts, and the one for all other hosts does not.
+    write(
+        "machine 127.0.0.1\n login user\n password \"p@ss\"\nmachine 127.0.0.1 login user password no\n\
+         default login a password b\n",
     );
+    let finished = usual(env.syncline(&url)).sync();
+    env.assert_published(&repo, &repo.head());
+    assert!(finished.stderr.contains("for all other hosts (default) is passed over"), "{}", finished.stderr);
+    assert!(!finished.stderr.contains("p@ss"), "{}", finished.stderr);
+    for text in ["machine 127.0.0.2 login user password p@ss", "default login user password p@ss"] {
+        write(text);
+        assert!(usual(env.syncline(&url)).fail().contains("401"), "{text}");
+    }
+    write("machine 127.0.0.1 login user password wrong");
+    let given = env.path("given");
+    let named = format!("--netrc-file={}", given.display());
+    let log = env.syncline(&url).arg(&named).fail();
+    assert!(log.contains("read the logins (--netrc-file)") && log.contains("given"), "{log}");
+    fs::write(&given, "machine 127.0.0.1 password \"p@ss").unwrap();
+    let log = env.syncline(&url).arg(&named).fail();
+    assert!(log.contains("a quotation mark is not closed") && !log.contains("p@ss"), "{log}");
+    fs::write(&given, "machine 127.0.0.1 login user password p@ss").unwrap();
+    usual(env.syncline(&url)).arg(&named).sync();
+    // A closer login goes before.
+    let closer = credential(&nginx.url(""), "wrong");
+    assert!(env.syncline(&url).arg(&named).arg("--credential").arg(closer).fail().contains("401"));
+}
+
+#[test]
+fn a_rotated_netrc_needs_no_restart() {
+    let env = Env::new();
+    let repo = env.repo("up");
+    let nginx = Nginx::start(&env.path(""));
+    let file = env.path("netrc");
+    fs::write(&file, "machine 127.0.0.1 login user password old").unwrap();
+    let running = env
+        .syncline(nginx.url("login/up/.git"))
+        .arg("--netrc-file")
+        .arg(&file)
+        .arg("--period=20ms")
+        .arg("--max-failures=-1")
+        .spawn();
+    running.wait_for("wants other credentials");
+    fs::write(&file, "machine 127.0.0.1 login user password p@ss").unwrap();
+    eventually("publication", || (env.published()? == repo.head()).then_some(()));
+}
+
+#[test]
+fn no_login_follows_a_redirect_to_another_host() {
+    let env = Env::new();
+    let seen = Canned::status("404 Not Found");
+    let elsewhere = seen.url("x").replace("127.0.0.1", "localhost");
+    let server = Canned::start(move |_| {
+        let location = format!("{elsewhere}/info/refs?service=git-upload-pack");
+        format!("HTTP/1.1 302 Found\r\nLocation: {location}\r\nContent-Length: 0\r\n\r\n")
+    });
+    fs::write(env.path("jar"), cookie("127.0.0.1", "0", "c00kie")).unwrap();
+    fs::write(env.path("netrc"), "machine 127.0.0.1 login user password p@ss").unwrap();
+    let with_jar = |syncline: Syncline| syncline.arg(format!("--cookie-file={}", env.path("jar").display()));
+    with_jar(env.syncline(server.url("x"))).env("GITSYNC_BEARER_TOKEN", "t0ken").fail();
+    with_jar(env.syncline(server.url("x"))).arg("--netrc-file").arg(env.path("netrc")).fail();
+    let shown: Vec<String> =
+        server.requests().iter().map(|request| header(request, "authorization")).collect();
+    assert_eq!(shown, ["Bearer t0ken".to_owned(), basic("user", "p@ss")]);
+    assert!(server.requests().iter().all(|request| header(request, "cookie") == "session=c00kie"));
+    assert_eq!(seen.requests().len(), 2);
+    for request in seen.requests() {
+        assert_eq!((header(&request, "authorization"), header(&request, "cookie")), Default::default());
+    }
+}
+
+#[test]
+fn logins_that_contradict_are_told_together() {
+    let env = Env::new();
+    let finished = env
+        .syncline("https://example.com/x")
+        .arg("--username=u")
+        .arg("--password-file=/var/run/secrets/kubernetes.io/serviceaccount/token")
+        .arg("--askpass-url=http://h/")
+        .arg("--github-app-client-id=c")
+        .arg("--oauth-token-url=http://h/")
+        .env("GITSYNC_BEARER_TOKEN", "canary")
+        .run();
+    assert_eq!(finished.code, Some(1));
+    for fault in [
+        "--password-file: is where Kubernetes keeps the pod's own token",
+        "--askpass-url: and --username cannot both be given",
+        "--github-app-installation-id: must be given for a GitHub App",
+        "--github-app-private-key-file: or GITSYNC_GITHUB_APP_PRIVATE_KEY must be given",
+        "--oauth-token-url: must be an https URL",
+        "--oauth-client-id: must be given",
+        "GITSYNC_BEARER_TOKEN: and --username cannot both be given",
+    ] {
+        assert!(finished.stderr.contains(fault), "{fault}\n{}", finished.stderr);
+    }
+    assert!(!finished.stderr.contains("canary"));
+    assert!(!env.root().exists());
 }

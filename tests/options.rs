@@ -81,7 +81,7 @@ fn the_migration_guide_misses_no_option() {
     let guide = include_str!("../docs/migrating-from-git-sync.md");
     let manual = Syncline::new().arg("--man").run();
     assert_eq!(manual.code, Some(0));
-    let ours = manual.stdout.lines().filter_map(|line| line.trim_start().strip_prefix("--"));
+    let ours = manual.stdout.lines().filter_map(|line| line.strip_prefix("  --"));
     let ours = ours.map(|line| line.split(['=', ' ']).next().unwrap());
     for option in GIT_SYNC.split_whitespace().chain(ours) {
         let named = [format!("`--{option}`"), format!("`--{option}=")];

@@ -1,23 +1,6 @@
 //! The HTTP server, as probes, Prometheus and people meet it.
 
-use std::io::{Read, Write};
-use std::net::TcpStream;
-
 use crate::support::*;
-
-/// Status and body of a GET.
-fn get(port: u16, path: &str) -> (u16, String) {
-    request(port, &format!("GET {path} HTTP/1.0\r\nHost: x\r\n\r\n"))
-}
-
-fn request(port: u16, text: &str) -> (u16, String) {
-    let mut stream = eventually("the server", || TcpStream::connect(("127.0.0.1", port)).ok());
-    stream.write_all(text.as_bytes()).unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-    (head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_owned())
-}
 
 fn serving(env: &Env, repo: &str, port: u16) -> Syncline {
     env.syncline(repo).arg(format!("--http-bind=127.0.0.1:{port}")).arg("--http-metrics").arg("--period=20ms")
@@ -150,6 +133,33 @@ fn metrics_tell_of_the_process_under_the_usual_names() {
     assert!(open > 4.0 && limit > open, "{open} {limit}");
     let (_, text) = get(port, "/metrics");
     assert!(text.contains("# TYPE process_cpu_seconds_total counter\n"), "{text}");
+}
+
+#[test]
+fn calls_of_the_askpass_url_are_counted_by_git_syncs_name() {
+    let env = Env::new();
+    let repo = env.repo("up");
+    let nginx = Nginx::start(&env.path(""));
+    let is_down = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let down = is_down.clone();
+    let server = Canned::start(move |_| match down.load(std::sync::atomic::Ordering::SeqCst) {
+        false => response("200 OK", "username=user\npassword=p@ss\n"),
+        true => response("500 Down", ""),
+    });
+    let port = free_port();
+    let running = serving(&env, &nginx.url("login/up/.git"), port)
+        .arg(format!("--askpass-url={}", server.url("")))
+        .arg("-v1")
+        .spawn();
+    running.wait_for_times("nothing new", 2);
+    is_down.store(true, std::sync::atomic::Ordering::SeqCst);
+    running.wait_for("the answer is HTTP 500");
+    let calls = samples(&scrape(port), "git_sync_askpass_calls");
+    let count = |status: &str| calls.iter().find(|(labels, _)| labels == status).unwrap().1;
+    assert!(count("status=success") >= 3.0 && count("status=error") >= 1.0, "{calls:?}");
+    let (_, text) = get(port, "/metrics");
+    assert!(text.contains("# TYPE git_sync_askpass_calls counter\n"), "{text}");
+    env.assert_published(&repo, &repo.head());
 }
 
 #[test]

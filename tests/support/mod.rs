@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 pub use proxies::{Guide, Microsocks, Tinyproxy, TlsFront};
 pub use repo::{Repo, noise};
 pub use servers::{GitDaemon, Nginx, free_port};
-pub use wire::{Canned, Meddler, Trouble};
+pub use wire::{Canned, Meddler, Trouble, basic, get, header, request, response};
 
 /// How long anything may take before a test fails; much longer than it ever should.
 pub const PATIENCE: Duration = Duration::from_secs(60);

@@ -11,7 +11,7 @@ use super::{eventually, isolated_git, text};
 /// Serves every repository below a directory over HTTP, and over HTTPS with a CA of its own.
 ///
 /// `/x` speaks the protocol the client asks for, `/v0/x` the oldest. Under `/login/` a password is wanted:
-/// `user`, `p@ss`.
+/// `user`, `p@ss`; under `/token/` a header `Authorization` and under `/cookie/` a header `Cookie` that is admitted.
 pub struct Nginx {
     dir: PathBuf,
     port: u16,
@@ -27,7 +27,7 @@ impl Nginx {
     /// With a certificate that is valid for so many days, and further directives of the server.
     pub fn with(base: &Path, days: i32, directives: &str) -> Nginx {
         let dir = base.join(".nginx");
-        fs::create_dir_all(&dir).unwrap();
+        fs::create_dir_all(dir.join("admitted")).unwrap();
         make_certificates(&dir, days);
         fs::write(dir.join("passwords"), "user:{PLAIN}p@ss\n").unwrap();
         let (port, tls_port) = (free_port(), free_port());
@@ -67,6 +67,16 @@ impl Nginx {
     /// The certificate of the server and of clients, and its key.
     pub fn certificate(&self) -> (PathBuf, PathBuf) {
         (self.dir.join("server.pem"), self.dir.join("server.key"))
+    }
+
+    /// From now on such a header is let in.
+    pub fn admit(&self, header: &str) {
+        fs::write(self.dir.join("admitted").join(header), "").unwrap();
+    }
+
+    /// And from now on no more.
+    pub fn refuse(&self, header: &str) {
+        fs::remove_file(self.dir.join("admitted").join(header)).unwrap();
     }
 
     /// One line a request: client port, method, URI, status, bytes received, bytes sent.
@@ -113,6 +123,8 @@ fn config(base: &Path, dir: &Path, port: u16, tls_port: u16, directives: &str) -
             backend = backend.display(),
         )
     };
+    let admitted =
+        |header: &str| format!("if (!-f \"{}/admitted/$http_{header}\") {{ return 401; }}", dir.display());
     let asked = "fastcgi_param GIT_PROTOCOL $http_git_protocol;";
     format!(
         "daemon off; worker_processes 1; pid {dir}/pid; error_log {dir}/error.log; {user}
@@ -127,7 +139,7 @@ fn config(base: &Path, dir: &Path, port: u16, tls_port: u16, directives: &str) -
                 listen 127.0.0.1:{port}; listen 127.0.0.1:{tls_port} ssl;
                 ssl_certificate {dir}/server.pem; ssl_certificate_key {dir}/server.key;
                 {directives}
-                {v0} {login} {any}
+                {v0} {login} {token} {cookie} {any}
             }}
         }}",
         dir = dir.display(),
@@ -138,6 +150,8 @@ fn config(base: &Path, dir: &Path, port: u16, tls_port: u16, directives: &str) -
             asked,
             &format!("auth_basic git; auth_basic_user_file {}/passwords;", dir.display())
         ),
+        token = location("/token", asked, &admitted("authorization")),
+        cookie = location("/cookie", asked, &admitted("cookie")),
         any = location("", asked, ""),
     )
 }

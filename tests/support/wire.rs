@@ -122,14 +122,14 @@ fn downwards(mut from: TcpStream, mut to: TcpStream, trouble: &Mutex<Trouble>) {
     let _ = from.shutdown(Shutdown::Both);
 }
 
-/// An HTTP server that answers every request by a function of its head.
+/// An HTTP server that answers every request by a function of it.
 pub struct Canned {
     port: u16,
     requests: Arc<Mutex<Vec<String>>>,
 }
 
 impl Canned {
-    /// `answer` gets the request line and the headers, and gives the whole response.
+    /// `answer` gets the request line, the headers and the body, and gives the whole response.
     pub fn start(answer: impl Fn(&str) -> String + Send + Sync + 'static) -> Canned {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
@@ -140,10 +140,9 @@ impl Canned {
                 let (mut client, log, answer) = (client.unwrap(), log.clone(), answer.clone());
                 std::thread::spawn(move || {
                     let mut reader = BufReader::new(client.try_clone().unwrap());
-                    while let Some(head) = read_head(&mut reader) {
-                        skip_body(&mut reader, &head);
-                        let response = answer(&head);
-                        log.lock().unwrap().push(head);
+                    while let Some(request) = read_request(&mut reader) {
+                        let response = answer(&request);
+                        log.lock().unwrap().push(request);
                         if client.write_all(response.as_bytes()).is_err() {
                             return;
                         }
@@ -159,6 +158,12 @@ impl Canned {
         Canned::start(move |_| format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n"))
     }
 
+    /// A status and a body for everything.
+    pub fn answer(status: &str, body: &str) -> Canned {
+        let response = response(status, body);
+        Canned::start(move |_| response.clone())
+    }
+
     pub fn url(&self, path: &str) -> String {
         format!("http://127.0.0.1:{}/{path}", self.port)
     }
@@ -168,10 +173,32 @@ impl Canned {
     }
 }
 
-fn skip_body(reader: &mut impl Read, head: &str) {
+/// Status and body of a GET.
+pub fn get(port: u16, path: &str) -> (u16, String) {
+    request(port, &format!("GET {path} HTTP/1.0\r\nHost: x\r\n\r\n"))
+}
+
+pub fn request(port: u16, text: &str) -> (u16, String) {
+    let mut stream = super::eventually("the server", || TcpStream::connect(("127.0.0.1", port)).ok());
+    stream.write_all(text.as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    (head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_owned())
+}
+
+/// A whole response.
+pub fn response(status: &str, body: &str) -> String {
+    format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\n\r\n{body}", body.len())
+}
+
+fn read_request(reader: &mut impl BufRead) -> Option<String> {
+    let head = read_head(reader)?;
     let lower = head.to_lowercase();
     let length = lower.lines().find_map(|line| line.strip_prefix("content-length:")?.trim().parse().ok());
-    let _ = std::io::copy(&mut reader.take(length.unwrap_or(0)), &mut std::io::sink());
+    let mut body = Vec::new();
+    let _ = reader.take(length.unwrap_or(0)).read_to_end(&mut body);
+    Some(head + &String::from_utf8_lossy(&body))
 }
 
 fn read_head(reader: &mut impl BufRead) -> Option<String> {
@@ -184,4 +211,17 @@ fn read_head(reader: &mut impl BufRead) -> Option<String> {
             _ => return None,
         }
     }
+}
+
+/// A header of a request; empty where there is none.
+pub fn header(request: &str, name: &str) -> String {
+    let mut lines = request.lines().filter_map(|line| line.split_once(": "));
+    let found = lines.find(|(known, _)| known.eq_ignore_ascii_case(name));
+    found.map(|(_, value)| value.to_owned()).unwrap_or_default()
+}
+
+/// What a server sees of a user and a password.
+pub fn basic(user: &str, password: &str) -> String {
+    use base64::Engine;
+    format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(format!("{user}:{password}")))
 }

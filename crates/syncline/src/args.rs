@@ -84,7 +84,8 @@ pub fn command() -> Command {
         )
         .after_help(note)
         .after_long_help(format!(
-            "{note} A password comes from GITSYNC_PASSWORD only.\n\n\
+            "{note} From there alone come GITSYNC_PASSWORD, \
+             GITSYNC_BEARER_TOKEN and GITSYNC_GITHUB_APP_PRIVATE_KEY.\n\n\
              Exit codes: 0 after --one-time succeeded or a signal; 1 for wrong options or too many failures.\n\n\
              Example:\n  syncline --repo=https://example.com/site.git --ref=main --root=/srv/site --period=30s\n\
              publishes the newest main under /srv/site/site.git."
@@ -107,7 +108,6 @@ fn argument(option: &Opt) -> Arg {
         Kind::Value(form) | Kind::List(form) => arg.value_name(form).allow_hyphen_values(true),
         Kind::Switch => optional_value(arg).value_name("BOOL"),
         Kind::Ignored(_) => optional_value(arg),
-        Kind::Missing => optional_value(arg).hide(true),
         Kind::Secret => arg.hide(true).allow_hyphen_values(true),
         Kind::Deprecated(_) => {
             arg.hide(true).num_args(0..=1).default_missing_value("true").allow_negative_numbers(true)

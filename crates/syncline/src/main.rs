@@ -32,9 +32,10 @@ use tokio::task::spawn_blocking;
 use tracing::{error, info, warn};
 
 use crate::args::Parsed;
-use crate::config::{Config, Http};
+use crate::config::{Config, Http, Netrc};
 use crate::files::Files;
 use crate::hooks::Hooks;
+use crate::login::Logins;
 use crate::pass::Syncer;
 use crate::publish::Link;
 use crate::run::Service;
@@ -95,6 +96,8 @@ fn configure(argv: Vec<OsString>) -> Result<Option<Config>, Vec<String>> {
     let mut config = Config::new(&args, faults, &cwd).inspect_err(|faults| {
         Files { error: config::error_file(&args, &cwd), ..Files::default() }.write(&faults.join("\n"));
     })?;
+    let home = environment("HOME").filter(|home| !home.is_empty()).map(PathBuf::from);
+    config.login.netrc = config.login.netrc.or_else(|| Some(Netrc::Usual(home?.join(".netrc"))));
     let system = system_certificates(environment("SSL_CERT_FILE").map(PathBuf::from));
     config.connect.http.extend(system.map(|file| (String::new(), HttpSetting::CaFile(file))));
     Ok(Some(config))
@@ -269,9 +272,7 @@ fn prepare(config: &Config, store: Store, status: &Status) -> Result<Service, Er
         store,
         upstream,
         link,
-        login: config.login.clone(),
-        credentials: config.credentials.clone(),
-        connect: config.connect.clone(),
+        logins: Logins::new(config, status, &progress)?,
         folding: config.folding,
         sparse_file: config.sparse_file.clone(),
         stale_worktree_timeout: config.stale_worktree_timeout,

@@ -15,6 +15,15 @@ const SECTIONS: &[(&str, &str)] = &[
          after --stale-worktree-timeout.",
     ),
     (
+        "LOGGING IN",
+        "At the repository's own server by one of: a login in the URL, --username with a password, a bearer token, \
+         --askpass-url, a GitHub App, --oauth-token-url. At other servers and parts of servers by --credential, \
+         --netrc-file and --cookie-file. Files are read anew for every sync. Tokens that are asked for are kept until \
+         half a minute before they expire. When a server answers 401 the sync is tried once more, at once, if a file has \
+         changed or a kept token can be replaced. A login goes to its own server only, and the token that Kubernetes gives \
+         to every pod to none.",
+    ),
+    (
         "HOOKS",
         "After a commit was published, and at the first sync of a process, the exechook is run in the tree with \
          GITSYNC_HASH set, and the webhook is requested with the header Gitsync-Hash. Each has a place for one event: the \
@@ -58,7 +67,7 @@ pub fn text() -> String {
         }
         text.push_str(&entry(option));
     }
-    text.push_str("\nOLDER AND MISSING NAMES\n");
+    text.push_str("\nOLDER NAMES\n");
     for option in OPTIONS.iter().filter(|option| !option.is_current()) {
         text.push_str(&entry(option));
     }

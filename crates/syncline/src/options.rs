@@ -28,8 +28,6 @@ pub enum Kind {
     Deprecated(&'static str),
     /// Accepted for git-sync's sake; says why it does nothing.
     Ignored(&'static str),
-    /// git-sync has it, we do not yet: asking for it is a fault.
-    Missing,
 }
 
 impl Opt {
@@ -47,14 +45,24 @@ impl Opt {
 
     /// Whether its value may hold a secret: hooks do not get to see it.
     pub fn may_hold_secrets(&self) -> bool {
-        const NAMES: [&str; 7] =
-            ["password", "credential", "git-config", "git-config-add", "repo", "webhook-url", "askpass-url"];
-        NAMES.contains(&self.name)
+        const NAMES: [&str; 9] = [
+            "askpass-url",
+            "credential",
+            "git-config",
+            "git-config-add",
+            "oauth-parameter",
+            "oauth-token-url",
+            "repo",
+            // Some servers take a token in its place.
+            "username",
+            "webhook-url",
+        ];
+        self.kind == Kind::Secret || NAMES.contains(&self.name)
     }
 
     /// Whether help and manual show it.
     pub fn is_current(&self) -> bool {
-        !matches!(self.kind, Kind::Deprecated(_) | Kind::Missing)
+        !matches!(self.kind, Kind::Deprecated(_))
     }
 }
 
@@ -92,13 +100,13 @@ const fn list(topic: &'static str, name: &'static str, form: &'static str, help:
     Opt { name, kind: Kind::List(form), topic, default: "", aliases: &[], help }
 }
 
+const fn secret(name: &'static str, aliases: &'static [&'static str], help: &'static str) -> Opt {
+    Opt { name, kind: Kind::Secret, topic: LOGIN, default: "", aliases, help }
+}
+
 const fn ssh(name: &'static str, aliases: &'static [&'static str]) -> Opt {
     let why = "ssh is not supported yet";
     Opt { name, kind: Kind::Ignored(why), topic: OLD, default: "", aliases, help: why }
-}
-
-const fn missing(name: &'static str, aliases: &'static [&'static str]) -> Opt {
-    Opt { name, kind: Kind::Missing, topic: OLD, default: "", aliases, help: "is not supported yet" }
 }
 
 const fn old(name: &'static str, aliases: &'static [&'static str], instead: &'static str) -> Opt {
@@ -244,14 +252,7 @@ pub const OPTIONS: &[Opt] = &[
         "How often to compare what is published with what was written, and mend it; 0 for only at start",
     ),
     value(LOGIN, "username", "NAME", "", &["GIT_SYNC_USERNAME"], "The user name for http and https"),
-    Opt {
-        name: "password",
-        kind: Kind::Secret,
-        topic: LOGIN,
-        default: "",
-        aliases: &["GIT_SYNC_PASSWORD"],
-        help: "The password or token for http and https",
-    },
+    secret("password", &["GIT_SYNC_PASSWORD"], "The password or token for http and https"),
     value(
         LOGIN,
         "password-file",
@@ -266,9 +267,19 @@ pub const OPTIONS: &[Opt] = &[
         topic: LOGIN,
         default: "",
         aliases: &[],
-        help: "A login for all URLs that begin with url: an object with url, username and password or password-file, or a \
-               list of such; may be repeated; the longest url that matches counts",
+        help: "A login for all URLs that begin with url: an object with url and either username and password or \
+               password-file, or bearer-token or bearer-token-file; or a list of such; may be repeated; the longest \
+               url that matches counts",
     },
+    value(
+        LOGIN,
+        "bearer-token-file",
+        "PATH",
+        "",
+        &[],
+        "A file whose first line is a bearer token for http and https; read anew for every sync",
+    ),
+    secret("bearer-token", &[], "The bearer token for http and https"),
     value(
         LOGIN,
         "askpass-url",
@@ -277,13 +288,90 @@ pub const OPTIONS: &[Opt] = &[
         &["GIT_SYNC_ASKPASS_URL", "GIT_ASKPASS_URL"],
         "A URL that answers with lines username=NAME and password=TEXT; asked before every sync",
     ),
+    switch(
+        LOGIN,
+        "cookie-file",
+        "false",
+        &["GIT_SYNC_COOKIE_FILE", "GIT_COOKIE_FILE"],
+        "Send the cookies of /etc/git-secret/cookie_file, or of the file that is named here; in Netscape's form, read \
+         anew for every sync",
+    ),
+    value(
+        LOGIN,
+        "netrc-file",
+        "PATH",
+        "$HOME/.netrc, where it exists",
+        &[],
+        "A file of logins by host as curl reads it; read anew for every sync",
+    ),
+    value(LOGIN, "github-app-client-id", "ID", "", &[], "The client id of a GitHub App to log in as"),
+    value(LOGIN, "github-app-application-id", "N", "", &[], "Its application id, in place of the client id"),
+    value(LOGIN, "github-app-installation-id", "N", "", &[], "The id of its installation"),
+    value(
+        LOGIN,
+        "github-app-private-key-file",
+        "PATH",
+        "",
+        &[],
+        "A file with its private key in PEM; read anew for every token",
+    ),
+    secret("github-app-private-key", &[], "The private key of the GitHub App, in PEM"),
+    value(LOGIN, "github-base-url", "URL", "https://api.github.com", &[], "Where GitHub's API is"),
+    value(
+        LOGIN,
+        "oauth-token-url",
+        "URL",
+        "",
+        &[],
+        "The token endpoint of an OAuth 2 or OIDC server to get a token from, which is renewed before it expires",
+    ),
+    value(
+        LOGIN,
+        "oauth-grant",
+        "GRANT",
+        "client-credentials",
+        &[],
+        "How: client-credentials, by a secret or an assertion, or token-exchange, of the assertion",
+    ),
+    value(LOGIN, "oauth-client-id", "ID", "", &[], "Who asks for it"),
+    value(
+        LOGIN,
+        "oauth-client-secret-file",
+        "PATH",
+        "",
+        &[],
+        "A file whose first line is the client's secret",
+    ),
+    value(
+        LOGIN,
+        "oauth-assertion-file",
+        "PATH",
+        "",
+        &[],
+        "A file with a JWT, such as a projected service-account token; read anew for every token",
+    ),
+    value(LOGIN, "oauth-scope", "SCOPE", "", &[], "What the token is to be good for"),
+    list(
+        LOGIN,
+        "oauth-parameter",
+        "KEY=VALUE",
+        "A further field of the request, such as audience; may be repeated",
+    ),
+    value(
+        LOGIN,
+        "oauth-username",
+        "NAME",
+        "",
+        &[],
+        "Log in by this name with the token as its password; otherwise the token is sent as a bearer token",
+    ),
     value(
         CONNECT,
         "git-config",
         "KEY:VALUE,KEY:VALUE",
         "",
         &["GIT_SYNC_GIT_CONFIG"],
-        "Settings of git. Heeded are http.extraHeader, http.sslVerify, http.sslCAInfo, http.sslCert, http.sslKey, \
+        "Settings of git. Heeded are http.extraHeader, http.cookieFile (as it is), http.sslVerify, http.sslCAInfo, http.sslCert, http.sslKey, \
          http.proxy and http.userAgent, each also as http.URL.NAME, url.BASE.insteadOf, protocol.allow and \
          protocol.NAME.allow; others are named in a warning",
     ),
@@ -498,22 +586,9 @@ pub const OPTIONS: &[Opt] = &[
         aliases: &["GIT_SYNC_GIT"],
         help: "Accepted for git-sync's sake: no git is run",
     },
-    missing("cookie-file", &["GIT_SYNC_COOKIE_FILE", "GIT_COOKIE_FILE"]),
-    missing("github-app-private-key-file", &[]),
-    missing("github-app-client-id", &[]),
-    missing("github-app-application-id", &[]),
-    missing("github-app-installation-id", &[]),
     ssh("ssh-key-file", &["GIT_SYNC_SSH_KEY_FILE", "GIT_SSH_KEY_FILE"]),
     ssh("ssh-known-hosts", &["GIT_SYNC_KNOWN_HOSTS", "GIT_KNOWN_HOSTS"]),
     ssh("ssh-known-hosts-file", &["GIT_SYNC_SSH_KNOWN_HOSTS_FILE", "GIT_SSH_KNOWN_HOSTS_FILE"]),
-    Opt {
-        name: "github-base-url",
-        kind: Kind::Ignored("there is no GitHub App login yet"),
-        topic: OLD,
-        default: "",
-        aliases: &[],
-        help: "Accepted for git-sync's sake: there is no GitHub App login yet",
-    },
     old("branch", &["GIT_SYNC_BRANCH"], "use --ref"),
     old("rev", &["GIT_SYNC_REV"], "use --ref"),
     old("dest", &["GIT_SYNC_DEST"], "use --link"),

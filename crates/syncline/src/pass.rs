@@ -5,15 +5,15 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use sync_core::{
-    Auth, CommitId, Condition, ConnectOptions, Credentials, Error, Interrupt, Progress, Recovery, Result,
-    Scope, SparsePatterns, Stage, Store, Upstream, Worktree, altered_files, checkout, tree_size,
+    CommitId, Condition, Error, Interrupt, Progress, Recovery, Result, SparsePatterns, Stage, Store,
+    Upstream, Worktree, altered_files, checkout, tree_size,
 };
 use tokio::sync::watch;
 use tracing::{debug, info, warn};
 
-use crate::config::{Credential, ExecHook, Folding, Login, Password};
+use crate::config::{ExecHook, Folding};
 use crate::hooks::{self, Event};
-use crate::login::{self, first_line};
+use crate::login::Logins;
 use crate::publish::{Link, prune, retire};
 use crate::status::Status;
 
@@ -22,9 +22,7 @@ pub struct Syncer {
     pub store: Store,
     pub upstream: Upstream,
     pub link: Link,
-    pub login: Login,
-    pub credentials: Vec<Credential>,
-    pub connect: ConnectOptions,
+    pub logins: Logins,
     pub folding: Folding,
     pub sparse_file: Option<PathBuf>,
     pub stale_worktree_timeout: Duration,
@@ -60,12 +58,18 @@ impl Passed {
 }
 
 impl Syncer {
-    /// Bring the link up to date. A damaged store is rebuilt, once. [`Syncer::tidy`] is to follow a success.
+    /// Bring the link up to date. A damaged store is rebuilt, a refused login renewed, once.
+    /// [`Syncer::tidy`] is to follow a success.
     pub fn pass(&mut self) -> Result<Passed> {
         let passed = match self.try_pass() {
-            Err(err) if err.recovery() == Recovery::Rebuild && !self.interrupt.is_triggered() => {
+            Err(err) if self.interrupt.is_triggered() => Err(err),
+            Err(err) if err.recovery() == Recovery::Rebuild => {
                 warn!(error = %err, "the store is damaged: fetching it anew");
                 self.store.rebuild()?;
+                self.try_pass()
+            }
+            Err(err) if err.recovery() == Recovery::Login && self.logins.renew() => {
+                info!(error = %err, "the login was refused: trying another");
                 self.try_pass()
             }
             passed => passed,
@@ -79,7 +83,7 @@ impl Syncer {
             .link
             .current(&self.store)
             .map_err(|err| Error::io(format!("read the link {}", self.link.path().display()), &err))?;
-        self.refresh_login()?;
+        self.upstream.set_credentials(self.logins.current()?);
         self.refresh_sparse()?;
         let tip = self.upstream.look()?;
         if current == Some(tip.commit) && (self.verified || self.is_sound(tip.commit)?) {
@@ -151,27 +155,6 @@ impl Syncer {
                 Ok(false)
             }
         }
-    }
-
-    /// Passwords may be rotated while we run.
-    fn refresh_login(&mut self) -> Result<()> {
-        let own = match &self.login {
-            Login::InUrl => None,
-            Login::Fixed(user, password) => Some(Auth::basic(user, password.clone())),
-            Login::File(user, path) => Some(Auth::basic(user, first_line(path)?)),
-            Login::Asked(url) => Some(login::ask(url, &self.connect)?),
-        };
-        let logins = self.credentials.iter().map(|credential| {
-            let password = match &credential.password {
-                Password::Given(password) => password.clone(),
-                Password::File(path) => first_line(path)?,
-            };
-            let scope = Scope::Beginning(credential.url.clone());
-            Ok(sync_core::Login { scope, auth: Auth::basic(&credential.username, password) })
-        });
-        let logins = logins.collect::<Result<Vec<_>>>()?;
-        self.upstream.set_credentials(Credentials { own, logins, cookies: Vec::new() });
-        Ok(())
     }
 
     /// The patterns may be edited while we run; they are used for the next tree.

@@ -66,6 +66,7 @@ pub struct Facts {
     pub passes: BTreeMap<Outcome, Sum>,
     pub updates: u64,
     pub hooks: BTreeMap<(&'static str, Outcome), u64>,
+    pub logins: BTreeMap<(&'static str, Outcome), u64>,
     pub stages: BTreeMap<&'static str, Sum>,
     pub received_bytes: u64,
     pub received_objects: u64,
@@ -153,6 +154,11 @@ impl Status {
 
     pub fn hook_ran(&self, name: &'static str, outcome: Outcome) {
         *self.lock().hooks.entry((name, outcome)).or_default() += 1;
+    }
+
+    /// Somebody was asked what to log in with.
+    pub fn asked(&self, name: &'static str, outcome: Outcome) {
+        *self.lock().logins.entry((name, outcome)).or_default() += 1;
     }
 
     /// Counters of long work that report here how long each stage took and what it received.

@@ -7,10 +7,8 @@ use sync_core::{ConnectOptions, Exceptions, HttpSetting, Proxies, Proxy};
 use super::faults::Reader;
 use super::git_config;
 
-/// The settings, and what is worth saying of them.
-pub fn connect(r: &mut Reader, cwd: &Path) -> (ConnectOptions, Vec<String>) {
-    let mut connect =
-        ConnectOptions { proxies: proxies(r), tunnel: proxy(r, "ssh-proxy"), ..Default::default() };
+/// What was given of git's settings.
+pub fn git_settings(r: &mut Reader) -> Vec<(String, String)> {
     let mut pairs = r.or("git-config", Vec::new(), git_config::parse);
     // git-sync joins what is added by commas, so that an unquoted one still splits.
     let added: Vec<_> =
@@ -19,7 +17,14 @@ pub fn connect(r: &mut Reader, cwd: &Path) -> (ConnectOptions, Vec<String>) {
         Ok(added) => pairs.extend(added),
         Err(fault) => r.fault("git-config-add", fault),
     }
-    let warnings = git_config::apply(&pairs, cwd, &mut connect);
+    pairs
+}
+
+/// How to connect, and what is worth saying of it.
+pub fn connect(r: &mut Reader, git_config: &[(String, String)], cwd: &Path) -> (ConnectOptions, Vec<String>) {
+    let mut connect =
+        ConnectOptions { proxies: proxies(r), tunnel: proxy(r, "ssh-proxy"), ..Default::default() };
+    let warnings = git_config::apply(git_config, cwd, &mut connect);
     let mut set = |setting| connect.http.push((String::new(), setting));
     r.list("ca-file").iter().for_each(|file| set(HttpSetting::CaFile(cwd.join(PathBuf::from(file)))));
     match (r.path("client-cert-file"), r.path("client-key-file")) {

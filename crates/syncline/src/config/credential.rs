@@ -9,16 +9,25 @@ use sync_core::Secret;
 #[derive(Clone, Debug)]
 pub struct Credential {
     pub url: String,
-    pub username: String,
-    pub password: Password,
+    pub proof: Proof,
 }
 
-/// Where a password is.
+/// What to show to a server.
 #[derive(Clone, Debug)]
-pub enum Password {
+pub enum Proof {
+    /// A user's name and password.
+    Password(String, SecretFrom),
+    Bearer(SecretFrom),
+}
+
+/// Where a secret is.
+#[derive(Clone, Debug)]
+pub enum SecretFrom {
     Given(Secret),
     File(PathBuf),
 }
+
+const KEYS: [&str; 6] = ["url", "username", "password", "password-file", "bearer-token", "bearer-token-file"];
 
 /// One object or a list of them. The text is never quoted: it holds secrets.
 pub fn parse(text: &str) -> Result<Vec<Credential>, String> {
@@ -32,9 +41,7 @@ pub fn parse(text: &str) -> Result<Vec<Credential>, String> {
 
 fn one(value: &Value) -> Result<Credential, String> {
     let object = value.as_object().ok_or("is neither an object nor a list of objects")?;
-    if let Some(unknown) =
-        object.keys().find(|key| !["url", "username", "password", "password-file"].contains(&key.as_str()))
-    {
+    if let Some(unknown) = object.keys().find(|key| !KEYS.contains(&key.as_str())) {
         return Err(format!("has the unknown key {unknown:?}"));
     }
     let text = |key: &str| match object.get(key) {
@@ -42,13 +49,21 @@ fn one(value: &Value) -> Result<Credential, String> {
         Some(Value::String(text)) => Ok(Some(text.clone()).filter(|text| !text.is_empty())),
         Some(_) => Err(format!("has a {key:?} that is no string")),
     };
-    let password = match (text("password")?, text("password-file")?) {
-        (Some(password), None) => Password::Given(password.into()),
-        (None, Some(file)) => Password::File(file.into()),
-        _ => return Err("needs one of password and password-file".into()),
+    let given = |key: &str| Ok::<_, String>(text(key)?.map(|text| SecretFrom::Given(text.into())));
+    let file = |key: &str| Ok::<_, String>(text(key)?.map(|path| SecretFrom::File(path.into())));
+    let passwords = [given("password")?, file("password-file")?].into_iter().flatten();
+    let tokens = [given("bearer-token")?, file("bearer-token-file")?].into_iter().flatten();
+    let mut secrets = passwords.map(|secret| (false, secret)).chain(tokens.map(|secret| (true, secret)));
+    let (Some((is_token, secret)), None) = (secrets.next(), secrets.next()) else {
+        return Err("needs one of password, password-file, bearer-token and bearer-token-file".into());
     };
-    let url = text("url")?.ok_or("needs a url")?;
-    Ok(Credential { url, username: text("username")?.ok_or("needs a username")?, password })
+    let proof = match (text("username")?, is_token) {
+        (Some(user), false) => Proof::Password(user, secret),
+        (None, true) => Proof::Bearer(secret),
+        (None, false) => return Err("needs a username".into()),
+        (Some(_), true) => return Err("has a username, which a bearer token has no use for".into()),
+    };
+    Ok(Credential { url: text("url")?.ok_or("needs a url")?, proof })
 }
 
 #[cfg(test)]
@@ -61,7 +76,12 @@ mod tests {
         assert_eq!(parse(one).unwrap().len(), 1);
         assert_eq!(parse(&format!("[{one},{one}]")).unwrap().len(), 2);
         let file = parse(r#"{"url":"https://h/","username":"u","password-file":"/f"}"#).unwrap();
-        assert!(matches!(&file[0].password, Password::File(path) if path.ends_with("f")));
+        let Proof::Password(user, SecretFrom::File(path)) = &file[0].proof else { panic!("{file:?}") };
+        assert_eq!((user.as_str(), path), ("u", &PathBuf::from("/f")));
+        let token = parse(r#"{"url":"https://h/","bearer-token":"t"}"#).unwrap();
+        assert!(matches!(&token[0].proof, Proof::Bearer(SecretFrom::Given(_))), "{token:?}");
+        let file = parse(r#"{"url":"https://h/","bearer-token-file":"/f"}"#).unwrap();
+        assert!(matches!(&file[0].proof, Proof::Bearer(SecretFrom::File(_))), "{file:?}");
         assert!(!format!("{:?}", parse(one).unwrap()).contains("\"p\""));
     }
 
@@ -72,6 +92,9 @@ mod tests {
             "[1]",
             r#"{"url":"h","username":"u"}"#,
             r#"{"url":"h","username":"u","password":"secret","password-file":"f"}"#,
+            r#"{"url":"h","username":"u","password":"secret","bearer-token":"secret"}"#,
+            r#"{"url":"h","bearer-token-file":"f","bearer-token":"secret"}"#,
+            r#"{"url":"h","username":"u","bearer-token":"secret"}"#,
             r#"{"url":"h","password":"secret"}"#,
             r#"{"username":"u","password":"secret"}"#,
             r#"{"url":"h","username":"u","password":"secret","extra":1}"#,

@@ -29,13 +29,27 @@ impl<'a> Reader<'a> {
     }
 
     pub fn fault(&mut self, name: &str, fault: impl Display) {
-        let origin = self.args.get(name).map_or_else(|| format!("--{name}"), |given| given.origin.clone());
-        self.faults.push(format!("{origin}: {fault}"));
+        self.faults.push(format!("{}: {fault}", self.origin(name)));
+    }
+
+    /// How the user wrote it, or would.
+    pub fn origin(&self, name: &str) -> String {
+        self.args.get(name).map_or_else(|| format!("--{name}"), |given| given.origin.clone())
     }
 
     /// The last value as text; `None` where it was not given or is not UTF-8.
     pub fn text(&self, name: &str) -> Option<String> {
         self.args.get(name).and_then(last).and_then(|value| value.to_str()).map(ToOwned::to_owned)
+    }
+
+    /// The last value as text; empty stands for none.
+    pub fn set(&self, name: &str) -> Option<String> {
+        self.text(name).filter(|text| !text.is_empty())
+    }
+
+    /// Whether it stands on the command line, where others can read it.
+    pub fn is_typed(&self, name: &str) -> bool {
+        self.args.get(name).is_some_and(|given| given.origin.starts_with("--"))
     }
 
     /// The last value as a path; empty stands for none.

@@ -109,6 +109,8 @@ pub fn apply(pairs: &[(String, String)], cwd: &Path, connect: &mut ConnectOption
                 Some(allowed) => connect.protocols.push((name, allowed)),
                 None => warnings.push(format!("--git-config: {key} is neither always, user nor never")),
             },
+            // `login` heeds it.
+            ("http.cookiefile", None) => {}
             (name, _) if WITHOUT_EFFECT.contains(&name) => {}
             (name, scope) => match http_setting(name, value, cwd) {
                 Ok(Some(setting)) => connect.http.push((scope.unwrap_or_default(), setting)),

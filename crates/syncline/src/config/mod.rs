@@ -5,6 +5,8 @@ mod connect;
 mod credential;
 mod faults;
 mod git_config;
+mod login;
+mod tokens;
 mod values;
 
 use std::ffi::OsString;
@@ -12,15 +14,14 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
-use sync_core::{
-    ConnectOptions, Depth, Reference, RemoteUrl, Secret, Selection, Source, SparsePatterns, Submodules,
-};
+use sync_core::{ConnectOptions, Depth, Reference, RemoteUrl, Selection, Source, SparsePatterns, Submodules};
 
 use crate::args::Args;
-use crate::options::{Kind, OPTIONS};
 use crate::schedule::Policy;
 
-pub use credential::{Credential, Password};
+pub use credential::{Proof, SecretFrom};
+pub use login::{Issuer, Login, Netrc, Way};
+pub use tokens::{GitHubApp, Grant, OAuth};
 
 use faults::Reader;
 
@@ -31,10 +32,7 @@ pub struct Config {
     pub connect: ConnectOptions,
     /// Where the sparse patterns of `source` are, if in a file.
     pub sparse_file: Option<PathBuf>,
-    /// Where the password for `source` is, if in a file.
     pub login: Login,
-    /// Logins for other servers and parts of servers.
-    pub credentials: Vec<Credential>,
     /// Absolute.
     pub root: PathBuf,
     /// Absolute, or relative to the root once its symbolic links are resolved.
@@ -59,19 +57,6 @@ pub struct Config {
     pub log: LogConfig,
     /// What is worth saying although it works.
     pub warnings: Vec<String>,
-}
-
-/// Where the user name and password come from.
-#[derive(Clone, Debug)]
-pub enum Login {
-    /// From the URL, or there is none.
-    InUrl,
-    /// Given with it.
-    Fixed(String, Secret),
-    /// The password is the first line of a file.
-    File(String, PathBuf),
-    /// Asked of a URL.
-    Asked(String),
 }
 
 /// When to fold the store's packs into one.
@@ -142,14 +127,9 @@ impl Config {
     /// `cwd`.
     pub fn new(args: &Args, faults: Vec<String>, cwd: &Path) -> Result<Config, Vec<String>> {
         let mut r = Reader::new(args, faults);
-        for option in OPTIONS.iter().filter(|option| option.kind == Kind::Missing) {
-            if r.text(option.name).is_some_and(|text| !["", "0", "false"].contains(&text.as_str())) {
-                r.fault(option.name, option.help);
-            }
-        }
-        let (connect, said) = connect::connect(&mut r, cwd);
+        let git_config = connect::git_settings(&mut r);
+        let (connect, said) = connect::connect(&mut r, &git_config, cwd);
         let warnings = args.warnings.iter().cloned().chain(said).collect();
-        let credentials = credentials(&mut r);
         let url = r.required("repo", |text| connect.rewrite(text).parse::<RemoteUrl>());
         let url = url.map(|url| url.relative_to(cwd));
         if let Some(url) = url.as_ref().filter(|url| !connect.allows(url, false)) {
@@ -176,7 +156,7 @@ impl Config {
         let root =
             r.required("root", |text| if text.is_empty() { Err("is empty") } else { Ok(cwd.join(text)) });
         let link = link(&mut r, url.as_ref());
-        let login = login(&mut r, url.as_ref());
+        let login = login::read(&mut r, url.as_ref(), &git_config, cwd);
         let policy = policy(&mut r);
         let timeout = r.or("timeout", 0, |text| {
             u64::try_from(values::integer(text)?).map_err(|_| format!("{text:?} is negative"))
@@ -214,7 +194,6 @@ impl Config {
             sparse_file,
             connect,
             login,
-            credentials,
             error_file: error_file.map(|file| root.join(file)),
             root,
             link,
@@ -249,7 +228,7 @@ pub fn error_file(args: &Args, cwd: &Path) -> Option<PathBuf> {
 fn reference(r: &mut Reader) -> Reference {
     let head = || Reference::Name("HEAD".into());
     let today = r.or("ref", head(), Reference::from_str);
-    let is_given = |r: &Reader, name: &str| r.text(name).is_some_and(|text| !text.is_empty());
+    let is_given = |r: &Reader, name: &str| r.set(name).is_some();
     let names_rev = is_given(r, "rev") && r.text("rev").as_deref() != Some("HEAD");
     match (is_given(r, "branch"), names_rev) {
         (true, true) => {
@@ -287,43 +266,6 @@ fn link(r: &mut Reader, url: Option<&RemoteUrl>) -> PathBuf {
         r.fault("link", format!("{} is where syncline keeps its own files", link.display()));
     }
     link
-}
-
-fn credentials(r: &mut Reader) -> Vec<Credential> {
-    let mut all = Vec::new();
-    for text in r.list("credential") {
-        match credential::parse(&text.to_string_lossy()) {
-            Ok(some) => all.extend(some),
-            Err(fault) => r.fault("credential", fault),
-        }
-    }
-    all
-}
-
-fn login(r: &mut Reader, url: Option<&RemoteUrl>) -> Login {
-    let set = |r: &Reader, name: &str| r.text(name).filter(|text| !text.is_empty());
-    let (password, file) = (set(r, "password"), r.path("password-file"));
-    let Some(user) = set(r, "username") else {
-        if password.is_some() || file.is_some() {
-            r.fault("username", "must be given with a password");
-        }
-        return set(r, "askpass-url").map_or(Login::InUrl, Login::Asked);
-    };
-    if url.is_some_and(RemoteUrl::has_login) {
-        r.fault("username", "and a login in the URL cannot both be given");
-    }
-    match (password, file) {
-        (Some(_), Some(_)) => {
-            r.fault("password-file", "and GITSYNC_PASSWORD cannot both be given");
-            Login::InUrl
-        }
-        (Some(password), None) => Login::Fixed(user, password.into()),
-        (None, Some(file)) => Login::File(user, file),
-        (None, None) => {
-            r.fault("username", "needs GITSYNC_PASSWORD or --password-file");
-            Login::InUrl
-        }
-    }
 }
 
 fn policy(r: &mut Reader) -> Policy {
@@ -369,17 +311,12 @@ fn exec_hook(r: &mut Reader, name: &str, older: Option<&str>) -> Option<ExecHook
 }
 
 fn web_hook(r: &mut Reader) -> Option<WebHook> {
-    let url = r.text("webhook-url").filter(|url| !url.is_empty())?;
+    let url = r.set("webhook-url")?;
     let status = r.or("webhook-success-status", 200, |text| match values::integer(text)? {
         -1 => Ok(0),
         code => u16::try_from(code).map_err(|_| format!("{text:?} is no HTTP status")),
     });
-    if let Err(fault) = RemoteUrl::from_str(url.split(['?', '#']).next().unwrap_or(&url)).and_then(|_| {
-        match url.split_once("://") {
-            Some(("http" | "https", _)) => Ok(()),
-            _ => Err("is neither an http nor an https URL".into()),
-        }
-    }) {
+    if let Err(fault) = values::http_url(&url) {
         r.fault("webhook-url", fault);
     }
     Some(WebHook {

@@ -1,7 +1,7 @@
 use super::*;
 use crate::args::{Parsed, parse};
 
-fn configure(argv: &[&str], environment: &[(&str, &str)]) -> Result<Config, Vec<String>> {
+pub fn configure(argv: &[&str], environment: &[(&str, &str)]) -> Result<Config, Vec<String>> {
     let argv = std::iter::once("syncline").chain(argv.iter().copied()).map(Into::into);
     let environment =
         |name: &str| environment.iter().find(|(known, _)| *known == name).map(|(_, value)| value.into());
@@ -12,11 +12,11 @@ fn configure(argv: &[&str], environment: &[(&str, &str)]) -> Result<Config, Vec<
 }
 
 /// With a repository and a root.
-fn config(argv: &[&str], environment: &[(&str, &str)]) -> Result<Config, Vec<String>> {
+pub fn config(argv: &[&str], environment: &[(&str, &str)]) -> Result<Config, Vec<String>> {
     configure(&[&["--repo=https://host/x.git", "--root=r"], argv].concat(), environment)
 }
 
-fn faults(argv: &[&str], environment: &[(&str, &str)]) -> Vec<String> {
+pub fn faults(argv: &[&str], environment: &[(&str, &str)]) -> Vec<String> {
     config(argv, environment).expect_err(&argv.join(" "))
 }
 
@@ -128,21 +128,6 @@ fn older_options_beat_todays_unless_they_say_nothing() {
 }
 
 #[test]
-fn a_login_is_whole_or_a_fault() {
-    let password = [("GITSYNC_PASSWORD", "secret")];
-    assert!(matches!(config(&["--username=u"], &password).unwrap().login, Login::Fixed(..)));
-    assert!(matches!(config(&["--username=u", "--password-file=/f"], &[]).unwrap().login, Login::File(..)));
-    for argv in [&["--username=u"][..], &["--password-file=/f"]] {
-        assert_eq!(faults(argv, &[]).len(), 1, "{argv:?}");
-    }
-    assert_eq!(faults(&[], &password).len(), 1);
-    assert_eq!(faults(&["--username=u", "--password-file=/f"], &password).len(), 1);
-    let both = configure(&["--repo=https://a:b@host/x", "--root=/r", "--username=u"], &password).unwrap_err();
-    assert_eq!(both, ["--username: and a login in the URL cannot both be given"]);
-    assert!(!format!("{:?}", config(&["--username=u"], &password).unwrap()).contains("secret"));
-}
-
-#[test]
 fn hooks_are_judged_only_where_they_are_wanted() {
     assert!(config(&["--exechook-timeout=1ms", "--webhook-timeout=1ms"], &[]).is_ok());
     assert_eq!(
@@ -163,13 +148,4 @@ fn older_times_are_judged_like_todays() {
     for argv in ["--wait=0.001", "--wait=-1", "--wait=x", "--timeout=-5"] {
         assert_eq!(faults(&[argv], &[]).len(), 1, "{argv}");
     }
-}
-
-#[test]
-fn typed_credentials_are_added_to_those_of_the_environment() {
-    let credential = |url: &str| format!(r#"{{"url":"{url}","username":"u","password":"p"}}"#);
-    let (set, typed) = (credential("https://a/"), format!("--credential={}", credential("https://b/")));
-    let config = config(&[&typed], &[("GITSYNC_CREDENTIAL", &set)]).unwrap();
-    let urls: Vec<&str> = config.credentials.iter().map(|credential| credential.url.as_str()).collect();
-    assert_eq!(urls, ["https://a/", "https://b/"]);
 }

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use sync_core::RemoteUrl;
+
 /// The words that git-sync takes.
 pub fn boolean(text: &str) -> Result<bool, String> {
     match text {
@@ -73,6 +75,16 @@ fn go_duration(text: &str) -> Option<Duration> {
         rest = tail;
     }
     Some(total)
+}
+
+/// A URL to make requests to. It is not quoted: it may hold a secret.
+pub fn http_url(text: &str) -> Result<(), String> {
+    match text.split_once("://") {
+        Some(("http" | "https", _)) => {
+            text.split(['?', '#']).next().unwrap_or(text).parse::<RemoteUrl>().map(|_| ())
+        }
+        _ => Err("is neither an http nor an https URL".into()),
+    }
 }
 
 /// A signal by number, or by upper-case name with or without `SIG`.

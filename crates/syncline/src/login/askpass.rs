@@ -1,18 +1,11 @@
-//! Passwords that come from elsewhere, anew for every sync.
+//! git-sync's askpass URL.
 
-use std::path::Path;
 use std::time::Duration;
 
-use sync_core::{Auth, ConnectOptions, Error, HttpRequest, Recovery, Result, Secret};
+use sync_core::{Auth, ConnectOptions, Error, HttpRequest, Recovery, Result};
 
-/// The first line of a file; what follows is not the password's.
-pub fn first_line(path: &Path) -> Result<Secret> {
-    let text = fs_err::read_to_string(path).map_err(|err| Error::io("read the password file", &err))?;
-    Ok(text.lines().next().unwrap_or_default().into())
-}
-
-/// Ask git-sync's askpass URL: lines `username=…` and `password=…`; the last of each counts.
-pub fn ask(url: &str, connect: &ConnectOptions) -> Result<Auth> {
+/// Ask for lines `username=…` and `password=…`; the last of each counts.
+pub(super) fn ask(url: &str, connect: &ConnectOptions) -> Result<Auth> {
     let step = "ask for the password (--askpass-url)";
     let request = HttpRequest {
         method: "GET".into(),

@@ -1,0 +1,40 @@
+//! Secrets in files, and errors that name the file but not what is in it.
+
+use std::fmt::Display;
+use std::path::Path;
+
+use sync_core::{Auth, Error, Recovery, Result, Secret};
+
+use crate::config::{Proof, SecretFrom};
+
+/// What to show, read now.
+pub(super) fn auth(proof: &Proof) -> Result<Auth> {
+    match proof {
+        Proof::Password(user, SecretFrom::Given(password)) => Ok(Auth::basic(user, password.clone())),
+        // All of the first line, as in git-sync: a password may begin or end with a space.
+        Proof::Password(user, SecretFrom::File(path)) => {
+            let text = text("the password file", path)?;
+            Ok(Auth::basic(user, text.lines().next().unwrap_or_default()))
+        }
+        Proof::Bearer(SecretFrom::Given(token)) => Ok(Auth::Bearer(token.clone())),
+        Proof::Bearer(SecretFrom::File(path)) => Ok(Auth::Bearer(token("the bearer token", path)?)),
+    }
+}
+
+/// The first line without the space around it, which no token has.
+pub(super) fn token(what: &str, path: &Path) -> Result<Secret> {
+    let text = text(what, path)?;
+    match text.trim_start().lines().next().map(str::trim_end) {
+        Some(token) => Ok(token.into()),
+        None => Err(fault(what, path, "the file is empty")),
+    }
+}
+
+pub(super) fn text(what: &str, path: &Path) -> Result<String> {
+    fs_err::read_to_string(path).map_err(|err| Error::io(format!("read {what}"), &err))
+}
+
+/// The file is there but not as it should be.
+pub(super) fn fault(what: &str, path: &Path, fault: impl Display) -> Error {
+    Error::new(Recovery::Reconfigure, format!("read {what}"), format!("{}: {fault}", path.display()))
+}

@@ -1,0 +1,125 @@
+//! What to log in with over HTTP, anew for every sync: files are read again, URLs are asked again, and tokens are
+//! kept until shortly before they expire or until a server refuses them.
+
+mod askpass;
+mod cookies;
+mod files;
+mod github;
+mod netrc;
+mod oauth;
+mod token;
+
+use std::time::Duration;
+
+use sync_core::{Auth, ConnectOptions, Credentials, Progress, Result, Scope, Stage};
+use tracing::warn;
+
+use crate::config::{Config, Issuer, Login, Netrc, Way};
+use crate::status::{Outcome, Status};
+
+use token::Token;
+
+/// The longest that a token endpoint may take; a sync that may take less is not held up by one.
+const LONGEST_REQUEST: Duration = Duration::from_secs(30);
+
+/// All sources of logins and what they gave.
+#[derive(Debug)]
+pub struct Logins {
+    login: Login,
+    connect: ConnectOptions,
+    timeout: Duration,
+    status: Status,
+    progress: Progress,
+    /// What the files said last.
+    read: Credentials,
+    token: Option<Token>,
+    /// Whether it was told that part of the `.netrc` is passed over.
+    has_warned: bool,
+}
+
+impl Logins {
+    /// Nobody is asked yet, but as in git-sync the cookie file has to be there.
+    pub fn new(config: &Config, status: &Status, progress: &Progress) -> Result<Logins> {
+        if let Some(path) = &config.login.cookie_file {
+            cookies::read(path)?;
+        }
+        Ok(Logins {
+            login: config.login.clone(),
+            connect: config.connect.clone(),
+            timeout: config.sync_timeout.min(LONGEST_REQUEST),
+            status: status.clone(),
+            progress: progress.clone(),
+            read: Credentials::default(),
+            token: None,
+            has_warned: false,
+        })
+    }
+
+    /// What to log in with now.
+    pub fn current(&mut self) -> Result<Credentials> {
+        self.read = self.read()?;
+        Ok(Credentials { own: self.own()?, ..self.read.clone() })
+    }
+
+    /// A server refused what is current: forget what was asked for. Whether there is something else to show at
+    /// once; a token that is new would only come again.
+    pub fn renew(&mut self) -> bool {
+        let was_kept = self.token.take().is_some_and(|token| token.is_kept);
+        was_kept || self.read().is_ok_and(|read| read != self.read)
+    }
+
+    fn own(&mut self) -> Result<Option<Auth>> {
+        let Some(Way::Asked(issuer)) = &self.login.own else { return Ok(self.read.own.clone()) };
+        if !self.token.as_mut().is_some_and(Token::keep) {
+            self.progress.enter(Stage::Connecting);
+            let (name, given) = ask(issuer, &self.connect, self.timeout);
+            self.status.asked(name, if given.is_ok() { Outcome::Success } else { Outcome::Error });
+            self.token = Some(given?);
+        }
+        Ok(self.token.as_ref().map(|token| token.auth.clone()))
+    }
+
+    /// What the files say.
+    fn read(&mut self) -> Result<Credentials> {
+        let own = match &self.login.own {
+            Some(Way::Proof(proof)) => Some(files::auth(proof)?),
+            _ => None,
+        };
+        // Of equals the last counts here, but the first in a `.netrc`.
+        let mut logins = self.netrc()?;
+        logins.reverse();
+        for credential in &self.login.credentials {
+            let scope = Scope::Beginning(credential.url.clone());
+            logins.push(sync_core::Login { scope, auth: files::auth(&credential.proof)? });
+        }
+        let mut cookies = Vec::new();
+        if let Some(path) = &self.login.cookie_file {
+            cookies = cookies::read(path)?;
+        }
+        Ok(Credentials { own, logins, cookies })
+    }
+
+    fn netrc(&mut self) -> Result<Vec<sync_core::Login>> {
+        let (path, text) = match &self.login.netrc {
+            None => return Ok(Vec::new()),
+            Some(Netrc::Given(path)) => (path, files::text("the logins (--netrc-file)", path)?),
+            // Nobody asked for it; where the home is another user's it cannot even be looked for.
+            Some(Netrc::Usual(path)) => (path, fs_err::read_to_string(path).unwrap_or_default()),
+        };
+        let found = netrc::parse(&text).map_err(|fault| files::fault("the logins", path, fault))?;
+        if found.has_default && !std::mem::replace(&mut self.has_warned, true) {
+            let path = path.display();
+            warn!(%path, "the login for all other hosts (default) is passed over: a login goes to its host only");
+        }
+        Ok(found.logins)
+    }
+}
+
+/// Who is asked, as the metrics have it, and the answer.
+fn ask(issuer: &Issuer, connect: &ConnectOptions, timeout: Duration) -> (&'static str, Result<Token>) {
+    match issuer {
+        Issuer::Askpass(url) => ("askpass", askpass::ask(url, connect).map(Token::once)),
+        Issuer::GitHub(app) => ("github", github::mint(app, connect, timeout)),
+        Issuer::OAuth(oauth) => ("oauth", oauth::exchange(oauth, connect, timeout)),
+    }
+}

@@ -1,0 +1,153 @@
+//! Tokens of an OAuth 2 or OIDC token endpoint.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use serde_json::Value;
+use sync_core::{Auth, ConnectOptions, HttpRequest, Result, Secret};
+
+use super::files;
+use super::token::{self, Token, USUAL_LIFE};
+use crate::clock::now;
+use crate::config::{Grant, OAuth};
+
+const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
+const TOKEN_EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
+const JWT: &str = "urn:ietf:params:oauth:token-type:jwt";
+const ACCESS_TOKEN: &str = "urn:ietf:params:oauth:token-type:access_token";
+
+/// Longer than any token lives.
+const LONGEST_LIFE: u64 = 24 * 3600;
+
+/// Get a token for what the files hold now.
+pub(super) fn exchange(oauth: &OAuth, connect: &ConnectOptions, timeout: Duration) -> Result<Token> {
+    let read =
+        |what: &str, path: &Option<PathBuf>| path.as_ref().map(|path| files::token(what, path)).transpose();
+    let secret = read("the OAuth client's secret", &oauth.client_secret_file)?;
+    let assertion = read("the OAuth assertion", &oauth.assertion_file)?;
+    let fields = fields(oauth, secret.as_ref(), assertion.as_ref());
+    let request = HttpRequest {
+        method: "POST".into(),
+        url: oauth.token_url.clone(),
+        headers: vec![
+            ("Content-Type".into(), "application/x-www-form-urlencoded".into()),
+            ("Accept".into(), "application/json".into()),
+        ],
+        body: form(&fields).into_bytes(),
+        follow_redirects: false,
+        timeout,
+    };
+    let given = oauth.parameters.iter().map(|(_, value)| value.clone());
+    let secrets: Vec<Secret> = given.chain(secret).chain(assertion).collect();
+    let (token, answer) = token::ask(&request, (200, "access_token"), connect, &secrets)?;
+    let auth = match &oauth.username {
+        Some(user) => Auth::basic(user, token),
+        None => Auth::Bearer(token),
+    };
+    Ok(Token::new(auth, now() + life(&answer)))
+}
+
+/// What the form says; a parameter takes the place of what would be said by default.
+fn fields<'a>(
+    oauth: &'a OAuth,
+    secret: Option<&'a Secret>,
+    assertion: Option<&'a Secret>,
+) -> Vec<(&'a str, &'a str)> {
+    let assertion = assertion.map(Secret::expose);
+    let by_grant = match oauth.grant {
+        Grant::ClientCredentials => [
+            ("grant_type", Some("client_credentials")),
+            ("client_assertion_type", assertion.map(|_| JWT_BEARER)),
+            ("client_assertion", assertion),
+            ("requested_token_type", None),
+        ],
+        Grant::TokenExchange => [
+            ("grant_type", Some(TOKEN_EXCHANGE)),
+            ("subject_token_type", Some(JWT)),
+            ("subject_token", assertion),
+            ("requested_token_type", Some(ACCESS_TOKEN)),
+        ],
+    };
+    let common = [
+        ("client_id", oauth.client_id.as_deref()),
+        ("client_secret", secret.map(Secret::expose)),
+        ("scope", oauth.scope.as_deref()),
+    ];
+    let is_replaced = |name: &str| oauth.parameters.iter().any(|(key, _)| key == name);
+    let usual = by_grant.into_iter().chain(common).filter(|(name, _)| !is_replaced(name));
+    let further = oauth.parameters.iter().map(|(key, value)| (key.as_str(), value.expose()));
+    usual.filter_map(|(name, value)| Some((name, value?))).chain(further).collect()
+}
+
+fn form(fields: &[(&str, &str)]) -> String {
+    let escaped = |text| utf8_percent_encode(text, NON_ALPHANUMERIC);
+    let pairs = fields.iter().map(|(name, value)| format!("{}={}", escaped(name), escaped(value)));
+    pairs.collect::<Vec<_>>().join("&")
+}
+
+/// Some servers write the number as a text.
+fn life(answer: &Value) -> Duration {
+    let seconds = &answer["expires_in"];
+    let seconds = seconds.as_u64().or_else(|| seconds.as_str()?.parse().ok());
+    seconds.map_or(USUAL_LIFE, |seconds| Duration::from_secs(seconds.min(LONGEST_LIFE)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn oauth(grant: Grant, parameters: &[(&str, &str)]) -> OAuth {
+        OAuth {
+            token_url: "https://h/token".into(),
+            grant,
+            client_id: Some("me".into()),
+            client_secret_file: None,
+            assertion_file: None,
+            scope: Some("a b".into()),
+            parameters: parameters.iter().map(|(key, value)| ((*key).to_owned(), (*value).into())).collect(),
+            username: None,
+        }
+    }
+
+    #[test]
+    fn the_form_is_what_the_grant_wants() {
+        let (secret, assertion) = (Secret::from("s&="), Secret::from("j.w.t"));
+        let client = oauth(Grant::ClientCredentials, &[]);
+        let by_secret = form(&fields(&client, Some(&secret), None));
+        assert_eq!(
+            by_secret,
+            "grant%5Ftype=client%5Fcredentials&client%5Fid=me&client%5Fsecret=s%26%3D&scope=a%20b"
+        );
+        let by_assertion = fields(&client, None, Some(&assertion));
+        assert!(by_assertion.contains(&("client_assertion", "j.w.t")));
+        assert!(by_assertion.contains(&("client_assertion_type", JWT_BEARER)));
+    }
+
+    #[test]
+    fn parameters_replace_and_repeat() {
+        let parameters = [("audience", "a"), ("audience", "b"), ("subject_token_type", "id")];
+        let exchange = oauth(Grant::TokenExchange, &parameters);
+        let assertion = Secret::from("j.w.t");
+        let fields = fields(&exchange, None, Some(&assertion));
+        let of = |name: &str| {
+            fields.iter().filter(|(key, _)| *key == name).map(|(_, value)| *value).collect::<Vec<_>>()
+        };
+        assert_eq!((of("subject_token_type"), of("audience")), (vec!["id"], vec!["a", "b"]));
+        assert_eq!((of("subject_token"), of("grant_type")), (vec!["j.w.t"], vec![TOKEN_EXCHANGE]));
+    }
+
+    #[test]
+    fn the_life_of_a_token_is_a_number_or_a_text() {
+        for (answer, seconds) in [
+            (r#"{"expires_in":60}"#, 60),
+            (r#"{"expires_in":"60"}"#, 60),
+            ("{}", 300),
+            (r#"{"expires_in":-1}"#, 300),
+            (r#"{"expires_in":99999999999999999}"#, LONGEST_LIFE),
+        ] {
+            let life = life(&serde_json::from_str(answer).unwrap());
+            assert_eq!(life, Duration::from_secs(seconds), "{answer}");
+        }
+    }
+}

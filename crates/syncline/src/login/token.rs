@@ -1,0 +1,69 @@
+//! Tokens that are asked for: how long they are good, and the requests for them.
+
+use std::time::{Duration, SystemTime};
+
+use serde_json::Value;
+use sync_core::{Auth, ConnectOptions, Error, HttpRequest, Recovery, Result, Secret};
+
+use crate::clock::now;
+
+/// How long before its end a token is no longer used, as in git-sync.
+const MARGIN: Duration = Duration::from_secs(30);
+
+/// How long one is used whose end nobody tells.
+pub(super) const USUAL_LIFE: Duration = Duration::from_secs(300);
+
+/// A login for some time.
+#[derive(Debug)]
+pub(super) struct Token {
+    pub(super) auth: Auth,
+    until: Option<SystemTime>,
+    /// Whether it was got for an earlier sync.
+    pub(super) is_kept: bool,
+}
+
+impl Token {
+    /// Good until `end`.
+    pub(super) fn new(auth: Auth, end: SystemTime) -> Token {
+        Token { auth, until: end.checked_sub(MARGIN), is_kept: false }
+    }
+
+    /// Good for one sync.
+    pub(super) fn once(auth: Auth) -> Token {
+        Token { auth, until: None, is_kept: false }
+    }
+
+    /// Use it once more, if it is still good.
+    pub(super) fn keep(&mut self) -> bool {
+        self.is_kept = self.until.is_some_and(|until| now() < until);
+        self.is_kept
+    }
+}
+
+/// Ask for a token: what an answer with the status `wanted` has under `key`, and all of it. Nothing that the
+/// server says in place of it may give away one of `secrets`.
+pub(super) fn ask(
+    request: &HttpRequest,
+    (wanted, key): (u16, &str),
+    connect: &ConnectOptions,
+    secrets: &[Secret],
+) -> Result<(Secret, Value)> {
+    let step = format!("get a token from {}", request.url.split('?').next().unwrap_or_default());
+    let (status, body) = request.send(connect).map_err(|err| Error::io(&step, &err))?;
+    let answer = serde_json::from_slice::<Value>(&body).unwrap_or_default();
+    if status != wanted {
+        let said = secrets.iter().filter(|secret| !secret.expose().is_empty());
+        let said = said.fold(reasons(&answer), |text, secret| text.replace(secret.expose(), "…"));
+        return Err(Error::new(Recovery::Retry, step, format!("the answer is HTTP {status}{said}")));
+    }
+    match answer[key].as_str() {
+        Some(token) if !token.is_empty() => Ok((token.into(), answer)),
+        _ => Err(Error::new(Recovery::Retry, step, format!("the answer is no JSON object with {key:?}"))),
+    }
+}
+
+/// What RFC 6749 (5.2) and GitHub have for saying why.
+fn reasons(answer: &Value) -> String {
+    let reasons = ["error", "error_description", "message"].map(|key| answer[key].as_str());
+    reasons.into_iter().flatten().fold(String::new(), |text, reason| format!("{text}: {reason}"))
+}
