@@ -19,5 +19,6 @@ mod references;
 mod selecting;
 mod serving;
 mod sources;
+mod ssh;
 mod store;
 mod submodules;

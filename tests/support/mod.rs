@@ -2,6 +2,7 @@
 
 mod repo;
 mod servers;
+mod sshd;
 mod wire;
 
 use std::fs;
@@ -13,6 +14,7 @@ use std::time::{Duration, Instant};
 
 pub use repo::{Repo, noise};
 pub use servers::{GitDaemon, Nginx, free_port};
+pub use sshd::{Sshd, fingerprint, keygen, user, with_suffix};
 pub use wire::{Canned, Meddler, Trouble};
 
 /// How long anything may take before a test fails; much longer than it ever should.

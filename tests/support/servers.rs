@@ -184,11 +184,11 @@ pub fn free_port() -> u16 {
     }
 }
 
-fn await_port(port: u16) {
+pub(super) fn await_port(port: u16) {
     eventually("a server's port", || std::net::TcpStream::connect(("127.0.0.1", port)).ok());
 }
 
-trait Quiet {
+pub(super) trait Quiet {
     fn quiet(&mut self) -> &mut Self;
 }
 

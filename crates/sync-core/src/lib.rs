@@ -10,7 +10,7 @@
 //! and no flag; it runs no other program and reads no git configuration of the machine. Whoever embeds it
 //! decides when to look, how long to wait (by [`Interrupt`]) and what to publish.
 //!
-//! Modules in reading order: `source` (what to fetch), `store` (the repository under the root), `fetch` with
+//! Modules in reading order: `source` and `url` (what to fetch), `store` (the repository under the root), `fetch` with
 //! `transport` (bring objects), `objects` (which objects a commit needs), `checkout` (make files), and the small
 //! ones: `error`, `interrupt`, `progress`.
 //!
@@ -29,6 +29,7 @@ mod source;
 mod store;
 mod submodules;
 mod transport;
+mod url;
 
 pub use checkout::{Worktree, altered_files, checkout, tree_size};
 pub use error::{Error, Recovery, Result};
@@ -37,7 +38,9 @@ pub use interrupt::Interrupt;
 pub use paths::relative_path;
 pub use progress::{Progress, Snapshot, Stage};
 pub use selection::{Filter, Selection, SparsePatterns};
-pub use source::{CommitId, Depth, Reference, RemoteUrl, Source};
+pub use source::{CommitId, Depth, Reference, Source};
 pub use store::{CommitInfo, Condition, OpenError, Store};
 pub use submodules::Submodules;
+pub use transport::ssh::{HostKeys, SshOptions};
 pub use transport::{ConnectOptions, Login, http::HttpRequest};
+pub use url::RemoteUrl;

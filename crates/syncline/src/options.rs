@@ -92,11 +92,6 @@ const fn list(topic: &'static str, name: &'static str, form: &'static str, help:
     Opt { name, kind: Kind::List(form), topic, default: "", aliases: &[], help }
 }
 
-const fn ssh(name: &'static str, aliases: &'static [&'static str]) -> Opt {
-    let why = "ssh is not supported yet";
-    Opt { name, kind: Kind::Ignored(why), topic: OLD, default: "", aliases, help: why }
-}
-
 const fn missing(name: &'static str, aliases: &'static [&'static str]) -> Opt {
     Opt { name, kind: Kind::Missing, topic: OLD, default: "", aliases, help: "is not supported yet" }
 }
@@ -113,7 +108,7 @@ pub const OPTIONS: &[Opt] = &[
         "URL",
         "",
         &["GIT_SYNC_REPO"],
-        "The repository: an https, http, git or file URL, or a path",
+        "The repository: an https, http, ssh, git or file URL, user@host:path, or a path",
     ),
     value(WHAT, "ref", "REF", "HEAD", &[], "The branch, tag, full reference or full commit id to publish"),
     value(WHAT, "depth", "N", "1", &["GIT_SYNC_DEPTH"], "How many commits of history to keep; 0 for all"),
@@ -276,6 +271,40 @@ pub const OPTIONS: &[Opt] = &[
         "",
         &["GIT_SYNC_ASKPASS_URL", "GIT_ASKPASS_URL"],
         "A URL that answers with lines username=NAME and password=TEXT; asked before every sync",
+    ),
+    Opt {
+        name: "ssh-key-file",
+        kind: Kind::List("PATH"),
+        topic: LOGIN,
+        default: "/etc/git-secret/ssh",
+        aliases: &["GIT_SYNC_SSH_KEY_FILE", "GIT_SSH_KEY_FILE"],
+        help: "A private key for ssh; may be repeated, and is a list separated by colons in the environment. A certificate \
+               beside it, PATH-cert.pub, is offered first; keys of an agent at SSH_AUTH_SOCK come last. Read anew for \
+               every session",
+    },
+    value(
+        LOGIN,
+        "ssh-key-passphrase-file",
+        "PATH",
+        "",
+        &[],
+        "A file whose first line is the passphrase of encrypted keys",
+    ),
+    switch(
+        CONNECT,
+        "ssh-known-hosts",
+        "true",
+        &["GIT_SYNC_KNOWN_HOSTS", "GIT_KNOWN_HOSTS"],
+        "Check who answers over ssh; when off, anybody on the way can pose as the server",
+    ),
+    value(
+        CONNECT,
+        "ssh-known-hosts-file",
+        "PATH",
+        "/etc/git-secret/known_hosts",
+        &["GIT_SYNC_SSH_KNOWN_HOSTS_FILE", "GIT_SSH_KNOWN_HOSTS_FILE"],
+        "The host keys and certificate authorities to trust, in the form of OpenSSH's known_hosts; read anew for every \
+         session",
     ),
     value(
         CONNECT,
@@ -460,9 +489,6 @@ pub const OPTIONS: &[Opt] = &[
     missing("github-app-client-id", &[]),
     missing("github-app-application-id", &[]),
     missing("github-app-installation-id", &[]),
-    ssh("ssh-key-file", &["GIT_SYNC_SSH_KEY_FILE", "GIT_SSH_KEY_FILE"]),
-    ssh("ssh-known-hosts", &["GIT_SYNC_KNOWN_HOSTS", "GIT_KNOWN_HOSTS"]),
-    ssh("ssh-known-hosts-file", &["GIT_SYNC_SSH_KNOWN_HOSTS_FILE", "GIT_SSH_KNOWN_HOSTS_FILE"]),
     Opt {
         name: "github-base-url",
         kind: Kind::Ignored("there is no GitHub App login yet"),

@@ -27,7 +27,7 @@ use super::exchange::{Headers, PostBody, Request, ResponseBody, Shared};
 use super::socket::{Socket, resolve};
 use super::{ConnectOptions, USER_AGENT, begins};
 use crate::Interrupt;
-use crate::source::HttpUrl;
+use crate::url::HttpUrl;
 
 /// How many redirects of the first request are followed.
 const MAX_REDIRECTS: usize = 5;

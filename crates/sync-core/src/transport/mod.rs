@@ -1,4 +1,4 @@
-//! Ways to reach a repository. HTTP(S) and git:// speak git's protocol through gix's transport traits; a local
+//! Ways to reach a repository. HTTP(S), SSH and git:// speak git's protocol through gix's transport traits; a local
 //! repository is read in process (gix itself would start `git-upload-pack`).
 
 mod exchange;
@@ -6,6 +6,7 @@ pub(crate) mod git;
 pub(crate) mod http;
 pub(crate) mod local;
 mod socket;
+pub(crate) mod ssh;
 
 /// How the program presents itself to servers. Some answer only to agents that begin with `git/`.
 pub(crate) const USER_AGENT: &str = concat!("git/2.0 (syncline/", env!("CARGO_PKG_VERSION"), ")");
@@ -28,6 +29,8 @@ pub struct ConnectOptions {
     pub rewrites: Vec<(String, String)>,
     /// Whether a `.gitmodules` may name paths on this machine: git's `protocol.file.allow=always`.
     pub allow_local_submodules: bool,
+    /// How to log in over SSH.
+    pub ssh: ssh::SshOptions,
 }
 
 /// A user name and password for part of a server.

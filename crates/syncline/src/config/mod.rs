@@ -4,6 +4,7 @@
 mod credential;
 mod faults;
 mod git_config;
+mod ssh;
 mod values;
 
 use std::ffi::OsString;
@@ -159,6 +160,7 @@ impl Config {
         warnings.extend(git_settings(&mut r, &mut connect));
         connect.ca_files.extend(r.list("ca-file").iter().map(PathBuf::from));
         connect.ca_files.iter_mut().for_each(|file| *file = cwd.join(&*file));
+        connect.ssh = ssh::ssh(&mut r, cwd, &mut warnings);
         let credentials = credentials(&mut r);
         let url = r.required("repo", |text| connect.rewrite(text).parse::<RemoteUrl>());
         let url = url.map(|url| url.relative_to(cwd));
