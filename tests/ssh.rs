@@ -14,7 +14,7 @@ fn ssh_is_synced_and_polled_over_one_session() {
     let (repo, sshd) = (env.repo("up"), Sshd::start(&env));
     sshd.authorized_key();
     let running = sshd.syncline(&env, sshd.url(&repo.path)).arg("--period=50ms").arg("-v1").spawn();
-    running.wait_for_times("unchanged", 3);
+    running.wait_for_times("nothing new", 3);
     for content in ["two", "three"] {
         let commit = repo.commit(&[("file", content)]);
         running.wait_for(&commit);
@@ -73,11 +73,20 @@ fn an_ed25519_key_of_openssl_is_taken() {
     let env = Env::new();
     let (repo, sshd) = (env.repo("up"), Sshd::start(&env));
     let key = sshd.path("key");
-    let made = Command::new("openssl").args(["genpkey", "-algorithm", "ed25519", "-out"]).arg(&key).status();
-    assert!(made.unwrap().success());
-    // ssh-keygen cannot read it, so the server learns of it from our own refusal.
-    let log = sshd.syncline(&env, sshd.url(&repo.path)).fail();
-    assert!(log.contains("offered ssh-ed25519 SHA256:"), "{log}");
+    // ssh-keygen cannot read it: the public half is put together by hand.
+    let made = Command::new("sh")
+        .arg("-c")
+        .arg(
+            "openssl genpkey -algorithm ed25519 -out \"$1\" && { printf '\\0\\0\\0\\013ssh-ed25519\\0\\0\\0\\040'
+             openssl pkey -in \"$1\" -pubout -outform DER | tail -c 32; } | openssl base64 -A",
+        )
+        .args([Path::new("sh"), &key])
+        .output()
+        .unwrap();
+    fs::write(with_suffix(&key, ".pub"), format!("ssh-ed25519 {}\n", text(&made.stdout))).unwrap();
+    sshd.authorize(&key);
+    sshd.syncline(&env, sshd.url(&repo.path)).sync();
+    env.assert_published(&repo, &repo.head());
 }
 
 #[test]
@@ -96,9 +105,14 @@ fn keys_are_tried_in_turn_and_one_good_one_is_enough() {
     let bad = std::env::join_paths([&missing, &broken, &stranger]).unwrap();
     let log = sshd.knowing(&env, &url, &known).env("GITSYNC_SSH_KEY_FILE", &bad).fail();
     let (user, shown) = (format!("refuses user {}", user()), fingerprint(&stranger));
-    for part in
-        ["127.0.0.1", &user, &shown, "would take publickey", missing.to_str().unwrap(), broken.to_str().unwrap()]
-    {
+    for part in [
+        "127.0.0.1",
+        &user,
+        &shown,
+        "would take publickey",
+        missing.to_str().unwrap(),
+        broken.to_str().unwrap(),
+    ] {
         assert!(log.contains(part), "{part}: {log}");
     }
     // What is typed replaces the list of the environment.
@@ -134,8 +148,22 @@ fn what_is_wrong_with_a_key_is_said_before_the_server_is_asked() {
     assert!(log.contains("/nonexistent/key"), "{log}");
     // The default may be absent.
     let log = sshd.knowing(&env, &url, &known).fail();
-    assert!(log.contains("there is no key to offer; it would take publickey"), "{log}");
+    let said = "there is no key to offer; it would take publickey; there is no /etc/git-secret/ssh";
+    assert!(log.contains(said), "{log}");
     assert_eq!(sshd.logins(), 0);
+}
+
+#[test]
+fn a_server_that_hangs_up_after_some_keys_is_told_from_one_that_is_gone() {
+    let env = Env::new();
+    let (repo, sshd) = (env.repo("up"), Sshd::start(&env));
+    let mut syncline = sshd.knowing(&env, sshd.url(&repo.path), &sshd.host_line("ed25519"));
+    for number in 0..22 {
+        let key = sshd.key(&format!("stranger-{number}"), &["-t", "ed25519"]);
+        syncline = syncline.arg("--ssh-key-file").arg(key);
+    }
+    let log = syncline.fail();
+    assert!(log.contains("refuses user") && log.contains("and it hung up"), "{log}");
 }
 
 #[test]
@@ -288,7 +316,7 @@ fn a_host_certificate_is_judged_by_authority_name_and_time() {
         let public = sshd.path("host_ed25519.pub");
         let base = ["-q", "-s", signer.to_str().unwrap(), "-I", "host"];
         keygen(&[&base, options, &[public.to_str().unwrap()]].concat());
-        sshd = sshd.restarted();
+        sshd.restart();
         let lines = authority(&sshd, &ca);
         let syncline = sshd.knowing(&env, sshd.url(&repo.path), &lines);
         let finished = syncline.arg("--ssh-key-file").arg(sshd.path("key")).one_time().run();
@@ -315,7 +343,7 @@ fn a_dropped_session_is_made_anew_without_a_failed_sync() {
     let (repo, sshd) = (env.repo("up"), Sshd::start(&env));
     sshd.authorized_key();
     let running = sshd.syncline(&env, sshd.url(&repo.path)).arg("--period=50ms").arg("-v1").spawn();
-    running.wait_for_times("unchanged", 2);
+    running.wait_for_times("nothing new", 2);
     sshd.drop_sessions();
     let commit = repo.commit(&[("file", "two")]);
     eventually("publication", || (env.published()? == commit).then_some(()));
@@ -325,12 +353,30 @@ fn a_dropped_session_is_made_anew_without_a_failed_sync() {
 }
 
 #[test]
+fn a_session_outlives_its_session_keys() {
+    let env = Env::new();
+    let repo = env.repo("up");
+    let sshd = Sshd::with(&env, &["ed25519"], "AcceptEnv GIT_PROTOCOL\nRekeyLimit 1M 1s");
+    sshd.authorized_key();
+    let running = sshd.syncline(&env, sshd.url(&repo.path)).arg("--period=300ms").arg("-v1").spawn();
+    for number in 1..4 {
+        repo.write("noise", noise(number, 3 << 20));
+        let commit = repo.commit(&[]);
+        eventually("publication", || (env.published()? == commit).then_some(()));
+        running.wait_for_times("nothing new", running.log().matches("nothing new").count() + 4);
+    }
+    env.assert_published(&repo, &repo.head());
+    assert_eq!(sshd.logins(), 1, "{}", sshd.log());
+    assert!(!running.log().contains("ERROR"), "{}", running.log());
+}
+
+#[test]
 fn keys_and_known_hosts_may_change_without_a_restart() {
     let env = Env::new();
-    let (repo, sshd) = (env.repo("up"), Sshd::start(&env));
+    let (repo, mut sshd) = (env.repo("up"), Sshd::start(&env));
     sshd.authorized_key();
     let running = sshd.syncline(&env, sshd.url(&repo.path)).arg("--period=50ms").arg("-v1").spawn();
-    running.wait_for_times("unchanged", 2);
+    running.wait_for_times("nothing new", 2);
     // A new key for the user, a new one for the host.
     for file in ["key", "key.pub"] {
         fs::remove_file(sshd.path(file)).unwrap();
@@ -338,10 +384,7 @@ fn keys_and_known_hosts_may_change_without_a_restart() {
     sshd.authorized_key();
     sshd.make_host_key("ed25519");
     sshd.known_hosts(&sshd.host_line("ed25519"));
-    let sshd = {
-        sshd.drop_sessions();
-        sshd.restarted()
-    };
+    sshd.restart();
     let commit = repo.commit(&[("file", "two")]);
     eventually("publication", || (env.published()? == commit).then_some(()));
     env.assert_published(&repo, &commit);
@@ -359,7 +402,7 @@ fn a_server_that_speaks_only_version_0_is_synced_at_the_depth_asked_for() {
     let sshd = Sshd::with(&env, &["ed25519"], "");
     sshd.authorized_key();
     let running = sshd.syncline(&env, sshd.url(&repo.path)).arg("--period=50ms").arg("-v1").spawn();
-    running.wait_for_times("unchanged", 2);
+    running.wait_for_times("nothing new", 2);
     for content in ["5", "6"] {
         let commit = repo.commit(&[("file", content)]);
         eventually("publication", || (env.published()? == commit).then_some(()));
@@ -376,7 +419,10 @@ fn what_the_program_on_the_server_says_is_passed_on() {
     let sshd = Sshd::start(&env);
     sshd.authorized_key();
     let log = sshd.syncline(&env, sshd.url("/no/such/repo")).fail();
-    assert!(log.contains("the server says: fatal: '/no/such/repo' does not appear to be a git repo"), "{log}");
+    assert!(
+        log.contains("the server says: fatal: '/no/such/repo' does not appear to be a git repo"),
+        "{log}"
+    );
     let log = sshd.syncline(&env, sshd.url("/~nobody-here/x")).fail();
     assert!(log.contains("'~nobody-here/x'"), "{log}");
     let log = sshd.syncline(&env, sshd.url("/it's%20a!b")).fail();

@@ -27,12 +27,13 @@ impl Sshd {
         let dir = env.path(".sshd");
         fs::create_dir_all(dir.join("home")).unwrap();
         let keys: String = host_keys.iter().map(|kind| format!("HostKey DIR/host_{kind}\n")).collect();
-        let sshd = Sshd { dir, port: free_port(), settings: format!("{keys}{settings}"), child: None };
+        let mut sshd = Sshd { dir, port: free_port(), settings: format!("{keys}{settings}"), child: None };
         for kind in host_keys {
             sshd.make_host_key(kind);
         }
         fs::write(sshd.path("authorized_keys"), "").unwrap();
-        sshd.started()
+        sshd.run();
+        sshd
     }
 
     pub fn make_host_key(&self, kind: &str) {
@@ -41,7 +42,7 @@ impl Sshd {
         keygen(&["-q", "-t", kind, "-N", "", "-f", file.to_str().unwrap()]);
     }
 
-    fn started(mut self) -> Sshd {
+    fn run(&mut self) {
         if rustix::process::geteuid().is_root() {
             fs::create_dir_all("/run/sshd").unwrap();
         }
@@ -66,18 +67,13 @@ impl Sshd {
         sshd.arg("-D").arg("-f").arg(&file).arg("-E").arg(self.path("log"));
         self.child = Some(sshd.quiet().spawn().expect("sshd is installed"));
         await_port(self.port);
-        self
     }
 
-    /// The same server anew, with what was changed about its keys.
-    pub fn restarted(mut self) -> Sshd {
+    /// Go on with what was changed about its keys.
+    pub fn restart(&mut self) {
+        self.drop_sessions();
         self.stop();
-        self.started_again()
-    }
-
-    fn started_again(mut self) -> Sshd {
-        let (dir, settings) = (std::mem::take(&mut self.dir), std::mem::take(&mut self.settings));
-        Sshd { dir, port: self.port, settings, child: None }.started()
+        self.run();
     }
 
     fn stop(&mut self) {

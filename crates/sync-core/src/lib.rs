@@ -6,8 +6,8 @@
 //!                                       Store  (.git)          .worktrees/<id>
 //! ```
 //!
-//! The crate is plain blocking Rust over gitoxide. It knows no clock, no async runtime, no environment variable
-//! and no flag; it runs no other program and reads no git configuration of the machine. Whoever embeds it
+//! The crate is plain blocking Rust over gitoxide. It knows no clock, no environment variable and no flag, and shows
+//! no async runtime (SSH has one inside); it runs no other program and reads no git configuration of the machine. Whoever embeds it
 //! decides when to look, how long to wait (by [`Interrupt`]) and what to publish.
 //!
 //! Modules in reading order: `source` and `url` (what to fetch), `store` (the repository under the root), `fetch` with

@@ -95,7 +95,8 @@ fn configure(argv: Vec<OsString>) -> Result<Option<Config>, Vec<String>> {
     let mut config = Config::new(&args, faults, &cwd).inspect_err(|faults| {
         Files { error: config::error_file(&args, &cwd), ..Files::default() }.write(&faults.join("\n"));
     })?;
-    config.connect.ssh.agent = environment("SSH_AUTH_SOCK").filter(|path| !path.is_empty()).map(PathBuf::from);
+    config.connect.ssh.agent =
+        environment("SSH_AUTH_SOCK").filter(|path| !path.is_empty()).map(PathBuf::from);
     config.connect.ca_files.extend(system_certificates(environment("SSL_CERT_FILE").map(PathBuf::from)));
     Ok(Some(config))
 }

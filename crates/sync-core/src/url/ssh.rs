@@ -64,6 +64,10 @@ impl SshUrl {
             Some((host, port)) if place.parse::<Ipv6Addr>().is_err() => (host, parse_port(port)?),
             _ => (place, DEFAULT_PORT),
         };
+        // `name::address`
+        if bracket.is_none() && path.starts_with(':') {
+            return Err("names a helper program, and none is run".into());
+        }
         // What was meant is `user:password@host:path`.
         if path.split_once('@').is_some_and(|(_, rest)| rest.contains(':')) {
             return Err(NO_PASSWORD.into());

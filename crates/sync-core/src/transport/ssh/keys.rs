@@ -17,12 +17,14 @@ pub(super) struct Identity {
     pub(super) certificate: Option<Certificate>,
 }
 
-/// The keys that can be used, and what is wrong with the others, each naming its file.
+/// The keys that can be used, and what is wrong with the others, naming their files.
 pub(super) fn load(options: &SshOptions) -> (Vec<Identity>, Vec<String>) {
     let (mut identities, mut faults) = (Vec::new(), Vec::new());
     for file in &options.keys {
         match fs_err::read_to_string(file) {
-            Err(err) if err.kind() == ErrorKind::NotFound && options.keys_are_optional => {}
+            Err(err) if err.kind() == ErrorKind::NotFound && options.keys_are_optional => {
+                faults.push(format!("there is no {}", file.display()));
+            }
             Err(err) => faults.push(format!("cannot read the key: {err}")),
             Ok(text) => match decode(&text, options) {
                 Err(fault) => faults.push(format!("the key in {} {fault}", file.display())),

@@ -49,6 +49,10 @@ impl KnownHost {
     /// Read the file anew. `now` is the time since 1970, without which certificates cannot be judged.
     pub(super) fn read(file: &Path, host: &str, port: u16, now: Option<Duration>) -> Result<Self, String> {
         let text = fs_err::read_to_string(file).map_err(|err| format!("cannot check the host key: {err}"))?;
+        Self::parse(&text, file, host, port, now)
+    }
+
+    fn parse(text: &str, file: &Path, host: &str, port: u16, now: Option<Duration>) -> Result<Self, String> {
         let name = if port == DEFAULT_PORT { host.to_owned() } else { format!("[{host}]:{port}") };
         let mut known = KnownHost {
             file: file.to_owned(),
@@ -60,9 +64,7 @@ impl KnownHost {
             revoked: Vec::new(),
         };
         for (number, line) in text.lines().enumerate() {
-            known
-                .take(line)
-                .map_err(|fault| format!("line {} of {} {fault}", number + 1, file.display()))?;
+            known.take(line).map_err(|fault| format!("line {} of {} {fault}", number + 1, file.display()))?;
         }
         Ok(known)
     }
@@ -246,3 +248,82 @@ fn is_like(pattern: &str, name: &str) -> bool {
     pattern[at..].iter().all(|c| *c == b'*')
 }
 
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAILM+rvN+ot98qgEN796jTiQfZfG1KaT0PtFDJ/XFSqti";
+
+    fn known(line: &str, host: &str, port: u16) -> Result<KnownHost, String> {
+        KnownHost::parse(line, Path::new("/known_hosts"), host, port, None)
+    }
+
+    #[test]
+    fn names_are_matched_as_openssh_does() {
+        for (hosts, host, port, expected) in [
+            ("host", "host", 22, true),
+            ("HOST", "host", 22, true),
+            ("host", "host.evil", 22, false),
+            ("host", "host", 2222, true),
+            ("[host]:2222", "host", 2222, true),
+            ("[host]:2222", "host", 22, false),
+            ("[host]:22", "host", 22, false),
+            ("[*.example.com]:*", "a.example.com", 2222, true),
+            ("*.example.com", "a.b.example.com", 22, true),
+            ("*.example.com", "example.com", 22, false),
+            ("h?st", "host", 22, true),
+            ("h?st", "hst", 22, false),
+            ("*a*b", "xaxxab", 22, true),
+            ("*", "", 22, true),
+            ("a,b,host", "host", 22, true),
+            ("!host,*", "host", 22, false),
+            ("*,!host", "host", 22, false),
+            ("!a,*", "host", 22, true),
+            ("!a", "host", 22, false),
+            ("10.0.0.*", "10.0.0.7", 22, true),
+            ("::1", "::1", 22, true),
+            // HMAC-SHA1 of the name with the key `salt`.
+            ("|1|c2FsdA==|HTaAJnQ397DFDw7nGYI3YRODWDA=", "host", 22, true),
+            ("|1|c2FsdA==|HTaAJnQ397DFDw7nGYI3YRODWDA=", "hosts", 22, false),
+            ("|1|c2FsdA==", "host", 22, false),
+            ("|1|?|?", "host", 22, false),
+            ("", "host", 22, false),
+        ] {
+            let line = format!("{hosts} {KEY}");
+            let found = !known(&line, host, port).unwrap().entries().keys.is_empty();
+            assert_eq!(found, expected, "{hosts} {host} {port}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_passed_over_unless_it_forbids() {
+        for line in ["", "# host x", "host", "host ssh-ed25519", "host ssh-ed25519 AAAA", "host 1024 37 1590"]
+        {
+            assert!(known(line, "host", 22).unwrap().entries().is_empty(), "{line}");
+        }
+        assert!(known("@cert-authority * ssh-ed25519 AAAA", "host", 22).is_ok());
+        for line in ["@revoked * ssh-ed25519 AAAA", "@revoked", "@revokd * x y", "@ host"] {
+            let fault = known(&format!("\n{line}"), "host", 22).unwrap_err();
+            assert!(fault.starts_with("line 2 of "), "{fault}");
+        }
+    }
+
+    #[test]
+    fn a_revoked_key_is_revoked_where_its_line_says_and_where_that_cannot_be_told() {
+        for (hosts, port, expected) in
+            [("*", 22, true), ("host", 2222, true), ("[host]:2222", 22, false), ("|1|?|?", 22, true)]
+        {
+            let known = known(&format!("@revoked {hosts} {KEY}"), "host", port).unwrap();
+            assert_eq!(!known.revoked.is_empty(), expected, "{hosts}");
+        }
+    }
+
+    #[test]
+    fn the_kinds_that_are_known_are_asked_for_first_and_never_sha_1() {
+        let known = known(&format!("other {KEY}\nhost {KEY}"), "host", 22).unwrap();
+        assert_eq!(known.algorithms()[0], Algorithm::Ed25519);
+        assert_eq!(known.algorithms().len(), 6);
+        assert!(!known.algorithms().contains(&Algorithm::Rsa { hash: None }));
+        assert!(known.certificate_algorithms().is_empty());
+    }
+}

@@ -60,7 +60,15 @@ struct Attempt<'a> {
 }
 
 impl Attempt<'_> {
+    /// Servers hang up after some keys that they do not know.
+    fn is_over(&self) -> bool {
+        self.handle.is_closed()
+    }
+
     async fn offer(&mut self, identity: &Identity) -> bool {
+        if self.is_over() {
+            return false;
+        }
         let data = identity.key.public_key().key_data();
         let (hash, shown) = (self.hash_for(data).await, describe(data));
         if let Some(certificate) = &identity.certificate {
@@ -74,6 +82,9 @@ impl Attempt<'_> {
             let answer = answer.await;
             if self.is_accepted(format!("a certificate of {shown}"), answer) {
                 return true;
+            }
+            if self.is_over() {
+                return false;
             }
         }
         let key = PrivateKeyWithHashAlg::new(identity.key.clone(), hash);
@@ -95,6 +106,9 @@ impl Attempt<'_> {
             }
         };
         for identity in identities {
+            if self.is_over() {
+                break;
+            }
             let user = self.user.clone();
             let (shown, answer) = match identity {
                 AgentIdentity::PublicKey { key, .. } => {
@@ -108,7 +122,8 @@ impl Attempt<'_> {
                 AgentIdentity::Certificate { certificate, .. } => {
                     let shown = format!("a certificate of {}", describe(certificate.public_key()));
                     let hash = self.hash_for(certificate.public_key()).await;
-                    let answer = self.handle.authenticate_certificate_with(user, certificate, hash, &mut agent);
+                    let answer =
+                        self.handle.authenticate_certificate_with(user, certificate, hash, &mut agent);
                     (shown, answer.await)
                 }
             };
@@ -126,10 +141,7 @@ impl Attempt<'_> {
                 self.methods = remaining_methods;
                 self.tried.push(format!("{offered}, which is not enough"));
             }
-            // Once the server hung up, there is nothing more to be offered.
-            Ok(_) if !self.handle.is_closed() || self.tried.is_empty() => self.tried.push(offered),
-            Ok(_) => {}
-            Err(_) if self.handle.is_closed() => {}
+            Ok(_) => self.tried.push(offered),
             Err(err) => self.tried.push(format!("{offered}: {err}")),
         }
         false
@@ -155,6 +167,9 @@ impl Attempt<'_> {
         };
         let methods: Vec<String> = self.methods.iter().map(String::from).collect();
         let mut text = format!("the server refuses user {}: {tried}", self.user);
+        if self.is_over() {
+            text.push_str(", and it hung up");
+        }
         if !methods.is_empty() {
             text.push_str(&format!("; it would take {}", methods.join(", ")));
         }

@@ -17,9 +17,9 @@ use gix::protocol::transport::client::blocking_io::Transport;
 
 pub(crate) use session::Session;
 
+use crate::Interrupt;
 use crate::error::{Error, Recovery};
 use crate::url::SshUrl;
-use crate::Interrupt;
 
 /// How to log in over SSH. All files are read anew for every session.
 #[derive(Clone, Debug, Default)]

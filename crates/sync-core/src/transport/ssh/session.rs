@@ -36,7 +36,11 @@ impl Session {
     pub(super) fn start(url: &SshUrl, options: &SshOptions, interrupt: &Interrupt) -> Result<Self, Failure> {
         let trust = Trust::of(url, options).map_err(Failure::Refused)?;
         let (identities, faults) = keys::load(options);
-        if identities.is_empty() && !faults.is_empty() && options.agent.is_none() {
+        if identities.is_empty()
+            && !options.keys.is_empty()
+            && !options.keys_are_optional
+            && options.agent.is_none()
+        {
             return Err(Failure::Refused(faults.join("; ")));
         }
         let offers = Offers { user: url.user.clone(), identities, agent: options.agent.clone(), faults };
@@ -79,7 +83,7 @@ fn config(trust: &Trust) -> Config {
 }
 
 enum Trust {
-    Known(KnownHost),
+    Known(Box<KnownHost>),
     Any,
 }
 
@@ -88,7 +92,8 @@ impl Trust {
         match &options.host_keys {
             HostKeys::Any => Ok(Trust::Any),
             HostKeys::File(file) => {
-                KnownHost::read(file, &url.host, url.port, options.now.map(|now| now())).map(Trust::Known)
+                let known = KnownHost::read(file, &url.host, url.port, options.now.map(|now| now()))?;
+                Ok(Trust::Known(Box::new(known)))
             }
             HostKeys::None => Err("cannot check the host key: no known_hosts file was given".into()),
         }
