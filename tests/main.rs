@@ -20,5 +20,6 @@ mod selecting;
 mod serving;
 mod sources;
 mod ssh;
+mod ssh_keys;
 mod store;
 mod submodules;

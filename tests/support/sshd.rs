@@ -49,10 +49,10 @@ impl Sshd {
         let shell = text(&isolated_git().arg("--exec-path").output().unwrap().stdout);
         let settings = self.settings.replace("DIR", self.dir.to_str().unwrap());
         let config = format!(
-            "ListenAddress 127.0.0.1:{port}\nPidFile none\nStrictModes no\nLogLevel VERBOSE\nUsePAM no\n\
+            "{settings}\nListenAddress 127.0.0.1:{port}\nPidFile none\nStrictModes no\nLogLevel VERBOSE\nUsePAM no\n\
              PasswordAuthentication no\nKbdInteractiveAuthentication no\nMaxAuthTries 20\n\
              AuthorizedKeysFile {dir}/authorized_keys\nSetEnv HOME={dir}/home\n\
-             ForceCommand cd \"$HOME\" && exec {shell}/git-shell -c \"$SSH_ORIGINAL_COMMAND\"\n{settings}\n",
+             ForceCommand cd \"$HOME\" && exec {shell}/git-shell -c \"$SSH_ORIGINAL_COMMAND\"\n",
             port = self.port,
             dir = self.dir.display(),
             shell = shell.trim(),
