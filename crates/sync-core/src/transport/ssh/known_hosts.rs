@@ -48,8 +48,9 @@ enum Marker {
 impl KnownHost {
     /// Read the file anew. `now` is the time since 1970, without which certificates cannot be judged.
     pub(super) fn read(file: &Path, host: &str, port: u16, now: Option<Duration>) -> Result<Self, String> {
-        let text = fs_err::read_to_string(file).map_err(|err| format!("cannot check the host key: {err}"))?;
-        Self::parse(&text, file, host, port, now)
+        // Comments may be in any encoding.
+        let text = fs_err::read(file).map_err(|err| format!("cannot check the host key: {err}"))?;
+        Self::parse(&String::from_utf8_lossy(&text), file, host, port, now)
     }
 
     fn parse(text: &str, file: &Path, host: &str, port: u16, now: Option<Duration>) -> Result<Self, String> {
