@@ -120,10 +120,6 @@ fn what_is_missing_says_so() {
     for option in ["--cookie-file", "--github-app-client-id"] {
         assert!(log.contains(&format!("{option}: is not supported yet")), "{log}");
     }
-    let finished = env.syncline(repo.url()).env("GIT_SSH_KEY_FILE", "/key").arg("--cookie-file=false").sync();
-    assert!(
-        finished.stderr.contains("GIT_SSH_KEY_FILE does nothing: ssh is not supported yet"),
-        "{}",
-        finished.stderr
-    );
+    // What ssh would need is not looked at where there is none.
+    env.syncline(repo.url()).env("GIT_SSH_KEY_FILE", "/key").arg("--cookie-file=false").sync();
 }

@@ -131,7 +131,7 @@ fn older_options_beat_todays_unless_they_say_nothing() {
 
 #[test]
 fn a_login_is_whole_or_a_fault() {
-    let password = [("GITSYNC_PASSWORD", "secret")];
+    let password = [("GITSYNC_PASSWORD", "hunter2")];
     assert!(matches!(config(&["--username=u"], &password).unwrap().login, Login::Fixed(..)));
     assert!(matches!(config(&["--username=u", "--password-file=/f"], &[]).unwrap().login, Login::File(..)));
     for argv in [&["--username=u"][..], &["--password-file=/f"]] {
@@ -141,7 +141,7 @@ fn a_login_is_whole_or_a_fault() {
     assert_eq!(faults(&["--username=u", "--password-file=/f"], &password).len(), 1);
     let both = configure(&["--repo=https://a:b@host/x", "--root=/r", "--username=u"], &password).unwrap_err();
     assert_eq!(both, ["--username: and a login in the URL cannot both be given"]);
-    assert!(!format!("{:?}", config(&["--username=u"], &password).unwrap()).contains("secret"));
+    assert!(!format!("{:?}", config(&["--username=u"], &password).unwrap()).contains("hunter2"));
 }
 
 #[test]
