@@ -162,6 +162,23 @@ fn a_dropped_session_is_made_anew_without_a_failed_sync() {
 }
 
 #[test]
+fn a_program_that_ended_is_started_anew_in_the_same_session() {
+    let env = Env::new();
+    let (repo, sshd) = (env.repo("up"), Sshd::start(&env));
+    sshd.authorized_key();
+    let running = sshd.syncline(&env, sshd.url(&repo.path)).arg("--period=50ms").arg("-v1").spawn();
+    for content in ["two", "three"] {
+        running.wait_for_times("nothing new", running.log().matches("nothing new").count() + 2);
+        sshd.drop_programs();
+        let commit = repo.commit(&[("file", content)]);
+        eventually("publication", || (env.published()? == commit).then_some(()));
+        env.assert_published(&repo, &commit);
+    }
+    assert_eq!(sshd.logins(), 1, "{}", sshd.log());
+    assert!(!running.log().contains("ERROR") && !running.log().contains("failed"), "{}", running.log());
+}
+
+#[test]
 fn a_session_outlives_its_session_keys() {
     let env = Env::new();
     let repo = env.repo("up");

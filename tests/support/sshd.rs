@@ -153,7 +153,17 @@ impl Sshd {
 
     /// End all sessions from this side.
     pub fn drop_sessions(&self) {
-        for pid in descendants(self.child.as_ref().unwrap().id()) {
+        self.kill(|_| true);
+    }
+
+    /// End only what runs in them.
+    pub fn drop_programs(&self) {
+        self.kill(|pid| descendants(pid).is_empty());
+    }
+
+    fn kill(&self, chosen: impl Fn(u32) -> bool) {
+        let all = descendants(self.child.as_ref().unwrap().id());
+        for pid in all.into_iter().filter(|pid| chosen(*pid)) {
             let pid = rustix::process::Pid::from_raw(pid as i32).unwrap();
             let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
         }
