@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use crate::support::*;
 
@@ -173,7 +173,8 @@ fn keys_of_an_agent_are_tried_last() {
     let env = Env::new();
     let (repo, sshd) = (env.repo("up"), Sshd::start(&env));
     let socket = env.path("agent");
-    let mut agent = Command::new("ssh-agent").arg("-D").arg("-a").arg(&socket).spawn().unwrap();
+    let agent = Command::new("ssh-agent").arg("-D").arg("-a").arg(&socket).stdout(Stdio::null()).spawn();
+    let mut agent = agent.expect("ssh-agent is installed");
     eventually("the agent", || socket.exists().then_some(()));
     let stranger = sshd.key("stranger", &["-t", "ed25519"]);
     for options in [&["-t", "ed25519"][..], &["-t", "rsa", "-b", "2048"], &["-t", "ecdsa"]] {

@@ -1,7 +1,10 @@
 //! A channel as gix's transport: the input and output of `git-upload-pack` on the server.
 
+use std::future::poll_fn;
 use std::io::{self, BufWriter, Cursor, Read, Write};
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 
 use gix::protocol::transport::Protocol;
 use gix::protocol::transport::client::blocking_io::Transport;
@@ -15,6 +18,9 @@ use crate::Interrupt;
 
 /// How much of what the server has to say is kept.
 const MAX_COMPLAINT: usize = 4096;
+
+/// How much output is taken at once.
+const ENOUGH: usize = 256 * 1024;
 
 /// Start `git-upload-pack` for `path` on the server.
 pub(super) fn open(
@@ -33,7 +39,7 @@ pub(super) fn open(
     let (read, write) = session.runtime.wait(interrupt, opening)??;
     let (runtime, interrupt) = (session.runtime.clone(), interrupt.clone());
     let writer = Writer { runtime: runtime.clone(), interrupt: interrupt.clone(), half: Arc::new(write) };
-    let output = Output { half: read, complaint: Vec::new(), status: None };
+    let output = Output { half: read, complaint: Vec::new(), status: None, end: None };
     let reader = Reader { runtime, interrupt, output: Some(output), chunk: Cursor::default() };
     let writer = BufWriter::new(writer);
     let no_host = None::<(String, _)>;
@@ -99,7 +105,8 @@ impl Reader {
     fn fill(&mut self, mut output: Output) -> io::Result<()> {
         let next = async move { (output.next().await, output) };
         let (chunk, output) = self.runtime.wait(&self.interrupt, next)?;
-        if let Some(chunk) = chunk? {
+        let chunk = chunk?;
+        if !chunk.is_empty() {
             self.chunk = Cursor::new(chunk);
             self.output = Some(output);
         }
@@ -112,46 +119,82 @@ struct Output {
     half: ChannelReadHalf,
     /// Its stderr.
     complaint: Vec<u8>,
-    /// Of its end.
     status: Option<String>,
+    /// How it ended, once what it said before was passed on.
+    end: Option<io::Result<()>>,
 }
 
 impl Output {
-    /// What it says next; `None` at its good end. Why it ended badly is the error.
-    async fn next(&mut self) -> io::Result<Option<Vec<u8>>> {
-        loop {
-            match self.half.wait().await {
-                Some(ChannelMsg::Data { data }) => return Ok(Some(data.into())),
-                Some(ChannelMsg::ExtendedData { data, .. }) => {
-                    let room = MAX_COMPLAINT - self.complaint.len();
-                    self.complaint.extend_from_slice(&data[..data.len().min(room)]);
+    /// What it says next, with all that is here already: each wait costs two switches between threads. Nothing at
+    /// its good end; why it ended badly is the error.
+    async fn next(&mut self) -> io::Result<Vec<u8>> {
+        let mut chunk = Vec::new();
+        while self.end.is_none() && chunk.len() < ENOUGH {
+            let message = if chunk.is_empty() {
+                self.half.wait().await
+            } else {
+                match at_hand(self.half.wait()).await {
+                    Some(message) => message,
+                    None => break,
                 }
-                Some(ChannelMsg::ExitStatus { exit_status: 0 }) => self.complaint.clear(),
-                Some(ChannelMsg::ExitStatus { exit_status }) => {
-                    self.status = Some(format!("exit status {exit_status}"));
-                }
-                Some(ChannelMsg::ExitSignal { signal_name, .. }) => {
-                    self.status = Some(format!("signal {signal_name:?}"));
-                }
-                Some(ChannelMsg::Failure) => {
-                    return Err(io::Error::other("the server runs no git-upload-pack"));
-                }
-                Some(ChannelMsg::Close) => return self.end(),
-                Some(_) => {}
-                None => return Err(lost()),
+            };
+            match message {
+                Some(ChannelMsg::Data { data }) => chunk.extend_from_slice(&data),
+                other => self.end = self.heed(other),
+            }
+        }
+        match self.end.take() {
+            Some(end) if chunk.is_empty() => end.map(|()| chunk),
+            end => {
+                self.end = end;
+                Ok(chunk)
             }
         }
     }
 
-    fn end(&self) -> io::Result<Option<Vec<u8>>> {
+    /// What is said besides output. Gives how it ended, if it did.
+    fn heed(&mut self, message: Option<ChannelMsg>) -> Option<io::Result<()>> {
+        match message {
+            Some(ChannelMsg::ExtendedData { data, .. }) => {
+                let room = MAX_COMPLAINT - self.complaint.len();
+                self.complaint.extend_from_slice(&data[..data.len().min(room)]);
+            }
+            Some(ChannelMsg::ExitStatus { exit_status: 0 }) => self.complaint.clear(),
+            Some(ChannelMsg::ExitStatus { exit_status }) => {
+                self.status = Some(format!("exit status {exit_status}"));
+            }
+            Some(ChannelMsg::ExitSignal { signal_name, .. }) => {
+                self.status = Some(format!("signal {signal_name:?}"));
+            }
+            Some(ChannelMsg::Failure) => {
+                return Some(Err(io::Error::other("the server runs no git-upload-pack")));
+            }
+            Some(ChannelMsg::Close) => return Some(self.judge()),
+            Some(_) => {}
+            None => return Some(Err(lost())),
+        }
+        None
+    }
+
+    fn judge(&self) -> io::Result<()> {
         match (said(&self.complaint), &self.status) {
-            (text, None) if text.is_empty() => Ok(None),
+            (text, None) if text.is_empty() => Ok(()),
             (text, Some(status)) if text.is_empty() => {
                 Err(io::Error::other(format!("git-upload-pack on the server ended with {status}")))
             }
             (text, _) => Err(io::Error::other(format!("the server says: {text}"))),
         }
     }
+}
+
+/// What the future comes to without waiting.
+async fn at_hand<T>(future: impl Future<Output = T>) -> Option<T> {
+    let mut future = pin!(future);
+    poll_fn(|context| match future.as_mut().poll(context) {
+        Poll::Ready(done) => Poll::Ready(Some(done)),
+        Poll::Pending => Poll::Ready(None),
+    })
+    .await
 }
 
 /// Its lines in one.
