@@ -126,6 +126,9 @@ fn what_is_wrong_with_a_key_is_said_before_the_server_is_asked() {
         let log = with(&[&env.path("nowhere")]);
         assert!(log.contains("nowhere"), "{log}");
     }
+    let old = sshd.key("old", &["-t", "ecdsa", "-m", "PEM", "-N", "right"]);
+    let log = sshd.knowing(&env, &url, &known).arg("--ssh-key-file").arg(&old).fail();
+    assert!(log.contains("in an old form that is not known here"), "{log}");
     let log = sshd.knowing(&env, &url, &known).arg("--ssh-key-file=/nonexistent/key").fail();
     assert!(log.contains("/nonexistent/key"), "{log}");
     // The default may be absent.

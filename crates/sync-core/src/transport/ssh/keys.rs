@@ -49,6 +49,10 @@ fn decode(text: &str, options: &SshOptions) -> Result<PrivateKey, String> {
             Err(err) => return Err(format!("cannot be read: {err}")),
         }
     }
+    let is_known = text.contains("BEGIN RSA ") && text.contains("DEK-Info: AES-128-CBC,");
+    if text.contains("DEK-Info:") && !is_known {
+        return Err("is encrypted in an old form that is not known here; ssh-keygen -p writes it anew".into());
+    }
     let Some(file) = &options.passphrase_file else {
         return Err("is encrypted, and no file with its passphrase was given".into());
     };
