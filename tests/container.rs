@@ -2,6 +2,7 @@
 //! Namespaces need root, and the empty root needs the static binary (`SYNCLINE_BINARY`).
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
 use crate::support::*;
@@ -20,9 +21,20 @@ fn it_works_in_an_empty_read_only_root_as_any_user() {
     let env = Env::new();
     let _repo = env.repo("up");
     let nginx = Nginx::start(&env.path(""));
-    for user in [65533, 1_234_567] {
-        let image = env.path(&format!("image-{user}"));
+    let sshd = Sshd::start(&env);
+    let key = sshd.authorized_key();
+    let known_hosts = sshd.known_hosts(&sshd.host_line("ed25519"));
+    // Neither user has an entry in a passwd file, nor is there one; the secret is its group's to read.
+    let places = [nginx.url("up/.git"), sshd.url(env.path("up"))];
+    for (user, url) in places.iter().flat_map(|url| [(65533, url), (1_234_567, url)]) {
+        let image = env.path(&format!("image-{user}-{}", url.split(':').next().unwrap()));
         fs::create_dir_all(image.join("git")).unwrap();
+        let secrets = image.join("etc/git-secret");
+        fs::create_dir_all(&secrets).unwrap();
+        fs::copy(&key, secrets.join("ssh")).unwrap();
+        fs::copy(&known_hosts, secrets.join("known_hosts")).unwrap();
+        std::os::unix::fs::chown(secrets.join("ssh"), None, Some(user)).unwrap();
+        fs::set_permissions(secrets.join("ssh"), PermissionsExt::from_mode(0o440)).unwrap();
         fs::copy(binary(), image.join("syncline")).unwrap();
         // What a container runtime does: the volume is the only place that can be written.
         let script = format!(
@@ -33,7 +45,6 @@ fn it_works_in_an_empty_read_only_root_as_any_user() {
                  --link=link --one-time
              cat {image}/git/link/file; stat -c %u {image}/git/link",
             image = image.display(),
-            url = nginx.url("up/.git"),
         );
         // Changing the user drops all capabilities.
         let output = Command::new("unshare")
@@ -55,7 +66,7 @@ fn process_1_reaps_what_hooks_leave_behind() {
     let hook = env.path("hook");
     // Twelve orphans that end by themselves after the hook.
     fs::write(&hook, "#!/bin/sh\nfor i in 1 2 3 4 5 6 7 8 9 10 11 12; do (sleep 0.2 &) ; done\n").unwrap();
-    fs::set_permissions(&hook, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    fs::set_permissions(&hook, PermissionsExt::from_mode(0o755)).unwrap();
     let mut command = Command::new("unshare");
     command.args(["--pid", "--mount-proc", "--fork", "--kill-child"]).arg(binary());
     command.args([format!("--repo={}", repo.url()), format!("--root={}", env.root().display())]);

@@ -28,9 +28,33 @@ fn the_core_knows_no_runtime_and_no_command_line() {
     let direct = cargo_tree(&["--package=sync-core", "--depth=1"]);
     let names: Vec<&str> = direct.lines().skip(1).filter_map(|line| line.split(' ').next()).collect();
     assert!(names.contains(&"gix"), "{direct}");
-    for absent in ["tokio", "clap", "humantime", "tracing"] {
+    for absent in ["clap", "humantime", "tracing"] {
         assert!(!names.contains(&absent), "{absent} in {names:?}");
     }
+    // SSH needs a runtime; nothing else may know of it, nor any user of the library.
+    let source = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../sync-core/src");
+    for path in rust_files(&source) {
+        let text = std::fs::read_to_string(&path).unwrap();
+        let is_inside =
+            path.components().any(|part| part.as_os_str() == "ssh") && !path.ends_with("url/ssh.rs");
+        for line in text.lines().filter(|line| !is_inside || line.trim_start().starts_with("pub ")) {
+            let named = ["tokio::", "russh::", "async "].iter().find(|name| line.contains(**name));
+            assert!(named.is_none() || line.trim_start().starts_with("//"), "{}: {line}", path.display());
+        }
+    }
+}
+
+fn rust_files(dir: &std::path::Path) -> Vec<std::path::PathBuf> {
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            files.extend(rust_files(&path));
+        } else {
+            files.push(path);
+        }
+    }
+    files
 }
 
 #[test]
@@ -55,7 +79,10 @@ fn no_other_program_is_run() {
     let env = Env::new();
     let repo = env.repo("up");
     let nginx = Nginx::start(&env.path(""));
-    for url in [nginx.url("up/.git"), repo.url().to_owned()] {
+    let sshd = Sshd::start(&env);
+    let key = sshd.authorized_key();
+    let known_hosts = sshd.known_hosts(&sshd.host_line("ed25519"));
+    for url in [nginx.url("up/.git"), repo.url().to_owned(), sshd.url(&repo.path)] {
         let trace = env.path("trace");
         let output = Command::new("strace")
             .args(["-f", "-e", "trace=execve,execveat,fork,vfork", "-o"])
@@ -63,6 +90,8 @@ fn no_other_program_is_run() {
             .arg(binary())
             .args([format!("--repo={url}"), format!("--root={}", env.root().display())])
             .args(["--one-time", "--link=link"])
+            .arg(format!("--ssh-key-file={}", key.display()))
+            .arg(format!("--ssh-known-hosts-file={}", known_hosts.display()))
             .output()
             .expect("strace is installed");
         assert!(output.status.success(), "{}", text(&output.stderr));

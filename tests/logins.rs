@@ -111,15 +111,6 @@ fn settings_of_git_are_heeded_or_named() {
 }
 
 #[test]
-fn ssh_is_missing_and_says_so() {
-    let env = Env::new();
-    let repo = env.repo("up");
-    let finished = env.syncline(repo.url()).env("GIT_SSH_KEY_FILE", "/key").sync();
-    let expected = "GIT_SSH_KEY_FILE does nothing: ssh is not supported yet";
-    assert!(finished.stderr.contains(expected), "{}", finished.stderr);
-}
-
-#[test]
 fn a_bearer_token_comes_from_a_file_the_environment_or_a_credential() {
     let env = Env::new();
     let repo = env.repo("up");

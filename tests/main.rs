@@ -22,6 +22,8 @@ mod secrets;
 mod selecting;
 mod serving;
 mod sources;
+mod ssh;
+mod ssh_keys;
 mod store;
 mod submodules;
 mod tokens;

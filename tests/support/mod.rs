@@ -3,6 +3,7 @@
 mod proxies;
 mod repo;
 mod servers;
+mod sshd;
 mod wire;
 
 use std::fs;
@@ -15,6 +16,7 @@ use std::time::{Duration, Instant};
 pub use proxies::{Guide, Microsocks, Tinyproxy, TlsFront};
 pub use repo::{Repo, noise};
 pub use servers::{GitDaemon, Nginx, free_port};
+pub use sshd::{Sshd, fingerprint, keygen, user, with_suffix};
 pub use wire::{Canned, Meddler, Trouble, basic, get, header, request, response};
 
 /// How long anything may take before a test fails; much longer than it ever should.

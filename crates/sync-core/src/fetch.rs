@@ -22,11 +22,12 @@ use crate::progress::{Progress, Stage};
 use crate::protocol::{
     OneRound, Request, agent, can_filter, http_status, object_kind, protocol_error, without_deepen_relative,
 };
-use crate::source::{Kind, Reference};
+use crate::source::Reference;
 use crate::store::{Store, mark_promised, remove_dir_if_there};
 use crate::submodules::{MAX_COUNT, MAX_DEPTH, Submodules, Wanted, wanted};
-use crate::transport::{ConnectOptions, git, http::Client, local};
+use crate::transport::{ConnectOptions, git, http::Client, local, ssh};
 use crate::unpack::{Early, unpack};
+use crate::url::Kind;
 use crate::{CommitId, Credentials, Filter, Interrupt, RemoteUrl, Selection, Source, SparsePatterns};
 
 /// A remote repository, its connection kept between requests where the server allows it.
@@ -36,6 +37,8 @@ pub struct Upstream {
     interrupt: Interrupt,
     progress: Progress,
     connection: Option<Connection>,
+    /// What outlives a connection that the server ends after each exchange.
+    session: Option<ssh::Session>,
     /// What a commit id that turned out to be a tag's leads to.
     peeled: Option<CommitId>,
     lacks_filter: bool,
@@ -79,7 +82,16 @@ impl Upstream {
     /// Nothing is contacted before it is asked for. `interrupt` stops all work of this upstream; `progress`
     /// shows it.
     pub fn new(source: Source, options: ConnectOptions, interrupt: Interrupt, progress: Progress) -> Self {
-        Upstream { source, options, interrupt, progress, connection: None, peeled: None, lacks_filter: false }
+        Upstream {
+            source,
+            options,
+            interrupt,
+            progress,
+            connection: None,
+            session: None,
+            peeled: None,
+            lacks_filter: false,
+        }
     }
 
     /// Log in over HTTP by these from now on. Other transports pass over them.
@@ -214,6 +226,7 @@ impl Upstream {
             };
             let mut upstream =
                 Upstream::new(source, self.options.clone(), self.interrupt.clone(), self.progress.clone());
+            upstream.session.clone_from(&self.session);
             // What a filter left out may be wanted now; of a store without one, a commit is there with its tree.
             let received = match (module.has_commit(commit), module.is_partial(), &self.source.filter) {
                 (true, false, _) => Ok(()),
@@ -248,7 +261,7 @@ impl Upstream {
             Kind::Local(path) => {
                 local::receive(path, tip, &self.source, store, &self.progress, &self.interrupt)?
             }
-            Kind::Http(_) | Kind::Git { .. } => {
+            Kind::Http(_) | Kind::Git { .. } | Kind::Ssh(_) => {
                 early = self.receive_pack(tip, store, early_dir)?;
                 tip.want
             }
@@ -425,6 +438,8 @@ impl Upstream {
             Kind::Git { host, port, path } => {
                 git::connect(host, *port, path, &self.options, &self.interrupt).step(step)?
             }
+            Kind::Ssh(url) => ssh::connect(&mut self.session, url, &self.options, &self.interrupt)
+                .map_err(|failure| failure.into_error(step()))?,
             Kind::Local(_) => {
                 return Err(Error::new(Recovery::Reconfigure, step(), "a path needs no connection"));
             }

@@ -6,11 +6,11 @@
 //!                                       Store  (.git)          .worktrees/<id>
 //! ```
 //!
-//! The crate is plain blocking Rust over gitoxide. It knows no clock, no async runtime, no environment variable
-//! and no flag; it runs no other program and reads no git configuration of the machine. Whoever embeds it
+//! The crate is plain blocking Rust over gitoxide. It knows no clock, no environment variable and no flag, and shows
+//! no async runtime (SSH has one inside); it runs no other program and reads no git configuration of the machine. Whoever embeds it
 //! decides when to look, how long to wait (by [`Interrupt`]) and what to publish.
 //!
-//! Modules in reading order: `source` (what to fetch), `store` (the repository under the root), `fetch` with
+//! Modules in reading order: `source` and `url` (what to fetch), `store` (the repository under the root), `fetch` with
 //! `transport` (bring objects), `objects` (which objects a commit needs), `checkout` (make files), and the small
 //! ones: `error`, `interrupt`, `progress`.
 //!
@@ -31,6 +31,7 @@ mod store;
 mod submodules;
 mod transport;
 mod unpack;
+mod url;
 
 pub use checkout::{Worktree, altered_files, checkout, tree_size};
 pub use credentials::{Auth, Cookie, Credentials, Login, Scope, Secret};
@@ -40,7 +41,9 @@ pub use interrupt::Interrupt;
 pub use paths::relative_path;
 pub use progress::{Progress, Snapshot, Stage};
 pub use selection::{Filter, Selection, SparsePatterns};
-pub use source::{CommitId, Depth, Reference, RemoteUrl, Source};
+pub use source::{CommitId, Depth, Reference, Source};
 pub use store::{CommitInfo, Condition, OpenError, Store};
 pub use submodules::Submodules;
+pub use transport::ssh::{HostKeys, SshOptions};
 pub use transport::{Allowed, ConnectOptions, Exceptions, HttpRequest, HttpSetting, Proxies, Proxy};
+pub use url::RemoteUrl;

@@ -7,8 +7,7 @@ use gix::bstr::{BString, ByteSlice};
 use gix::index::entry::{Flags, Mode};
 
 use crate::error::{Context, Error, Recovery, Result};
-use crate::source::RemoteUrl;
-use crate::{ConnectOptions, SparsePatterns};
+use crate::{ConnectOptions, RemoteUrl, SparsePatterns};
 
 /// How deep to look for submodules.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -111,8 +110,21 @@ mod tests {
             ("https://host/a/b/c", "../../x", "https://host/a/x"),
             ("git://host:1/a/b", "../x", "git://host:1/a/x"),
             ("https://host/a", "https://other/x", "https://other/x"),
+            ("git@host:group/super.git", "../sub.git", "git@host:group/sub.git"),
+            ("git@host:super", "../sub", "git@host:sub"),
+            ("host:/srv/super", "../sub", "host:/srv/sub"),
+            ("[me@host:22]:~/super", "../sub", "[me@host:22]:~/sub"),
+            ("ssh://me@host:2222/a/b", "../../x", "ssh://me@host:2222/x"),
+            ("https://host/a", "git@host:x", "git@host:x"),
         ] {
             assert_eq!(resolved(parent, url), Ok(expected.into()));
+        }
+    }
+
+    #[test]
+    fn hostile_urls_beside_an_ssh_parent_are_refused() {
+        for url in ["../../../x", "../../-oProxyCommand=x", "../a@b:c", "../\nx", "-u./payload"] {
+            assert!(resolved("git@host:a/b", url).is_err(), "{url:?}");
         }
     }
 

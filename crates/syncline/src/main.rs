@@ -100,6 +100,8 @@ fn configure(argv: Vec<OsString>) -> Result<Option<Config>, Vec<String>> {
     config.login.netrc = config.login.netrc.or_else(|| Some(Netrc::Usual(home?.join(".netrc"))));
     let system = system_certificates(environment("SSL_CERT_FILE").map(PathBuf::from));
     config.connect.http.extend(system.map(|file| (String::new(), HttpSetting::CaFile(file))));
+    config.connect.ssh.agent =
+        environment("SSH_AUTH_SOCK").filter(|path| !path.is_empty()).map(PathBuf::from);
     Ok(Some(config))
 }
 

@@ -104,11 +104,6 @@ const fn secret(name: &'static str, aliases: &'static [&'static str], help: &'st
     Opt { name, kind: Kind::Secret, topic: LOGIN, default: "", aliases, help }
 }
 
-const fn ssh(name: &'static str, aliases: &'static [&'static str]) -> Opt {
-    let why = "ssh is not supported yet";
-    Opt { name, kind: Kind::Ignored(why), topic: OLD, default: "", aliases, help: why }
-}
-
 const fn old(name: &'static str, aliases: &'static [&'static str], instead: &'static str) -> Opt {
     Opt { name, kind: Kind::Deprecated(instead), topic: OLD, default: "", aliases, help: instead }
 }
@@ -121,7 +116,7 @@ pub const OPTIONS: &[Opt] = &[
         "URL",
         "",
         &["GIT_SYNC_REPO"],
-        "The repository: an https, http, git or file URL, or a path",
+        "The repository: an https, http, ssh, git or file URL, user@host:path, or a path",
     ),
     value(WHAT, "ref", "REF", "HEAD", &[], "The branch, tag, full reference or full commit id to publish"),
     value(WHAT, "depth", "N", "1", &["GIT_SYNC_DEPTH"], "How many commits of history to keep; 0 for all"),
@@ -365,6 +360,40 @@ pub const OPTIONS: &[Opt] = &[
         &[],
         "Log in by this name with the token as its password; otherwise the token is sent as a bearer token",
     ),
+    Opt {
+        name: "ssh-key-file",
+        kind: Kind::List("PATH"),
+        topic: LOGIN,
+        default: "/etc/git-secret/ssh",
+        aliases: &["GIT_SYNC_SSH_KEY_FILE", "GIT_SSH_KEY_FILE"],
+        help: "A private key for ssh; may be repeated, and is a list separated by colons in the environment. A certificate \
+               beside it, PATH-cert.pub, is offered first; keys of an agent at SSH_AUTH_SOCK come last. Read anew for \
+               every session",
+    },
+    value(
+        LOGIN,
+        "ssh-key-passphrase-file",
+        "PATH",
+        "",
+        &[],
+        "A file whose first line is the passphrase of encrypted keys",
+    ),
+    switch(
+        CONNECT,
+        "ssh-known-hosts",
+        "true",
+        &["GIT_SYNC_KNOWN_HOSTS", "GIT_KNOWN_HOSTS"],
+        "Check who answers over ssh; when off, anybody on the way can pose as the server",
+    ),
+    value(
+        CONNECT,
+        "ssh-known-hosts-file",
+        "PATH",
+        "/etc/git-secret/known_hosts",
+        &["GIT_SYNC_SSH_KNOWN_HOSTS_FILE", "GIT_SSH_KNOWN_HOSTS_FILE"],
+        "The host keys and certificate authorities to trust, in the form of OpenSSH's known_hosts; read anew for every \
+         session",
+    ),
     value(
         CONNECT,
         "git-config",
@@ -586,9 +615,6 @@ pub const OPTIONS: &[Opt] = &[
         aliases: &["GIT_SYNC_GIT"],
         help: "Accepted for git-sync's sake: no git is run",
     },
-    ssh("ssh-key-file", &["GIT_SYNC_SSH_KEY_FILE", "GIT_SSH_KEY_FILE"]),
-    ssh("ssh-known-hosts", &["GIT_SYNC_KNOWN_HOSTS", "GIT_KNOWN_HOSTS"]),
-    ssh("ssh-known-hosts-file", &["GIT_SYNC_SSH_KNOWN_HOSTS_FILE", "GIT_SSH_KNOWN_HOSTS_FILE"]),
     old("branch", &["GIT_SYNC_BRANCH"], "use --ref"),
     old("rev", &["GIT_SYNC_REV"], "use --ref"),
     old("dest", &["GIT_SYNC_DEST"], "use --link"),

@@ -19,7 +19,7 @@ use super::exchange::{Headers, PostBody, Request, ResponseBody, Shared};
 use super::socket::Patience;
 use crate::Interrupt;
 use crate::credentials::Credentials;
-use crate::source::HttpUrl;
+use crate::url::HttpUrl;
 
 /// How many redirects of the first request are followed.
 const MAX_REDIRECTS: usize = 5;

@@ -1,4 +1,4 @@
-//! Ways to reach a repository. HTTP(S) and git:// speak git's protocol through gix's transport traits; a local
+//! Ways to reach a repository. HTTP(S), SSH and git:// speak git's protocol through gix's transport traits; a local
 //! repository is read in process (gix itself would start `git-upload-pack`).
 
 mod connector;
@@ -11,6 +11,7 @@ mod options;
 mod proxy;
 mod request;
 mod socket;
+pub(crate) mod ssh;
 mod tls;
 
 pub use options::{Allowed, ConnectOptions, HttpSetting};

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use super::USER_AGENT;
 use super::proxy::{Proxies, Proxy};
+use super::ssh::SshOptions;
 use super::tls::TlsOptions;
 use crate::RemoteUrl;
 use crate::credentials::{Credentials, begins};
@@ -21,6 +22,8 @@ pub struct ConnectOptions {
     pub tunnel: Option<Proxy>,
     /// Who may log in where over HTTP.
     pub credentials: Credentials,
+    /// How to log in over SSH, and whom to trust there.
+    pub ssh: SshOptions,
     /// Beginnings of URLs and what to put in their place: git's `url.<base>.insteadOf`.
     pub rewrites: Vec<(String, String)>,
     /// What may be used of the protocols `http`, `https`, `git`, `ssh` and `file`, or (without a name) of those not

@@ -11,7 +11,7 @@ use rustix::net::{AddressFamily, RecvFlags, SocketFlags, SocketType, connect, re
 use crate::Interrupt;
 
 /// How often a waiting socket looks at the flag.
-const SLICE: Duration = Duration::from_millis(100);
+pub(crate) const SLICE: Duration = Duration::from_millis(100);
 
 /// How long one of several addresses may stay silent.
 const FOR_ONE_OF_SEVERAL: Duration = Duration::from_secs(3);
@@ -98,6 +98,12 @@ impl Socket {
 
     pub(crate) fn try_clone(&self) -> io::Result<Socket> {
         Ok(Socket { stream: self.stream.try_clone()?, patience: self.patience.clone() })
+    }
+
+    /// For a runtime that waits by itself.
+    pub(crate) fn into_nonblocking(self) -> io::Result<TcpStream> {
+        self.stream.set_nonblocking(true)?;
+        Ok(self.stream)
     }
 
     fn until_interrupted<T>(&self, mut io: impl FnMut(&TcpStream) -> io::Result<T>) -> io::Result<T> {

@@ -62,6 +62,17 @@ impl<'a> Reader<'a> {
         self.args.get(name).map(|given| given.values.clone()).unwrap_or_default()
     }
 
+    /// All values as paths, in order; those of the environment are separated by colons.
+    pub fn paths(&self, name: &str) -> Vec<PathBuf> {
+        let Some(given) = self.args.get(name) else { return Vec::new() };
+        let paths: Vec<PathBuf> = if given.origin.starts_with("--") {
+            given.values.iter().map(PathBuf::from).collect()
+        } else {
+            given.values.iter().flat_map(std::env::split_paths).collect()
+        };
+        paths.into_iter().filter(|path| !path.as_os_str().is_empty()).collect()
+    }
+
     pub fn or<T, E: Display>(
         &mut self,
         name: &str,

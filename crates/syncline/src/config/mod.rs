@@ -6,6 +6,7 @@ mod credential;
 mod faults;
 mod git_config;
 mod login;
+mod ssh;
 mod tokens;
 mod values;
 
@@ -128,8 +129,9 @@ impl Config {
     pub fn new(args: &Args, faults: Vec<String>, cwd: &Path) -> Result<Config, Vec<String>> {
         let mut r = Reader::new(args, faults);
         let git_config = connect::git_settings(&mut r);
-        let (connect, said) = connect::connect(&mut r, &git_config, cwd);
-        let warnings = args.warnings.iter().cloned().chain(said).collect();
+        let (mut connect, said) = connect::connect(&mut r, &git_config, cwd);
+        let mut warnings: Vec<_> = args.warnings.iter().cloned().chain(said).collect();
+        connect.ssh = ssh::ssh(&mut r, cwd, &mut warnings);
         let url = r.required("repo", |text| connect.rewrite(text).parse::<RemoteUrl>());
         let url = url.map(|url| url.relative_to(cwd));
         if let Some(url) = url.as_ref().filter(|url| !connect.allows(url, false)) {

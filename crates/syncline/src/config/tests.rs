@@ -1,3 +1,5 @@
+use sync_core::HostKeys;
+
 use super::*;
 use crate::args::{Parsed, parse};
 
@@ -148,4 +150,26 @@ fn older_times_are_judged_like_todays() {
     for argv in ["--wait=0.001", "--wait=-1", "--wait=x", "--timeout=-5"] {
         assert_eq!(faults(&[argv], &[]).len(), 1, "{argv}");
     }
+}
+
+#[test]
+fn ssh_is_told_where_keys_and_known_hosts_are() {
+    let config = |argv: &[&str], environment: &[(&str, &str)]| config(argv, environment).unwrap();
+    let paths = |config: &Config| config.connect.ssh.keys.clone();
+    let default = config(&[], &[]);
+    assert_eq!(paths(&default), ["/etc/git-secret/ssh"].map(PathBuf::from));
+    assert!(default.connect.ssh.keys_are_optional && default.warnings.is_empty());
+    assert!(matches!(&default.connect.ssh.host_keys, HostKeys::File(path) if path.ends_with("known_hosts")));
+
+    let environment = [("GITSYNC_SSH_KEY_FILE", "/a::b"), ("GITSYNC_SSH_KEY_PASSPHRASE_FILE", "p")];
+    let set = config(&[], &environment);
+    assert_eq!(paths(&set), ["/a", "/cwd/b"].map(PathBuf::from));
+    assert_eq!(set.connect.ssh.passphrase_file, Some("/cwd/p".into()));
+    assert!(!set.connect.ssh.keys_are_optional);
+    let typed = config(&["--ssh-key-file=/x:y", "--ssh-key-file", "/z"], &environment);
+    assert_eq!(paths(&typed), ["/x:y", "/z"].map(PathBuf::from));
+
+    let unchecked = config(&["--ssh-known-hosts=false"], &[]);
+    assert!(matches!(unchecked.connect.ssh.host_keys, HostKeys::Any) && unchecked.warnings.len() == 1);
+    assert_eq!(faults(&["--ssh-known-hosts=maybe"], &[]).len(), 1);
 }

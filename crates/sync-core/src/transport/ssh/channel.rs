@@ -1,0 +1,232 @@
+//! A channel as gix's transport: the input and output of `git-upload-pack` on the server.
+
+use std::future::poll_fn;
+use std::io::{self, BufWriter, Cursor, Read, Write};
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::Poll;
+
+use gix::protocol::transport::Protocol;
+use gix::protocol::transport::client::blocking_io::Transport;
+use gix::protocol::transport::client::git::{ConnectMode, blocking_io::Connection};
+use russh::client::Msg;
+use russh::{ChannelMsg, ChannelReadHalf, ChannelWriteHalf};
+
+use super::Failure;
+use super::session::{Runtime, Session};
+use crate::Interrupt;
+
+/// How much of what the server has to say is kept.
+const MAX_COMPLAINT: usize = 4096;
+
+/// How much output is taken at once.
+const ENOUGH: usize = 256 * 1024;
+
+/// Start `git-upload-pack` for `path` on the server.
+pub(super) fn open(
+    session: &Session,
+    path: &str,
+    interrupt: &Interrupt,
+) -> Result<Box<dyn Transport + Send>, Failure> {
+    let (handle, command) = (session.handle.clone(), format!("git-upload-pack {}", quoted(path)));
+    let opening = async move {
+        let channel = handle.channel_open_session().await?;
+        // A server that does not let us set it speaks version 0.
+        let _ = channel.set_env(false, "GIT_PROTOCOL", "version=2").await;
+        channel.exec(true, command).await?;
+        Ok::<_, russh::Error>(channel.split())
+    };
+    let (read, write) = session.runtime.wait(interrupt, opening)??;
+    let (runtime, interrupt) = (session.runtime.clone(), interrupt.clone());
+    let writer = Writer { runtime: runtime.clone(), interrupt: interrupt.clone(), half: Arc::new(write) };
+    let output = Output { half: read, complaint: Vec::new(), status: None, end: None };
+    let reader = Reader { runtime, interrupt, output: Some(output), chunk: Cursor::default() };
+    let writer = BufWriter::new(writer);
+    let no_host = None::<(String, _)>;
+    Ok(Box::new(Connection::new(reader, writer, Protocol::V2, path, no_host, ConnectMode::Process, false)))
+}
+
+/// For the shell on the other side, as git does it: csh sees a `!` even between quotation marks.
+fn quoted(path: &str) -> String {
+    format!("'{}'", path.replace('\'', "'\\''").replace('!', "'\\!'"))
+}
+
+struct Writer {
+    runtime: Runtime,
+    interrupt: Interrupt,
+    half: Arc<ChannelWriteHalf<Msg>>,
+}
+
+impl Write for Writer {
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        let (half, data) = (self.half.clone(), buf.to_vec());
+        let sent = self.runtime.wait(&self.interrupt, async move { half.data_bytes(data).await })?;
+        sent.map_err(|_| lost())?;
+        Ok(buf.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        let half = self.half.clone();
+        self.runtime.spawn(async move {
+            let _ = half.close().await;
+        });
+    }
+}
+
+struct Reader {
+    runtime: Runtime,
+    interrupt: Interrupt,
+    /// `None` once all was read, or nothing more can be.
+    output: Option<Output>,
+    chunk: Cursor<Vec<u8>>,
+}
+
+impl Read for Reader {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        loop {
+            match self.chunk.read(buf)? {
+                0 if !buf.is_empty() => match self.output.take() {
+                    Some(output) => self.fill(output)?,
+                    None => return Ok(0),
+                },
+                read => return Ok(read),
+            }
+        }
+    }
+}
+
+impl Reader {
+    fn fill(&mut self, mut output: Output) -> io::Result<()> {
+        let next = async move { (output.next().await, output) };
+        let (chunk, output) = self.runtime.wait(&self.interrupt, next)?;
+        let chunk = chunk?;
+        if !chunk.is_empty() {
+            self.chunk = Cursor::new(chunk);
+            self.output = Some(output);
+        }
+        Ok(())
+    }
+}
+
+/// What the program on the server says.
+struct Output {
+    half: ChannelReadHalf,
+    /// Its stderr.
+    complaint: Vec<u8>,
+    status: Option<String>,
+    /// How it ended, once what it said before was passed on.
+    end: Option<io::Result<()>>,
+}
+
+impl Output {
+    /// What it says next, with all that is here already: each wait costs two switches between threads. Nothing at
+    /// its good end; why it ended badly is the error.
+    async fn next(&mut self) -> io::Result<Vec<u8>> {
+        let mut chunk = Vec::new();
+        while self.end.is_none() && chunk.len() < ENOUGH {
+            let message = if chunk.is_empty() {
+                self.half.wait().await
+            } else {
+                match at_hand(self.half.wait()).await {
+                    Some(message) => message,
+                    None => break,
+                }
+            };
+            match message {
+                Some(ChannelMsg::Data { data }) => chunk.extend_from_slice(&data),
+                other => self.end = self.heed(other),
+            }
+        }
+        match self.end.take() {
+            Some(end) if chunk.is_empty() => end.map(|()| chunk),
+            end => {
+                self.end = end;
+                Ok(chunk)
+            }
+        }
+    }
+
+    /// What is said besides output. Gives how it ended, if it did.
+    fn heed(&mut self, message: Option<ChannelMsg>) -> Option<io::Result<()>> {
+        match message {
+            Some(ChannelMsg::ExtendedData { data, .. }) => {
+                let room = MAX_COMPLAINT - self.complaint.len();
+                self.complaint.extend_from_slice(&data[..data.len().min(room)]);
+            }
+            Some(ChannelMsg::ExitStatus { exit_status: 0 }) => self.complaint.clear(),
+            Some(ChannelMsg::ExitStatus { exit_status }) => {
+                self.status = Some(format!("exit status {exit_status}"));
+            }
+            Some(ChannelMsg::ExitSignal { signal_name, .. }) => {
+                self.status = Some(format!("signal {signal_name:?}"));
+            }
+            Some(ChannelMsg::Failure) => {
+                return Some(Err(io::Error::other("the server runs no git-upload-pack")));
+            }
+            Some(ChannelMsg::Close) => return Some(self.judge()),
+            Some(_) => {}
+            None => return Some(Err(lost())),
+        }
+        None
+    }
+
+    fn judge(&self) -> io::Result<()> {
+        match (said(&self.complaint), &self.status) {
+            (text, None) if text.is_empty() => Ok(()),
+            (text, Some(status)) if text.is_empty() => {
+                Err(io::Error::other(format!("git-upload-pack on the server ended with {status}")))
+            }
+            (text, _) => Err(io::Error::other(format!("the server says: {text}"))),
+        }
+    }
+}
+
+/// What the future comes to without waiting.
+async fn at_hand<T>(future: impl Future<Output = T>) -> Option<T> {
+    let mut future = pin!(future);
+    poll_fn(|context| match future.as_mut().poll(context) {
+        Poll::Ready(done) => Poll::Ready(Some(done)),
+        Poll::Pending => Poll::Ready(None),
+    })
+    .await
+}
+
+/// Its lines in one.
+fn said(complaint: &[u8]) -> String {
+    let text = String::from_utf8_lossy(complaint);
+    let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    lines.join("; ")
+}
+
+fn lost() -> io::Error {
+    io::Error::new(io::ErrorKind::ConnectionReset, "the SSH session ended")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_are_quoted_as_git_does() {
+        for (path, expected) in [
+            ("/a b", "'/a b'"),
+            ("~me/x", "'~me/x'"),
+            ("it's", r"'it'\''s'"),
+            ("a!b", r"'a'\!'b'"),
+            ("$(x) `y` \\", "'$(x) `y` \\'"),
+        ] {
+            assert_eq!(quoted(path), expected);
+        }
+    }
+
+    #[test]
+    fn what_the_server_says_becomes_one_line() {
+        assert_eq!(said(b"ERROR: no.\r\n\n  fatal: x\n"), "ERROR: no.; fatal: x");
+    }
+}

@@ -1,0 +1,85 @@
+//! Keys to log in with, from files. Nobody asks who may read the files: a container's secrets are often open to a
+//! group.
+
+use std::ffi::OsString;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use russh::keys::{Certificate, Error, PrivateKey, decode_secret_key, ssh_key};
+
+use super::SshOptions;
+
+/// A key to offer.
+pub(super) struct Identity {
+    pub(super) file: PathBuf,
+    pub(super) key: Arc<PrivateKey>,
+    pub(super) certificate: Option<Certificate>,
+}
+
+/// The keys that can be used, and what is wrong with the others, naming their files.
+pub(super) fn load(options: &SshOptions) -> (Vec<Identity>, Vec<String>) {
+    let (mut identities, mut faults) = (Vec::new(), Vec::new());
+    for file in &options.keys {
+        match fs_err::read_to_string(file) {
+            Err(err) if err.kind() == ErrorKind::NotFound && options.keys_are_optional => {
+                faults.push(format!("there is no {}", file.display()));
+            }
+            Err(err) => faults.push(format!("cannot read the key: {err}")),
+            Ok(text) => match decode(&text, options) {
+                Err(fault) => faults.push(format!("the key in {} {fault}", file.display())),
+                Ok(key) => {
+                    let certificate = certificate(file, &key).unwrap_or_else(|fault| {
+                        faults.push(fault);
+                        None
+                    });
+                    identities.push(Identity { file: file.clone(), key: Arc::new(key), certificate });
+                }
+            },
+        }
+    }
+    (identities, faults)
+}
+
+fn decode(text: &str, options: &SshOptions) -> Result<PrivateKey, String> {
+    if !text.contains("ENCRYPTED") {
+        match decode_secret_key(text, None) {
+            Ok(key) => return Ok(key),
+            Err(Error::KeyIsEncrypted) => {}
+            Err(err) => return Err(format!("cannot be read: {err}")),
+        }
+    }
+    let is_known = text.contains("BEGIN RSA ") && text.contains("DEK-Info: AES-128-CBC,");
+    if text.contains("DEK-Info:") && !is_known {
+        return Err("is encrypted in an old form that is not known here; ssh-keygen -p writes it anew".into());
+    }
+    let Some(file) = &options.passphrase_file else {
+        return Err("is encrypted, and no file with its passphrase was given".into());
+    };
+    let passphrase = fs_err::read_to_string(file)
+        .map_err(|err| format!("is encrypted, and its passphrase cannot be read: {err}"))?;
+    let passphrase = passphrase.lines().next().unwrap_or_default();
+    decode_secret_key(text, Some(passphrase)).map_err(|err| match err {
+        Error::SshKey(ssh_key::Error::Crypto) | Error::Unpad(_) | Error::Pkcs8(_) => {
+            format!("cannot be opened: the passphrase in {} is wrong", file.display())
+        }
+        err => format!("cannot be opened by the passphrase in {}: {err}", file.display()),
+    })
+}
+
+/// The certificate beside a key, if there is one.
+fn certificate(key_file: &Path, key: &PrivateKey) -> Result<Option<Certificate>, String> {
+    let mut file = OsString::from(key_file);
+    file.push("-cert.pub");
+    let file = PathBuf::from(file);
+    let text = match fs_err::read_to_string(&file) {
+        Err(err) if err.kind() == ErrorKind::NotFound => return Ok(None),
+        read => read.map_err(|err| format!("cannot read the certificate: {err}"))?,
+    };
+    let certificate = Certificate::from_openssh(text.trim())
+        .map_err(|err| format!("the certificate in {} cannot be read: {err}", file.display()))?;
+    if certificate.public_key() != key.public_key().key_data() {
+        return Err(format!("the certificate in {} is for another key", file.display()));
+    }
+    Ok(Some(certificate))
+}

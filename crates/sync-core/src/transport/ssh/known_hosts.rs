@@ -1,0 +1,330 @@
+//! Which host keys are trusted: files in the form of OpenSSH's known_hosts, judged as OpenSSH judges them.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use ring::hmac;
+use russh::keys::ssh_key::certificate::CertType;
+use russh::keys::ssh_key::public::KeyData;
+use russh::keys::{Algorithm, Certificate, EcdsaCurve, HashAlg, PublicKey, PublicKeyOrCertificate};
+
+const DEFAULT_PORT: u16 = 22;
+
+/// What a file says about one server.
+#[derive(Debug)]
+pub(super) struct KnownHost {
+    file: PathBuf,
+    host: String,
+    /// As it stands in the file: `host`, or `[host]:port`.
+    name: String,
+    /// Seconds since 1970.
+    now: Option<u64>,
+    exact: Entries,
+    /// What stands there for the host without its port, used where nothing stands for both.
+    any_port: Entries,
+    revoked: Vec<KeyData>,
+}
+
+#[derive(Debug, Default)]
+struct Entries {
+    keys: Vec<KeyData>,
+    authorities: Vec<KeyData>,
+}
+
+impl Entries {
+    fn is_empty(&self) -> bool {
+        self.keys.is_empty() && self.authorities.is_empty()
+    }
+}
+
+enum Marker {
+    None,
+    Authority,
+    Revoked,
+}
+
+impl KnownHost {
+    /// Read the file anew. `now` is the time since 1970, without which certificates cannot be judged.
+    pub(super) fn read(file: &Path, host: &str, port: u16, now: Option<Duration>) -> Result<Self, String> {
+        // Comments may be in any encoding.
+        let text = fs_err::read(file).map_err(|err| format!("cannot check the host key: {err}"))?;
+        Self::parse(&String::from_utf8_lossy(&text), file, host, port, now)
+    }
+
+    fn parse(text: &str, file: &Path, host: &str, port: u16, now: Option<Duration>) -> Result<Self, String> {
+        let name = if port == DEFAULT_PORT { host.to_owned() } else { format!("[{host}]:{port}") };
+        let mut known = KnownHost {
+            file: file.to_owned(),
+            host: host.to_owned(),
+            name,
+            now: now.map(|now| now.as_secs()),
+            exact: Entries::default(),
+            any_port: Entries::default(),
+            revoked: Vec::new(),
+        };
+        for (number, line) in text.lines().enumerate() {
+            known.take(line).map_err(|fault| format!("line {} of {} {fault}", number + 1, file.display()))?;
+        }
+        Ok(known)
+    }
+
+    /// Lines that cannot be read are passed over, as by OpenSSH, but not where they forbid something.
+    fn take(&mut self, line: &str) -> Result<(), &'static str> {
+        let mut words = line.split_ascii_whitespace().peekable();
+        let marker = match words.peek() {
+            Some(&"@cert-authority") => Marker::Authority,
+            Some(&"@revoked") => Marker::Revoked,
+            Some(word) if word.starts_with('@') => return Err("has an unknown marker"),
+            Some(word) if word.starts_with('#') => return Ok(()),
+            _ => Marker::None,
+        };
+        if !matches!(marker, Marker::None) {
+            words.next();
+        }
+        let hosts = words.next().unwrap_or_default();
+        let key = match (words.next(), words.next()) {
+            (Some(kind), Some(key)) => PublicKey::from_openssh(&format!("{kind} {key}")).ok(),
+            _ => None,
+        };
+        let (is_exact, is_host) = (covers(hosts, &self.name), covers(hosts, &self.host));
+        match (marker, key) {
+            (Marker::Revoked, Some(key)) if is_exact != Some(false) || is_host != Some(false) => {
+                self.revoked.push(key.key_data().clone());
+            }
+            (Marker::Revoked, None) => return Err("revokes a key that cannot be read"),
+            (Marker::Revoked, Some(_)) | (_, None) => {}
+            (marker, Some(key)) => {
+                let entries = match (is_exact, is_host) {
+                    (Some(true), _) => &mut self.exact,
+                    (_, Some(true)) => &mut self.any_port,
+                    _ => return Ok(()),
+                };
+                let is_authority = matches!(marker, Marker::Authority);
+                let list = if is_authority { &mut entries.authorities } else { &mut entries.keys };
+                list.push(key.key_data().clone());
+            }
+        }
+        Ok(())
+    }
+
+    fn entries(&self) -> &Entries {
+        if self.exact.is_empty() { &self.any_port } else { &self.exact }
+    }
+
+    /// The kinds of host keys to ask for, those that are known first: a server has several and shows one. SHA-1
+    /// is not among them.
+    pub(super) fn algorithms(&self) -> Vec<Algorithm> {
+        let mut all = all_algorithms();
+        let known = &self.entries().keys;
+        let is_known = |asked: &Algorithm| known.iter().any(|key| same_kind(&key.algorithm(), asked));
+        all.sort_by_key(|asked| !is_known(asked));
+        all
+    }
+
+    /// The kinds of certificates to ask for.
+    pub(super) fn certificate_algorithms(&self) -> Vec<Algorithm> {
+        if self.entries().authorities.is_empty() { Vec::new() } else { all_algorithms() }
+    }
+
+    /// Whether what the server presented is trusted; if not, one line that says why and what to do.
+    pub(super) fn check(&self, presented: &PublicKeyOrCertificate) -> Result<(), String> {
+        let (name, file, key) = (&self.name, self.file.display(), presented.public_key());
+        let shown = describe(key.key_data());
+        let authority = presented.certificate().map(Certificate::signature_key);
+        if self.revoked.iter().any(|revoked| revoked == key.key_data() || Some(revoked) == authority) {
+            return Err(format!("the host key of {name} is revoked in {file}; it presented {shown}"));
+        }
+        let entries = self.entries();
+        if let Some(certificate) = presented.certificate()
+            && entries.authorities.contains(certificate.signature_key())
+        {
+            return self.check_certificate(certificate).map_err(|fault| {
+                format!("the host certificate of {name} {fault}; it is for {shown}; let its owner renew it")
+            });
+        }
+        if entries.keys.contains(key.key_data()) {
+            return Ok(());
+        }
+        match self.exact.keys.iter().find(|known| known.algorithm() == key.key_data().algorithm()) {
+            Some(known) => Err(format!(
+                "the host key of {name} has changed: {file} has {}, but it presented {shown}; somebody may be \
+                 posing as the server; replace it only after checking it",
+                describe(known)
+            )),
+            None => Err(format!(
+                "the host key of {name} is not in {file}; it presented {shown}; add it after checking it"
+            )),
+        }
+    }
+
+    /// A certificate whose authority is trusted.
+    fn check_certificate(&self, certificate: &Certificate) -> Result<(), String> {
+        let now = self.now.ok_or("cannot be judged without a clock")?;
+        if certificate.cert_type() != CertType::Host {
+            return Err("is not one for hosts".into());
+        }
+        let principals = certificate.valid_principals();
+        // None at all stand for every host, as in OpenSSH.
+        if !principals.is_empty() && !principals.iter().any(|pattern| is_like(pattern, &self.host)) {
+            return Err(format!("is for {} only", principals.join(", ")));
+        }
+        if now < certificate.valid_after() {
+            return Err("is not valid yet".into());
+        }
+        if now >= certificate.valid_before() {
+            return Err("has expired".into());
+        }
+        if certificate.critical_options().iter().next().is_some() {
+            return Err("has options that are not understood".into());
+        }
+        if certificate.signature().algorithm() == (Algorithm::Rsa { hash: None }) {
+            return Err("is signed by means of SHA-1".into());
+        }
+        let authority = certificate.signature_key().fingerprint(HashAlg::Sha256);
+        certificate.validate_at(now, [&authority]).map_err(|_| "has a wrong signature".to_owned())
+    }
+}
+
+/// `ssh-ed25519 SHA256:…`
+pub(super) fn describe(key: &KeyData) -> String {
+    format!("{} {}", key.algorithm(), key.fingerprint(HashAlg::Sha256))
+}
+
+fn all_algorithms() -> Vec<Algorithm> {
+    let curves = [EcdsaCurve::NistP256, EcdsaCurve::NistP384, EcdsaCurve::NistP521];
+    let hashes = [HashAlg::Sha512, HashAlg::Sha256];
+    let mut all = vec![Algorithm::Ed25519];
+    all.extend(curves.map(|curve| Algorithm::Ecdsa { curve }));
+    all.extend(hashes.map(|hash| Algorithm::Rsa { hash: Some(hash) }));
+    all
+}
+
+fn same_kind(key: &Algorithm, asked: &Algorithm) -> bool {
+    matches!((key, asked), (Algorithm::Rsa { .. }, Algorithm::Rsa { .. })) || key == asked
+}
+
+/// Whether the first field of a line covers a name; `None` if it cannot be read.
+fn covers(hosts: &str, name: &str) -> Option<bool> {
+    if let Some(hashed) = hosts.strip_prefix("|1|") {
+        let (salt, hash) = hashed.split_once('|')?;
+        let key = hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, &BASE64.decode(salt).ok()?);
+        return Some(hmac::verify(&key, name.as_bytes(), &BASE64.decode(hash).ok()?).is_ok());
+    }
+    let mut found = false;
+    for pattern in hosts.split(',') {
+        match pattern.strip_prefix('!') {
+            Some(pattern) if is_like(pattern, name) => return Some(false),
+            Some(_) => {}
+            None => found |= is_like(pattern, name),
+        }
+    }
+    Some(found)
+}
+
+/// `*` stands for any text, `?` for one character, whatever the case of letters.
+fn is_like(pattern: &str, name: &str) -> bool {
+    let (pattern, name) = (pattern.to_ascii_lowercase(), name.to_ascii_lowercase());
+    let (pattern, name) = (pattern.as_bytes(), name.as_bytes());
+    let (mut at, mut read) = (0, 0);
+    // Where the last star stood, and how much of the name it has taken.
+    let mut star = None;
+    while read < name.len() {
+        match pattern.get(at) {
+            Some(b'*') => {
+                star = Some((at, read));
+                at += 1;
+            }
+            Some(c) if *c == b'?' || *c == name[read] => (at, read) = (at + 1, read + 1),
+            _ => match star {
+                Some((from, taken)) => {
+                    star = Some((from, taken + 1));
+                    (at, read) = (from + 1, taken + 1);
+                }
+                None => return false,
+            },
+        }
+    }
+    pattern[at..].iter().all(|c| *c == b'*')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAILM+rvN+ot98qgEN796jTiQfZfG1KaT0PtFDJ/XFSqti";
+
+    fn known(line: &str, host: &str, port: u16) -> Result<KnownHost, String> {
+        KnownHost::parse(line, Path::new("/known_hosts"), host, port, None)
+    }
+
+    #[test]
+    fn names_are_matched_as_openssh_does() {
+        for (hosts, host, port, expected) in [
+            ("host", "host", 22, true),
+            ("HOST", "host", 22, true),
+            ("host", "host.evil", 22, false),
+            ("host", "host", 2222, true),
+            ("[host]:2222", "host", 2222, true),
+            ("[host]:2222", "host", 22, false),
+            ("[host]:22", "host", 22, false),
+            ("[*.example.com]:*", "a.example.com", 2222, true),
+            ("*.example.com", "a.b.example.com", 22, true),
+            ("*.example.com", "example.com", 22, false),
+            ("h?st", "host", 22, true),
+            ("h?st", "hst", 22, false),
+            ("*a*b", "xaxxab", 22, true),
+            ("*", "", 22, true),
+            ("a,b,host", "host", 22, true),
+            ("!host,*", "host", 22, false),
+            ("*,!host", "host", 22, false),
+            ("!a,*", "host", 22, true),
+            ("!a", "host", 22, false),
+            ("10.0.0.*", "10.0.0.7", 22, true),
+            ("::1", "::1", 22, true),
+            // HMAC-SHA1 of the name with the key `salt`.
+            ("|1|c2FsdA==|HTaAJnQ397DFDw7nGYI3YRODWDA=", "host", 22, true),
+            ("|1|c2FsdA==|HTaAJnQ397DFDw7nGYI3YRODWDA=", "hosts", 22, false),
+            ("|1|c2FsdA==", "host", 22, false),
+            ("|1|?|?", "host", 22, false),
+            ("", "host", 22, false),
+        ] {
+            let line = format!("{hosts} {KEY}");
+            let found = !known(&line, host, port).unwrap().entries().keys.is_empty();
+            assert_eq!(found, expected, "{hosts} {host} {port}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_passed_over_unless_it_forbids() {
+        for line in ["", "# host x", "host", "host ssh-ed25519", "host ssh-ed25519 AAAA", "host 1024 37 1590"]
+        {
+            assert!(known(line, "host", 22).unwrap().entries().is_empty(), "{line}");
+        }
+        assert!(known("@cert-authority * ssh-ed25519 AAAA", "host", 22).is_ok());
+        for line in ["@revoked * ssh-ed25519 AAAA", "@revoked", "@revokd * x y", "@ host"] {
+            let fault = known(&format!("\n{line}"), "host", 22).unwrap_err();
+            assert!(fault.starts_with("line 2 of "), "{fault}");
+        }
+    }
+
+    #[test]
+    fn a_revoked_key_is_revoked_where_its_line_says_and_where_that_cannot_be_told() {
+        for (hosts, port, expected) in
+            [("*", 22, true), ("host", 2222, true), ("[host]:2222", 22, false), ("|1|?|?", 22, true)]
+        {
+            let known = known(&format!("@revoked {hosts} {KEY}"), "host", port).unwrap();
+            assert_eq!(!known.revoked.is_empty(), expected, "{hosts}");
+        }
+    }
+
+    #[test]
+    fn the_kinds_that_are_known_are_asked_for_first_and_never_sha_1() {
+        let known = known(&format!("other {KEY}\nhost {KEY}"), "host", 22).unwrap();
+        assert_eq!(known.algorithms()[0], Algorithm::Ed25519);
+        assert_eq!(known.algorithms().len(), 6);
+        assert!(!known.algorithms().contains(&Algorithm::Rsa { hash: None }));
+        assert!(known.certificate_algorithms().is_empty());
+    }
+}

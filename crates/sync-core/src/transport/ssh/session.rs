@@ -1,0 +1,175 @@
+//! A session with a server, on a thread of its own so that it answers and is kept alive while nobody waits for it.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::time::Duration;
+
+use russh::SshId;
+use russh::client::{self, Config, Handle};
+use russh::keys::PublicKeyOrCertificate;
+use tokio::sync::oneshot;
+
+use super::known_hosts::KnownHost;
+use super::login::{Offers, log_in};
+use super::{Failure, HostKeys, SshOptions, keys};
+use crate::Interrupt;
+use crate::transport::ConnectOptions;
+use crate::transport::dial::dial;
+use crate::transport::socket::{Patience, SLICE};
+use crate::url::SshUrl;
+
+/// A middlebox forgets connections that are silent for some minutes.
+const KEEPALIVE: Duration = Duration::from_secs(15);
+const KEEPALIVES_UNANSWERED: usize = 3;
+
+/// A session that one user opened on one server.
+#[derive(Clone)]
+pub(crate) struct Session {
+    url: SshUrl,
+    pub(super) runtime: Runtime,
+    pub(super) handle: Arc<Handle<Client>>,
+}
+
+impl Session {
+    /// Connect, check who answers, and log in.
+    pub(super) fn start(
+        url: &SshUrl,
+        connect: &ConnectOptions,
+        interrupt: &Interrupt,
+    ) -> Result<Self, Failure> {
+        let options = &connect.ssh;
+        let trust = Trust::of(url, options).map_err(Failure::Refused)?;
+        let (identities, faults) = keys::load(options);
+        if identities.is_empty()
+            && !options.keys.is_empty()
+            && !options.keys_are_optional
+            && options.agent.is_none()
+        {
+            return Err(Failure::Refused(faults.join("; ")));
+        }
+        let offers = Offers { user: url.user.clone(), identities, agent: options.agent.clone(), faults };
+        let config = Arc::new(config(&trust));
+        let proxy = connect.tunnel_for(&url.host, url.port);
+        let stream = dial(&url.host, url.port, proxy, &Patience::new(interrupt))?.into_nonblocking()?;
+        let runtime = Runtime::start()?;
+        let login = async move {
+            let stream = tokio::net::TcpStream::from_std(stream)?;
+            let mut handle = client::connect_stream(config, stream, Client { trust }).await?;
+            log_in(&mut handle, offers).await?;
+            Ok::<_, Failure>(handle)
+        };
+        let handle = runtime.wait(interrupt, login)??;
+        Ok(Session { url: url.clone(), runtime, handle: Arc::new(handle) })
+    }
+
+    /// Whether it is worth trying to reach `url` over it.
+    pub(super) fn can_serve(&self, url: &SshUrl) -> bool {
+        self.url.is_same_server(url) && !self.handle.is_closed() && !self.runtime.is_stuck()
+    }
+}
+
+fn config(trust: &Trust) -> Config {
+    let mut config = Config {
+        client_id: SshId::Standard(concat!("SSH-2.0-syncline_", env!("CARGO_PKG_VERSION")).into()),
+        keepalive_interval: Some(KEEPALIVE),
+        keepalive_max: KEEPALIVES_UNANSWERED,
+        ..Config::default()
+    };
+    if let Trust::Known(known) = trust {
+        config.preferred.key = known.algorithms().into();
+        config.preferred.host_key_certificates = known.certificate_algorithms().into();
+    }
+    config
+}
+
+enum Trust {
+    Known(Box<KnownHost>),
+    Any,
+}
+
+impl Trust {
+    fn of(url: &SshUrl, options: &SshOptions) -> Result<Trust, String> {
+        match &options.host_keys {
+            HostKeys::Any => Ok(Trust::Any),
+            HostKeys::File(file) => {
+                let known = KnownHost::read(file, &url.host, url.port, options.now.map(|now| now()))?;
+                Ok(Trust::Known(Box::new(known)))
+            }
+            HostKeys::None => Err("cannot check the host key: no known_hosts file was given".into()),
+        }
+    }
+}
+
+/// What is asked of us while a session lasts.
+pub(super) struct Client {
+    trust: Trust,
+}
+
+impl client::Handler for Client {
+    type Error = Failure;
+
+    async fn check_server_key(&mut self, presented: &PublicKeyOrCertificate) -> Result<bool, Failure> {
+        match &self.trust {
+            Trust::Any => {}
+            Trust::Known(known) => known.check(presented).map_err(Failure::Refused)?,
+        }
+        Ok(true)
+    }
+}
+
+/// An async runtime on a thread of its own; it ends with the last clone.
+#[derive(Clone)]
+pub(super) struct Runtime {
+    handle: tokio::runtime::Handle,
+    /// Whether a wait was given up: what it waited for may never come.
+    stuck: Arc<AtomicBool>,
+    _running: Arc<oneshot::Sender<()>>,
+}
+
+impl Runtime {
+    fn start() -> io::Result<Runtime> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let (running, ended) = oneshot::channel();
+        let handle = runtime.handle().clone();
+        std::thread::Builder::new().name("ssh".into()).spawn(move || {
+            let _ = runtime.block_on(ended);
+        })?;
+        Ok(Runtime { handle, stuck: Arc::default(), _running: Arc::new(running) })
+    }
+
+    /// What the future comes to, or an error soon after the interrupt.
+    pub(super) fn wait<T: Send + 'static>(
+        &self,
+        interrupt: &Interrupt,
+        future: impl Future<Output = T> + Send + 'static,
+    ) -> io::Result<T> {
+        interrupt.check()?;
+        let (sender, receiver) = mpsc::sync_channel(1);
+        let task = self.handle.spawn(async move {
+            let _ = sender.send(future.await);
+        });
+        loop {
+            match receiver.recv_timeout(SLICE) {
+                Ok(done) => return Ok(done),
+                Err(RecvTimeoutError::Timeout) => interrupt.check().inspect_err(|_| {
+                    self.stuck.store(true, Ordering::Relaxed);
+                    task.abort();
+                })?,
+                Err(RecvTimeoutError::Disconnected) => {
+                    return Err(io::Error::other("the SSH session broke down"));
+                }
+            }
+        }
+    }
+
+    /// Have something done that nobody waits for.
+    pub(super) fn spawn(&self, future: impl Future<Output = ()> + Send + 'static) {
+        self.handle.spawn(future);
+    }
+
+    fn is_stuck(&self) -> bool {
+        self.stuck.load(Ordering::Relaxed)
+    }
+}

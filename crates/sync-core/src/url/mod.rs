@@ -1,0 +1,332 @@
+//! Where a repository is. Parsing happens here, once; nothing else in the crate looks at the text of a URL.
+
+mod ssh;
+
+use std::fmt;
+use std::path::{Component, Path, PathBuf};
+use std::str::FromStr;
+
+use ureq::http::Uri;
+
+pub(crate) use ssh::SshUrl;
+
+use crate::Auth;
+
+/// Where a repository is. Displaying it never shows a password, nor the user name that goes with one.
+#[derive(Clone)]
+pub struct RemoteUrl(pub(crate) Kind);
+
+#[derive(Clone)]
+pub(crate) enum Kind {
+    Http(HttpUrl),
+    /// `git://host[:port]/path`
+    Git {
+        host: String,
+        port: u16,
+        path: String,
+    },
+    Ssh(SshUrl),
+    Local(PathBuf),
+}
+
+#[derive(Clone)]
+pub(crate) struct HttpUrl {
+    /// Without user information and without a trailing slash.
+    pub(crate) base: String,
+    /// User and password, decoded.
+    pub(crate) login: Option<Auth>,
+}
+
+impl HttpUrl {
+    /// Scheme, host and port: who would read a login.
+    fn server(&self) -> &str {
+        let start = self.base.find("://").map_or(0, |at| at + 3);
+        let length = self.base[start..].find('/').unwrap_or(self.base.len() - start);
+        &self.base[..start + length]
+    }
+}
+
+impl RemoteUrl {
+    /// git's name of its protocol: `file` for a path.
+    pub fn protocol(&self) -> &'static str {
+        match &self.0 {
+            Kind::Http(url) if url.base.starts_with("https:") => "https",
+            Kind::Http(_) => "http",
+            Kind::Git { .. } => "git",
+            Kind::Ssh(_) => "ssh",
+            Kind::Local(_) => "file",
+        }
+    }
+
+    /// The URL that `relative` (`./x`, `../x`) means when it stands in a repository here.
+    pub(crate) fn join(&self, relative: &str) -> Result<RemoteUrl, String> {
+        let (prefix, path) = match &self.0 {
+            Kind::Http(url) => url.base.split_at(url.server().len()),
+            Kind::Git { path, .. } => ("git://parent", path.as_str()),
+            Kind::Ssh(url) => url.parts(),
+            Kind::Local(path) => return Ok(RemoteUrl(Kind::Local(without_dots(&path.join(relative))))),
+        };
+        let mut parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
+        for part in relative.split('/').filter(|part| !part.is_empty() && *part != ".") {
+            if part != ".." {
+                parts.push(part);
+            } else if parts.pop().is_none() {
+                return Err("leads above its server".into());
+            }
+        }
+        let is_home = matches!(&self.0, Kind::Ssh(url) if url.is_short() && !path.starts_with('/'));
+        let root = if is_home { "" } else { "/" };
+        let joined: RemoteUrl = format!("{prefix}{root}{}", parts.join("/")).parse()?;
+        Ok(match (&self.0, joined.0) {
+            (Kind::Git { host, port, .. }, Kind::Git { path, .. }) => {
+                RemoteUrl(Kind::Git { host: host.clone(), port: *port, path })
+            }
+            (_, kind) => RemoteUrl(kind),
+        })
+    }
+
+    /// With the login of `other`, where it is a URL of the same server and this one has none.
+    pub(crate) fn with_login_of(mut self, other: &RemoteUrl) -> Self {
+        if let (Kind::Http(url), Kind::Http(other)) = (&mut self.0, &other.0)
+            && url.login.is_none()
+            && url.server() == other.server()
+        {
+            url.login.clone_from(&other.login);
+        }
+        self
+    }
+
+    /// Whether the URL itself holds a user name.
+    pub fn has_login(&self) -> bool {
+        match &self.0 {
+            Kind::Http(url) => url.login.is_some(),
+            Kind::Ssh(url) => url.names_user() && !url.is_short(),
+            Kind::Git { .. } | Kind::Local(_) => false,
+        }
+    }
+
+    /// What follows the last slash, `.git` included: git-sync's default name of the link.
+    pub fn last_component(&self) -> String {
+        let path = match &self.0 {
+            Kind::Http(url) => url.base.clone(),
+            Kind::Git { path, .. } => path.clone(),
+            Kind::Ssh(url) => url.to_string(),
+            Kind::Local(path) => without_dots(path).to_string_lossy().into_owned(),
+        };
+        path.trim_end_matches('/').rsplit('/').next().unwrap_or_default().to_owned()
+    }
+
+    /// The same repository, a relative local path taken from `base`.
+    pub fn relative_to(self, base: &Path) -> Self {
+        match self.0 {
+            Kind::Local(path) => RemoteUrl(Kind::Local(base.join(path).components().collect())),
+            other => RemoteUrl(other),
+        }
+    }
+}
+
+/// For a name only: behind a symbolic link, `..` leads elsewhere.
+fn without_dots(path: &Path) -> PathBuf {
+    let mut plain = PathBuf::new();
+    for part in path.components() {
+        match part {
+            Component::CurDir => {}
+            Component::ParentDir => {
+                plain.pop();
+            }
+            part => plain.push(part),
+        }
+    }
+    plain
+}
+
+impl fmt::Display for RemoteUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Kind::Http(url) => f.write_str(&url.base),
+            Kind::Git { host, port: DEFAULT_GIT_PORT, path } => write!(f, "git://{}{path}", bracketed(host)),
+            Kind::Git { host, port, path } => write!(f, "git://{}:{port}{path}", bracketed(host)),
+            Kind::Ssh(url) => url.fmt(f),
+            Kind::Local(path) => path.display().fmt(f),
+        }
+    }
+}
+
+fn bracketed(host: &str) -> String {
+    if host.contains(':') { format!("[{host}]") } else { host.to_owned() }
+}
+
+impl fmt::Debug for RemoteUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "RemoteUrl({self})")
+    }
+}
+
+const DEFAULT_GIT_PORT: u16 = 9418;
+
+impl FromStr for RemoteUrl {
+    type Err = String;
+
+    /// Accepts `https://`, `http://`, `ssh://`, `host:path`, `git://`, `file://` and paths. The text is never
+    /// quoted in an error: it may hold a password.
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text.is_empty() {
+            return Err("is empty".into());
+        }
+        if text.chars().any(char::is_control) {
+            return Err("contains a control character".into());
+        }
+        let Some((scheme, rest)) = text.split_once("://") else {
+            return match text.find([':', '/']) {
+                Some(at) if text[at..].starts_with(':') => {
+                    SshUrl::parse_short(text).map(|url| RemoteUrl(Kind::Ssh(url)))
+                }
+                _ => Ok(RemoteUrl(Kind::Local(text.into()))),
+            };
+        };
+        match scheme {
+            "http" | "https" => parse_http(text).map(|url| RemoteUrl(Kind::Http(url))),
+            "git" => parse_git(text).map(RemoteUrl),
+            "file" => {
+                let path = rest.strip_prefix("localhost").unwrap_or(rest);
+                if !path.starts_with('/') {
+                    return Err("a file URL needs an absolute path: file:///path/to/repository".into());
+                }
+                Ok(RemoteUrl(Kind::Local(percent_decode(path)?.into())))
+            }
+            "ssh" | "git+ssh" | "ssh+git" => SshUrl::parse(text).map(|url| RemoteUrl(Kind::Ssh(url))),
+            _ => Err("has an unknown scheme; known are https, http, ssh, git, file and plain paths".into()),
+        }
+    }
+}
+
+/// The parser is the HTTP client's own, so that both agree on which host is meant.
+fn parse_uri(text: &str) -> Result<Uri, String> {
+    if let Some(c) = text.chars().find(|c| " \\?#\"<>^`{|}".contains(*c)) {
+        return Err(format!("contains the character {c:?}; percent-encode it"));
+    }
+    let uri: Uri = text.parse().map_err(|err| format!("is not a valid URL: {err}"))?;
+    match uri.host() {
+        None | Some("") => Err("names no host".into()),
+        Some(host) if host.starts_with('-') => Err("has a host that begins with a dash".into()),
+        Some(_) => Ok(uri),
+    }
+}
+
+fn parse_http(text: &str) -> Result<HttpUrl, String> {
+    let uri = parse_uri(text)?;
+    let authority = uri.authority().map(|a| a.as_str()).unwrap_or_default();
+    let (login, host) = match authority.rsplit_once('@') {
+        None => (None, authority),
+        Some((info, host)) => {
+            let (user, password) = info.split_once(':').unwrap_or((info, ""));
+            (Some(Auth::basic(percent_decode(user)?, percent_decode(password)?)), host)
+        }
+    };
+    percent_decode(uri.path())?; // for what it may hide
+    let scheme = uri.scheme_str().unwrap_or_default();
+    Ok(HttpUrl { base: format!("{scheme}://{host}{}", uri.path().trim_end_matches('/')), login })
+}
+
+fn parse_git(text: &str) -> Result<Kind, String> {
+    let uri = parse_uri(text)?;
+    if uri.authority().is_some_and(|authority| authority.as_str().contains('@')) {
+        return Err("names a user, but git:// knows none".into());
+    }
+    let path = percent_decode(uri.path())?;
+    if path.len() < 2 {
+        return Err("names no repository".into());
+    }
+    Ok(Kind::Git {
+        host: uri.host().unwrap_or_default().trim_matches(['[', ']']).to_owned(),
+        port: uri.port_u16().unwrap_or(DEFAULT_GIT_PORT),
+        path,
+    })
+}
+
+fn percent_decode(text: &str) -> Result<String, String> {
+    let decoded = percent_encoding::percent_decode_str(text).decode_utf8();
+    let decoded = decoded.map_err(|_| "is not UTF-8 once decoded")?;
+    if decoded.chars().any(char::is_control) {
+        Err("hides a control character".into())
+    } else {
+        Ok(decoded.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<RemoteUrl, String> {
+        text.parse()
+    }
+
+    #[test]
+    fn urls_are_understood_and_shown_without_user_information() {
+        for (text, shown, name) in [
+            ("https://host/a/b.git", "https://host/a/b.git", "b.git"),
+            ("https://host/a/b/", "https://host/a/b", "b"),
+            ("https://u:p%40ss@host:8443/b", "https://host:8443/b", "b"),
+            ("https://token@host/b", "https://host/b", "b"),
+            ("http://[::1]:80/b", "http://[::1]:80/b", "b"),
+            ("git://host/b.git", "git://host/b.git", "b.git"),
+            ("git://host:1/b.git", "git://host:1/b.git", "b.git"),
+            ("git://[::1]:1/b", "git://[::1]:1/b", "b"),
+            ("file:///srv/a%20b.git", "/srv/a b.git", "a b.git"),
+            ("/srv/x.git", "/srv/x.git", "x.git"),
+            ("./dir:colon/x", "./dir:colon/x", "x"),
+            ("relative", "relative", "relative"),
+        ] {
+            let url = parse(text).unwrap();
+            assert_eq!(url.to_string(), shown);
+            assert_eq!(url.last_component(), name);
+            assert!(!format!("{url:?}").contains("p@ss"));
+        }
+    }
+
+    #[test]
+    fn relative_paths_are_taken_from_the_base_and_name_the_link() {
+        for (text, shown, name) in [
+            (".", "/base/dir", "dir"),
+            ("..", "/base/dir/..", "base"),
+            ("../x/./y", "/base/dir/../x/y", "y"),
+            ("/abs", "/abs", "abs"),
+            ("file:///f", "/f", "f"),
+        ] {
+            let url = parse(text).unwrap().relative_to("/base/dir".as_ref());
+            assert_eq!((url.to_string().as_str(), url.last_component().as_str()), (shown, name));
+        }
+    }
+
+    #[test]
+    fn the_login_is_decoded() {
+        let Kind::Http(url) = parse("https://me:p%40s%3As@host/x").unwrap().0 else { panic!() };
+        assert_eq!(url.login, Some(Auth::basic("me", "p@s:s")));
+    }
+
+    #[test]
+    fn deceptive_and_foreign_urls_are_refused_without_quoting_them() {
+        for text in [
+            "",
+            "https://",
+            "https:///x",
+            "https://good?@evil/x",
+            "https://good#@evil/x",
+            "https://good\\@evil/x",
+            "https://host/a b",
+            "https://host/\nx",
+            "https://u:%0asecret@host/x",
+            "https://-oProxy=x/y",
+            "git://user@host/x",
+            "git://host/",
+            "git://host/%00",
+            "file://host/x",
+            "ftp://host/x",
+            "ext::sh -c secret",
+        ] {
+            let err = parse(text).expect_err(text);
+            assert!(!err.contains("secret"), "{err}");
+        }
+    }
+}

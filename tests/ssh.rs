@@ -1,0 +1,341 @@
+//! SSH against the stock server: sessions, host keys, URLs.
+
+use std::fs;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use crate::support::*;
+
+#[test]
+fn ssh_is_synced_and_polled_over_one_session() {
+    let env = Env::new();
+    let (repo, sshd) = (env.repo("up"), Sshd::start(&env));
+    sshd.authorized_key();
+    let running = sshd.syncline(&env, sshd.url(&repo.path)).arg("--period=50ms").arg("-v1").spawn();
+    running.wait_for_times("nothing new", 3);
+    for content in ["two", "three"] {
+        let commit = repo.commit(&[("file", content)]);
+        running.wait_for(&commit);
+        eventually("publication", || (env.published()? == commit).then_some(()));
+        env.assert_published(&repo, &commit);
+    }
+    assert_eq!(sshd.logins(), 1, "{}", sshd.log());
+    assert!(!running.log().contains("\"WARN\"") && !running.log().contains("ERROR"), "{}", running.log());
+}
+
+#[test]
+fn a_host_key_is_found_in_every_form_of_known_hosts() {
+    let env = Env::new();
+    let repo = env.repo("up");
+    let sshd = Sshd::with(&env, &["ecdsa", "ed25519", "rsa"], "AcceptEnv GIT_PROTOCOL");
+    let key = sshd.authorized_key();
+    let only = |kind: &str| sshd.host_line(kind);
+    let keyed = |hosts: &str| only("ed25519").replacen(&sshd.name(), hosts, 1);
+    let hashed = sshd.known_hosts(&only("ed25519"));
+    keygen(&["-q", "-H", "-f", hashed.to_str().unwrap()]);
+    let hashed = fs::read_to_string(hashed).unwrap();
+    assert!(hashed.starts_with("|1|"), "{hashed}");
+    for lines in [
+        // The server would rather show another.
+        only("ed25519"),
+        only("rsa"),
+        only("ecdsa"),
+        [only("rsa"), only("ed25519")].concat(),
+        hashed,
+        keyed("*"),
+        keyed(&format!("example.com,[127.0.0.?]:{}", sshd.port())),
+        // OpenSSH takes what is known of the host at any port.
+        keyed("127.0.0.1"),
+        format!("# comment\n\n  garbage\nh x y\n\t{}", only("ed25519").replace(' ', " \t ")),
+    ] {
+        let finished = sshd.knowing(&env, sshd.url(&repo.path), &lines).arg("--ssh-key-file").arg(&key);
+        let finished = finished.one_time().run();
+        assert_eq!(finished.code, Some(0), "{lines}: {}", finished.stderr);
+    }
+    env.assert_published(&repo, &repo.head());
+}
+
+#[test]
+fn an_unknown_changed_or_revoked_host_key_is_refused_with_its_fingerprint() {
+    let env = Env::new();
+    let (repo, sshd) = (env.repo("up"), Sshd::start(&env));
+    sshd.authorized_key();
+    let other = fs::read_to_string(with_suffix(&sshd.key("other", &["-t", "ed25519"]), ".pub")).unwrap();
+    let (name, line) = (sshd.name(), sshd.host_line("ed25519"));
+    let revoked = line.replacen(&name, "@revoked *", 1);
+    for (lines, expected) in [
+        (String::new(), "is not in"),
+        (format!("!{line}"), "is not in"),
+        (format!("127.0.0.1 {other}"), "is not in"),
+        (format!("{name} {other}"), "has changed"),
+        (format!("{line}{revoked}"), "is revoked"),
+        (format!("@cert-authority {line}"), "is not in"),
+        (format!("{line}@revoked * ssh-ed25519 garbage\n"), "revokes a key that cannot be read"),
+        (format!("{line}@revokd * {other}"), "unknown marker"),
+    ] {
+        let log = sshd
+            .knowing(&env, sshd.url(&repo.path), &lines)
+            .arg("--ssh-key-file")
+            .arg(sshd.path("key"))
+            .fail();
+        assert!(log.contains(expected), "{expected}: {log}");
+        assert!(log.contains(sshd.path("known_hosts").to_str().unwrap()), "{log}");
+        if expected.starts_with("is ") || expected.starts_with("has") {
+            let shown = format!("it presented ssh-ed25519 {}", fingerprint(&sshd.path("host_ed25519")));
+            assert!(log.contains(&format!("the host key of {name} ")) && log.contains(&shown), "{log}");
+        }
+    }
+    let log = env.syncline(sshd.url(&repo.path)).arg("--ssh-known-hosts-file=/nonexistent/kh").fail();
+    assert!(log.contains("/nonexistent/kh"), "{log}");
+    assert_eq!(sshd.logins(), 0);
+    assert!(env.published().is_none());
+}
+
+#[test]
+fn host_keys_can_be_left_unchecked_with_a_warning() {
+    let env = Env::new();
+    let (repo, sshd) = (env.repo("up"), Sshd::start(&env));
+    let key = sshd.authorized_key();
+    let syncline = env.syncline(sshd.url(&repo.path)).arg("--ssh-known-hosts=false");
+    let finished = syncline.arg("--ssh-key-file").arg(key).sync();
+    assert_eq!(finished.stderr.matches("--ssh-known-hosts is off").count(), 1, "{}", finished.stderr);
+    env.assert_published(&repo, &repo.head());
+}
+
+#[test]
+fn a_host_certificate_is_judged_by_authority_name_and_time() {
+    let env = Env::new();
+    let repo = env.repo("up");
+    let settings = "AcceptEnv GIT_PROTOCOL\nHostCertificate DIR/host_ed25519-cert.pub";
+    let mut sshd = Sshd::with(&env, &["ed25519"], settings);
+    let (ca, other) = (sshd.key("ca", &["-t", "ecdsa"]), sshd.key("ca2", &["-t", "ecdsa"]));
+    sshd.authorized_key();
+    let authority = |sshd: &Sshd, ca: &Path| {
+        let key = fs::read_to_string(with_suffix(ca, ".pub")).unwrap();
+        format!("@cert-authority {} {key}", sshd.name())
+    };
+    for (signer, options, expected) in [
+        (&ca, &["-h", "-n", "127.0.0.1", "-V", "-1h:+1h"][..], None),
+        (&ca, &["-h", "-n", "example.com,127.0.0.*"], None),
+        (&ca, &["-h", "-n", "example.com"], Some("is for example.com only")),
+        (&ca, &["-h", "-n", "127.0.0.1", "-V", "-2h:-1h"], Some("has expired")),
+        (&ca, &["-h", "-n", "127.0.0.1", "-V", "+1h:+2h"], Some("is not valid yet")),
+        (&other, &["-h", "-n", "127.0.0.1"], Some("is not in")),
+    ] {
+        let public = sshd.path("host_ed25519.pub");
+        let base = ["-q", "-s", signer.to_str().unwrap(), "-I", "host"];
+        keygen(&[&base, options, &[public.to_str().unwrap()]].concat());
+        sshd.restart();
+        let lines = authority(&sshd, &ca);
+        let syncline = sshd.knowing(&env, sshd.url(&repo.path), &lines);
+        let finished = syncline.arg("--ssh-key-file").arg(sshd.path("key")).one_time().run();
+        match expected {
+            None => assert_eq!(finished.code, Some(0), "{options:?}: {}", finished.stderr),
+            Some(text) => {
+                assert!(finished.code == Some(1) && finished.stderr.contains(text), "{}", finished.stderr);
+            }
+        }
+    }
+    // The key that an unknown authority certified may be known by itself, and a revoked authority counts no more.
+    sshd.syncline(&env, sshd.url(&repo.path)).sync();
+    env.assert_published(&repo, &repo.head());
+    let lines = authority(&sshd, &other);
+    let revoked = format!("{lines}{}", lines.replace("@cert-authority", "@revoked"));
+    let log =
+        sshd.knowing(&env, sshd.url(&repo.path), &revoked).arg("--ssh-key-file").arg(sshd.path("key")).fail();
+    assert!(log.contains("is revoked"), "{log}");
+}
+
+#[test]
+fn a_dropped_session_is_made_anew_without_a_failed_sync() {
+    let env = Env::new();
+    let (repo, sshd) = (env.repo("up"), Sshd::start(&env));
+    sshd.authorized_key();
+    let running = sshd.syncline(&env, sshd.url(&repo.path)).arg("--period=50ms").arg("-v1").spawn();
+    running.wait_for_times("nothing new", 2);
+    sshd.drop_sessions();
+    let commit = repo.commit(&[("file", "two")]);
+    eventually("publication", || (env.published()? == commit).then_some(()));
+    env.assert_published(&repo, &commit);
+    assert_eq!(sshd.logins(), 2, "{}", sshd.log());
+    assert!(!running.log().contains("ERROR") && !running.log().contains("failed"), "{}", running.log());
+}
+
+#[test]
+fn a_program_that_ended_is_started_anew_in_the_same_session() {
+    let env = Env::new();
+    let (repo, sshd) = (env.repo("up"), Sshd::start(&env));
+    sshd.authorized_key();
+    let running = sshd.syncline(&env, sshd.url(&repo.path)).arg("--period=50ms").arg("-v1").spawn();
+    for content in ["two", "three"] {
+        running.wait_for_times("nothing new", running.log().matches("nothing new").count() + 2);
+        sshd.drop_programs();
+        let commit = repo.commit(&[("file", content)]);
+        eventually("publication", || (env.published()? == commit).then_some(()));
+        env.assert_published(&repo, &commit);
+    }
+    assert_eq!(sshd.logins(), 1, "{}", sshd.log());
+    assert!(!running.log().contains("ERROR") && !running.log().contains("failed"), "{}", running.log());
+}
+
+#[test]
+fn a_session_outlives_its_session_keys() {
+    let env = Env::new();
+    let repo = env.repo("up");
+    let sshd = Sshd::with(&env, &["ed25519"], "AcceptEnv GIT_PROTOCOL\nRekeyLimit 1M 1s");
+    sshd.authorized_key();
+    let running = sshd.syncline(&env, sshd.url(&repo.path)).arg("--period=300ms").arg("-v1").spawn();
+    for number in 1..4 {
+        repo.write("noise", noise(number, 3 << 20));
+        let commit = repo.commit(&[]);
+        eventually("publication", || (env.published()? == commit).then_some(()));
+        running.wait_for_times("nothing new", running.log().matches("nothing new").count() + 4);
+    }
+    env.assert_published(&repo, &repo.head());
+    assert_eq!(sshd.logins(), 1, "{}", sshd.log());
+    assert!(!running.log().contains("ERROR"), "{}", running.log());
+}
+
+#[test]
+fn keys_and_known_hosts_may_change_without_a_restart() {
+    let env = Env::new();
+    let (repo, mut sshd) = (env.repo("up"), Sshd::start(&env));
+    sshd.authorized_key();
+    let running = sshd.syncline(&env, sshd.url(&repo.path)).arg("--period=50ms").arg("-v1").spawn();
+    running.wait_for_times("nothing new", 2);
+    // A new key for the user, a new one for the host.
+    for file in ["key", "key.pub"] {
+        fs::remove_file(sshd.path(file)).unwrap();
+    }
+    sshd.authorized_key();
+    sshd.make_host_key("ed25519");
+    sshd.known_hosts(&sshd.host_line("ed25519"));
+    sshd.restart();
+    let commit = repo.commit(&[("file", "two")]);
+    eventually("publication", || (env.published()? == commit).then_some(()));
+    env.assert_published(&repo, &commit);
+    assert!(running.log().contains("published"), "{}", running.log());
+    assert_eq!(sshd.logins(), 2, "{}", sshd.log());
+}
+
+#[test]
+fn a_server_that_speaks_only_version_0_is_synced_at_the_depth_asked_for() {
+    let env = Env::new();
+    let repo = env.repo("up");
+    for content in ["2", "3", "4"] {
+        repo.commit(&[("file", content)]);
+    }
+    let sshd = Sshd::with(&env, &["ed25519"], "");
+    sshd.authorized_key();
+    let running = sshd.syncline(&env, sshd.url(&repo.path)).arg("--period=50ms").arg("-v1").spawn();
+    running.wait_for_times("nothing new", 2);
+    for content in ["5", "6"] {
+        let commit = repo.commit(&[("file", content)]);
+        eventually("publication", || (env.published()? == commit).then_some(()));
+        env.assert_published(&repo, &commit);
+        assert_eq!(git(&env.link(), &["rev-list", "--count", "HEAD"]), "1");
+    }
+    assert_eq!(sshd.logins(), 1, "{}", sshd.log());
+    assert!(!running.log().contains("ERROR"), "{}", running.log());
+}
+
+#[test]
+fn what_the_program_on_the_server_says_is_passed_on() {
+    let env = Env::new();
+    let sshd = Sshd::start(&env);
+    sshd.authorized_key();
+    let log = sshd.syncline(&env, sshd.url("/no/such/repo")).fail();
+    assert!(
+        log.contains("the server says: fatal: '/no/such/repo' does not appear to be a git repo"),
+        "{log}"
+    );
+    let log = sshd.syncline(&env, sshd.url("/~nobody-here/x")).fail();
+    assert!(log.contains("'~nobody-here/x'"), "{log}");
+    let log = sshd.syncline(&env, sshd.url("/it's%20a!b")).fail();
+    assert!(log.contains("the server says: fatal: ") && log.contains("it's a!b"), "{log}");
+}
+
+#[test]
+fn a_server_that_stalls_anywhere_ends_at_the_time_limit() {
+    let env = Env::new();
+    let (repo, sshd) = (env.repo("up"), Sshd::start(&env));
+    let key = sshd.authorized_key();
+    for bytes in [0, 30, 1500, 2500, 3000, 3500] {
+        let stalling = Meddler::start(sshd.port(), Trouble::Stall(bytes));
+        let url = stalling.url("ssh", repo.path.strip_prefix("/").unwrap().to_str().unwrap());
+        let url = url.replace("://", &format!("://{}@", user()));
+        let started = Instant::now();
+        let syncline = env.syncline(url).arg("--ssh-known-hosts=false").arg("--ssh-key-file").arg(&key);
+        let log = syncline.arg("--sync-timeout=500ms").fail();
+        assert!(started.elapsed() < Duration::from_secs(3), "{bytes}: {:?}", started.elapsed());
+        assert!(log.contains("timed out after 500ms (--sync-timeout) while"), "{bytes}: {log}");
+    }
+}
+
+#[test]
+fn a_session_that_stalls_is_left_for_a_new_one() {
+    let env = Env::new();
+    let (repo, sshd) = (env.repo("up"), Sshd::start(&env));
+    let key = sshd.authorized_key();
+    let meddler = Meddler::start(sshd.port(), Trouble::None);
+    let url = meddler.url("ssh", repo.path.strip_prefix("/").unwrap().to_str().unwrap());
+    let url = url.replace("://", &format!("://{}@", user()));
+    let syncline = env.syncline(url).arg("--ssh-known-hosts=false").arg("--ssh-key-file").arg(&key);
+    let running = syncline.arg("--sync-timeout=500ms").arg("--period=50ms").arg("-v1").spawn();
+    running.wait_for("nothing new");
+    meddler.set(Trouble::Stall(0));
+    running.wait_for("timed out after 500ms");
+    meddler.set(Trouble::None);
+    let commit = repo.commit(&[("file", "two")]);
+    eventually("publication", || (env.published()? == commit).then_some(()));
+    env.assert_published(&repo, &commit);
+}
+
+#[test]
+fn short_urls_and_home_directories_are_understood() {
+    let env = Env::new();
+    let (repo, sshd) = (env.repo("up"), Sshd::start(&env));
+    sshd.authorized_key();
+    let (home, user) = (sshd.path("home"), user());
+    repo.git(&["clone", "--quiet", "--bare", ".", home.join("it's!.git").to_str().unwrap()]);
+    let place = format!("{user}@[127.0.0.1:{}]", sshd.port());
+    for url in [
+        format!("{place}:it's!.git"),
+        format!("{place}:~/it's!.git"),
+        format!("{place}:{}/it's!.git", home.display()),
+        format!("[{user}@127.0.0.1:{}]:it's!", sshd.port()),
+        sshd.url("/~/it's!.git"),
+    ] {
+        let finished = sshd.syncline(&env, &url).one_time().run();
+        assert_eq!(finished.code, Some(0), "{url}: {}", finished.stderr);
+    }
+    env.assert_published(&repo, &repo.head());
+}
+
+#[test]
+fn submodules_are_found_beside_an_ssh_repository() {
+    let env = Env::new();
+    let (repo, sub, sshd) = (env.repo("up"), env.repo("sub"), Sshd::start(&env));
+    sshd.authorized_key();
+    repo.git(&["-c", "protocol.file.allow=always", "submodule", "--quiet", "add", "../sub", "module"]);
+    repo.commit(&[]);
+    let place = format!("[{}@127.0.0.1:{}]:{}", user(), sshd.port(), repo.path.display());
+    for url in [sshd.url(&repo.path), place] {
+        let commit = sub.commit(&[("file", &url)]);
+        git(&repo.path.join("module"), &["pull", "--quiet"]);
+        repo.commit(&[]);
+        sshd.syncline(&env, &url).sync();
+        assert_eq!(env.read("module/file"), url);
+        assert_eq!(git(&env.link().join("module"), &["rev-parse", "HEAD"]), commit);
+    }
+    // The session serves the submodule too.
+    assert_eq!(sshd.logins(), 2, "{}", sshd.log());
+}
+
+#[test]
+fn a_user_name_is_not_given_twice() {
+    let env = Env::new();
+    let syncline = env.syncline("ssh://me@host/x").arg("--username=me").env("GITSYNC_PASSWORD", "hunter2");
+    let log = syncline.fail();
+    assert!(log.contains("--username: and a login in the URL") && !log.contains("hunter2"), "{log}");
+}
