@@ -137,6 +137,32 @@ fn http_and_git_go_through_a_socks_proxy_with_its_login() {
 }
 
 #[test]
+fn ssh_goes_through_either_kind_of_proxy() {
+    let env = Env::new();
+    let repo = env.repo("up");
+    let sshd = Sshd::start(&env);
+    let (tiny, socks) = (Tinyproxy::start(&env.path("")), Microsocks::start());
+    let (key, known_hosts) = (sshd.authorized_key(), sshd.known_hosts(&sshd.host_line("ed25519")));
+    for proxy in [tiny.url(), socks.url()] {
+        let run = |proxy: &str| {
+            env.syncline(sshd.url(env.path("up")))
+                .arg("--ssh-key-file")
+                .arg(&key)
+                .arg("--ssh-known-hosts-file")
+                .arg(&known_hosts)
+                .arg(format!("--ssh-proxy={proxy}"))
+        };
+        repo.commit(&[("file", &proxy)]);
+        run(&proxy).sync();
+        env.assert_published(&repo, &repo.head());
+        let log = run(&proxy.replace(":pp@", ":canary@")).fail();
+        assert!(log.contains("the proxy") && log.contains("login") && !log.contains("canary"), "{log}");
+    }
+    let log = env.syncline("host:x").arg("--ssh-proxy=https://proxy").fail();
+    assert!(log.contains("--ssh-proxy: must be an http or socks5 URL"), "{log}");
+}
+
+#[test]
 fn the_usual_variables_name_proxies_for_git_and_webhooks_alike() {
     let env = Env::new();
     let repo = env.repo("up");

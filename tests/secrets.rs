@@ -182,6 +182,14 @@ fn no_secret_is_ever_emitted() {
         std::thread::sleep(PATIENCE);
         String::new()
     });
+    // Repeats whatever it was told.
+    let parrot = Canned::start(|head| {
+        let told = head.trim().replace('\r', "");
+        format!("HTTP/1.1 500 No\r\nContent-Type: text/plain\r\nContent-Length: {}\r\n\r\n{told}", told.len())
+    });
+    for (what, way) in ways.iter().filter(|(what, _)| what.starts_with("a ") || *what == "askpass") {
+        watch(what, way, &parrot.url("x"), "sync failed");
+    }
     for url in [failing.url("x"), garbage.url("x"), hanging.url("x"), "http://127.0.0.1:1/x".into()] {
         let (_, way) = &ways[0];
         watch(&url, way, &url, "sync failed");

@@ -57,6 +57,14 @@ impl Auth {
             Auth::Bearer(token) => format!("Bearer {}", token.expose()).into(),
         }
     }
+
+    /// Everything that must not be repeated.
+    pub(crate) fn secrets(&self) -> [String; 2] {
+        let (Auth::Basic { password: secret, .. } | Auth::Bearer(secret)) = self;
+        let header = self.header();
+        let sent = header.expose().split_once(' ').map_or("", |(_, sent)| sent);
+        [secret.expose().to_owned(), sent.to_owned()]
+    }
 }
 
 /// A login for part of the world.
@@ -132,6 +140,12 @@ impl Credentials {
     pub(crate) fn login_for(&self, url: &str) -> Option<&Auth> {
         let fitting = self.logins.iter().filter_map(|login| Some((login.scope.fit(url)?, &login.auth)));
         fitting.max_by_key(|(fit, _)| *fit).map(|(_, auth)| auth)
+    }
+
+    /// Everything that must not be repeated.
+    pub(crate) fn secrets(&self) -> Vec<String> {
+        let logins = self.logins.iter().map(|login| &login.auth).chain(&self.own).flat_map(Auth::secrets);
+        logins.chain(self.cookies.iter().map(|cookie| cookie.value.expose().to_owned())).collect()
     }
 
     /// The value of the header `Cookie`, where there is any.

@@ -65,6 +65,14 @@ impl Error {
         Error { step: one_line(step), cause: format!("{}: {}", self.step, self.cause), ..self }
     }
 
+    /// The same error without texts that must not be repeated. Very short ones would only mangle it.
+    pub(crate) fn hiding(mut self, secrets: &[String]) -> Self {
+        for secret in secrets.iter().filter(|secret| secret.len() >= 4) {
+            self.cause = self.cause.replace(secret, "(secret)");
+        }
+        self
+    }
+
     /// The same error of a server that wants to be left alone for a time.
     pub(crate) fn retry_after(self, time: Option<Duration>) -> Self {
         Error { not_before: time, ..self }

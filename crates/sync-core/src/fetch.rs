@@ -28,7 +28,7 @@ use crate::submodules::{MAX_COUNT, MAX_DEPTH, Submodules, Wanted, wanted};
 use crate::transport::{ConnectOptions, git, http::Client, local, ssh};
 use crate::unpack::{Early, unpack};
 use crate::url::Kind;
-use crate::{CommitId, Credentials, Filter, Interrupt, RemoteUrl, Selection, Source, SparsePatterns};
+use crate::{Auth, CommitId, Credentials, Filter, Interrupt, RemoteUrl, Selection, Source, SparsePatterns};
 
 /// A remote repository, its connection kept between requests where the server allows it.
 pub struct Upstream {
@@ -126,6 +126,10 @@ impl Upstream {
     /// Over a kept connection this is one request and its answer. A connection that the server dropped in the
     /// meantime is made anew, once.
     pub fn look(&mut self) -> Result<Tip> {
+        self.try_look().map_err(|err| self.hide_secrets(err))
+    }
+
+    fn try_look(&mut self) -> Result<Tip> {
         if let Reference::Commit(commit) = self.source.reference {
             return Ok(Tip { commit: self.peeled.unwrap_or(commit), want: commit.0 });
         }
@@ -138,6 +142,14 @@ impl Upstream {
             listed => listed,
         };
         listed.map_err(|(Unlisted::Lost(err) | Unlisted::Answered(err))| err)
+    }
+
+    fn hide_secrets(&self, err: Error) -> Error {
+        let mut secrets = self.options.secrets();
+        if let Kind::Http(url) = &self.source.url.0 {
+            secrets.extend(url.login.iter().flat_map(Auth::secrets));
+        }
+        err.hiding(&secrets)
     }
 
     fn list(&mut self) -> std::result::Result<Tip, Unlisted> {
@@ -177,6 +189,10 @@ impl Upstream {
     /// After an error the store holds what it held before, and perhaps objects that nobody refers to. But where
     /// the remote's objects are of another format than the store's, the store was emptied first; trees stay.
     pub fn receive(&mut self, tip: &Tip, store: &mut Store) -> Result<Fetched> {
+        self.try_receive(tip, store).map_err(|err| self.hide_secrets(err))
+    }
+
+    fn try_receive(&mut self, tip: &Tip, store: &mut Store) -> Result<Fetched> {
         let early_dir = store.building_place(tip.commit).dir;
         let (commit, early) = self.receive_commit(tip, store, Some(&early_dir)).inspect_err(|_| {
             let _ = remove_dir_if_there(&early_dir);

@@ -117,6 +117,17 @@ impl ConnectOptions {
         options
     }
 
+    /// Everything that a server may be told and nobody else: some servers repeat in their errors what they were told.
+    pub(crate) fn secrets(&self) -> Vec<String> {
+        let headers = self.http.iter().filter_map(|(_, setting)| match setting {
+            HttpSetting::Header(line) => Some(line.split_once(':')?.1.trim()),
+            _ => None,
+        });
+        // `Authorization: Bearer x` may be repeated without its first word.
+        let headers = headers.flat_map(|value| [Some(value), value.split_once(' ').map(|(_, rest)| rest)]);
+        headers.flatten().map(ToOwned::to_owned).chain(self.credentials.secrets()).collect()
+    }
+
     /// The proxy on the way to a server that does not speak HTTP.
     pub(crate) fn tunnel_for(&self, host: &str, port: u16) -> Option<&Proxy> {
         self.tunnel.as_ref().filter(|_| !self.proxies.exceptions.cover(host, port))

@@ -22,8 +22,7 @@ pub fn git_settings(r: &mut Reader) -> Vec<(String, String)> {
 
 /// How to connect, and what is worth saying of it.
 pub fn connect(r: &mut Reader, git_config: &[(String, String)], cwd: &Path) -> (ConnectOptions, Vec<String>) {
-    let mut connect =
-        ConnectOptions { proxies: proxies(r), tunnel: proxy(r, "ssh-proxy"), ..Default::default() };
+    let mut connect = ConnectOptions { proxies: proxies(r), tunnel: tunnel(r), ..Default::default() };
     let warnings = git_config::apply(git_config, cwd, &mut connect);
     let mut set = |setting| connect.http.push((String::new(), setting));
     r.list("ca-file").iter().for_each(|file| set(HttpSetting::CaFile(cwd.join(PathBuf::from(file)))));
@@ -44,6 +43,14 @@ fn proxies(r: &mut Reader) -> Proxies {
         all: proxy(r, "all-proxy"),
         exceptions: Exceptions::from(r.text("no-proxy").unwrap_or_default().as_str()),
     }
+}
+
+fn tunnel(r: &mut Reader) -> Option<Proxy> {
+    let proxy = proxy(r, "ssh-proxy");
+    if proxy.as_ref().is_some_and(|proxy| proxy.to_string().starts_with("https:")) {
+        r.fault("ssh-proxy", "must be an http or socks5 URL");
+    }
+    proxy
 }
 
 fn proxy(r: &mut Reader, name: &str) -> Option<Proxy> {
