@@ -1,0 +1,273 @@
+//! From a remote repository to objects in the store: where does the reference point, and bring it here.
+//!
+//! The only user of the network. Nothing here writes outside `.git`, but for the files of a first sync, which
+//! [`unpack`](crate::unpack) writes where the checkout goes on.
+
+mod modules;
+mod receive;
+
+use std::sync::Arc;
+
+use gix::ObjectId;
+use gix::bstr::BString;
+use gix::protocol::handshake::Ref;
+use gix::protocol::ls_refs::RefPrefixes;
+use gix::protocol::transport::Protocol;
+use gix::protocol::transport::client::blocking_io::{Transport, http};
+use gix::protocol::{Handshake, LsRefsCommand};
+
+use crate::error::{Context, Error, Recovery, Result};
+use crate::progress::{Progress, Stage};
+use crate::protocol::{agent, http_status, protocol_error, without_deepen_relative};
+use crate::source::Reference;
+use crate::store::{Store, remove_dir_if_there};
+use crate::submodules::{MAX_DEPTH, Submodules};
+use crate::transport::{ConnectOptions, git, http::Client, local, ssh};
+use crate::unpack::Early;
+use crate::url::Kind;
+use crate::{Auth, CommitId, Credentials, Interrupt, RemoteUrl, Selection, Source, SparsePatterns};
+
+/// A remote repository, its connection kept between requests where the server allows it.
+pub struct Upstream {
+    source: Source,
+    options: ConnectOptions,
+    interrupt: Interrupt,
+    progress: Progress,
+    connection: Option<Connection>,
+    /// What outlives a connection that the server ends after each exchange.
+    session: Option<ssh::Session>,
+    /// What a commit id that turned out to be a tag's leads to.
+    peeled: Option<CommitId>,
+    lacks_filter: bool,
+}
+
+struct Connection {
+    transport: Box<dyn Transport + Send>,
+    handshake: Handshake,
+}
+
+/// Where the reference points now.
+#[derive(Clone, Debug)]
+pub struct Tip {
+    /// The commit, annotated tags peeled.
+    pub commit: CommitId,
+    /// The object to ask for: the commit, or the tag that an old server wants named.
+    want: ObjectId,
+}
+
+/// A commit whose tree is in the store, all of it.
+#[derive(Clone, Debug)]
+pub struct Fetched {
+    /// The commit.
+    pub commit: CommitId,
+    pub(crate) selection: Selection,
+    pub(crate) modules: Vec<Module>,
+    /// Files that were written while the pack came.
+    pub(crate) early: Arc<[Early]>,
+}
+
+/// A submodule whose commit is in a store of its own.
+#[derive(Clone, Debug)]
+pub(crate) struct Module {
+    /// Below the tree it belongs to.
+    pub(crate) path: BString,
+    pub(crate) url: RemoteUrl,
+    pub(crate) fetched: Fetched,
+}
+
+impl Upstream {
+    /// Nothing is contacted before it is asked for. `interrupt` stops all work of this upstream; `progress`
+    /// shows it.
+    pub fn new(source: Source, options: ConnectOptions, interrupt: Interrupt, progress: Progress) -> Self {
+        Upstream {
+            source,
+            options,
+            interrupt,
+            progress,
+            connection: None,
+            session: None,
+            peeled: None,
+            lacks_filter: false,
+        }
+    }
+
+    /// Log in over HTTP by these from now on. Other transports pass over them.
+    pub fn set_credentials(&mut self, credentials: Credentials) {
+        if credentials == self.options.credentials {
+            return;
+        }
+        if let (Kind::Http(url), Some(_)) = (&mut self.source.url.0, &credentials.own) {
+            url.login.clone_from(&credentials.own);
+        }
+        self.options.credentials = credentials;
+        self.connection = None;
+    }
+
+    /// Check out these paths from now on.
+    pub fn set_sparse(&mut self, sparse: Option<SparsePatterns>) {
+        self.source.selection.sparse = sparse;
+    }
+
+    /// Whether the server was asked for a filter that it does not support: it sent everything.
+    pub fn lacks_filter(&self) -> bool {
+        self.lacks_filter
+    }
+
+    /// What this upstream was made for.
+    pub fn source(&self) -> &Source {
+        &self.source
+    }
+
+    /// Ask where the reference points. A commit id needs no answer, so nobody is asked.
+    ///
+    /// Over a kept connection this is one request and its answer. A connection that the server dropped in the
+    /// meantime is made anew, once.
+    pub fn look(&mut self) -> Result<Tip> {
+        self.try_look().map_err(|err| self.hide_secrets(err))
+    }
+
+    fn try_look(&mut self) -> Result<Tip> {
+        if let Reference::Commit(commit) = self.source.reference {
+            return Ok(Tip { commit: self.peeled.unwrap_or(commit), want: commit.0 });
+        }
+        if let Kind::Local(path) = &self.source.url.0 {
+            return local::look(path, &self.source.reference, &self.source);
+        }
+        let kept = self.connection.is_some();
+        let listed = match self.list() {
+            Err(Unlisted::Lost(_)) if kept && !self.interrupt.is_triggered() => self.list(),
+            listed => listed,
+        };
+        listed.map_err(|(Unlisted::Lost(err) | Unlisted::Answered(err))| err)
+    }
+
+    fn hide_secrets(&self, err: Error) -> Error {
+        let mut secrets = self.options.secrets();
+        if let Kind::Http(url) = &self.source.url.0 {
+            secrets.extend(url.login.iter().flat_map(Auth::secrets));
+        }
+        err.hiding(&secrets)
+    }
+
+    fn list(&mut self) -> std::result::Result<Tip, Unlisted> {
+        // Protocols before v2 list references once, in the handshake, so they need a new one.
+        if self.connection.as_ref().is_some_and(|kept| kept.handshake.server_protocol_version != Protocol::V2)
+        {
+            self.connection = None;
+        }
+        let mut connection = self.connect().map_err(Unlisted::Answered)?;
+        let source = &self.source;
+        let step = || format!("list references of {}", source.url);
+        self.progress.enter(Stage::Listing);
+        let refs = match connection.handshake.refs.clone() {
+            Some(refs) => refs,
+            None => {
+                let mut prefixes = RefPrefixes::new();
+                prefixes.extend(source.reference.candidates().into_iter().map(Into::into));
+                LsRefsCommand::new(Some(prefixes), &connection.handshake.capabilities, agent())
+                    .invoke_blocking(&mut connection.transport, &mut gix::progress::Discard, false)
+                    .map_err(|err| match http_status(&err) {
+                        Some(_) => Unlisted::Answered(protocol_error(step(), &err)),
+                        None => Unlisted::Lost(protocol_error(step(), &err)),
+                    })?
+            }
+        };
+        let names_tags = connection.handshake.server_protocol_version != Protocol::V2;
+        self.connection = Some(connection);
+        let (commit, tag) =
+            find(&source.reference, &refs).ok_or_else(|| Unlisted::Answered(missing_reference(source)))?;
+        // An old server knows only what it advertised: the tag, not the commit below it.
+        let want = tag.filter(|_| names_tags).unwrap_or(commit);
+        Ok(Tip { commit: CommitId(commit), want })
+    }
+
+    /// Bring the commit and all that its tree needs into the store.
+    ///
+    /// After an error the store holds what it held before, and perhaps objects that nobody refers to. But where
+    /// the remote's objects are of another format than the store's, the store was emptied first; trees stay.
+    pub fn receive(&mut self, tip: &Tip, store: &mut Store) -> Result<Fetched> {
+        self.try_receive(tip, store).map_err(|err| self.hide_secrets(err))
+    }
+
+    fn try_receive(&mut self, tip: &Tip, store: &mut Store) -> Result<Fetched> {
+        let early_dir = store.building_place(tip.commit).dir;
+        let (commit, early) = self.receive_commit(tip, store, Some(&early_dir)).inspect_err(|_| {
+            let _ = remove_dir_if_there(&early_dir);
+        })?;
+        let levels = match self.source.selection.submodules {
+            Submodules::Off => 0,
+            Submodules::Shallow => 1,
+            Submodules::Recursive => MAX_DEPTH + 1,
+        };
+        let modules = self.receive_modules(commit.0, &self.source.url, store, levels, &mut 0)?;
+        Ok(Fetched { commit, selection: self.source.selection.clone(), modules, early: early.into() })
+    }
+
+    /// Take the kept connection or make one. It is put back by whoever leaves it usable.
+    fn connect(&mut self) -> Result<Connection> {
+        if let Some(kept) = self.connection.take() {
+            return Ok(kept);
+        }
+        self.progress.enter(Stage::Connecting);
+        let url = &self.source.url;
+        let step = || format!("connect to {url}");
+        let mut transport: Box<dyn Transport + Send> = match &url.0 {
+            Kind::Http(http) => {
+                let client = Client::new(http, &self.options, &self.interrupt);
+                let base = gix::url::parse(http.base.as_str()).step(step)?;
+                Box::new(http::Transport::new_http(client, base, Protocol::V2, false))
+            }
+            Kind::Git { host, port, path } => {
+                git::connect(host, *port, path, &self.options, &self.interrupt).step(step)?
+            }
+            Kind::Ssh(url) => ssh::connect(&mut self.session, url, &self.options, &self.interrupt)
+                .map_err(|failure| failure.into_error(step()))?,
+            Kind::Local(_) => {
+                return Err(Error::new(Recovery::Reconfigure, step(), "a path needs no connection"));
+            }
+        };
+        let service = gix::protocol::transport::Service::UploadPack;
+        let progress = &mut gix::progress::Discard;
+        let mut handshake =
+            gix::protocol::handshake(&mut transport, service, |_| Ok(None), Vec::new(), progress)
+                .map_err(|err| protocol_error(step(), &err))?;
+        if handshake.server_protocol_version != Protocol::V2 {
+            handshake.capabilities = without_deepen_relative(&handshake.capabilities).step(step)?;
+        }
+        Ok(Connection { transport, handshake })
+    }
+}
+
+/// Why references could not be listed: the server did answer, or the connection failed.
+enum Unlisted {
+    Answered(Error),
+    Lost(Error),
+}
+
+/// The commit that a reference names, and the tag above it.
+fn find(reference: &Reference, refs: &[Ref]) -> Option<(ObjectId, Option<ObjectId>)> {
+    reference.candidates().iter().find_map(|name| {
+        refs.iter().find_map(|found| match found {
+            Ref::Direct { full_ref_name, object } if full_ref_name == name.as_str() => Some((*object, None)),
+            Ref::Peeled { full_ref_name, tag, object } if full_ref_name == name.as_str() => {
+                Some((*object, Some(*tag)))
+            }
+            Ref::Symbolic { full_ref_name, tag, object, .. } if full_ref_name == name.as_str() => {
+                Some((*object, *tag))
+            }
+            _ => None,
+        })
+    })
+}
+
+pub(crate) fn missing_reference(source: &Source) -> Error {
+    Error::new(
+        Recovery::Reconfigure,
+        format!("fetch {} from {}", source.reference, source.url),
+        format!("couldn't find remote ref {}", source.reference),
+    )
+}
+
+pub(crate) fn tip(commit: ObjectId) -> Tip {
+    Tip { commit: CommitId(commit), want: commit }
+}

@@ -1,0 +1,74 @@
+//! The submodules of a commit, each into a store of its own.
+
+use std::sync::Arc;
+
+use gix::ObjectId;
+
+use super::{Fetched, Module, Upstream, tip};
+use crate::error::{Error, Recovery, Result};
+use crate::source::Reference;
+use crate::store::Store;
+use crate::submodules::{MAX_COUNT, Submodules, Wanted, wanted};
+use crate::{CommitId, RemoteUrl, Selection, Source};
+
+impl Upstream {
+    /// The submodules of a commit, `levels` deep. One whose pin did not move costs no network.
+    pub(super) fn receive_modules(
+        &self,
+        commit: ObjectId,
+        url: &RemoteUrl,
+        store: &Store,
+        levels: usize,
+        count: &mut usize,
+    ) -> Result<Vec<Module>> {
+        if levels == 0 {
+            return Ok(Vec::new());
+        }
+        let mut modules = Vec::new();
+        let sparse = self.source.selection.sparse.as_ref().filter(|_| *count == 0);
+        for Wanted { path, commit, url } in wanted(&store.repository()?, commit, url, sparse, &self.options)?
+        {
+            *count += 1;
+            let step = || format!("fetch submodule {path:?} from {url}");
+            if *count > MAX_COUNT
+                || (levels == 1 && self.source.selection.submodules == Submodules::Recursive)
+            {
+                return Err(Error::new(
+                    Recovery::Reconfigure,
+                    step(),
+                    "there are too many submodules, or too deep",
+                ));
+            }
+            let mut module = store.module(&url)?;
+            let source = Source {
+                url: url.clone(),
+                reference: Reference::Commit(CommitId(commit)),
+                selection: Selection::default(),
+                ..self.source.clone()
+            };
+            let mut upstream =
+                Upstream::new(source, self.options.clone(), self.interrupt.clone(), self.progress.clone());
+            upstream.session.clone_from(&self.session);
+            // What a filter left out may be wanted now; of a store without one, a commit is there with its tree.
+            let received = match (module.has_commit(commit), module.is_partial(), &self.source.filter) {
+                (true, false, _) => Ok(()),
+                (true, true, Some(_)) => upstream.receive_blobs(commit, &module),
+                _ => upstream.receive_commit(&tip(commit), &mut module, None).map(|_| ()),
+            };
+            received.map_err(|err| err.within(&step()))?;
+            let nested = self.receive_modules(commit, &url, &module, levels - 1, count)?;
+            modules.push(Module {
+                path,
+                url,
+                fetched: Fetched {
+                    commit: CommitId(commit),
+                    // Patterns are the repository's own; submodules come whole.
+                    selection: Selection { sparse: None, ..self.source.selection.clone() },
+                    modules: nested,
+                    early: Arc::default(),
+                },
+            });
+        }
+        Ok(modules)
+    }
+}

@@ -1,0 +1,214 @@
+//! Packs: asking for them and taking them in.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use gix::ObjectId;
+use gix::bstr::ByteSlice;
+use gix::index::entry::{Flags, Mode};
+use gix::protocol::fetch::{self, Shallow, Tags};
+use gix::protocol::transport::Protocol;
+
+use super::{Connection, Tip, Upstream};
+use crate::error::{Context, Error, Recovery, Result};
+use crate::objects::receive_pack;
+use crate::progress::Stage;
+use crate::protocol::{OneRound, Request, agent, can_filter, object_kind, protocol_error};
+use crate::source::Reference;
+use crate::store::{Store, mark_promised, remove_dir_if_there};
+use crate::transport::local;
+use crate::unpack::{Early, unpack};
+use crate::url::Kind;
+use crate::{CommitId, Filter};
+
+impl Upstream {
+    pub(super) fn receive_commit(
+        &mut self,
+        tip: &Tip,
+        store: &mut Store,
+        early_dir: Option<&Path>,
+    ) -> Result<(CommitId, Vec<Early>)> {
+        let mut early = Vec::new();
+        let commit = match &self.source.url.0 {
+            Kind::Local(path) => {
+                local::receive(path, tip, &self.source, store, &self.progress, &self.interrupt)?
+            }
+            Kind::Http(_) | Kind::Git { .. } | Kind::Ssh(_) => {
+                early = self.receive_pack(tip, store, early_dir)?;
+                tip.want
+            }
+        };
+        let step = || format!("fetch {} from {}", self.source.reference, self.source.url);
+        let repo = store.repository()?;
+        let commit = repo.find_object(commit).and_then(|object| object.peel_to_commit()).map_err(|err| {
+            // That it is not there at all is the server's doing.
+            if err.is_corrupted() { Error::reading(step(), &err) } else { Error::gix(step(), &err) }
+        })?;
+        let commit = commit.id;
+        if commit != tip.commit.0 && matches!(self.source.reference, Reference::Name(_)) {
+            let text = format!("the server announced {} but sent {commit}", tip.commit);
+            return Err(Error::new(Recovery::Retry, step(), text));
+        }
+        store.record(&repo, commit, tip.want)?;
+        if store.is_partial() {
+            self.receive_blobs(commit, store)?;
+        }
+        self.peeled = Some(CommitId(commit));
+        Ok((CommitId(commit), early))
+    }
+
+    /// The pack of a fetch; its files, too, are written to `early_dir` where that can be done.
+    fn receive_pack(&mut self, tip: &Tip, store: &mut Store, early_dir: Option<&Path>) -> Result<Vec<Early>> {
+        let want = tip.want;
+        let connection = self.connect()?;
+        let step = || format!("fetch {} from {}", self.source.reference, self.source.url);
+        let kind = object_kind(&connection.handshake.capabilities);
+        if kind != want.kind() {
+            let text = format!("{want} is no {kind} id, but the repository's are");
+            return Err(Error::new(Recovery::Reconfigure, step(), text));
+        }
+        let filter = self.source.filter.clone().filter(|_| can_filter(&connection.handshake));
+        self.lacks_filter = self.source.filter.is_some() && filter.is_none();
+        store.prepare(kind, filter.as_ref().map(|_| &self.source.url))?;
+        let repo = store.repository()?;
+        let shallow = match self.source.depth.0 {
+            Some(depth) => Shallow::DepthAtRemote(depth),
+            None if repo.is_shallow().step(step)? => Shallow::undo(),
+            None => Shallow::NoChange,
+        };
+        let request = Request {
+            wants: vec![want],
+            haves: store.haves(&repo)?,
+            shallow,
+            filter: filter.as_ref().map(Filter::spec),
+        };
+        drop(repo);
+        let is_simple =
+            request.haves.is_empty() && filter.is_none() && self.source.selection.sparse.is_none();
+        if let Some(dir) = early_dir.filter(|_| is_simple) {
+            remove_dir_if_there(dir).and_then(|()| fs_err::create_dir(dir)).step(step)?;
+            let early = Some((tip.commit.0, dir));
+            return self.request(connection, &request, store, early).map_err(Refused::into_error);
+        }
+        match self.request(connection, &request, store, None) {
+            // A delta whose base is not there or not readable: what we said we have is not to be relied on.
+            Err(Refused::Pack(_)) if !request.haves.is_empty() && !self.interrupt.is_triggered() => {
+                let connection = self.connect()?;
+                let alone = Request { haves: BTreeSet::new(), ..request };
+                self.request(connection, &alone, store, None).map_err(Refused::into_error)?;
+            }
+            answered => _ = answered.map_err(Refused::into_error)?,
+        }
+        Ok(Vec::new())
+    }
+
+    /// Ask for the blobs that a filter left out and the checkout needs, all at once.
+    pub(super) fn receive_blobs(&mut self, commit: ObjectId, store: &Store) -> Result<()> {
+        let step = || format!("find out what the tree of {commit} lacks");
+        let mut repo = store.repository()?;
+        repo.objects.refresh_never();
+        let tree = repo.find_commit(commit).and_then(|commit| Ok(commit.tree_id()?.detach()));
+        let tree = tree.map_err(|err| Error::reading(step(), &err))?;
+        let mut index = repo.index_from_tree(&tree).step(step)?;
+        if let Some(sparse) = &self.source.selection.sparse {
+            sparse.apply(&mut index).step(step)?;
+        }
+        let mut wants = BTreeSet::new();
+        for entry in index.entries().iter().filter(|entry| entry.mode != Mode::COMMIT) {
+            // The form of every file depends on them, wherever they are.
+            let decides =
+                matches!(entry.path(&index).rsplit_str("/").next(), Some(b".gitattributes" | b".gitmodules"));
+            if (decides || !entry.flags.contains(Flags::SKIP_WORKTREE)) && !repo.has_object(entry.id) {
+                wants.insert(entry.id);
+            }
+        }
+        drop(repo);
+        if wants.is_empty() {
+            return Ok(());
+        }
+        let wants = wants.into_iter().collect();
+        let request = Request { wants, haves: BTreeSet::new(), shallow: Shallow::NoChange, filter: None };
+        let connection = self.connect()?;
+        self.request(connection, &request, store, None).map(|_| ()).map_err(Refused::into_error)
+    }
+
+    /// One fetch request and its pack.
+    fn request(
+        &mut self,
+        mut connection: Connection,
+        request: &Request<'_>,
+        store: &Store,
+        early: Option<(ObjectId, &Path)>,
+    ) -> std::result::Result<Vec<Early>, Refused> {
+        let step = || format!("fetch {} from {}", self.source.reference, self.source.url);
+        self.progress.enter(Stage::Requesting);
+        let repo = store.repository()?;
+        let (pack_dir, is_partial) = (store.pack_dir(), store.is_partial());
+        let bases = (!request.haves.is_empty()).then(|| repo.objects.clone());
+        let (progress, interrupt) = (&self.progress, &self.interrupt);
+        let (mut pack_failed, mut files) = (false, Vec::new());
+        let outcome = gix::protocol::fetch(
+            &mut OneRound(request),
+            |pack, gix_progress, _| {
+                progress.enter(Stage::Receiving);
+                if let Some((commit, dir)) = early {
+                    let unpacked = unpack(pack, commit, &pack_dir, dir, progress, interrupt);
+                    files = unpacked.map_err(gix::Error::from_error)?;
+                    return Ok(true);
+                }
+                let received =
+                    receive_pack(pack, &pack_dir, bases, repo.object_hash(), gix_progress, interrupt);
+                pack_failed = received.is_err();
+                if let Some(pack) = received?.filter(|_| is_partial) {
+                    mark_promised(&pack).map_err(gix::Error::from_error)?;
+                }
+                Ok(true)
+            },
+            progress.gix(),
+            interrupt.flag(),
+            fetch::Context {
+                handshake: &mut connection.handshake,
+                transport: &mut connection.transport,
+                user_agent: agent(),
+                trace_packetlines: false,
+            },
+            fetch::Options {
+                shallow_file: store.shallow_file(),
+                shallow: &request.shallow,
+                tags: Tags::None,
+                reject_shallow_remote: false,
+            },
+        );
+        match outcome {
+            // Before v2 the server hangs up after its pack.
+            Ok(_) if connection.handshake.server_protocol_version == Protocol::V2 => {
+                self.connection = Some(connection);
+                Ok(files)
+            }
+            Ok(_) => Ok(files),
+            Err(err) if pack_failed && (err.is_not_found() || err.is_corrupted()) => {
+                Err(Refused::Pack(protocol_error(step(), &err)))
+            }
+            Err(err) => Err(Refused::Other(protocol_error(step(), &err))),
+        }
+    }
+}
+
+/// Why a request brought nothing: a pack that could not be taken in, or anything else.
+enum Refused {
+    Pack(Error),
+    Other(Error),
+}
+
+impl Refused {
+    fn into_error(self) -> Error {
+        let (Refused::Pack(err) | Refused::Other(err)) = self;
+        err
+    }
+}
+
+impl From<Error> for Refused {
+    fn from(err: Error) -> Self {
+        Refused::Other(err)
+    }
+}
