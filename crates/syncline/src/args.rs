@@ -9,7 +9,7 @@ use std::ffi::OsString;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, ArgAction, Command};
 
-use crate::options::{Kind, OPTIONS, Opt};
+use crate::options::{Kind, Opt, options};
 
 /// The options that were given.
 #[derive(Debug, Default)]
@@ -29,7 +29,7 @@ pub struct Given {
 impl Args {
     /// An option of the table, if it was given.
     pub fn get(&self, name: &str) -> Option<&Given> {
-        debug_assert!(OPTIONS.iter().any(|option| option.name == name), "{name} is in no table");
+        debug_assert!(options().any(|option| option.name == name), "{name} is in no table");
         self.given.get(name)
     }
 }
@@ -94,7 +94,7 @@ pub fn command() -> Command {
         .arg(Arg::new("man").long("man").action(ArgAction::SetTrue).help("Print the manual"))
         // git-sync passes over what is neither an option nor its value.
         .arg(Arg::new("ignored").hide(true).num_args(0..).value_parser(clap::value_parser!(OsString)));
-    OPTIONS.iter().map(argument).fold(command, Command::arg)
+    options().map(argument).fold(command, Command::arg)
 }
 
 fn argument(option: &Opt) -> Arg {
@@ -124,7 +124,7 @@ fn optional_value(arg: Arg) -> Arg {
 
 fn gather(matches: &clap::ArgMatches, environment: impl Fn(&str) -> Option<OsString>) -> Args {
     let mut args = Args::default();
-    for option in OPTIONS {
+    for option in options() {
         let typed = matches.get_many::<OsString>(option.name);
         let typed = typed
             .map(|values| Given { values: values.cloned().collect(), origin: format!("--{}", option.name) });
@@ -225,7 +225,7 @@ mod tests {
 
     #[test]
     fn every_option_has_its_twin_in_the_environment() {
-        for option in OPTIONS {
+        for option in options() {
             for variable in option.variables() {
                 let args = args(&[], &[(&variable, "1")]);
                 assert_eq!(values(&args, option.name), ["1"], "{variable}");

@@ -3,7 +3,7 @@
 use std::io::Write;
 
 use crate::args::command;
-use crate::options::{Kind, OPTIONS, Opt};
+use crate::options::{Kind, Opt, options};
 
 /// What the table of options does not say. Headings and paragraphs.
 const SECTIONS: &[(&str, &str)] = &[
@@ -60,7 +60,7 @@ pub fn text() -> String {
     let about = command().get_long_about().map(ToString::to_string).unwrap_or_default();
     text.push_str(&paragraph(&about, ""));
     let mut topic = "";
-    for option in OPTIONS.iter().filter(|option| option.is_current()) {
+    for option in options().filter(|option| option.is_current()) {
         if option.topic != topic {
             topic = option.topic;
             text.push_str(&format!("\n{}\n", topic.to_uppercase()));
@@ -68,7 +68,7 @@ pub fn text() -> String {
         text.push_str(&entry(option));
     }
     text.push_str("\nOLDER NAMES\n");
-    for option in OPTIONS.iter().filter(|option| !option.is_current()) {
+    for option in options().filter(|option| !option.is_current()) {
         text.push_str(&entry(option));
     }
     for (heading, body) in SECTIONS {
@@ -139,7 +139,7 @@ mod tests {
     #[test]
     fn the_manual_names_every_option_and_every_variable() {
         let text = text();
-        for option in OPTIONS {
+        for option in options() {
             assert!(
                 option.kind == Kind::Secret || text.contains(&format!("  --{}", option.name)),
                 "{}",

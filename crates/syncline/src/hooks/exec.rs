@@ -10,7 +10,7 @@ use tracing::debug;
 
 use super::{Event, reap};
 use crate::config::ExecHook;
-use crate::options::OPTIONS;
+use crate::options::options;
 
 /// How many bytes of a hook's output are kept.
 const LIMIT: usize = 1000;
@@ -29,7 +29,7 @@ pub(super) async fn run(hook: &ExecHook, event: &Event) -> Result<(), String> {
         .stderr(Stdio::piped())
         .kill_on_drop(true)
         .process_group(0);
-    let secrets = OPTIONS.iter().filter(|option| option.may_hold_secrets());
+    let secrets = options().filter(|option| option.may_hold_secrets());
     for secret in secrets.flat_map(|option| option.variables()) {
         command.env_remove(secret);
     }
