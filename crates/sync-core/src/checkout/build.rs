@@ -13,7 +13,7 @@ use crate::fetch::Fetched;
 use crate::objects::threads;
 use crate::progress::Progress;
 use crate::store::{Place, Store};
-use crate::unpack::Early;
+use crate::unpack::EarlyFile;
 use crate::{CommitId, Interrupt};
 
 /// What the trees that are built together share.
@@ -38,7 +38,7 @@ impl Build<'_> {
         building: &Place,
         place: &Place,
         last: Option<&Place>,
-        early: &[Early],
+        early: &[EarlyFile],
     ) -> Result<()> {
         let id = fetched.commit;
         let step = || format!("write the tree of {id} to {}", building.dir.display());
@@ -47,7 +47,9 @@ impl Build<'_> {
             .find_commit(id.0)
             .and_then(|commit| Ok(commit.tree_id()?.detach()))
             .map_err(|err| missing(id, &err))?;
-        let mut index = repo.index_from_tree(&tree).map_err(|err| unusable(id, &err))?;
+        let mut index = in_memory(&repo, fetched)
+            .and_then(|repo| repo.index_from_tree(&tree))
+            .map_err(|err| unusable(id, &err))?;
         if let Some(sparse) = &fetched.selection.sparse {
             sparse.apply(&mut index).step(step)?;
         }
@@ -147,15 +149,25 @@ impl Build<'_> {
     }
 }
 
+/// The repository, with the trees that are at hand.
+fn in_memory(repo: &gix::Repository, fetched: &Fetched) -> gix::Result<gix::Repository> {
+    let mut repo = repo.clone();
+    repo.objects.enable_object_memory();
+    for tree in &fetched.early.trees {
+        gix::objs::Write::write_buf(&repo.objects, gix::objs::Kind::Tree, tree)?;
+    }
+    Ok(repo)
+}
+
 /// Mark the files that were written while the pack came as done; how many there are.
-fn adopt(early: &[Early], index: &mut gix::index::State) -> usize {
+fn adopt(early: &[EarlyFile], index: &mut gix::index::State) -> usize {
     let mut adopted = 0;
     let mut early = early.iter().peekable();
     let (entries, paths) = index.entries_mut_and_pathbacking();
     for entry in entries {
         let path = entry.path_in(paths);
         while early.next_if(|file| file.path < path).is_some() {}
-        let mode = |file: &Early| if file.is_executable { Mode::FILE_EXECUTABLE } else { Mode::FILE };
+        let mode = |file: &EarlyFile| if file.is_executable { Mode::FILE_EXECUTABLE } else { Mode::FILE };
         if let Some(file) =
             early.next_if(|file| file.path == path && file.id == entry.id && mode(file) == entry.mode)
         {

@@ -79,7 +79,7 @@ pub fn checkout(
     progress.enter(Stage::Writing);
     let building = store.building_place(id);
     remove_dir_if_there(&building.admin).step(step)?;
-    let is_begun = !fetched.early.is_empty() && building.dir.is_dir();
+    let is_begun = !fetched.early.files.is_empty() && building.dir.is_dir();
     if !is_begun {
         remove_dir_if_there(&building.dir).step(step)?;
         fs_err::create_dir(&building.dir).step(step)?;
@@ -87,7 +87,7 @@ pub fn checkout(
     let last = last.filter(|last| *last != id).map(|last| store.place(last));
     let mut build =
         Build { root: store.root(), id, modules: Vec::new(), made: &mut made, progress, interrupt };
-    let early = if is_begun { &fetched.early[..] } else { &[] };
+    let early = if is_begun { &fetched.early.files[..] } else { &[] };
     let outcome = build
         .tree(store, fetched, &building, &place, last.as_ref(), early)
         .and_then(|()| interrupt.check().step(step))

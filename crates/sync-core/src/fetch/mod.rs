@@ -62,8 +62,8 @@ pub struct Fetched {
     pub commit: CommitId,
     pub(crate) selection: Selection,
     pub(crate) modules: Vec<Module>,
-    /// Files that were written while the pack came.
-    pub(crate) early: Arc<[Early]>,
+    /// What was made while the pack came.
+    pub(crate) early: Arc<Early>,
 }
 
 /// A submodule whose commit is in a store of its own.
@@ -200,7 +200,7 @@ impl Upstream {
             Submodules::Recursive => MAX_DEPTH + 1,
         };
         let modules = self.receive_modules(commit.0, &self.source.url, store, levels, &mut 0)?;
-        Ok(Fetched { commit, selection: self.source.selection.clone(), modules, early: early.into() })
+        Ok(Fetched { commit, selection: self.source.selection.clone(), modules, early: Arc::new(early) })
     }
 
     /// Take the kept connection or make one. It is put back by whoever leaves it usable.

@@ -27,8 +27,8 @@ impl Upstream {
         tip: &Tip,
         store: &mut Store,
         early_dir: Option<&Path>,
-    ) -> Result<(CommitId, Vec<Early>)> {
-        let mut early = Vec::new();
+    ) -> Result<(CommitId, Early)> {
+        let mut early = Early::default();
         let commit = match &self.source.url.0 {
             Kind::Local(path) => {
                 local::receive(path, tip, &self.source, store, &self.progress, &self.interrupt)?
@@ -58,7 +58,7 @@ impl Upstream {
     }
 
     /// The pack of a fetch; its files, too, are written to `early_dir` where that can be done.
-    fn receive_pack(&mut self, tip: &Tip, store: &mut Store, early_dir: Option<&Path>) -> Result<Vec<Early>> {
+    fn receive_pack(&mut self, tip: &Tip, store: &mut Store, early_dir: Option<&Path>) -> Result<Early> {
         let want = tip.want;
         let connection = self.connect()?;
         let step = || format!("fetch {} from {}", self.source.reference, self.source.url);
@@ -99,7 +99,7 @@ impl Upstream {
             }
             answered => _ = answered.map_err(Refused::into_error)?,
         }
-        Ok(Vec::new())
+        Ok(Early::default())
     }
 
     /// Ask for the blobs that a filter left out and the checkout needs, all at once.
@@ -139,21 +139,21 @@ impl Upstream {
         request: &Request<'_>,
         store: &Store,
         early: Option<(ObjectId, &Path)>,
-    ) -> std::result::Result<Vec<Early>, Refused> {
+    ) -> std::result::Result<Early, Refused> {
         let step = || format!("fetch {} from {}", self.source.reference, self.source.url);
         self.progress.enter(Stage::Requesting);
         let repo = store.repository()?;
         let (pack_dir, is_partial) = (store.pack_dir(), store.is_partial());
         let bases = (!request.haves.is_empty()).then(|| repo.objects.clone());
         let (progress, interrupt) = (&self.progress, &self.interrupt);
-        let (mut pack_failed, mut files) = (false, Vec::new());
+        let (mut pack_failed, mut made) = (false, Early::default());
         let outcome = gix::protocol::fetch(
             &mut OneRound(request),
             |pack, gix_progress, _| {
                 progress.enter(Stage::Receiving);
                 if let Some((commit, dir)) = early {
                     let unpacked = unpack(pack, commit, &pack_dir, dir, progress, interrupt);
-                    files = unpacked.map_err(gix::Error::from_error)?;
+                    made = unpacked.map_err(gix::Error::from_error)?;
                     return Ok(true);
                 }
                 let received =
@@ -183,9 +183,9 @@ impl Upstream {
             // Before v2 the server hangs up after its pack.
             Ok(_) if connection.handshake.server_protocol_version == Protocol::V2 => {
                 self.connection = Some(connection);
-                Ok(files)
+                Ok(made)
             }
-            Ok(_) => Ok(files),
+            Ok(_) => Ok(made),
             Err(err) if pack_failed && (err.is_not_found() || err.is_corrupted()) => {
                 Err(Refused::Pack(protocol_error(step(), &err)))
             }

@@ -11,7 +11,7 @@ use gix::objs::Kind;
 use super::disk::{Inflater, PackFile};
 use super::entries::{AllRead, Base, Delta, Whole};
 use super::place::{Hand, Placed, Placer};
-use super::{Early, corrupt, hash};
+use super::{EarlyFile, corrupt, hash};
 use crate::objects::threads;
 use crate::progress::{Progress, Stage};
 
@@ -24,7 +24,7 @@ pub(super) fn resolve(
     read: &mut AllRead,
     placer: &Placer<'_>,
     progress: &Progress,
-) -> io::Result<Vec<Early>> {
+) -> io::Result<Vec<EarlyFile>> {
     if read.deltas.is_empty() {
         return Ok(Vec::new());
     }

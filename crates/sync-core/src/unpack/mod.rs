@@ -37,9 +37,19 @@ use plan::Plan;
 /// Larger blobs go through in pieces.
 const LARGE: u64 = 1 << 20;
 
-/// A file that was written on the way.
-#[derive(Clone, Debug)]
+/// What was made on the way.
+#[derive(Debug, Default)]
 pub(crate) struct Early {
+    /// Sorted by path.
+    pub(crate) files: Vec<EarlyFile>,
+    /// Trees of the commit, as many as are worth keeping: reading them from the pack again would bring most of it
+    /// into memory.
+    pub(crate) trees: Vec<Vec<u8>>,
+}
+
+/// A file that was written.
+#[derive(Debug)]
+pub(crate) struct EarlyFile {
     pub(crate) path: BString,
     pub(crate) id: ObjectId,
     pub(crate) is_executable: bool,
@@ -56,7 +66,7 @@ pub(super) struct Object {
 }
 
 /// Store a pack that needs no objects from elsewhere in `pack_dir`, and write files of `commit` below `tree_dir`,
-/// which is there and empty; the files are sorted by path. After an error nothing is left of the pack; what is in `tree_dir` is not to be used.
+/// which is there and empty. After an error nothing is left of the pack; what is in `tree_dir` is not to be used.
 pub(crate) fn unpack(
     pack: &mut dyn BufRead,
     commit: ObjectId,
@@ -64,7 +74,7 @@ pub(crate) fn unpack(
     tree_dir: &Path,
     progress: &Progress,
     interrupt: &Interrupt,
-) -> io::Result<Vec<Early>> {
+) -> io::Result<Early> {
     let kind = commit.kind();
     let file = disk::PackFile::create(pack_dir)?;
     let plan = Mutex::new(Plan::new(commit));
@@ -92,12 +102,14 @@ pub(crate) fn unpack(
         return Err(corrupt("its checksum is wrong"));
     }
     if read.objects.is_empty() {
-        return Ok(files);
+        return Ok(Early::default());
     }
     files.extend(deltas::resolve(&file, &mut read, &placer, progress)?);
     file.finish(&mut read.objects, read.trailer)?;
     files.sort_by(|a, b| a.path.cmp(&b.path));
-    Ok(files)
+    drop(placer);
+    let trees = plan.into_inner().map_err(|_| io::Error::other("a thread died"))?.into_trees();
+    Ok(Early { files, trees })
 }
 
 fn join<T>(outcome: std::thread::Result<io::Result<T>>) -> io::Result<T> {

@@ -12,7 +12,7 @@ use gix::hash::{Hasher, Kind};
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, fstat, linkat, openat, statat};
 
 use super::plan::{DirId, Plan, Target};
-use super::{Early, hash};
+use super::{EarlyFile, hash};
 use crate::Interrupt;
 use crate::checkout::{index_stat, to_path};
 
@@ -39,7 +39,7 @@ pub(super) struct Blob {
 }
 
 /// The ids of objects by their places, and the files that were written.
-pub(super) type Placed = (Vec<(usize, ObjectId)>, Vec<Early>);
+pub(super) type Placed = (Vec<(usize, ObjectId)>, Vec<EarlyFile>);
 
 pub(super) struct Placer<'a> {
     tree_dir: &'a Path,
@@ -116,7 +116,7 @@ impl<'a> Placer<'a> {
 pub(super) struct Hand<'a> {
     placer: &'a Placer<'a>,
     open: Option<(DirId, BString, OwnedFd)>,
-    pub(super) files: Vec<Early>,
+    pub(super) files: Vec<EarlyFile>,
 }
 
 impl<'a> Hand<'a> {
@@ -163,7 +163,7 @@ impl<'a> Hand<'a> {
             path.push(b'/');
         }
         path.extend_from_slice(&target.name);
-        self.files.push(Early { path, id, is_executable: target.is_executable, stat });
+        self.files.push(EarlyFile { path, id, is_executable: target.is_executable, stat });
     }
 
     fn enter(&mut self, dir: DirId) -> io::Result<()> {

@@ -8,8 +8,8 @@ use gix::objs::{Kind, TreeRefIter};
 
 use crate::checkout::may_change_form;
 
-/// How many bytes of trees are kept whose place is not known yet.
-const WAITING: usize = 16 << 20;
+/// How many bytes of trees are kept: those whose place is not known yet, and those of the commit.
+const KEPT: usize = 16 << 20;
 
 /// How many paths are planned; a tree that names itself over and over would go on for ever.
 const PATHS: usize = 4_000_000;
@@ -46,7 +46,8 @@ pub(super) struct Plan {
     paths: usize,
     wanted_trees: IdMap<ObjectId, Vec<DirId>>,
     waiting_trees: IdMap<ObjectId, Vec<u8>>,
-    waiting_bytes: usize,
+    expanded_trees: Vec<Vec<u8>>,
+    kept: usize,
     blobs: IdMap<ObjectId, Vec<Target>>,
     attributes: IdMap<ObjectId, Vec<DirId>>,
 }
@@ -59,7 +60,8 @@ impl Plan {
             paths: 0,
             wanted_trees: IdMap::default(),
             waiting_trees: IdMap::default(),
-            waiting_bytes: 0,
+            expanded_trees: Vec::new(),
+            kept: 0,
             blobs: IdMap::default(),
             attributes: IdMap::default(),
         }
@@ -75,23 +77,32 @@ impl Plan {
                     self.want_tree(tree, 0);
                 }
             }
-            Kind::Tree => match self.wanted_trees.remove(&id) {
-                Some(dirs) => dirs.into_iter().for_each(|dir| self.expand(dir, &body)),
-                None if self.waiting_bytes + body.len() <= WAITING => {
-                    self.waiting_bytes += body.len();
-                    self.waiting_trees.insert(id, body);
+            Kind::Tree => {
+                let may_stay = self.kept + body.len() <= KEPT;
+                self.kept += if may_stay { body.len() } else { 0 };
+                match self.wanted_trees.remove(&id) {
+                    Some(dirs) => {
+                        dirs.into_iter().for_each(|dir| self.expand(dir, &body));
+                        self.expanded_trees.extend(may_stay.then_some(body));
+                    }
+                    None if may_stay => _ = self.waiting_trees.insert(id, body),
+                    None => {}
                 }
-                None => {}
-            },
+            }
             _ => {}
         }
+    }
+
+    /// The trees of the commit, but for what was too much to keep.
+    pub(super) fn into_trees(self) -> Vec<Vec<u8>> {
+        self.expanded_trees
     }
 
     fn want_tree(&mut self, id: ObjectId, dir: DirId) {
         match self.waiting_trees.remove(&id) {
             Some(body) => {
-                self.waiting_bytes -= body.len();
                 self.expand(dir, &body);
+                self.expanded_trees.push(body);
             }
             None => self.wanted_trees.entry(id).or_default().push(dir),
         }
