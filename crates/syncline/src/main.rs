@@ -274,7 +274,7 @@ fn prepare(config: &Config, store: Store, status: &Status) -> Result<Service, Er
         store,
         upstream,
         link,
-        logins: Logins::new(config, status, &progress)?,
+        logins: Logins::new(config, status, &progress, &interrupt)?,
         folding: config.folding,
         sparse_file: config.sparse_file.clone(),
         stale_worktree_timeout: config.stale_worktree_timeout,

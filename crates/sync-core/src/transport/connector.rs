@@ -1,14 +1,15 @@
 //! How the HTTP client reaches servers: over our sockets, proxies and TLS.
 
+use std::fmt;
 use std::io::{Read, Write};
-use std::time::Duration;
+use std::sync::Arc;
 
 use ureq::Agent;
 use ureq::config::{Config, ConfigBuilder};
 use ureq::http::Uri;
 use ureq::typestate::AgentScope;
 use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
-use ureq::unversioned::transport::time::Duration as Time;
+use ureq::unversioned::transport::time::Instant;
 use ureq::unversioned::transport::{
     Buffers, ConnectionDetails, Connector, LazyBuffers, NextTimeout, Transport,
 };
@@ -17,7 +18,7 @@ use super::dial::{Stream, dial, reach, tunnel};
 use super::options::HttpOptions;
 use super::proxy::{Proxy, authority};
 use super::socket::Patience;
-use super::tls::Tls;
+use super::tls::{Tls, TlsOptions};
 
 /// What all requests share, whatever they are for.
 pub(super) fn agent_config(options: &HttpOptions) -> ConfigBuilder<AgentScope> {
@@ -32,7 +33,9 @@ pub(super) fn agent_config(options: &HttpOptions) -> ConfigBuilder<AgentScope> {
 /// A client of its own connections.
 pub(super) fn agent(config: Config, options: HttpOptions, patience: Patience) -> Agent {
     let tls = Tls::new(options.tls.clone());
-    Agent::with_parts(config, Dialler { options, tls, patience }, Nowhere)
+    // A proxy is somebody else: what is forgiven to the server is not to it, and it does not get to know us.
+    let proxy_tls = Tls::new(TlsOptions { ca_files: options.tls.ca_files.clone(), ..TlsOptions::default() });
+    Agent::with_parts(config, Dialler { options, tls, proxy_tls, patience }, Nowhere)
 }
 
 /// Names are resolved when a connection is made: behind a proxy, by the proxy.
@@ -49,6 +52,7 @@ impl Resolver for Nowhere {
 struct Dialler {
     options: HttpOptions,
     tls: Tls,
+    proxy_tls: Tls,
     patience: Patience,
 }
 
@@ -60,28 +64,42 @@ impl Connector<()> for Dialler {
         let host = details.uri.host().unwrap_or_default().trim_matches(['[', ']']);
         let port = details.uri.port_u16().unwrap_or(if is_https { 443 } else { 80 });
         let proxy = self.options.proxy_for(if is_https { "https" } else { "http" }, host, port);
-        let patience = self.patience.within(time(details.timeout));
+        let clock = Clock(details.current_time.clone());
+        let patience = clock.limit(&self.patience, details.timeout);
         let (mut stream, mut forward) = (None, None);
         if let Some(proxy) = proxy.filter(|proxy| !is_https && proxy.forwards()) {
-            stream = Some(reach(proxy, &self.tls, &patience)?);
+            stream = Some(reach(proxy, &self.proxy_tls, &patience)?);
             forward = Some(Forward::new(proxy, host, port));
         }
         let stream = match (stream, proxy) {
             (Some(stream), _) => stream,
-            (None, Some(proxy)) => tunnel(host, port, proxy, &self.tls, &patience)?,
+            (None, Some(proxy)) => tunnel(host, port, proxy, &self.proxy_tls, &patience)?,
             (None, None) => Stream::Plain(dial(host, port, None, &patience)?),
         };
         let stream = if is_https { self.tls.wrap(stream, host)? } else { stream };
         let config = details.config;
         let buffers = LazyBuffers::new(config.input_buffer_size(), config.output_buffer_size());
-        Ok(Some(Connection { stream, buffers, forward, is_https }))
+        let patience = self.patience.clone();
+        Ok(Some(Connection { stream, buffers, forward, is_https, clock, patience }))
     }
 }
 
-fn time(timeout: NextTimeout) -> Option<Duration> {
-    match timeout.after {
-        Time::Exact(time) => Some(time),
-        Time::NotHappening => None,
+/// The client's own clock: this crate has none.
+struct Clock(Arc<dyn Fn() -> Instant + Send + Sync>);
+
+impl Clock {
+    fn limit(&self, patience: &Patience, timeout: NextTimeout) -> Patience {
+        if timeout.after.is_not_happening() {
+            return patience.clone();
+        }
+        let (clock, end) = (self.0.clone(), (self.0)() + timeout.after);
+        patience.until(move || clock() >= end)
+    }
+}
+
+impl fmt::Debug for Clock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Clock")
     }
 }
 
@@ -91,6 +109,8 @@ struct Connection {
     buffers: LazyBuffers,
     forward: Option<Forward>,
     is_https: bool,
+    clock: Clock,
+    patience: Patience,
 }
 
 impl Transport for Connection {
@@ -99,7 +119,7 @@ impl Transport for Connection {
     }
 
     fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), ureq::Error> {
-        self.stream.set_time(time(timeout));
+        self.stream.set_patience(&self.clock.limit(&self.patience, timeout));
         let output = &self.buffers.output()[..amount];
         match self.forward.as_mut().and_then(|forward| forward.begin(output)) {
             Some(request) => self.stream.write_all(&request)?,
@@ -110,7 +130,7 @@ impl Transport for Connection {
     }
 
     fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, ureq::Error> {
-        self.stream.set_time(time(timeout));
+        self.stream.set_patience(&self.clock.limit(&self.patience, timeout));
         let read = self.stream.read(self.buffers.input_append_buf())?;
         self.buffers.input_appended(read);
         if let Some(forward) = &mut self.forward {

@@ -1,7 +1,6 @@
 //! Connections to servers, directly or through a proxy, and with TLS where it is wanted.
 
 use std::io::{self, Read, Write};
-use std::time::Duration;
 
 use rustls::{ClientConnection, StreamOwned};
 
@@ -24,11 +23,11 @@ impl Stream {
         }
     }
 
-    /// Wait no longer than this for each of what follows.
-    pub(crate) fn set_time(&mut self, time: Option<Duration>) {
+    /// Wait like this from now on.
+    pub(crate) fn set_patience(&mut self, patience: &Patience) {
         match self {
-            Stream::Plain(socket) => socket.set_time(time),
-            Stream::Tls(tls) => tls.sock.set_time(time),
+            Stream::Plain(socket) => socket.set_patience(patience),
+            Stream::Tls(tls) => tls.sock.set_patience(patience),
         }
     }
 }

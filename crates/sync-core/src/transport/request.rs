@@ -27,12 +27,12 @@ pub struct HttpRequest {
 }
 
 impl HttpRequest {
-    /// Send it; the status of the answer and its body, of which 1 MiB is kept.
-    pub fn send(&self, options: &ConnectOptions) -> io::Result<(u16, Vec<u8>)> {
+    /// Send it, unless `interrupt` comes first; the status of the answer and its body, of which 1 MiB is kept.
+    pub fn send(&self, options: &ConnectOptions, interrupt: &Interrupt) -> io::Result<(u16, Vec<u8>)> {
         let http = options.http_for(&self.url);
         let redirects = if self.follow_redirects { 10 } else { 0 };
         let config = agent_config(&http).timeout_global(Some(self.timeout)).max_redirects(redirects).build();
-        let agent = agent(config, http, Patience::new(&Interrupt::new()));
+        let agent = agent(config, http, Patience::new(interrupt));
         let mut request = ureq::http::Request::builder().method(self.method.as_str()).uri(&self.url);
         for (name, value) in &self.headers {
             request = request.header(name, value);

@@ -1,8 +1,9 @@
 //! TCP sockets whose every wait ends soon after an [`Interrupt`]: the base of all transports.
 
+use std::fmt;
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -13,44 +14,38 @@ use crate::Interrupt;
 /// How often a waiting socket looks at the flag.
 pub(crate) const SLICE: Duration = Duration::from_millis(100);
 
-/// How long one of several addresses may stay silent.
-const FOR_ONE_OF_SEVERAL: Duration = Duration::from_secs(3);
+/// How long one of several addresses may stay silent: three seconds.
+const SLICES_FOR_ONE_OF_SEVERAL: u32 = 30;
 
-/// How long to wait: until the flag is set, and perhaps not longer than a time.
-#[derive(Clone, Debug)]
+/// How long to wait: until the flag is set, and perhaps no longer than somebody with a clock says.
+#[derive(Clone)]
 pub(crate) struct Patience {
     interrupt: Interrupt,
-    slices: Option<u32>,
+    is_over: Option<Arc<dyn Fn() -> bool + Send + Sync>>,
 }
 
 impl Patience {
     pub(crate) fn new(interrupt: &Interrupt) -> Self {
-        Patience { interrupt: interrupt.clone(), slices: None }
+        Patience { interrupt: interrupt.clone(), is_over: None }
     }
 
-    /// The same, but from now on not longer than `time`, if one is given.
-    pub(crate) fn within(&self, time: Option<Duration>) -> Self {
-        let slices = time.map(|time| u32::try_from(time.as_millis().div_ceil(100)).unwrap_or(u32::MAX));
-        Patience { interrupt: self.interrupt.clone(), slices }
+    /// The same, but only until `is_over`.
+    pub(crate) fn until(&self, is_over: impl Fn() -> bool + Send + Sync + 'static) -> Self {
+        Patience { interrupt: self.interrupt.clone(), is_over: Some(Arc::new(is_over)) }
     }
 
-    fn at_most(&self, time: Duration) -> Self {
-        let limited = self.within(Some(time));
-        let slices = limited.slices.into_iter().chain(self.slices).min();
-        Patience { slices, ..limited }
-    }
-
-    /// A slice of time is over.
-    fn spend(&mut self) -> io::Result<()> {
+    fn check(&self) -> io::Result<()> {
         self.interrupt.check()?;
-        match &mut self.slices {
-            Some(0) => Err(io::Error::new(io::ErrorKind::TimedOut, "no answer in time")),
-            Some(left) => {
-                *left -= 1;
-                Ok(())
-            }
-            None => Ok(()),
+        if self.is_over.as_ref().is_some_and(|is_over| is_over()) {
+            return Err(io::Error::new(io::ErrorKind::TimedOut, "no answer in time"));
         }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Patience {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Patience")
     }
 }
 
@@ -64,19 +59,19 @@ pub(crate) struct Socket {
 impl Socket {
     /// Connect to the first address of a name that answers.
     pub(crate) fn connect(host: &str, port: u16, patience: &Patience) -> io::Result<Socket> {
-        let addresses = resolve(host, port, patience.clone())?;
+        let addresses = resolve(host, port, patience)?;
         let mut last = io::Error::new(io::ErrorKind::NotFound, format!("{host} has no address"));
         for (number, address) in addresses.iter().enumerate() {
             // A silent address must not keep the others from their turn; the last may take its time.
             let is_last = number + 1 == addresses.len();
-            let limited = if is_last { patience.clone() } else { patience.at_most(FOR_ONE_OF_SEVERAL) };
-            match connect_one(*address, limited) {
+            let slices = if is_last { u32::MAX } else { SLICES_FOR_ONE_OF_SEVERAL };
+            match connect_one(*address, slices, patience) {
                 Ok(stream) => {
                     configure(&stream)?;
                     return Ok(Socket { stream, patience: patience.clone() });
                 }
                 Err(err) => {
-                    patience.interrupt.check()?;
+                    patience.check()?;
                     last = io::Error::new(err.kind(), format!("{address}: {err}"));
                 }
             }
@@ -84,9 +79,9 @@ impl Socket {
         Err(last)
     }
 
-    /// Wait no longer than this for each of what follows.
-    pub(crate) fn set_time(&mut self, time: Option<Duration>) {
-        self.patience = self.patience.within(time);
+    /// Wait like this from now on.
+    pub(crate) fn set_patience(&mut self, patience: &Patience) {
+        self.patience = patience.clone();
     }
 
     /// Whether the peer neither closed the connection nor sent something unasked.
@@ -107,10 +102,9 @@ impl Socket {
     }
 
     fn until_interrupted<T>(&self, mut io: impl FnMut(&TcpStream) -> io::Result<T>) -> io::Result<T> {
-        let mut patience = self.patience.clone();
         loop {
             match io(&self.stream) {
-                Err(err) if err.kind() == io::ErrorKind::WouldBlock => patience.spend()?,
+                Err(err) if err.kind() == io::ErrorKind::WouldBlock => self.patience.check()?,
                 Err(err) if err.kind() == io::ErrorKind::Interrupted => {}
                 done => return done,
             }
@@ -120,14 +114,14 @@ impl Socket {
 
 impl Read for Socket {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        self.patience.interrupt.check()?; // a peer that drips bytes never lets a read time out
+        self.patience.check()?; // a peer that drips bytes never lets a read time out
         self.until_interrupted(|mut stream| stream.read(buf))
     }
 }
 
 impl Write for Socket {
     fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
-        self.patience.interrupt.check()?;
+        self.patience.check()?;
         self.until_interrupted(|mut stream| stream.write(buf))
     }
 
@@ -152,7 +146,7 @@ fn configure(stream: &TcpStream) -> io::Result<()> {
 
 /// The addresses of a name. The system's resolver cannot be stopped, so it runs on a thread of its own, which
 /// is left behind when the flag is set.
-fn resolve(host: &str, port: u16, mut patience: Patience) -> io::Result<Vec<SocketAddr>> {
+fn resolve(host: &str, port: u16, patience: &Patience) -> io::Result<Vec<SocketAddr>> {
     if let Ok(address) = host.parse::<std::net::IpAddr>() {
         return Ok(vec![SocketAddr::new(address, port)]);
     }
@@ -168,7 +162,7 @@ fn resolve(host: &str, port: u16, mut patience: Patience) -> io::Result<Vec<Sock
                 return found
                     .map_err(|err| io::Error::new(err.kind(), format!("cannot resolve {host}: {err}")));
             }
-            Err(mpsc::RecvTimeoutError::Timeout) => patience.spend()?,
+            Err(mpsc::RecvTimeoutError::Timeout) => patience.check()?,
             Err(mpsc::RecvTimeoutError::Disconnected) => {
                 return Err(io::Error::other(format!("cannot resolve {host}: the resolver died")));
             }
@@ -176,7 +170,7 @@ fn resolve(host: &str, port: u16, mut patience: Patience) -> io::Result<Vec<Sock
     }
 }
 
-fn connect_one(address: SocketAddr, mut patience: Patience) -> io::Result<TcpStream> {
+fn connect_one(address: SocketAddr, slices: u32, patience: &Patience) -> io::Result<TcpStream> {
     let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
     let fd = socket_with(family, SocketType::STREAM, flags, None)?;
@@ -184,13 +178,16 @@ fn connect_one(address: SocketAddr, mut patience: Patience) -> io::Result<TcpStr
         Ok(()) => {}
         Err(rustix::io::Errno::INPROGRESS) => {
             let slice = Timespec::try_from(SLICE).map_err(io::Error::other)?;
+            let mut left = slices;
             loop {
                 match poll(&mut [PollFd::new(&fd, PollFlags::OUT)], Some(&slice)) {
-                    Ok(0) => patience.spend()?,
-                    Err(rustix::io::Errno::INTR) => patience.interrupt.check()?,
+                    Ok(0) if left == 0 => return Err(io::Error::new(io::ErrorKind::TimedOut, "no answer")),
+                    Ok(0) => left -= 1,
+                    Err(rustix::io::Errno::INTR) => {}
                     Ok(_) => break,
                     Err(err) => return Err(err.into()),
                 }
+                patience.check()?;
             }
             sockopt::socket_error(&fd)??;
         }

@@ -2,7 +2,7 @@
 
 use ring::hmac;
 use serde_json::json;
-use sync_core::{ConnectOptions, HttpRequest, Source};
+use sync_core::{ConnectOptions, HttpRequest, Interrupt, Source};
 use tokio::task::spawn_blocking;
 
 use super::Event;
@@ -21,7 +21,9 @@ impl Sender {
     pub(super) async fn send(&self, event: &Event) -> Result<(), String> {
         let request = self.request(event)?;
         let connect = self.connect.clone();
-        let answered = spawn_blocking(move || request.send(&connect)).await.map_err(|err| err.to_string())?;
+        let answered = spawn_blocking(move || request.send(&connect, &Interrupt::new()))
+            .await
+            .map_err(|err| err.to_string())?;
         let (status, _) = answered.map_err(|err| err.to_string())?;
         match self.hook.success_status {
             Some(wanted) if wanted != status => Err(format!("answered HTTP {status} in place of {wanted}")),

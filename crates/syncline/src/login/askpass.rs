@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
-use sync_core::{Auth, ConnectOptions, Error, HttpRequest, Recovery, Result};
+use sync_core::{Auth, Error, HttpRequest, Recovery, Result};
+
+use super::Http;
 
 /// Ask for lines `username=…` and `password=…`; the last of each counts.
-pub(super) fn ask(url: &str, connect: &ConnectOptions) -> Result<Auth> {
+pub(super) fn ask(url: &str, http: &Http) -> Result<Auth> {
     let step = "ask for the password (--askpass-url)";
     let request = HttpRequest {
         method: "GET".into(),
@@ -15,7 +17,7 @@ pub(super) fn ask(url: &str, connect: &ConnectOptions) -> Result<Auth> {
         follow_redirects: false,
         timeout: Duration::from_secs(1),
     };
-    let (status, body) = request.send(connect).map_err(|err| Error::io(step, &err))?;
+    let (status, body) = http.send(&request).map_err(|err| Error::io(step, &err))?;
     if status != 200 {
         return Err(Error::new(Recovery::Retry, step, format!("the answer is HTTP {status}")));
     }

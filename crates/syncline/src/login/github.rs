@@ -1,6 +1,6 @@
 //! Tokens of a GitHub App's installation.
 
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::UNIX_EPOCH;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
@@ -9,8 +9,9 @@ use ring::signature::{RSA_PKCS1_SHA256, RsaKeyPair};
 use rustls_pki_types::PrivateKeyDer;
 use rustls_pki_types::pem::PemObject;
 use serde_json::json;
-use sync_core::{Auth, ConnectOptions, Error, HttpRequest, Recovery, Result, Secret};
+use sync_core::{Auth, Error, HttpRequest, Recovery, Result, Secret};
 
+use super::Http;
 use super::files;
 use super::token::{self, Token, USUAL_LIFE};
 use crate::clock::now;
@@ -21,7 +22,7 @@ const BACK_DATED: u64 = 60;
 const LIFE: u64 = 9 * 60;
 
 /// Have a token made.
-pub(super) fn mint(app: &GitHubApp, connect: &ConnectOptions, timeout: Duration) -> Result<Token> {
+pub(super) fn mint(app: &GitHubApp, http: &Http) -> Result<Token> {
     let pem = match &app.key {
         SecretFrom::Given(pem) => pem.clone(),
         SecretFrom::File(path) => files::text("the GitHub App's private key", path)?.into(),
@@ -40,9 +41,9 @@ pub(super) fn mint(app: &GitHubApp, connect: &ConnectOptions, timeout: Duration)
         headers: headers.map(|(name, value)| (name.to_owned(), value)).into(),
         body: Vec::new(),
         follow_redirects: false,
-        timeout,
+        timeout: http.timeout,
     };
-    let (token, answer) = token::ask(&request, (201, "token"), connect, &[jwt])?;
+    let (token, answer) = token::ask(&request, (201, "token"), http, &[jwt])?;
     let end = answer["expires_at"].as_str().and_then(|text| humantime::parse_rfc3339(text).ok());
     // git-sync's user name; GitHub looks at the token only.
     Ok(Token::new(Auth::basic("-", token), end.unwrap_or_else(|| now() + USUAL_LIFE)))

@@ -11,7 +11,7 @@ mod token;
 
 use std::time::Duration;
 
-use sync_core::{Auth, ConnectOptions, Credentials, Progress, Result, Scope, Stage};
+use sync_core::{Auth, ConnectOptions, Credentials, HttpRequest, Interrupt, Progress, Result, Scope, Stage};
 use tracing::warn;
 
 use crate::config::{Config, Issuer, Login, Netrc, Way};
@@ -22,12 +22,25 @@ use token::Token;
 /// The longest that a token endpoint may take; a sync that may take less is not held up by one.
 const LONGEST_REQUEST: Duration = Duration::from_secs(30);
 
+/// How those are reached who give logins.
+#[derive(Debug)]
+struct Http {
+    connect: ConnectOptions,
+    timeout: Duration,
+    interrupt: Interrupt,
+}
+
+impl Http {
+    fn send(&self, request: &HttpRequest) -> std::io::Result<(u16, Vec<u8>)> {
+        request.send(&self.connect, &self.interrupt)
+    }
+}
+
 /// All sources of logins and what they gave.
 #[derive(Debug)]
 pub struct Logins {
     login: Login,
-    connect: ConnectOptions,
-    timeout: Duration,
+    http: Http,
     status: Status,
     progress: Progress,
     /// What the files said last.
@@ -39,14 +52,22 @@ pub struct Logins {
 
 impl Logins {
     /// Nobody is asked yet, but as in git-sync the cookie file has to be there.
-    pub fn new(config: &Config, status: &Status, progress: &Progress) -> Result<Logins> {
+    pub fn new(
+        config: &Config,
+        status: &Status,
+        progress: &Progress,
+        interrupt: &Interrupt,
+    ) -> Result<Logins> {
         if let Some(path) = &config.login.cookie_file {
             cookies::read(path)?;
         }
         Ok(Logins {
             login: config.login.clone(),
-            connect: config.connect.clone(),
-            timeout: config.sync_timeout.min(LONGEST_REQUEST),
+            http: Http {
+                connect: config.connect.clone(),
+                timeout: config.sync_timeout.min(LONGEST_REQUEST),
+                interrupt: interrupt.clone(),
+            },
             status: status.clone(),
             progress: progress.clone(),
             read: Credentials::default(),
@@ -72,7 +93,7 @@ impl Logins {
         let Some(Way::Asked(issuer)) = &self.login.own else { return Ok(self.read.own.clone()) };
         if !self.token.as_mut().is_some_and(Token::keep) {
             self.progress.enter(Stage::Connecting);
-            let (name, given) = ask(issuer, &self.connect, self.timeout);
+            let (name, given) = ask(issuer, &self.http);
             self.status.asked(name, if given.is_ok() { Outcome::Success } else { Outcome::Error });
             self.token = Some(given?);
         }
@@ -116,10 +137,10 @@ impl Logins {
 }
 
 /// Who is asked, as the metrics have it, and the answer.
-fn ask(issuer: &Issuer, connect: &ConnectOptions, timeout: Duration) -> (&'static str, Result<Token>) {
+fn ask(issuer: &Issuer, http: &Http) -> (&'static str, Result<Token>) {
     match issuer {
-        Issuer::Askpass(url) => ("askpass", askpass::ask(url, connect).map(Token::once)),
-        Issuer::GitHub(app) => ("github", github::mint(app, connect, timeout)),
-        Issuer::OAuth(oauth) => ("oauth", oauth::exchange(oauth, connect, timeout)),
+        Issuer::Askpass(url) => ("askpass", askpass::ask(url, http).map(Token::once)),
+        Issuer::GitHub(app) => ("github", github::mint(app, http)),
+        Issuer::OAuth(oauth) => ("oauth", oauth::exchange(oauth, http)),
     }
 }

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
-use sync_core::{Auth, ConnectOptions, HttpRequest, Result, Secret};
+use sync_core::{Auth, HttpRequest, Result, Secret};
 
+use super::Http;
 use super::files;
 use super::token::{self, Token, USUAL_LIFE};
 use crate::clock::now;
@@ -21,7 +22,7 @@ const ACCESS_TOKEN: &str = "urn:ietf:params:oauth:token-type:access_token";
 const LONGEST_LIFE: u64 = 24 * 3600;
 
 /// Get a token for what the files hold now.
-pub(super) fn exchange(oauth: &OAuth, connect: &ConnectOptions, timeout: Duration) -> Result<Token> {
+pub(super) fn exchange(oauth: &OAuth, http: &Http) -> Result<Token> {
     let read =
         |what: &str, path: &Option<PathBuf>| path.as_ref().map(|path| files::token(what, path)).transpose();
     let secret = read("the OAuth client's secret", &oauth.client_secret_file)?;
@@ -36,11 +37,11 @@ pub(super) fn exchange(oauth: &OAuth, connect: &ConnectOptions, timeout: Duratio
         ],
         body: form(&fields).into_bytes(),
         follow_redirects: false,
-        timeout,
+        timeout: http.timeout,
     };
     let given = oauth.parameters.iter().map(|(_, value)| value.clone());
     let secrets: Vec<Secret> = given.chain(secret).chain(assertion).collect();
-    let (token, answer) = token::ask(&request, (200, "access_token"), connect, &secrets)?;
+    let (token, answer) = token::ask(&request, (200, "access_token"), http, &secrets)?;
     let auth = match &oauth.username {
         Some(user) => Auth::basic(user, token),
         None => Auth::Bearer(token),

@@ -3,8 +3,9 @@
 use std::time::{Duration, SystemTime};
 
 use serde_json::Value;
-use sync_core::{Auth, ConnectOptions, Error, HttpRequest, Recovery, Result, Secret};
+use sync_core::{Auth, Error, HttpRequest, Recovery, Result, Secret};
 
+use super::Http;
 use crate::clock::now;
 
 /// How long before its end a token is no longer used, as in git-sync.
@@ -45,11 +46,11 @@ impl Token {
 pub(super) fn ask(
     request: &HttpRequest,
     (wanted, key): (u16, &str),
-    connect: &ConnectOptions,
+    http: &Http,
     secrets: &[Secret],
 ) -> Result<(Secret, Value)> {
     let step = format!("get a token from {}", request.url.split('?').next().unwrap_or_default());
-    let (status, body) = request.send(connect).map_err(|err| Error::io(&step, &err))?;
+    let (status, body) = http.send(request).map_err(|err| Error::io(&step, &err))?;
     let answer = serde_json::from_slice::<Value>(&body).unwrap_or_default();
     if status != wanted {
         let said = secrets.iter().filter(|secret| !secret.expose().is_empty());

@@ -95,7 +95,7 @@ pub fn healthcheck(url: &str) -> Result<(), String> {
         follow_redirects: false,
         timeout: Duration::from_secs(5),
     };
-    match request.send(&sync_core::ConnectOptions::default()) {
+    match request.send(&sync_core::ConnectOptions::default(), &sync_core::Interrupt::new()) {
         Ok((200, _)) => Ok(()),
         Ok((status, _)) => Err(format!("{url} answered HTTP {status}")),
         Err(err) => Err(format!("{url}: {err}")),
