@@ -25,6 +25,34 @@ fn a_refused_certificate_is_named_with_the_reason() {
 }
 
 #[test]
+fn a_server_that_signs_for_itself_is_trusted_where_its_certificate_is_given() {
+    let env = Env::new();
+    let repo = env.repo("up");
+    let nginx = Nginx::start(&env.path(""));
+    let (certificate, key) = (env.path("own.pem"), env.path("own.key"));
+    let made = std::process::Command::new("openssl")
+        .args(
+            "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=own"
+                .split(' '),
+        )
+        .args(["-addext", "subjectAltName=DNS:localhost", "-keyout"])
+        .arg(&key)
+        .arg("-out")
+        .arg(&certificate)
+        .output()
+        .unwrap();
+    assert!(made.status.success(), "{}", text(&made.stderr));
+    let front = TlsFront::start(nginx.port(), &certificate, &key);
+    let url = format!("https://localhost:{}/up/.git", front.port);
+    assert!(env.syncline(&url).fail().contains("the certificate of CN=own"));
+    env.syncline(&url).arg("--ca-file").arg(&certificate).sync();
+    env.assert_published(&repo, &repo.head());
+    let other = url.replace("localhost", "127.0.0.1");
+    let log = env.syncline(other).arg("--ca-file").arg(&certificate).fail();
+    assert!(log.contains("the certificate of CN=own is not for 127.0.0.1"), "{log}");
+}
+
+#[test]
 fn tls_1_2_and_1_3_are_spoken_and_nothing_older() {
     for (version, succeeds) in [("TLSv1.1", false), ("TLSv1.2", true), ("TLSv1.3", true)] {
         let env = Env::new();

@@ -112,6 +112,7 @@ fn what_a_killed_process_left_is_cleared() {
         git.join("worktrees").join(&id).join("index.lock"),
         git.join("objects/pack/.tmpAbCdEf"),
         git.join("objects/pack/tmp_pack_x"),
+        git.join("objects/pack/tmp_pack_x.idx"),
         git.join("objects/pack/pack-0123.keep"),
         git.join("objects/pack/pack-0123.pack"),
         git.join("objects/pack/pack-4567.idx"),

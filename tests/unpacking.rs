@@ -116,3 +116,27 @@ fn an_upstream_of_one_file_or_of_none_is_unpacked() {
     env.syncline(nginx.url("up/.git")).sync();
     env.assert_published(&repo, &repo.head());
 }
+
+#[test]
+fn what_was_written_early_goes_when_the_sync_fails_or_needs_it_not() {
+    let env = Env::new();
+    let repo = env.repo("up");
+    let nginx = Nginx::start(&env.path(""));
+    let url = nginx.url("up/.git");
+    env.syncline(&url).sync();
+    // The store is made anew, but the tree is whole.
+    fs::remove_dir_all(env.root().join(".git/objects")).unwrap();
+    env.syncline(&url).sync();
+    env.assert_published(&repo, &repo.head());
+    env.assert_no_leftovers();
+
+    repo.git(&["config", "-f", ".gitmodules", "submodule.gone.path", "gone"]);
+    repo.git(&["config", "-f", ".gitmodules", "submodule.gone.url", "http://127.0.0.1:1/gone"]);
+    repo.git(&["add", ".gitmodules"]);
+    repo.git(&["update-index", "--add", "--cacheinfo", &format!("160000,{},gone", repo.head())]);
+    repo.git(&["commit", "--quiet", "--message=gone"]);
+    fs::remove_dir_all(env.root()).unwrap();
+    let log = env.syncline(&url).fail();
+    assert!(log.contains("fetch submodule \\\"gone\\\""), "{log}");
+    env.assert_no_leftovers();
+}

@@ -109,6 +109,7 @@ mod tests {
             ("https://host/group/super.git/", "./sub.git", "https://host/group/super.git/sub.git"),
             ("https://host/a/b/c", "../../x", "https://host/a/x"),
             ("git://host:1/a/b", "../x", "git://host:1/a/x"),
+            ("git://host/a%20b/%2541", "../x%20y", "git://host/a b/x y"),
             ("https://host/a", "https://other/x", "https://other/x"),
             ("git@host:group/super.git", "../sub.git", "git@host:group/sub.git"),
             ("git@host:super", "../sub", "git@host:sub"),

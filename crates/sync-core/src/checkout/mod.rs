@@ -73,11 +73,12 @@ pub fn checkout(
         linked: 0,
         altered: Vec::new(),
     };
+    let building = store.building_place(id);
     if place.dir.exists() && verify::is_intact(store, fetched, interrupt) {
+        remove_dir_if_there(&building.dir).step(step)?;
         return Ok(made);
     }
     progress.enter(Stage::Writing);
-    let building = store.building_place(id);
     remove_dir_if_there(&building.admin).step(step)?;
     let is_begun = !fetched.early.files.is_empty() && building.dir.is_dir();
     if !is_begun {

@@ -6,6 +6,7 @@
 mod modules;
 mod receive;
 
+use std::path::Path;
 use std::sync::Arc;
 
 use gix::ObjectId;
@@ -191,9 +192,17 @@ impl Upstream {
 
     fn try_receive(&mut self, tip: &Tip, store: &mut Store) -> Result<Fetched> {
         let early_dir = store.building_place(tip.commit).dir;
-        let (commit, early) = self.receive_commit(tip, store, Some(&early_dir)).inspect_err(|_| {
-            let _ = remove_dir_if_there(&early_dir);
-        })?;
+        // A tree that is there already needs no other beside it.
+        let wanted = (!store.tree_path(tip.commit).exists()).then_some(early_dir.as_path());
+        let received = self.receive_all(tip, store, wanted);
+        if !received.as_ref().is_ok_and(|fetched| fetched.commit == tip.commit) {
+            let _ = remove_dir_if_there(&early_dir); // nobody goes on with it
+        }
+        received
+    }
+
+    fn receive_all(&mut self, tip: &Tip, store: &mut Store, early_dir: Option<&Path>) -> Result<Fetched> {
+        let (commit, early) = self.receive_commit(tip, store, early_dir)?;
         let levels = match self.source.selection.submodules {
             Submodules::Off => 0,
             Submodules::Shallow => 1,

@@ -64,7 +64,8 @@ impl FromStr for Proxy {
         if host.is_empty() {
             return Err("names no host".into());
         }
-        Ok(Proxy { kind, host, port: uri.port_u16().unwrap_or(default_port), auth })
+        let port = crate::url::port(&uri)?.unwrap_or(default_port);
+        Ok(Proxy { kind, host, port, auth })
     }
 }
 
@@ -171,7 +172,7 @@ pub(super) fn connect(
         Some(code @ (401 | 407)) => {
             Err(refused(&format!("wants another login than it was given (HTTP {code})")))
         }
-        Some(_) => Err(refused(&format!("answers {status:?}"))),
+        Some(_) => Err(refused(&format!("answers {:?}", status.chars().take(200).collect::<String>()))),
         None => Err(refused("is no HTTP proxy")),
     }
 }
@@ -226,7 +227,10 @@ pub(super) fn socks5(
     }
     request.extend(port.to_be_bytes());
     stream.write_all(&request)?;
-    let [_, reply, _, kind] = read_array(stream)?;
+    let [version, reply, _, kind] = read_array(stream)?;
+    if version != 5 {
+        return Err(refused("is no SOCKS5 proxy"));
+    }
     if reply != 0 {
         return Err(refused(socks_reply(reply)));
     }
@@ -283,7 +287,14 @@ mod tests {
             assert_eq!((proxy.to_string().as_str(), proxy.auth.is_some()), (shown, has_login));
             assert!(!format!("{proxy:?}").contains("p@ss"));
         }
-        for text in ["", "ftp://proxy", "http://", "socks5://canary@", "http://canary:x@ho st"] {
+        for text in [
+            "",
+            "ftp://proxy",
+            "http://",
+            "socks5://canary@",
+            "http://canary:x@ho st",
+            "http://canary:x@host:99999",
+        ] {
             let fault = text.parse::<Proxy>().unwrap_err();
             assert!(!fault.contains("canary"), "{fault}");
         }

@@ -5,11 +5,12 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
-use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::{WebPkiServerVerifier, verify_server_name};
 use rustls::crypto::{WebPkiSupportedAlgorithms, ring};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::server::ParsedCertificate;
 use rustls::{
     CertificateError, ClientConfig, ClientConnection, DigitallySignedStruct, OtherError, RootCertStore,
     SignatureScheme, StreamOwned,
@@ -75,7 +76,7 @@ pub(super) fn explain(err: io::Error) -> io::Error {
             | Alert::CertificateExpired
             | Alert::CertificateUnknown
             | Alert::UnknownCA),
-        )) => format!("the server refuses the client certificate: {alert:?}"),
+        )) => format!("the server refuses us for our certificate, or for want of one: {alert:?}"),
         _ => return err,
     };
     io::Error::other(text)
@@ -84,9 +85,12 @@ pub(super) fn explain(err: io::Error) -> io::Error {
 impl TlsOptions {
     fn build(&self) -> io::Result<ClientConfig> {
         let provider = Arc::new(ring::default_provider());
-        let known = WebPkiServerVerifier::builder_with_provider(self.roots()?.into(), provider.clone());
+        let given = self.given()?;
+        let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
+        roots.add_parsable_certificates(given.iter().cloned());
+        let known = WebPkiServerVerifier::builder_with_provider(roots.into(), provider.clone());
         let known = if self.insecure { None } else { Some(known.build().map_err(io::Error::other)?) };
-        let verifier = Verifier { known, algorithms: provider.signature_verification_algorithms };
+        let verifier = Verifier { known, given, algorithms: provider.signature_verification_algorithms };
         let config = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .map_err(io::Error::other)?
@@ -104,13 +108,12 @@ impl TlsOptions {
             .map_err(|err| named(cert_file, &format!("does not go with its key: {err}")))
     }
 
-    /// The bundled roots and the given files together.
-    fn roots(&self) -> io::Result<RootCertStore> {
-        let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
+    fn given(&self) -> io::Result<Vec<CertificateDer<'static>>> {
+        let mut given = Vec::new();
         for path in &self.ca_files {
-            roots.add_parsable_certificates(certificates(path)?);
+            given.extend(certificates(path)?);
         }
-        Ok(roots)
+        Ok(given)
     }
 }
 
@@ -128,6 +131,8 @@ fn certificates(path: &Path) -> io::Result<Vec<CertificateDer<'static>>> {
 #[derive(Debug)]
 struct Verifier {
     known: Option<Arc<WebPkiServerVerifier>>,
+    /// Certificates that the user gave. Many servers of one's own sign for themselves, as an authority would.
+    given: Vec<CertificateDer<'static>>,
     algorithms: WebPkiSupportedAlgorithms,
 }
 
@@ -141,6 +146,11 @@ impl ServerCertVerifier for Verifier {
         now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
         let Some(known) = &self.known else { return Ok(ServerCertVerified::assertion()) };
+        if self.given.iter().any(|given| given == end_entity) && is_valid_at(end_entity, now) {
+            verify_server_name(&ParsedCertificate::try_from(end_entity)?, server_name)
+                .map_err(|err| describe(err, &[end_entity], server_name, now))?;
+            return Ok(ServerCertVerified::assertion());
+        }
         known.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now).map_err(|err| {
             let chain: Vec<_> = std::iter::once(end_entity).chain(intermediates).collect();
             describe(err, &chain, server_name, now)
@@ -168,6 +178,14 @@ impl ServerCertVerifier for Verifier {
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.algorithms.supported_schemes()
     }
+}
+
+fn is_valid_at(der: &CertificateDer<'_>, now: UnixTime) -> bool {
+    x509_cert::Certificate::from_der(der).is_ok_and(|cert| {
+        let validity = *cert.tbs_certificate().validity();
+        let seconds = |time: x509_cert::time::Time| time.to_unix_duration().as_secs();
+        (seconds(validity.not_before)..=seconds(validity.not_after)).contains(&now.as_secs())
+    })
 }
 
 /// A refused certificate, in words.

@@ -11,12 +11,9 @@ use gix::objs::Kind;
 use super::disk::{Inflater, PackFile};
 use super::entries::{AllRead, Base, Delta, Whole};
 use super::place::{Hand, Placed, Placer};
-use super::{EarlyFile, corrupt, hash};
+use super::{EarlyFile, LARGEST, corrupt, hash};
 use crate::objects::threads;
 use crate::progress::{Progress, Stage};
-
-/// The largest object that is put together in memory.
-const LARGEST: u64 = 1 << 31;
 
 /// Put all deltas together, giving the objects their ids; the files that came of them.
 pub(super) fn resolve(
@@ -93,16 +90,15 @@ impl<'a> Family<'a> {
         while let Some(root) = roots.get(next.fetch_add(1, Ordering::Relaxed)) {
             let object = &self.read.objects[root.at];
             let bytes = pack.inflate(&mut inflater, root.data_offset, root.size)?;
-            // Depth first: what is held is one line of descent.
+            // Depth first. A base is held only while more is made from it, so that a chain holds two objects.
             let mut open = vec![(bytes, self.children(object.offset, object.id))];
-            while let Some((base, children)) = open.last_mut() {
-                let Some(child) = children.pop() else {
-                    open.pop();
-                    continue;
-                };
+            while let Some((base, mut children)) = open.pop() {
+                let Some(child) = children.pop() else { continue };
+                let bytes = self.make(child, &base, pack, &mut inflater)?;
+                if !children.is_empty() {
+                    open.push((base, children));
+                }
                 placer.interrupt.check()?;
-                let delta = pack.inflate(&mut inflater, child.data_offset, child.size)?;
-                let bytes = apply(base, &delta)?;
                 let id = hash(object.id.kind(), root.kind, &bytes)?;
                 if root.kind == Kind::Blob {
                     hand.place(id, &bytes)?;
@@ -118,9 +114,21 @@ impl<'a> Family<'a> {
         Ok((ids, hand.files))
     }
 
+    /// What is made from an object and was not made yet; whoever gets it has to make it.
     fn children(&self, offset: u64, id: ObjectId) -> Vec<&'a Delta> {
         let by_offset = self.by_offset.get(&offset).into_iter().flatten();
-        by_offset.chain(self.by_id.get(&id).into_iter().flatten()).copied().collect()
+        let all = by_offset.chain(self.by_id.get(&id).into_iter().flatten()).copied();
+        all.filter(|delta| !delta.is_done.swap(true, Ordering::Relaxed)).collect()
+    }
+
+    fn make(
+        &self,
+        child: &Delta,
+        base: &[u8],
+        pack: &PackFile,
+        inflater: &mut Inflater,
+    ) -> io::Result<Vec<u8>> {
+        apply(base, &pack.inflate(inflater, child.data_offset, child.size)?)
     }
 }
 

@@ -12,7 +12,7 @@ use sirocco::Format;
 use sirocco::inflate::Decoder;
 
 use super::entries::Packet;
-use super::{Object, corrupt, index};
+use super::{LARGEST, Object, corrupt, index};
 
 /// A pack that has no name yet; it goes with its owner unless it is given one.
 pub(super) struct PackFile {
@@ -22,7 +22,7 @@ pub(super) struct PackFile {
 
 impl PackFile {
     pub(super) fn create(directory: &Path) -> io::Result<PackFile> {
-        let path = directory.join(format!("tmp-pack-{}", std::process::id()));
+        let path = directory.join(format!("tmp_pack_{}", std::process::id()));
         let mut options = fs_err::OpenOptions::new();
         let file = options.read(true).write(true).create(true).truncate(true).open(&path)?;
         Ok(PackFile { path, file })
@@ -51,7 +51,10 @@ impl PackFile {
 
     /// Inflate the stream at an offset, of exactly `size` bytes.
     pub(super) fn inflate(&self, reader: &mut Inflater, offset: u64, size: u64) -> io::Result<Vec<u8>> {
-        let mut out = vec![0; usize::try_from(size).map_err(io::Error::other)? + 64];
+        if size > LARGEST {
+            return Err(corrupt(format!("an object of {size} bytes is too large for a delta")));
+        }
+        let mut out = vec![0; size as usize + 64];
         let (mut at, mut written) = (offset, 0);
         reader.decoder.reset();
         loop {
@@ -83,7 +86,7 @@ impl PackFile {
             fs_err::rename(&half_made, index)
         });
         written.inspect_err(|_| {
-            let _ = fs_err::remove_file(&half_made);
+            let _ = fs_err::remove_file(&half_made).and(fs_err::remove_file(&pack));
         })
     }
 }

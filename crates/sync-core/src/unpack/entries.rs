@@ -2,6 +2,7 @@
 
 use std::io::{self, BufRead, Read};
 use std::sync::Mutex;
+use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::{Receiver, SyncSender};
 
 use gix::ObjectId;
@@ -13,7 +14,7 @@ use sirocco::inflate::Decoder;
 
 use super::place::{Blob, Work};
 use super::plan::Plan;
-use super::{LARGE, Object, corrupt, hash};
+use super::{LARGE, LARGEST, Object, corrupt, hash};
 use crate::Interrupt;
 use crate::progress::Progress;
 
@@ -31,6 +32,8 @@ pub(super) struct Delta {
     pub(super) data_offset: u64,
     pub(super) size: u64,
     pub(super) base: Base,
+    /// Whether it was put together: hostile ones lead in circles.
+    pub(super) is_done: AtomicBool,
 }
 
 /// From what a delta starts.
@@ -57,9 +60,6 @@ pub(super) struct AllRead {
 
 /// How many bytes of blobs go to the placing thread at once.
 const BATCH: usize = 256 * 1024;
-
-/// Objects larger than this are not taken: their trees or deltas would have to be held in memory.
-const LARGEST: u64 = 1 << 31;
 
 /// sirocco decodes fastest with some room behind the output.
 const ROOM: usize = 64;
@@ -137,11 +137,23 @@ impl<'a> Entries<'a> {
             Header::OfsDelta { base_distance } => {
                 let base = offset.checked_sub(base_distance).ok_or_else(|| corrupt("a delta has no base"))?;
                 self.pass_over(size)?;
-                read.deltas.push(Delta { at, data_offset, size, base: Base::Offset(base) });
+                read.deltas.push(Delta {
+                    at,
+                    data_offset,
+                    size,
+                    base: Base::Offset(base),
+                    is_done: AtomicBool::new(false),
+                });
             }
             Header::RefDelta { base_id } => {
                 self.pass_over(size)?;
-                read.deltas.push(Delta { at, data_offset, size, base: Base::Id(base_id) });
+                read.deltas.push(Delta {
+                    at,
+                    data_offset,
+                    size,
+                    base: Base::Id(base_id),
+                    is_done: AtomicBool::new(false),
+                });
             }
             Header::Commit | Header::Tree | Header::Tag => {
                 let kind = entry.header.as_kind().unwrap_or(ObjectKind::Tag);
@@ -224,7 +236,7 @@ impl<'a> Entries<'a> {
 
     /// Inflate the next stream, of exactly `size` bytes, through a window.
     fn in_pieces(&mut self, size: u64, mut take: impl FnMut(&[u8]) -> io::Result<()>) -> io::Result<()> {
-        let mut window = vec![0; BATCH.min(size as usize + ROOM)];
+        let mut window = vec![0; size.min(BATCH as u64) as usize + ROOM];
         let mut written = 0;
         loop {
             self.refill()?;

@@ -16,6 +16,8 @@ mod entries;
 mod index;
 mod place;
 mod plan;
+#[cfg(test)]
+mod tests;
 
 use std::io::{self, BufRead};
 use std::path::Path;
@@ -36,6 +38,9 @@ use plan::Plan;
 
 /// Larger blobs go through in pieces.
 const LARGE: u64 = 1 << 20;
+
+/// The largest object that is held in memory: a tree, a delta, or what deltas start from or make.
+const LARGEST: u64 = 1 << 31;
 
 /// What was made on the way.
 #[derive(Debug, Default)]

@@ -133,13 +133,14 @@ impl<'a> Hand<'a> {
         Ok(())
     }
 
-    /// A path that is taken is left to the checkout, which says with what it clashes.
+    /// A path that is taken, or below a file, is left to the checkout, which says with what it clashes.
     fn write(
         &mut self,
         id: ObjectId,
         target: &Target,
         fill: impl FnOnce(&mut std::fs::File) -> io::Result<()>,
     ) -> io::Result<()> {
+        self.placer.interrupt.check()?;
         self.enter(target.dir)?;
         let Some((_, path, dir)) = &self.open else { return Ok(()) };
         let named = self.placer.named(path, &target.name);
@@ -147,7 +148,7 @@ impl<'a> Hand<'a> {
         let mode = Mode::from_raw_mode(if target.is_executable { 0o777 } else { 0o666 });
         let mut file: std::fs::File = match openat(dir, to_path(target.name.as_bstr()), flags, mode) {
             Ok(file) => file.into(),
-            Err(rustix::io::Errno::EXIST) => return Ok(()),
+            Err(rustix::io::Errno::EXIST | rustix::io::Errno::NAMETOOLONG) => return Ok(()),
             Err(err) => return Err(named(err)),
         };
         fill(&mut file).map_err(|err| rustix::io::Errno::from_io_error(&err).map_or(err, &named))?;
@@ -166,13 +167,18 @@ impl<'a> Hand<'a> {
         self.files.push(EarlyFile { path, id, is_executable: target.is_executable, stat });
     }
 
+    /// Work in a directory from now on; in none where it clashes with a file.
     fn enter(&mut self, dir: DirId) -> io::Result<()> {
         if self.open.as_ref().is_some_and(|(known, ..)| *known == dir) {
             return Ok(());
         }
         let path = self.placer.plan()?.path(dir);
-        let opened = if path.is_empty() { self.placer.root.try_clone()? } else { self.open_dir(&path)? };
-        self.open = Some((dir, path, opened));
+        let opened = if path.is_empty() { self.placer.root.try_clone() } else { self.open_dir(&path) };
+        self.open = match opened {
+            Ok(opened) => Some((dir, path, opened)),
+            Err(err) if is_clash(&err) => None,
+            Err(err) => return Err(err),
+        };
         Ok(())
     }
 
@@ -190,6 +196,11 @@ impl<'a> Hand<'a> {
     }
 }
 
+fn is_clash(err: &io::Error) -> bool {
+    use io::ErrorKind::{AlreadyExists, InvalidFilename, NotADirectory};
+    matches!(err.kind(), AlreadyExists | InvalidFilename | NotADirectory)
+}
+
 /// A blob that goes to disk before anybody knows its name.
 struct Large {
     path: PathBuf,
@@ -199,12 +210,12 @@ struct Large {
 
 impl Large {
     fn begin(placer: &Placer<'_>, size: u64) -> io::Result<Large> {
-        let mut path = placer.tree_dir.as_os_str().to_owned();
-        path.push("-large");
+        // Where nothing of the tree can be; the file that belongs there is written last of all.
+        let path = placer.tree_dir.join(".git");
         let file = fs_err::File::create(&path)?;
         let mut hasher = gix::hash::hasher(placer.kind);
         hasher.update(&gix::objs::encode::loose_header(gix::objs::Kind::Blob, size));
-        Ok(Large { path: path.into(), file, hasher })
+        Ok(Large { path, file, hasher })
     }
 
     fn add(&mut self, piece: &[u8]) -> io::Result<()> {

@@ -11,8 +11,9 @@ use crate::checkout::may_change_form;
 /// How many bytes of trees are kept: those whose place is not known yet, and those of the commit.
 const KEPT: usize = 16 << 20;
 
-/// How many paths are planned; a tree that names itself over and over would go on for ever.
-const PATHS: usize = 4_000_000;
+/// How many entries of trees are looked at, and how deep: a tree may name another over and over.
+const ENTRIES: usize = 1_000_000;
+const DEPTH: u32 = 200;
 
 /// The number of a directory.
 pub(super) type DirId = u32;
@@ -21,6 +22,7 @@ pub(super) type DirId = u32;
 struct Dir {
     parent: Option<DirId>,
     name: BString,
+    depth: u32,
     forms: Forms,
 }
 
@@ -43,7 +45,7 @@ pub(super) struct Target {
 pub(super) struct Plan {
     commit: ObjectId,
     dirs: Vec<Dir>,
-    paths: usize,
+    entries: usize,
     wanted_trees: IdMap<ObjectId, Vec<DirId>>,
     waiting_trees: IdMap<ObjectId, Vec<u8>>,
     expanded_trees: Vec<Vec<u8>>,
@@ -57,7 +59,7 @@ impl Plan {
         Plan {
             commit,
             dirs: Vec::new(),
-            paths: 0,
+            entries: 0,
             wanted_trees: IdMap::default(),
             waiting_trees: IdMap::default(),
             expanded_trees: Vec::new(),
@@ -73,8 +75,13 @@ impl Plan {
             Kind::Commit if id == self.commit => {
                 let tree = gix::objs::CommitRefIter::from_bytes(&body, id.kind()).tree_id();
                 if let Ok(tree) = tree {
-                    self.dirs.push(Dir { parent: None, name: BString::default(), forms: Forms::Same });
-                    self.want_tree(tree, 0);
+                    self.dirs.push(Dir {
+                        parent: None,
+                        name: BString::default(),
+                        depth: 0,
+                        forms: Forms::Same,
+                    });
+                    self.want_trees(vec![(tree, 0)]);
                 }
             }
             Kind::Tree => {
@@ -82,8 +89,9 @@ impl Plan {
                 self.kept += if may_stay { body.len() } else { 0 };
                 match self.wanted_trees.remove(&id) {
                     Some(dirs) => {
-                        dirs.into_iter().for_each(|dir| self.expand(dir, &body));
+                        let below = dirs.into_iter().flat_map(|dir| self.expand(dir, &body)).collect();
                         self.expanded_trees.extend(may_stay.then_some(body));
+                        self.want_trees(below);
                     }
                     None if may_stay => _ = self.waiting_trees.insert(id, body),
                     None => {}
@@ -98,34 +106,39 @@ impl Plan {
         self.expanded_trees
     }
 
-    fn want_tree(&mut self, id: ObjectId, dir: DirId) {
-        match self.waiting_trees.remove(&id) {
-            Some(body) => {
-                self.expand(dir, &body);
-                self.expanded_trees.push(body);
+    /// Trees that came before their parents are looked at now; the others are waited for.
+    fn want_trees(&mut self, mut wanted: Vec<(ObjectId, DirId)>) {
+        while let Some((id, dir)) = wanted.pop() {
+            match self.waiting_trees.remove(&id) {
+                Some(body) => {
+                    wanted.extend(self.expand(dir, &body));
+                    self.expanded_trees.push(body);
+                }
+                None => self.wanted_trees.entry(id).or_default().push(dir),
             }
-            None => self.wanted_trees.entry(id).or_default().push(dir),
         }
     }
 
-    /// What cannot be read or may not be written is left out: the checkout has the words for it.
-    fn expand(&mut self, dir: DirId, body: &[u8]) {
+    /// Plan what a directory holds; the trees below it. What cannot be read or may not be written is left out:
+    /// the checkout has the words for it.
+    fn expand(&mut self, dir: DirId, body: &[u8]) -> Vec<(ObjectId, DirId)> {
         let mut below = Vec::new();
+        let depth = self.dirs[dir as usize].depth + 1;
         for entry in TreeRefIter::from_bytes(body, self.commit.kind()).map_while(Result::ok) {
             let kind = entry.mode.kind();
-            self.paths += 1;
-            if self.paths > PATHS || !is_safe(entry.filename, kind) {
+            self.entries += 1;
+            if self.entries > ENTRIES {
+                break;
+            }
+            if depth > DEPTH || !is_safe(entry.filename, kind) {
                 continue;
             }
             let id = entry.oid.to_owned();
             match kind {
                 EntryKind::Tree => {
                     let Ok(number) = DirId::try_from(self.dirs.len()) else { continue };
-                    self.dirs.push(Dir {
-                        parent: Some(dir),
-                        name: entry.filename.into(),
-                        forms: Forms::Same,
-                    });
+                    let name = entry.filename.into();
+                    self.dirs.push(Dir { parent: Some(dir), name, depth, forms: Forms::Same });
                     below.push((id, number));
                 }
                 EntryKind::Blob | EntryKind::BlobExecutable => {
@@ -141,9 +154,7 @@ impl Plan {
                 EntryKind::Link | EntryKind::Commit => {}
             }
         }
-        for (id, dir) in below {
-            self.want_tree(id, dir);
-        }
+        below
     }
 
     /// The paths of a blob that has come, those left out where its form may be another.
@@ -155,6 +166,9 @@ impl Plan {
             dirs.into_iter().for_each(|dir| self.dirs[dir as usize].forms = forms);
         }
         let mut targets = self.blobs.remove(&id).unwrap_or_default();
+        if self.entries > ENTRIES {
+            return Vec::new(); // an attributes file may have been overlooked
+        }
         targets
             .retain(|target| self.chain(target.dir).all(|dir| self.dirs[dir as usize].forms == Forms::Same));
         targets

@@ -60,12 +60,17 @@ impl RemoteUrl {
 
     /// The URL that `relative` (`./x`, `../x`) means when it stands in a repository here.
     pub(crate) fn join(&self, relative: &str) -> Result<RemoteUrl, String> {
+        let mut decoded = None;
         let (prefix, path) = match &self.0 {
             Kind::Http(url) => url.base.split_at(url.server().len()),
-            Kind::Git { path, .. } => ("git://parent", path.as_str()),
+            Kind::Git { path, .. } => {
+                decoded = Some(percent_decode(relative)?); // as `path` is
+                ("", path.as_str())
+            }
             Kind::Ssh(url) => url.parts(),
             Kind::Local(path) => return Ok(RemoteUrl(Kind::Local(without_dots(&path.join(relative))))),
         };
+        let relative = decoded.as_deref().unwrap_or(relative);
         let mut parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
         for part in relative.split('/').filter(|part| !part.is_empty() && *part != ".") {
             if part != ".." {
@@ -76,13 +81,14 @@ impl RemoteUrl {
         }
         let is_home = matches!(&self.0, Kind::Ssh(url) if url.is_short() && !path.starts_with('/'));
         let root = if is_home { "" } else { "/" };
-        let joined: RemoteUrl = format!("{prefix}{root}{}", parts.join("/")).parse()?;
-        Ok(match (&self.0, joined.0) {
-            (Kind::Git { host, port, .. }, Kind::Git { path, .. }) => {
-                RemoteUrl(Kind::Git { host: host.clone(), port: *port, path })
+        let joined = format!("{prefix}{root}{}", parts.join("/"));
+        match &self.0 {
+            Kind::Git { host, port, .. } if joined.len() > 1 => {
+                Ok(RemoteUrl(Kind::Git { host: host.clone(), port: *port, path: joined }))
             }
-            (_, kind) => RemoteUrl(kind),
-        })
+            Kind::Git { .. } => Err(NO_REPOSITORY.into()),
+            _ => joined.parse(),
+        }
     }
 
     /// With the login of `other`, where it is a URL of the same server and this one has none.
@@ -209,9 +215,27 @@ fn parse_uri(text: &str) -> Result<Uri, String> {
     match uri.host() {
         None | Some("") => Err("names no host".into()),
         Some(host) if host.starts_with('-') => Err("has a host that begins with a dash".into()),
-        Some(_) => Ok(uri),
+        Some(_) => port(&uri).map(|_| uri),
     }
 }
+
+/// The port that is given. The parser knows none that is no number, and passes over it.
+pub(crate) fn port(uri: &Uri) -> Result<Option<u16>, String> {
+    let authority = uri.authority().map(|authority| authority.as_str()).unwrap_or_default();
+    let place = authority.rsplit_once('@').map_or(authority, |(_, place)| place);
+    match place
+        .strip_prefix(uri.host().unwrap_or_default())
+        .map(|rest| rest.strip_prefix(':').unwrap_or(rest))
+    {
+        Some("") => Ok(None),
+        given => match given.unwrap_or_default().parse() {
+            Ok(port @ 1..) => Ok(Some(port)),
+            _ => Err("has a port that is no number between 1 and 65535".into()),
+        },
+    }
+}
+
+const NO_REPOSITORY: &str = "names no repository";
 
 fn parse_http(text: &str) -> Result<HttpUrl, String> {
     let uri = parse_uri(text)?;
@@ -235,7 +259,7 @@ fn parse_git(text: &str) -> Result<Kind, String> {
     }
     let path = percent_decode(uri.path())?;
     if path.len() < 2 {
-        return Err("names no repository".into());
+        return Err(NO_REPOSITORY.into());
     }
     Ok(Kind::Git {
         host: uri.host().unwrap_or_default().trim_matches(['[', ']']).to_owned(),
@@ -315,6 +339,10 @@ mod tests {
             "https://good#@evil/x",
             "https://good\\@evil/x",
             "https://host/a b",
+            "https://host:99999/x",
+            "https://host:8o80/x",
+            "http://[::1]x:80/y",
+            "git://host:0/x",
             "https://host/\nx",
             "https://u:%0asecret@host/x",
             "https://-oProxy=x/y",

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::net::Ipv6Addr;
 
-use super::{parse_uri, percent_decode};
+use super::{parse_uri, percent_decode, port};
 
 const DEFAULT_PORT: u16 = 22;
 
@@ -30,15 +30,9 @@ impl SshUrl {
     pub(super) fn parse(text: &str) -> Result<SshUrl, String> {
         let uri = parse_uri(text)?;
         let authority = uri.authority().map(|authority| authority.as_str()).unwrap_or_default();
-        let (user, place) = match authority.rsplit_once('@') {
-            Some((user, place)) => (Some(percent_decode(user)?), place),
-            None => (None, authority),
-        };
+        let user = authority.rsplit_once('@').map(|(user, _)| percent_decode(user)).transpose()?;
         let host = uri.host().unwrap_or_default();
-        let port = match place.strip_prefix(host).unwrap_or_default().trim_start_matches(':') {
-            "" => DEFAULT_PORT,
-            port => parse_port(port)?,
-        };
+        let port = port(&uri)?.unwrap_or(DEFAULT_PORT);
         let rest = uri.path().trim_end_matches('/');
         let start = text.find("://").map_or(0, |at| at + 3) + authority.len();
         let host = host.trim_matches(['[', ']']);

@@ -1,0 +1,235 @@
+//! Packs that no git would make.
+
+use std::io::Write;
+
+use gix::objs::Kind as ObjectKind;
+
+use super::*;
+
+/// A pack under construction; deflated without compressing.
+#[derive(Default)]
+struct Pack {
+    entries: Vec<u8>,
+    count: u32,
+}
+
+const REF_DELTA: u8 = 7;
+
+impl Pack {
+    /// An object, and its id.
+    fn add(&mut self, kind: ObjectKind, body: &[u8]) -> ObjectId {
+        let number = match kind {
+            ObjectKind::Commit => 1,
+            ObjectKind::Tree => 2,
+            ObjectKind::Blob => 3,
+            ObjectKind::Tag => 4,
+        };
+        self.header(number, body.len());
+        self.deflate(body);
+        gix::objs::compute_hash(Kind::Sha1, kind, body).unwrap()
+    }
+
+    fn delta(&mut self, base: ObjectId, delta: &[u8]) {
+        self.header(REF_DELTA, delta.len());
+        self.entries.extend(base.as_slice());
+        self.deflate(delta);
+    }
+
+    fn header(&mut self, number: u8, size: usize) {
+        self.count += 1;
+        let mut rest = size >> 4;
+        let mut byte = number << 4 | (size & 15) as u8;
+        while rest > 0 {
+            self.entries.push(byte | 0x80);
+            byte = (rest & 0x7f) as u8;
+            rest >>= 7;
+        }
+        self.entries.push(byte);
+    }
+
+    /// A zlib stream of stored blocks (RFC 1950, RFC 1951).
+    fn deflate(&mut self, body: &[u8]) {
+        self.entries.extend([0x78, 1]);
+        let mut blocks = body.chunks(0xffff).peekable();
+        if body.is_empty() {
+            self.entries.extend([1, 0, 0, 0xff, 0xff]);
+        }
+        while let Some(block) = blocks.next() {
+            let length = block.len() as u16;
+            self.entries.push(u8::from(blocks.peek().is_none()));
+            self.entries.extend(length.to_le_bytes());
+            self.entries.extend((!length).to_le_bytes());
+            self.entries.extend(block);
+        }
+        let (mut a, mut b) = (1_u32, 0_u32);
+        for byte in body {
+            a = (a + u32::from(*byte)) % 65521;
+            b = (b + a) % 65521;
+        }
+        self.entries.extend((b << 16 | a).to_be_bytes());
+    }
+
+    fn tree(&mut self, entries: &[(&str, &str, ObjectId)]) -> ObjectId {
+        let mut body = Vec::new();
+        for (mode, name, id) in entries {
+            write!(body, "{mode} {name}\0").unwrap();
+            body.extend(id.as_slice());
+        }
+        self.add(ObjectKind::Tree, &body)
+    }
+
+    fn commit(&mut self, tree: ObjectId) -> ObjectId {
+        let body = format!("tree {tree}\nauthor a <a> 0 +0000\ncommitter a <a> 0 +0000\n\nx\n");
+        self.add(ObjectKind::Commit, body.as_bytes())
+    }
+
+    fn bytes(&self) -> Vec<u8> {
+        let mut bytes = [&b"PACK\0\0\0\x02"[..], &self.count.to_be_bytes(), &self.entries].concat();
+        let mut hasher = gix::hash::hasher(Kind::Sha1);
+        hasher.update(&bytes);
+        bytes.extend(hasher.try_finalize().unwrap().as_slice());
+        bytes
+    }
+}
+
+/// Unpack it into a fresh directory: the paths of the files, or the fault; whatever happens, no temporary file of
+/// a pack is left.
+fn unpacked(bytes: &[u8], commit: ObjectId) -> Result<Vec<String>, String> {
+    let dir = tempfile::tempdir().unwrap();
+    let (packs, tree) = (dir.path().join("packs"), dir.path().join("tree"));
+    fs_err::create_dir(&packs).unwrap();
+    fs_err::create_dir(&tree).unwrap();
+    let mut source = io::BufReader::with_capacity(1000, bytes);
+    let outcome = unpack(&mut source, commit, &packs, &tree, &Progress::new(), &Interrupt::new());
+    let left: Vec<_> = fs_err::read_dir(&packs).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(left.len(), if outcome.is_ok() { 2 } else { 0 }, "{left:?}");
+    let made = outcome.map_err(|err| err.to_string())?;
+    Ok(made.files.iter().map(|file| file.path.to_string()).collect())
+}
+
+#[test]
+fn a_plain_pack_becomes_files() {
+    let mut pack = Pack::default();
+    let large = vec![7; LARGE as usize + 1];
+    let blob = pack.add(ObjectKind::Blob, b"early, so it is left");
+    let other = pack.add(ObjectKind::Blob, &large);
+    let below = pack.tree(&[("100644", "x", blob)]);
+    let root = pack.tree(&[("40000", "d", below), ("100755", "large", other), ("100644", "late", blob)]);
+    let commit = pack.commit(root);
+    assert!(unpacked(&pack.bytes(), commit).is_ok(), "blobs before their trees may be left to the checkout");
+
+    let mut ordered = Pack::default();
+    ordered.commit(root);
+    ordered.tree(&[("40000", "d", below), ("100755", "large", other), ("100644", "late", blob)]);
+    ordered.tree(&[("100644", "x", blob)]);
+    ordered.add(ObjectKind::Blob, &large);
+    ordered.delta(other, &[&[0x81, 0x80, 0x40, 20, 20][..], b"early, so it is left"].concat());
+    assert_eq!(unpacked(&ordered.bytes(), commit).unwrap(), ["d/x", "large", "late"]);
+}
+
+#[test]
+fn deltas_in_circles_end() {
+    let mut pack = Pack::default();
+    let blob = pack.add(ObjectKind::Blob, b"same");
+    let copy_all = [4, 4, 0x90, 4];
+    for _ in 0..40 {
+        pack.delta(blob, &copy_all);
+    }
+    let tree = pack.tree(&[]);
+    let commit = pack.commit(tree);
+    assert_eq!(unpacked(&pack.bytes(), commit).unwrap(), [""; 0]);
+
+    pack.delta(commit_id(), &copy_all);
+    assert_eq!(unpacked(&pack.bytes(), commit).unwrap_err(), "the pack is damaged: a delta has no base");
+}
+
+fn commit_id() -> ObjectId {
+    ObjectId::from_hex(b"0123456789012345678901234567890123456789").unwrap()
+}
+
+#[test]
+fn endless_nesting_and_multiplying_trees_end() {
+    let mut pack = Pack::default();
+    let mut tree = pack.tree(&[]);
+    for _ in 0..30_000 {
+        tree = pack.tree(&[("40000", "d", tree)]);
+    }
+    let commit = pack.commit(tree);
+    assert_eq!(unpacked(&pack.bytes(), commit).unwrap(), [""; 0]);
+
+    let mut pack = Pack::default();
+    let blob = pack.add(ObjectKind::Blob, b"x");
+    let names: Vec<String> = (0..100).map(|at| format!("n{at:03}")).collect();
+    let mut tree = pack.tree(&[("100644", "file", blob)]);
+    for _ in 0..6 {
+        let entries: Vec<_> = names.iter().map(|name| ("40000", name.as_str(), tree)).collect();
+        tree = pack.tree(&entries);
+    }
+    let commit = pack.commit(tree);
+    assert!(unpacked(&pack.bytes(), commit).is_ok());
+}
+
+#[test]
+fn names_that_lead_elsewhere_or_clash_are_left() {
+    let mut pack = Pack::default();
+    let (file, other) = (b"content", b"other");
+    let hash = |bytes: &[u8]| gix::objs::compute_hash(Kind::Sha1, ObjectKind::Blob, bytes).unwrap();
+    let (blob, below) = (hash(file), hash(other));
+    let tree_id = |entries: &[_]| Pack::default().tree(entries);
+    let dir = [("100644", "y", below)];
+    let mut entries = vec![("100644", "a", blob), ("40000", "a", tree_id(&dir)), ("100644", "b", blob)];
+    for name in ["..", ".git", ".GIT", "x/y", "", "git~1"] {
+        entries.push(("100644", name, blob));
+    }
+    entries.push(("120000", "link", blob));
+    let root = tree_id(&entries);
+    let commit = pack.commit(root);
+    pack.tree(&entries);
+    pack.tree(&dir);
+    pack.add(ObjectKind::Blob, file);
+    pack.add(ObjectKind::Blob, other);
+    assert_eq!(unpacked(&pack.bytes(), commit).unwrap(), ["a", "b"]);
+}
+
+#[test]
+fn lies_and_damage_are_refused_with_the_reason() {
+    let mut pack = Pack::default();
+    let blob = pack.add(ObjectKind::Blob, &[3; 5000]);
+    let tree = pack.tree(&[("100644", "x", blob)]);
+    let commit = pack.commit(tree);
+    let good = pack.bytes();
+    assert!(unpacked(&good, commit).is_ok());
+    for end in [0, 5, 12, 100, 2000, good.len() - 25, good.len() - 1] {
+        assert!(unpacked(&good[..end], commit).is_err(), "cut after {end}");
+    }
+    let mut flipped = good.clone();
+    *flipped.last_mut().unwrap() ^= 1;
+    assert_eq!(unpacked(&flipped, commit).unwrap_err(), "the pack is damaged: its checksum is wrong");
+    for size in [4999, 5001, 1 << 20, (1 << 20) + 1, 1 << 40] {
+        let mut lying = Pack::default();
+        lying.header(3, size);
+        lying.deflate(&[3; 5000]);
+        let fault = unpacked(&lying.bytes(), commit).unwrap_err();
+        assert!(fault.contains("not as long as it says"), "{size}: {fault}");
+    }
+    for (kind, size) in [(2, 1 << 40), (REF_DELTA, 1 << 40)] {
+        let mut lying = Pack::default();
+        lying.header(kind, size);
+        lying.entries.extend([0; 40]);
+        assert!(unpacked(&lying.bytes(), commit).unwrap_err().contains("too large"));
+    }
+}
+
+#[test]
+fn it_stops_when_asked_to() {
+    let mut pack = Pack::default();
+    let tree = pack.tree(&[]);
+    let commit = pack.commit(tree);
+    let dir = tempfile::tempdir().unwrap();
+    let interrupt = Interrupt::new();
+    interrupt.trigger();
+    let bytes = pack.bytes();
+    let outcome = unpack(&mut &bytes[..], commit, dir.path(), dir.path(), &Progress::new(), &interrupt);
+    assert_eq!(outcome.unwrap_err().kind(), io::ErrorKind::TimedOut);
+    assert_eq!(fs_err::read_dir(dir.path()).unwrap().count(), 0);
+}
