@@ -1,6 +1,7 @@
 //! The link, the tree behind it, and the trees before it.
 
 use std::fs;
+use std::io::Write;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 
@@ -213,6 +214,20 @@ fn unchanged_files_are_shared_with_the_last_tree() {
     env.assert_published(&repo, &commit);
     assert_eq!(same.iter().map(|file| inode(file)).collect::<Vec<_>>(), before);
     assert!(log.contains(r#""written":1,"early":0,"linked":2"#), "{log}");
+}
+
+#[test]
+fn trees_can_be_independent_of_each_other() {
+    let env = Env::new();
+    let repo = env.repo("up");
+    env.syncline(repo.url()).arg("--checkout=copy").sync();
+    let old = fs::canonicalize(env.link()).unwrap();
+    let commit = repo.commit(&[("new", "new\n")]);
+    env.syncline(repo.url()).arg("--checkout=copy").arg("--stale-worktree-timeout=1h").sync();
+    fs::OpenOptions::new().append(true).open(old.join("file")).unwrap().write_all(b"more").unwrap();
+    env.assert_published(&repo, &commit);
+    let log = env.syncline(repo.url()).arg("--checkout=hardlink").fail();
+    assert!(log.contains(r#"--checkout: "hardlink" is neither link nor copy"#), "{log}");
 }
 
 #[test]

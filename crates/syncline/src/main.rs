@@ -275,6 +275,7 @@ fn prepare(config: &Config, store: Store, status: &Status) -> Result<Service, Er
         upstream,
         link,
         logins: Logins::new(config, status, &progress, &interrupt)?,
+        shares_files: config.shares_files,
         folding: config.folding,
         sparse_file: config.sparse_file.clone(),
         stale_worktree_timeout: config.stale_worktree_timeout,

@@ -23,6 +23,7 @@ pub struct Syncer {
     pub upstream: Upstream,
     pub link: Link,
     pub logins: Logins,
+    pub shares_files: bool,
     pub folding: Folding,
     pub sparse_file: Option<PathBuf>,
     pub stale_worktree_timeout: Duration,
@@ -95,7 +96,8 @@ impl Syncer {
         if self.upstream.lacks_filter() && !lacked_filter {
             warn!("the server does not support --filter: it sends everything");
         }
-        let tree = checkout(&self.store, &fetched, current, &self.progress, &self.interrupt)?;
+        let last = current.filter(|_| self.shares_files);
+        let tree = checkout(&self.store, &fetched, last, &self.progress, &self.interrupt)?;
         if current != Some(tree.commit) {
             self.before_publishing(&tree)?;
             // Before the flip: a kill in between must not cost the old tree its time.

@@ -45,6 +45,8 @@ pub struct Config {
     pub stale_worktree_timeout: Duration,
     /// `None`: only at start.
     pub worktree_check_period: Option<Duration>,
+    /// Whether unchanged files are shared with the last tree.
+    pub shares_files: bool,
     pub folding: Folding,
     pub wait_for_lock: bool,
     pub policy: Policy,
@@ -172,6 +174,11 @@ impl Config {
         let pre_publish = exec_hook(&mut r, "pre-publish-exechook", None);
         let pre_publish_required = r.switch("pre-publish-exechook-required");
         let webhook = web_hook(&mut r);
+        let shares_files = r.or("checkout", true, |text| match text {
+            "link" => Ok(true),
+            "copy" => Ok(false),
+            _ => Err(format!("{text:?} is neither link nor copy")),
+        });
         let folding = r.or("git-gc", Folding::WhenMany, |text| match text {
             "auto" | "always" => Ok(Folding::WhenMany),
             "aggressive" => Ok(Folding::Always),
@@ -203,6 +210,7 @@ impl Config {
             group_write,
             stale_worktree_timeout,
             worktree_check_period: (!check_period.is_zero()).then_some(check_period),
+            shares_files,
             folding,
             wait_for_lock,
             policy,

@@ -87,6 +87,15 @@ pub(super) const OPTIONS: &[Opt] = &[
     ),
     value(
         WHERE,
+        "checkout",
+        "MODE",
+        "link",
+        &[],
+        "How unchanged files come into a new tree: link, shared with the last one, or copy, written anew, for consumers \
+         that write into what is published",
+    ),
+    value(
+        WHERE,
         "git-gc",
         "MODE",
         "always",
