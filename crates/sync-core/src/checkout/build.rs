@@ -16,6 +16,17 @@ use crate::store::{Place, Store};
 use crate::unpack::EarlyFile;
 use crate::{CommitId, Interrupt};
 
+/// Where a tree is built and from what.
+pub(super) struct Site<'a> {
+    /// Where it is built: the directory is there and holds nothing but `early`.
+    pub(super) building: &'a Place,
+    /// Where it is to stand.
+    pub(super) place: &'a Place,
+    /// The tree whose unchanged files are shared.
+    pub(super) last: Option<&'a Place>,
+    pub(super) early: &'a [EarlyFile],
+}
+
 /// What the trees that are built together share.
 pub(super) struct Build<'a> {
     pub(super) root: &'a Path,
@@ -29,17 +40,9 @@ pub(super) struct Build<'a> {
 }
 
 impl Build<'_> {
-    /// Build the tree of `fetched` from `store` at `building`, as it is to stand at `place`. The directory is
-    /// there and holds nothing but `early`.
-    pub(super) fn tree(
-        &mut self,
-        store: &Store,
-        fetched: &Fetched,
-        building: &Place,
-        place: &Place,
-        last: Option<&Place>,
-        early: &[EarlyFile],
-    ) -> Result<()> {
+    /// Build the tree of `fetched` from `store`.
+    pub(super) fn tree(&mut self, store: &Store, fetched: &Fetched, site: &Site<'_>) -> Result<()> {
+        let Site { building, place, last, early } = site;
         let id = fetched.commit;
         let step = || format!("write the tree of {id} to {}", building.dir.display());
         let repo = store.repository()?;
@@ -81,17 +84,11 @@ impl Build<'_> {
             entry.flags.set(Flags::SKIP_WORKTREE, left_out);
         }
         admin(fetched, &mut index, &building.admin, place)?;
-        self.modules(store, fetched, building, place, last)
+        self.modules(store, fetched, site)
     }
 
-    fn modules(
-        &mut self,
-        store: &Store,
-        fetched: &Fetched,
-        building: &Place,
-        place: &Place,
-        last: Option<&Place>,
-    ) -> Result<()> {
+    fn modules(&mut self, store: &Store, fetched: &Fetched, site: &Site<'_>) -> Result<()> {
+        let Site { building, place, last, .. } = site;
         for module in &fetched.modules {
             let module_store = store.module(&module.url)?;
             let path = to_path(module.path.as_bstr());
@@ -105,7 +102,8 @@ impl Build<'_> {
             let inside = Place { dir: building.dir.join(path), admin: admin.clone() };
             let final_place = Place { dir: place.dir.join(path), admin };
             let last = last.and_then(|last| Place::of(last.dir.join(path), self.root));
-            self.tree(&module_store, &module.fetched, &inside, &final_place, last.as_ref(), &[])
+            let site = Site { building: &inside, place: &final_place, last: last.as_ref(), early: &[] };
+            self.tree(&module_store, &module.fetched, &site)
                 .map_err(|err| err.within(&format!("check out submodule {:?}", module.path)))?;
         }
         Ok(())

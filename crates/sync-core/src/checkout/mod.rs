@@ -22,7 +22,7 @@ use crate::progress::{Progress, Stage};
 use crate::store::{Place, Store, remove_dir_if_there};
 use crate::{CommitId, Interrupt};
 
-use build::Build;
+use build::{Build, Site};
 pub(crate) use filter::may_change_form;
 pub use verify::altered_files;
 
@@ -90,7 +90,7 @@ pub fn checkout(
         Build { root: store.root(), id, modules: Vec::new(), made: &mut made, progress, interrupt };
     let early = if is_begun { &fetched.early.files[..] } else { &[] };
     let outcome = build
-        .tree(store, fetched, &building, &place, last.as_ref(), early)
+        .tree(store, fetched, &Site { building: &building, place: &place, last: last.as_ref(), early })
         .and_then(|()| interrupt.check().step(step))
         .and_then(|()| install(&building, &place).step(step));
     let modules = build.modules;
