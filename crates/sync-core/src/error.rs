@@ -65,6 +65,14 @@ impl Error {
         Error { step: one_line(step), cause: format!("{}: {}", self.step, self.cause), ..self }
     }
 
+    /// The same error, some of its words replaced by others.
+    pub(crate) fn rephrased(mut self, words: &[(&str, &str)]) -> Self {
+        for (from, to) in words {
+            self.cause = self.cause.replace(from, to);
+        }
+        self
+    }
+
     /// The same error without texts that must not be repeated. Very short ones would only mangle it.
     pub(crate) fn hiding(mut self, secrets: &[String]) -> Self {
         for secret in secrets.iter().filter(|secret| secret.len() >= 4) {

@@ -54,6 +54,20 @@ pub(crate) fn http_status(err: &gix::Error) -> Option<&HttpStatus> {
     })
 }
 
+/// gix's words for what users meet most, and plainer ones.
+const PLAINER: [(&str, &str); 6] = [
+    ("Transport handshake failed: ", ""),
+    ("An IO error occurred when talking to the server: ", ""),
+    ("failed to fill whole buffer", "the server hung up"),
+    ("Peer disconnected", "the server hung up"),
+    ("Capabilities could not be parsed: ", "this is no Git server's answer: "),
+    (
+        "Didn't find 'application/x-git-upload-pack-advertisement' header to indicate 'smart' protocol, and 'dumb' \
+         protocol is not supported.",
+        "this is no Git server's answer (it speaks no 'smart' protocol); is the URL right?",
+    ),
+];
+
 /// gix reports the server's own `ERR` line as a header it does not know.
 pub(crate) fn protocol_error(step: String, err: &gix::Error) -> Error {
     const UNKNOWN: &str = "Unknown or unsupported header: ";
@@ -73,7 +87,7 @@ pub(crate) fn protocol_error(step: String, err: &gix::Error) -> Error {
             Error::new(Recovery::Reconfigure, step, status)
         }
         Some(status) => Error::new(Recovery::Retry, step, status).retry_after(status.retry_after),
-        None => Error::gix(step, err),
+        None => Error::gix(step, err).rephrased(&PLAINER),
     }
 }
 
