@@ -96,6 +96,28 @@ fn a_kill_at_any_moment_is_recovered_from_without_help() {
 }
 
 #[test]
+fn a_first_sync_killed_at_any_moment_is_begun_again_without_help() {
+    let env = Env::new();
+    let repo = env.repo("up");
+    for file in 0..300 {
+        repo.write(&format!("many/{}/{file}", file % 30), noise(file, 3000));
+    }
+    repo.write("large", noise(1, 1_200_000));
+    let commit = repo.commit(&[]);
+    let nginx = Nginx::start(&env.path(""));
+    for round in 0..20 {
+        let _ = fs::remove_dir_all(env.root());
+        let running = env.syncline(nginx.url("up/.git")).spawn();
+        std::thread::sleep(Duration::from_millis(3 * round));
+        running.kill();
+        assert!(env.published().is_none_or(|published| published == commit), "round {round}");
+        env.syncline(nginx.url("up/.git")).sync();
+        env.assert_published(&repo, &commit);
+        env.assert_no_leftovers();
+    }
+}
+
+#[test]
 fn what_a_killed_process_left_is_cleared() {
     let env = Env::new();
     let repo = env.repo("up");
