@@ -118,6 +118,21 @@ fn hooks_do_not_see_the_password() {
 }
 
 #[test]
+fn hooks_see_the_proxies_that_are_everybodys_and_not_ours() {
+    let env = Env::new();
+    let repo = env.repo("up");
+    let hook = script(&env, "hook", &format!("env > {}", env.path("seen").display()));
+    let proxies = ["HTTP_PROXY", "https_proxy", "ALL_PROXY"];
+    let syncline = env.syncline(repo.url()).env("PATH", "/bin:/usr/bin").arg("--exechook-command").arg(&hook);
+    let syncline = proxies.iter().fold(syncline, |syncline, name| syncline.env(name, "http://u:p@h"));
+    let ours = ["HTTP", "HTTPS", "ALL", "SSH"].map(|name| format!("GITSYNC_{name}_PROXY"));
+    ours.iter().fold(syncline, |syncline, name| syncline.env(name, "http://u:p@h")).sync();
+    let seen = fs::read_to_string(env.path("seen")).unwrap();
+    assert!(proxies.iter().all(|name| seen.contains(&format!("{name}="))), "{seen}");
+    assert!(ours.iter().all(|name| !seen.contains(name)), "{seen}");
+}
+
+#[test]
 fn a_slow_hook_delays_no_sync() {
     let env = Env::new();
     let repo = env.repo("up");

@@ -56,6 +56,84 @@ fn submodules_on_other_servers_have_their_own_credentials() {
 }
 
 #[test]
+fn submodules_on_the_same_server_have_the_servers_login() {
+    let env = Env::new();
+    let (up, one) = (env.repo("up"), env.repo("one"));
+    let nginx = Nginx::start(&env.path(""));
+    let absolute = nginx.url("login/one/.git").replace("http://127.0.0.1:", "http://other@127.0.0.1:");
+    for (path, url) in [("near", "../../one/.git"), ("whole", &absolute)] {
+        up.git(&["config", "-f", ".gitmodules", &format!("submodule.{path}.path"), path]);
+        up.git(&["config", "-f", ".gitmodules", &format!("submodule.{path}.url"), url]);
+        up.git(&["update-index", "--add", "--cacheinfo", &format!("160000,{},{path}", one.head())]);
+    }
+    up.git(&["add", ".gitmodules"]);
+    up.git(&["commit", "--quiet", "--message=modules"]);
+    env.syncline(nginx.url("login/up/.git")).arg("--username=user").env("GITSYNC_PASSWORD", "p@ss").sync();
+    assert_eq!((env.read("near/file"), env.read("whole/file")), ("one\n".into(), "one\n".into()));
+}
+
+#[test]
+fn the_closest_login_counts_and_a_credential_before_any_other_way() {
+    let env = Env::new();
+    let server = Canned::status("401 Unauthorized");
+    let asked = Canned::answer("200 OK", "username=own\npassword=own");
+    let token = Canned::answer("200 OK", r#"{"access_token":"own"}"#);
+    fs::write(env.path("assertion"), "j.w.t").unwrap();
+    fs::write(env.path("netrc"), "machine 127.0.0.1 login netrc password netrc").unwrap();
+    let url = server.url("a/x");
+    let in_url = url.replacen("://", "://typed:typed@", 1);
+    let plain = |syncline: Syncline| syncline.arg(format!("--netrc-file={}", env.path("netrc").display()));
+    let own = || plain(env.syncline(&url));
+    let bearer = "Bearer own".to_owned();
+    let ways: [(&dyn Fn() -> Syncline, &str); 5] = [
+        (&|| own().arg("--username=own").env("GITSYNC_PASSWORD", "own"), &basic("own", "own")),
+        (&|| own().env("GITSYNC_BEARER_TOKEN", "own"), &bearer),
+        (&|| own().arg(format!("--askpass-url={}", asked.url(""))), &basic("own", "own")),
+        (
+            &|| {
+                own()
+                    .arg(format!("--oauth-token-url={}", token.url("")))
+                    .arg("--oauth-grant=token-exchange")
+                    .arg(format!("--oauth-assertion-file={}", env.path("assertion").display()))
+            },
+            &bearer,
+        ),
+        (&|| plain(env.syncline(&in_url)), &basic("typed", "typed")),
+    ];
+    let near = server.url("").to_uppercase();
+    for (way, shown) in ways {
+        for (scope, expected) in [
+            (near.as_str(), basic("user", "p@ss").as_str()),
+            (&server.url("a"), &basic("user", "p@ss")),
+            (&server.url("b"), shown),
+        ] {
+            way().arg("--credential").arg(credential(scope, "p@ss")).fail();
+            assert_eq!(header(server.requests().last().unwrap(), "authorization"), expected, "{scope}");
+        }
+    }
+    env.syncline(&in_url).arg(format!("--askpass-url={}", asked.url(""))).fail();
+    assert_eq!(header(server.requests().last().unwrap(), "authorization"), basic("own", "own"));
+}
+
+#[test]
+fn redirects_are_refused_where_gits_setting_says_so() {
+    let env = Env::new();
+    let _repo = env.repo("up");
+    let nginx = Nginx::start(&env.path(""));
+    let target = nginx.url("up/.git");
+    let server = Canned::start(move |_| {
+        let location = format!("{target}/info/refs?service=git-upload-pack");
+        format!("HTTP/1.1 302 Found\r\nLocation: {location}\r\nContent-Length: 0\r\n\r\n")
+    });
+    env.syncline(server.url("x")).arg("--git-config=http.followRedirects:initial").sync();
+    let requests = nginx.requests().len();
+    let scoped = format!("--git-config=\"http.{}.followRedirects\":false", server.url(""));
+    let log = env.syncline(server.url("x")).arg(scoped).fail();
+    assert!(log.contains("the server redirects, which http.followRedirects refuses"), "{log}");
+    assert_eq!(nginx.requests().len(), requests);
+}
+
+#[test]
 fn the_askpass_url_is_asked_before_every_sync() {
     let env = Env::new();
     let repo = env.repo("up");
@@ -107,7 +185,7 @@ fn settings_of_git_are_heeded_or_named() {
     env.syncline("https://example.com/up/.git").arg(instead).sync();
     env.assert_published(&repo, &repo.head());
     let log = env.syncline(nginx.url("up/.git")).arg("--git-config=key").fail();
-    assert!(log.contains("--git-config: the key \"key\" has no colon"), "{log}");
+    assert!(log.contains("--git-config: pair 1 has no colon after its key"), "{log}");
 }
 
 #[test]
@@ -212,6 +290,9 @@ fn cookies_are_sent_to_whom_they_are_for_until_they_expire() {
         fs::write(&jar, cookie(host, expiry, "c00kie")).unwrap();
         assert!(env.syncline(&url).arg(&named).fail().contains("401"), "{host} {expiry}");
     }
+    fs::remove_file(&jar).unwrap();
+    let log = env.syncline(&url).arg(&configured).fail();
+    assert!(log.contains("http.cookieFile names is not there") && log.contains("401"), "{log}");
     fs::write(&jar, "session=c00kie\n").unwrap();
     let log = env.syncline(&url).arg(&named).fail();
     assert!(log.contains("cannot start") && log.contains("line 1 is no cookie"), "{log}");

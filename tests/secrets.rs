@@ -48,8 +48,12 @@ fn planted(env: &Env, syncline: Syncline, hook: &str) -> Syncline {
         .env("GITSYNC_CREDENTIAL", credential)
         .env(
             "GITSYNC_GIT_CONFIG",
-            "http.extraHeader:X-Token: canary-header,http.proxyAuthToken:canary-setting",
+            "http.extraHeader:X-Token: canary-header,http.proxyAuthToken:canary-setting,\
+             \"http.http://u:canary-scope@h/.pinnedPubkey\":canary-key,\"user.canary.name\":x",
         )
+        .env("GITSYNC_HTTPS_PROXY", "http://u:canary-https@127.0.0.1:1")
+        .env("GITSYNC_ALL_PROXY", "http://u:canary-all@127.0.0.1:1")
+        .env("GITSYNC_SSH_PROXY", "http://u:canary-ssh@127.0.0.1:1")
         .arg(format!("--credential={token}"))
         .arg(format!("--cookie-file={jar}"))
         .arg(format!("--netrc-file={netrc}"))
@@ -162,6 +166,14 @@ fn watch(what: &str, way: &dyn Fn(&Env, &str) -> Syncline, url: &str, failure: &
     });
 }
 
+/// Repeats whatever it was told.
+fn parrot() -> Canned {
+    Canned::start(|head| {
+        let told = head.trim().replace('\r', "");
+        format!("HTTP/1.1 500 No\r\nContent-Type: text/plain\r\nContent-Length: {}\r\n\r\n{told}", told.len())
+    })
+}
+
 #[test]
 fn no_secret_is_ever_emitted() {
     let dir = Env::new();
@@ -182,11 +194,7 @@ fn no_secret_is_ever_emitted() {
         std::thread::sleep(PATIENCE);
         String::new()
     });
-    // Repeats whatever it was told.
-    let parrot = Canned::start(|head| {
-        let told = head.trim().replace('\r', "");
-        format!("HTTP/1.1 500 No\r\nContent-Type: text/plain\r\nContent-Length: {}\r\n\r\n{told}", told.len())
-    });
+    let parrot = parrot();
     for (what, way) in ways.iter().filter(|(what, _)| what.starts_with("a ") || *what == "askpass") {
         watch(what, way, &parrot.url("x"), "sync failed");
     }
@@ -208,6 +216,8 @@ fn faults_of_the_command_line_quote_no_secret() {
         .arg("--error-file=error")
         .arg("--credential={\"password\":\"canary\"")
         .arg("--git-config=http.extraHeader:\"canary")
+        .arg("--git-config-add=canary")
+        .arg("--credential={\"url\":\"canary\",\"username\":\"u\",\"password\":\"canary\"}")
         .arg("--askpass-url=canary")
         .arg("--webhook-url=canary")
         .arg("--bearer-token=canary")
@@ -222,4 +232,24 @@ fn faults_of_the_command_line_quote_no_secret() {
     for text in [&finished.stdout, &finished.stderr, &fs::read_to_string(root.join("error")).unwrap()] {
         assert_clean("a fault", text);
     }
+    let settings = "http.proxy:ftp://canary,protocol.canary.allow:canary,\"http.u:canary@h.sslVerify\":no";
+    let finished = env.syncline("https://h/x").env("GITSYNC_GIT_CONFIG", settings).run();
+    assert_eq!((finished.code, finished.stderr.lines().count()), (Some(1), 4), "{}", finished.stderr);
+    assert_clean("a fault", &finished.stderr);
+}
+
+#[test]
+fn an_error_repeats_no_login_of_a_submodules_url() {
+    let env = Env::new();
+    let repo = env.repo("up");
+    let parrot = parrot();
+    let url = parrot.url("x").replacen("://", "://u:canary@", 1);
+    repo.git(&["config", "-f", ".gitmodules", "submodule.one.path", "one"]);
+    repo.git(&["config", "-f", ".gitmodules", "submodule.one.url", &url]);
+    repo.git(&["add", ".gitmodules"]);
+    repo.git(&["update-index", "--add", "--cacheinfo", &format!("160000,{},one", repo.head())]);
+    repo.git(&["commit", "--quiet", "--message=module"]);
+    let log = env.syncline(repo.url()).fail();
+    assert!(log.contains("authorization: Basic"), "{log}");
+    assert_clean("the log", &log);
 }

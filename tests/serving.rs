@@ -129,6 +129,7 @@ fn metrics_tell_of_the_process_under_the_usual_names() {
     let (resident, reserved) =
         (value("process_resident_memory_bytes"), value("process_virtual_memory_bytes"));
     assert!(resident > 1e6 && reserved > resident && reserved < 1e11, "{resident} {reserved}");
+    assert!(value("process_virtual_memory_max_bytes") >= reserved);
     let (open, limit) = (value("process_open_fds"), value("process_max_fds"));
     assert!(open > 4.0 && limit > open, "{open} {limit}");
     let (_, text) = get(port, "/metrics");

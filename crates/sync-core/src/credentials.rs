@@ -5,6 +5,8 @@ use std::fmt;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 
+use crate::url::{HttpUrl, Place, begins};
+
 /// A text that is never printed.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Secret(String);
@@ -76,22 +78,26 @@ pub struct Login {
     pub auth: Auth,
 }
 
+/// How closely the login of a host fits, and one that is written in the URL itself.
+const BY_HOST: (usize, usize) = (0, 0);
+const BY_ITSELF: (usize, usize) = (0, 1);
+
 /// Where a login may go.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Scope {
-    /// To URLs that begin with this, by whole parts: `https://host/a` is not for `https://host/ab`, nor
+    /// To a URL and those below it, by whole parts: `https://host/a` is not for `https://host/ab`, nor
     /// `https://host` for `https://host.evil`.
-    Beginning(String),
+    Beginning(Place),
     /// To every port of a host, over HTTP and HTTPS: what a `.netrc` says.
     Host(String),
 }
 
 impl Scope {
     /// How closely this fits a URL; `None` where it does not. Any beginning fits closer than a host.
-    fn fit(&self, url: &str) -> Option<usize> {
+    fn fit(&self, url: &Place) -> Option<(usize, usize)> {
         match self {
-            Scope::Beginning(with) => begins(url, with).then(|| 1 + with.trim_end_matches('/').len()),
-            Scope::Host(name) => (host(url)? == name.to_ascii_lowercase()).then_some(0),
+            Scope::Beginning(place) => place.fit(url),
+            Scope::Host(name) => (url.host == name.to_ascii_lowercase()).then_some(BY_HOST),
         }
     }
 }
@@ -114,58 +120,46 @@ pub struct Cookie {
 }
 
 impl Cookie {
-    fn is_for(&self, url: &str) -> bool {
-        let Some(host) = host(url) else { return false };
+    fn is_for(&self, url: &Place) -> bool {
         let domain = self.domain.to_ascii_lowercase();
-        let is_below = || host.strip_suffix(&domain).is_some_and(|rest| rest.ends_with('.'));
-        let path = url.split_once("://").and_then(|(_, rest)| Some(&rest[rest.find('/')?..])).unwrap_or("/");
-        (host == domain || (self.subdomains && is_below()))
-            && begins(path, &self.path)
-            && (!self.secure || url.starts_with("https://"))
+        let is_below = || url.host.strip_suffix(&domain).is_some_and(|rest| rest.ends_with('.'));
+        (url.host == domain || (self.subdomains && is_below()))
+            && begins(&url.path, &self.path)
+            && (!self.secure || url.scheme == "https")
     }
 }
 
 /// Everything to log in with over HTTP.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Credentials {
-    /// For the source and other repositories of its server, unless the URL itself says otherwise.
-    pub own: Option<Auth>,
-    /// For others and for parts of servers: what fits closest counts, of equals the last.
+    /// What fits closest counts, of equals the last. A login in the URL itself gives way to any beginning.
     pub logins: Vec<Login>,
     /// Sent to whom they are for.
     pub cookies: Vec<Cookie>,
 }
 
 impl Credentials {
-    pub(crate) fn login_for(&self, url: &str) -> Option<&Auth> {
-        let fitting = self.logins.iter().filter_map(|login| Some((login.scope.fit(url)?, &login.auth)));
-        fitting.max_by_key(|(fit, _)| *fit).map(|(_, auth)| auth)
+    pub(crate) fn login_for<'a>(&'a self, url: &'a HttpUrl) -> Option<&'a Auth> {
+        let place = url.place()?;
+        let fitting = self.logins.iter().filter_map(|login| Some((login.scope.fit(&place)?, &login.auth)));
+        let all = fitting.chain(url.login.iter().map(|auth| (BY_ITSELF, auth)));
+        all.max_by_key(|(fit, _)| *fit).map(|(_, auth)| auth)
     }
 
     /// Everything that must not be repeated.
     pub(crate) fn secrets(&self) -> Vec<String> {
-        let logins = self.logins.iter().map(|login| &login.auth).chain(&self.own).flat_map(Auth::secrets);
+        let logins = self.logins.iter().flat_map(|login| login.auth.secrets());
         logins.chain(self.cookies.iter().map(|cookie| cookie.value.expose().to_owned())).collect()
     }
 
     /// The value of the header `Cookie`, where there is any.
     pub(crate) fn cookies_for(&self, url: &str) -> Option<String> {
-        let fitting = self.cookies.iter().filter(|cookie| cookie.is_for(url));
+        let place = url.parse().ok()?;
+        let fitting = self.cookies.iter().filter(|cookie| cookie.is_for(&place));
         let pairs: Vec<_> =
             fitting.map(|cookie| format!("{}={}", cookie.name, cookie.value.expose())).collect();
         (!pairs.is_empty()).then(|| pairs.join("; "))
     }
-}
-
-/// Whether a URL begins with another, by whole parts.
-pub(crate) fn begins(url: &str, with: &str) -> bool {
-    let rest = url.strip_prefix(with.trim_end_matches('/'));
-    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-}
-
-fn host(url: &str) -> Option<String> {
-    let uri: ureq::http::Uri = url.parse().ok()?;
-    uri.host().map(str::to_ascii_lowercase)
 }
 
 #[cfg(test)]
@@ -182,12 +176,12 @@ mod tests {
     #[test]
     fn the_closest_login_counts() {
         let login = |scope, user: &str| Login { scope, auth: Auth::basic(user, "") };
-        let beginning = |text: &str| Scope::Beginning(text.into());
+        let beginning = |text: &str| Scope::Beginning(text.parse().unwrap());
         let logins = vec![
             login(beginning("https://h/group"), "group"),
             login(beginning("https://h/"), "server"),
             login(Scope::Host("H".into()), "host"),
-            login(beginning("https://h/group/"), "later"),
+            login(beginning("HTTPS://H:443/group/"), "later"),
         ];
         let credentials = Credentials { logins, ..Credentials::default() };
         for (url, user) in [
@@ -195,8 +189,25 @@ mod tests {
             ("https://h/groupie", Some("server")),
             ("http://h:8080/x", Some("host")),
             ("https://h.evil/group", None),
+            ("https://HOST/x", None),
+            ("https://H:443/x", Some("server")),
         ] {
-            assert_eq!(credentials.login_for(url), user.map(|user| Auth::basic(user, "")).as_ref(), "{url}");
+            let url = HttpUrl { base: url.into(), login: None };
+            assert_eq!(
+                credentials.login_for(&url),
+                user.map(|user| Auth::basic(user, "")).as_ref(),
+                "{}",
+                url.base
+            );
+        }
+        for (base, user) in [
+            ("https://h/group/x", "later"),
+            ("https://h/x", "server"),
+            ("http://h/x", "itself"),
+            ("https://other/x", "itself"),
+        ] {
+            let url = HttpUrl { base: base.into(), login: Some(Auth::basic("itself", "")) };
+            assert_eq!(credentials.login_for(&url), Some(&Auth::basic(user, "")), "{base}");
         }
     }
 
@@ -218,6 +229,7 @@ mod tests {
         for (url, expected) in [
             ("https://h.example/a/b", Some("host=v; below=v")),
             ("https://h.example/ab", Some("host=v")),
+            ("https://H.example:443/a?b", Some("host=v; below=v")),
             ("http://h.example/a", Some("below=v")),
             ("https://x.h.example/a", Some("below=v")),
             ("https://evilexample/a", None),

@@ -46,4 +46,4 @@ pub use store::{CommitInfo, Condition, OpenError, Store};
 pub use submodules::Submodules;
 pub use transport::ssh::{HostKeys, SshOptions};
 pub use transport::{Allowed, ConnectOptions, Exceptions, HttpRequest, HttpSetting, Proxies, Proxy};
-pub use url::RemoteUrl;
+pub use url::{Place, RemoteUrl};

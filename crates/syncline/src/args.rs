@@ -1,7 +1,7 @@
 //! What was typed or set, as text: nothing is resolved or judged here but whether a name is known.
 //!
 //! What is typed beats the environment. Of several names in the environment the oldest that is set wins, as
-//! git-sync has it.
+//! git-sync has it; but ours beat those that are everybody's.
 
 use std::collections::HashMap;
 use std::ffi::OsString;
@@ -155,13 +155,15 @@ fn from_environment(
     environment: impl Fn(&str) -> Option<OsString>,
     warnings: &mut Vec<String>,
 ) -> Option<Given> {
-    let names = option.variables();
-    let (origin, value) = names.iter().rev().find_map(|name| Some((name, environment(name)?)))?;
+    // A manifest may set a list that it has nothing for.
+    let is_given = |value: &OsString| !(matches!(option.kind, Kind::List(_)) && value.is_empty());
+    let get = |name: String| Some((environment(&name).filter(is_given)?, name));
+    let (value, origin) = option.variables_by_rank().into_iter().find_map(get)?;
     // Those of proxies are everybody's.
     if option.is_current() && origin.starts_with("GIT_") {
-        warnings.push(format!("{origin}: an older name; use {}", names[0]));
+        warnings.push(format!("{origin}: an older name; use {}", option.variables()[0]));
     }
-    Some(Given { values: vec![value], origin: origin.clone() })
+    Some(Given { values: vec![value], origin })
 }
 
 fn culprit(err: &clap::Error) -> Option<String> {
@@ -249,6 +251,28 @@ mod tests {
         let args = args(&[], &[("GITSYNC_REPO", "new"), ("GIT_SYNC_REPO", "old")]);
         assert_eq!(values(&args, "repo"), ["old"]);
         assert_eq!(args.warnings, ["GIT_SYNC_REPO: an older name; use GITSYNC_REPO"]);
+    }
+
+    #[test]
+    fn our_names_beat_everybodys() {
+        let everybodys = [("HTTP_PROXY", "upper"), ("http_proxy", "lower")];
+        assert_eq!(values(&args(&[], &everybodys), "http-proxy"), ["lower"]);
+        let ours = [everybodys[0], everybodys[1], ("GITSYNC_HTTP_PROXY", "ours")];
+        assert_eq!(values(&args(&[], &ours), "http-proxy"), ["ours"]);
+    }
+
+    #[test]
+    fn an_empty_list_in_the_environment_is_none() {
+        let lists = || options().filter(|option| matches!(option.kind, Kind::List(_)));
+        assert!(lists().count() > 5);
+        for option in lists() {
+            let variable = &option.variables()[0];
+            assert!(args(&[], &[(variable, "")]).get(option.name).is_none(), "{variable}");
+        }
+        let older = args(&[], &[("GIT_SSH_KEY_FILE", ""), ("GITSYNC_SSH_KEY_FILE", "key")]);
+        assert_eq!(values(&older, "ssh-key-file"), ["key"]);
+        assert_eq!(values(&args(&["--exechook-arg="], &[]), "exechook-arg"), [""]);
+        assert_eq!(values(&args(&[], &[("GITSYNC_FILTER", "")]), "filter"), [""]);
     }
 
     #[test]

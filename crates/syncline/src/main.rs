@@ -99,7 +99,7 @@ fn configure(argv: Vec<OsString>) -> Result<Option<Config>, Vec<String>> {
     let home = environment("HOME").filter(|home| !home.is_empty()).map(PathBuf::from);
     config.login.netrc = config.login.netrc.or_else(|| Some(Netrc::Usual(home?.join(".netrc"))));
     let system = system_certificates(environment("SSL_CERT_FILE").map(PathBuf::from));
-    config.connect.http.extend(system.map(|file| (String::new(), HttpSetting::CaFile(file))));
+    config.connect.http.extend(system.map(|file| (None, HttpSetting::CaFile(file))));
     config.connect.ssh.agent =
         environment("SSH_AUTH_SOCK").filter(|path| !path.is_empty()).map(PathBuf::from);
     Ok(Some(config))

@@ -97,9 +97,6 @@ impl Upstream {
         if credentials == self.options.credentials {
             return;
         }
-        if let (Kind::Http(url), Some(_)) = (&mut self.source.url.0, &credentials.own) {
-            url.login.clone_from(&credentials.own);
-        }
         self.options.credentials = credentials;
         self.connection = None;
     }

@@ -55,7 +55,7 @@ impl Upstream {
                 (true, true, Some(_)) => upstream.receive_blobs(commit, &module),
                 _ => upstream.receive_commit(&tip(commit), &mut module, None).map(|_| ()),
             };
-            received.map_err(|err| err.within(&step()))?;
+            received.map_err(|err| upstream.hide_secrets(err).within(&step()))?;
             let nested = self.receive_modules(commit, &url, &module, levels - 1, count)?;
             modules.push(Module {
                 path,

@@ -17,9 +17,9 @@ use super::ConnectOptions;
 use super::connector::{agent, agent_config};
 use super::exchange::{Headers, PostBody, Request, ResponseBody, Shared};
 use super::socket::Patience;
-use crate::Interrupt;
 use crate::credentials::Credentials;
 use crate::url::HttpUrl;
+use crate::{Interrupt, Place};
 
 /// How many redirects of the first request are followed.
 const MAX_REDIRECTS: usize = 5;
@@ -47,13 +47,14 @@ pub(crate) struct Client {
     agent: Agent,
     own: Option<Own>,
     credentials: Credentials,
+    follow_redirects: bool,
     redirected: Option<String>,
 }
 
 /// Headers that may be secret and the only origin that may see them.
 #[derive(Clone)]
 struct Own {
-    origin: (String, String, u16),
+    origin: Place,
     headers: Vec<(String, String)>,
 }
 
@@ -67,13 +68,14 @@ impl Client {
             .input_buffer_size(16 * 1024)
             .output_buffer_size(8 * 1024)
             .build();
-        let auth = url.login.as_ref().or_else(|| options.credentials.login_for(&url.base));
+        let auth = options.credentials.login_for(url);
         let auth = auth.map(|auth| (header::AUTHORIZATION.to_string(), auth.header().expose().to_owned()));
         let mut secrets: Vec<_> = auth.into_iter().collect();
         secrets.extend(split_headers(&http.headers));
+        let follow_redirects = http.follow_redirects;
         let agent = agent(config, http, Patience::new(interrupt));
         let own = origin(&url.base).map(|origin| Own { origin, headers: secrets });
-        Client { agent, own, credentials: options.credentials.clone(), redirected: None }
+        Client { agent, own, credentials: options.credentials.clone(), follow_redirects, redirected: None }
     }
 
     /// The user's own headers, where they may go.
@@ -101,12 +103,9 @@ pub(super) fn transport_error(err: ureq::Error) -> io::Error {
     }
 }
 
-/// Scheme, host and port, which together say who would read a secret.
-fn origin(url: &str) -> Option<(String, String, u16)> {
-    let uri: Uri = url.parse().ok()?;
-    let scheme = uri.scheme_str()?.to_ascii_lowercase();
-    let port = uri.port_u16().unwrap_or(if scheme == "https" { 443 } else { 80 });
-    Some((scheme, uri.host()?.to_ascii_lowercase(), port))
+/// Who would read a secret.
+fn origin(url: &str) -> Option<Place> {
+    url.parse().ok().map(Place::server)
 }
 
 /// Where a redirect from `base` leads, if it may be followed: the same kind of request at another base, never
@@ -115,20 +114,22 @@ fn redirect_base(base: &str, tail: &str, location: &str) -> Result<String, Strin
     let from = origin(base).ok_or("the redirecting URL has no host")?;
     let target = if location.starts_with('/') && !location.starts_with("//") {
         let authority = base.parse::<Uri>().ok().and_then(|uri| uri.authority().map(ToString::to_string));
-        format!("{}://{}{location}", from.0, authority.unwrap_or_default())
+        format!("{}://{}{location}", from.scheme, authority.unwrap_or_default())
     } else {
         location.to_owned()
     };
     let to = origin(&target).ok_or("the server redirects to something that is no URL")?;
-    if !matches!((from.0.as_str(), to.0.as_str()), ("http", "http" | "https") | ("https", "https")) {
-        return Err(format!("the server redirects from {} to {}, which is refused", from.0, to.0));
+    if (from.scheme, to.scheme) == ("https", "http") {
+        return Err("the server redirects from https to http, which is refused".into());
     }
     if target.contains('@') {
         return Err("the server redirects to a URL with user information, which is refused".into());
     }
     match target.strip_suffix(tail) {
         Some(new_base) => Ok(new_base.trim_end_matches('/').to_owned()),
-        None => Err(format!("the server redirects to {}://{}, which is no repository there", to.0, to.1)),
+        None => {
+            Err(format!("the server redirects to {}://{}, which is no repository there", to.scheme, to.host))
+        }
     }
 }
 
@@ -198,6 +199,11 @@ impl Http for Client {
                 }
                 let shared = Shared::answered(response);
                 return Ok(GetResponse { headers: Headers::of(&shared), body: ResponseBody::of(shared) });
+            }
+            if !self.follow_redirects {
+                return Err(
+                    io::Error::other("the server redirects, which http.followRedirects refuses").raise()
+                );
             }
             let location = response.headers().get(header::LOCATION).and_then(|value| value.to_str().ok());
             base = redirect_base(&base, &tail, location.unwrap_or_default())

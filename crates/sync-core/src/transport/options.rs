@@ -7,15 +7,15 @@ use super::USER_AGENT;
 use super::proxy::{Proxies, Proxy};
 use super::ssh::SshOptions;
 use super::tls::TlsOptions;
-use crate::RemoteUrl;
-use crate::credentials::{Credentials, begins};
+use crate::credentials::Credentials;
+use crate::{Place, RemoteUrl};
 
 /// How to connect, to whatever server.
 #[derive(Clone, Debug, Default)]
 pub struct ConnectOptions {
-    /// Settings for all HTTP URLs that begin with a text. The longer the text, the later it comes: a later one
-    /// replaces an earlier one, or adds to it.
-    pub http: Vec<(String, HttpSetting)>,
+    /// Settings for all HTTP URLs at and below a place, or for all there are. The closer the place, the later it
+    /// comes: a later one replaces an earlier one, or adds to it.
+    pub http: Vec<(Option<Place>, HttpSetting)>,
     /// The proxies where no setting names one. Loopback addresses are reached without them.
     pub proxies: Proxies,
     /// The proxy for `git://` and SSH, which otherwise go directly.
@@ -58,6 +58,8 @@ pub enum HttpSetting {
     Verify(bool),
     /// The proxy to use, or none.
     Proxy(Option<Proxy>),
+    /// Whether to go where the server of a repository points.
+    FollowRedirects(bool),
     /// What to call ourselves.
     UserAgent(String),
 }
@@ -68,6 +70,7 @@ pub(super) struct HttpOptions {
     pub(super) headers: Vec<String>,
     pub(super) tls: TlsOptions,
     pub(super) user_agent: String,
+    pub(super) follow_redirects: bool,
     proxy: Option<Option<Proxy>>,
     proxies: Proxies,
 }
@@ -82,6 +85,7 @@ impl HttpOptions {
             HttpSetting::ClientKey(path) => self.tls.client_key = Some(path),
             HttpSetting::Verify(wanted) => self.tls.insecure = !wanted,
             HttpSetting::Proxy(proxy) => self.proxy = Some(proxy),
+            HttpSetting::FollowRedirects(wanted) => self.follow_redirects = wanted,
             HttpSetting::UserAgent(text) => self.user_agent = text,
         }
     }
@@ -103,13 +107,19 @@ fn is_loopback(host: &str) -> bool {
 
 impl ConnectOptions {
     pub(super) fn http_for(&self, url: &str) -> HttpOptions {
-        let fits = |scope: &str| scope.is_empty() || begins(url, scope);
-        let mut settings: Vec<_> = self.http.iter().filter(|(scope, _)| fits(scope)).collect();
-        settings.sort_by_key(|(scope, _)| scope.len());
+        let url: Option<Place> = url.parse().ok();
+        let fit = |scope: &Option<Place>| match scope {
+            Some(scope) => scope.fit(url.as_ref()?).map(Some),
+            None => Some(None),
+        };
+        let fitting = self.http.iter().filter_map(|(scope, setting)| Some((fit(scope)?, setting)));
+        let mut settings: Vec<_> = fitting.collect();
+        settings.sort_by_key(|(fit, _)| *fit);
         let mut options = HttpOptions {
             headers: Vec::new(),
             tls: TlsOptions::default(),
             user_agent: USER_AGENT.into(),
+            follow_redirects: true,
             proxy: None,
             proxies: self.proxies.clone(),
         };
@@ -167,7 +177,7 @@ mod tests {
 
     #[test]
     fn closer_settings_come_later() {
-        let setting = |scope: &str, setting| (scope.to_owned(), setting);
+        let setting = |scope: &str, setting| (scope.parse().ok(), setting);
         let proxy: Proxy = "http://proxy:1".parse().unwrap();
         let options = ConnectOptions {
             http: vec![
@@ -175,7 +185,7 @@ mod tests {
                 setting("https://h/x", HttpSetting::Header("B: 2".into())),
                 setting("", HttpSetting::Header("A: 1".into())),
                 setting("", HttpSetting::Proxy(Some(proxy.clone()))),
-                setting("https://h", HttpSetting::Verify(false)),
+                setting("HTTPS://u@H:443/", HttpSetting::Verify(false)),
                 setting("https://h/x/reset", HttpSetting::Header(String::new())),
             ],
             proxies: Proxies { exceptions: "direct".into(), ..Proxies::default() },

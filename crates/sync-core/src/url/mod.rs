@@ -1,5 +1,6 @@
 //! Where a repository is. Parsing happens here, once; nothing else in the crate looks at the text of a URL.
 
+mod place;
 mod ssh;
 
 use std::fmt;
@@ -8,6 +9,8 @@ use std::str::FromStr;
 
 use ureq::http::Uri;
 
+pub use place::Place;
+pub(crate) use place::begins;
 pub(crate) use ssh::SshUrl;
 
 use crate::Auth;
@@ -38,7 +41,11 @@ pub(crate) struct HttpUrl {
 }
 
 impl HttpUrl {
-    /// Scheme, host and port: who would read a login.
+    pub(crate) fn place(&self) -> Option<Place> {
+        self.base.parse().ok()
+    }
+
+    /// Scheme, host and port, as they are written.
     fn server(&self) -> &str {
         let start = self.base.find("://").map_or(0, |at| at + 3);
         let length = self.base[start..].find('/').unwrap_or(self.base.len() - start);
@@ -95,11 +102,19 @@ impl RemoteUrl {
     pub(crate) fn with_login_of(mut self, other: &RemoteUrl) -> Self {
         if let (Kind::Http(url), Kind::Http(other)) = (&mut self.0, &other.0)
             && url.login.is_none()
-            && url.server() == other.server()
+            && url.place().map(Place::server) == other.place().map(Place::server)
         {
             url.login.clone_from(&other.login);
         }
         self
+    }
+
+    /// Who would read a login over HTTP.
+    pub fn server(&self) -> Option<Place> {
+        match &self.0 {
+            Kind::Http(url) => url.place().map(Place::server),
+            Kind::Git { .. } | Kind::Ssh(_) | Kind::Local(_) => None,
+        }
     }
 
     /// Whether the URL itself holds a user name.
@@ -239,6 +254,10 @@ const NO_REPOSITORY: &str = "names no repository";
 
 fn parse_http(text: &str) -> Result<HttpUrl, String> {
     let uri = parse_uri(text)?;
+    if uri.host().is_some_and(|host| host.contains('*')) {
+        return Err("has a host that stands for several".into());
+    }
+    text.parse::<Place>()?;
     let authority = uri.authority().map(|a| a.as_str()).unwrap_or_default();
     let (login, host) = match authority.rsplit_once('@') {
         None => (None, authority),
@@ -346,6 +365,9 @@ mod tests {
             "https://host/\nx",
             "https://u:%0asecret@host/x",
             "https://-oProxy=x/y",
+            "https://*.secret/x",
+            "https://host:secret/x",
+            "https://host:65536/x",
             "git://user@host/x",
             "git://host/",
             "git://host/%00",

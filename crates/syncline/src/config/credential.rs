@@ -3,12 +3,12 @@
 use std::path::PathBuf;
 
 use serde_json::Value;
-use sync_core::Secret;
+use sync_core::{Place, Secret};
 
 /// A login for all URLs below one.
 #[derive(Clone, Debug)]
 pub struct Credential {
-    pub url: String,
+    pub url: Place,
     pub proof: Proof,
 }
 
@@ -63,7 +63,8 @@ fn one(value: &Value) -> Result<Credential, String> {
         (None, false) => return Err("needs a username".into()),
         (Some(_), true) => return Err("has a username, which a bearer token has no use for".into()),
     };
-    Ok(Credential { url: text("url")?.ok_or("needs a url")?, proof })
+    let url = text("url")?.ok_or("needs a url")?;
+    Ok(Credential { url: url.parse().map_err(|fault| format!("has a url that {fault}"))?, proof })
 }
 
 #[cfg(test)]
@@ -90,15 +91,19 @@ mod tests {
         for text in [
             "secret",
             "[1]",
-            r#"{"url":"h","username":"u"}"#,
-            r#"{"url":"h","username":"u","password":"secret","password-file":"f"}"#,
-            r#"{"url":"h","username":"u","password":"secret","bearer-token":"secret"}"#,
-            r#"{"url":"h","bearer-token-file":"f","bearer-token":"secret"}"#,
-            r#"{"url":"h","username":"u","bearer-token":"secret"}"#,
-            r#"{"url":"h","password":"secret"}"#,
+            r#"{"url":"https://h","username":"u"}"#,
+            r#"{"url":"https://h","username":"u","password":"secret","password-file":"f"}"#,
+            r#"{"url":"https://h","username":"u","password":"secret","bearer-token":"secret"}"#,
+            r#"{"url":"https://h","bearer-token-file":"f","bearer-token":"secret"}"#,
+            r#"{"url":"https://h","username":"u","bearer-token":"secret"}"#,
+            r#"{"url":"https://h","password":"secret"}"#,
             r#"{"username":"u","password":"secret"}"#,
-            r#"{"url":"h","username":"u","password":"secret","extra":1}"#,
-            r#"{"url":"h","username":1,"password":"secret"}"#,
+            r#"{"url":"https://h","username":"u","password":"secret","extra":1}"#,
+            r#"{"url":"h/secret","username":"u","password":"p"}"#,
+            r#"{"url":"https:secret","username":"u","password":"p"}"#,
+            r#"{"url":"ssh://secret/","username":"u","password":"p"}"#,
+            r#"{"url":"https://secret@/x","username":"u","password":"p"}"#,
+            r#"{"url":"https://h","username":1,"password":"secret"}"#,
         ] {
             let fault = parse(text).unwrap_err();
             assert!(!fault.contains("secret"), "{fault}");

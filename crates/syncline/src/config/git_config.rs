@@ -3,46 +3,98 @@
 
 use std::path::Path;
 
-use sync_core::{Allowed, ConnectOptions, HttpSetting};
+use sync_core::{Allowed, ConnectOptions, HttpSetting, Place};
+
+use super::faults::Reader;
+
+/// One setting, `section.scope.name`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Setting {
+    /// The option that it came by.
+    option: &'static str,
+    section: String,
+    scope: Option<String>,
+    name: String,
+    pub value: String,
+}
+
+impl Setting {
+    /// How it is called where its scope, which may hold a secret, is not to be shown.
+    fn shown(&self) -> String {
+        format!("{}.{}", self.section, self.name)
+    }
+
+    /// Whether it is this one, for whatever scope; git reads both parts without regard to case.
+    fn is(&self, name: &str) -> bool {
+        self.shown().eq_ignore_ascii_case(name)
+    }
+
+    /// Whether it names git's cookie file.
+    pub fn is_cookie_file(&self) -> bool {
+        self.is("http.cookieFile") && self.scope.is_none()
+    }
+}
+
+/// What a text says, or why it does not: in words that quote nothing of it, since it may hold secrets.
+pub fn settings(option: &'static str, text: &str) -> Result<Vec<Setting>, String> {
+    let pairs = pairs(text)?;
+    let named = |(at, (key, value)): (usize, (String, String))| {
+        setting(option, &key, value)
+            .ok_or_else(|| format!("pair {} has a key that git does not take", at + 1))
+    };
+    pairs.into_iter().enumerate().map(named).collect()
+}
+
+fn setting(option: &'static str, key: &str, value: String) -> Option<Setting> {
+    let (section, rest) = key.split_once('.')?;
+    let (scope, name) =
+        rest.rsplit_once('.').map_or((None, rest), |(scope, name)| (Some(scope.into()), name));
+    let is_word = |text: &str| text.chars().all(|c| c.is_ascii_alphanumeric() || c == '-');
+    let is_whole = !section.is_empty() && name.starts_with(|c: char| c.is_ascii_alphabetic());
+    (is_whole && is_word(section) && is_word(name)).then(|| Setting {
+        option,
+        section: section.into(),
+        scope,
+        name: name.into(),
+        value,
+    })
+}
 
 /// Pairs in git-sync's grammar: `key:value,"key":"value"`, with `\n`, `\t`, `\"`, `\,` and `\\` as escapes.
-pub fn parse(text: &str) -> Result<Vec<(String, String)>, String> {
+fn pairs(text: &str) -> Result<Vec<(String, String)>, String> {
     let mut rest: Vec<char> = text.chars().rev().collect();
     let mut pairs = Vec::new();
     while !rest.is_empty() {
-        let key = key(&mut rest)?;
-        let value = value(&mut rest, &key)?;
-        pairs.push((key, value));
+        let pair = key(&mut rest).and_then(|key| Ok((key, value(&mut rest)?)));
+        pairs.push(pair.map_err(|fault| format!("pair {} {fault}", pairs.len() + 1))?);
     }
     Ok(pairs)
 }
 
-fn key(rest: &mut Vec<char>) -> Result<String, String> {
+fn key(rest: &mut Vec<char>) -> Result<String, &'static str> {
+    const FAULT: &str = "has no colon after its key";
     if rest.last() == Some(&'"') {
         rest.pop();
         let key = quoted(rest)?;
-        return match rest.pop() {
-            Some(':') => Ok(key),
-            _ => Err(format!("the key {key:?} is not followed by a colon")),
-        };
+        return if rest.pop() == Some(':') { Ok(key) } else { Err(FAULT) };
     }
     let mut key = String::new();
     loop {
         match rest.pop() {
             Some(':') => return Ok(key),
             Some(c) => key.push(c),
-            None => return Err(format!("the key {key:?} has no colon after it")),
+            None => return Err(FAULT),
         }
     }
 }
 
-fn value(rest: &mut Vec<char>, key: &str) -> Result<String, String> {
-    let Some(first) = rest.pop() else { return Err(format!("the key {key:?} has no value")) };
+fn value(rest: &mut Vec<char>) -> Result<String, &'static str> {
+    let first = rest.pop().ok_or("has no value")?;
     if first == '"' {
         let value = quoted(rest)?;
         return match rest.pop() {
             None | Some(',') => Ok(value),
-            Some(c) => Err(format!("{c:?} follows the quoted value of {key:?}")),
+            Some(_) => Err("has more after its quoted value"),
         };
     }
     // The first character stands for itself.
@@ -56,67 +108,55 @@ fn value(rest: &mut Vec<char>, key: &str) -> Result<String, String> {
     }
 }
 
-fn quoted(rest: &mut Vec<char>) -> Result<String, String> {
+fn quoted(rest: &mut Vec<char>) -> Result<String, &'static str> {
     let mut text = String::new();
     loop {
         match rest.pop() {
             Some('"') => return Ok(text),
             Some('\\') => text.push(escaped(rest)?),
             Some(c) => text.push(c),
-            None => return Err("a quotation mark is not closed".into()),
+            None => return Err("has a quotation mark that is not closed"),
         }
     }
 }
 
-fn escaped(rest: &mut Vec<char>) -> Result<char, String> {
+fn escaped(rest: &mut Vec<char>) -> Result<char, &'static str> {
     match rest.pop() {
         Some('n') => Ok('\n'),
         Some('t') => Ok('\t'),
         Some(c @ ('"' | ',' | '\\')) => Ok(c),
-        Some(c) => Err(format!("the escape \\{c} is unknown")),
-        None => Err("a backslash stands at the end".into()),
+        Some(_) => Err("has an escape that is unknown"),
+        None => Err("ends in a backslash"),
     }
 }
 
-/// What has nothing to do here: what these are for cannot arise, or is done in another way.
-const WITHOUT_EFFECT: [&str; 12] = [
+/// What has nothing to do here, besides all of `gc.*`: what these are for cannot arise, or is done in another way.
+const WITHOUT_EFFECT: [&str; 9] = [
     "safe.directory",
-    "gc.auto",
-    "gc.autodetach",
-    "gc.pruneexpire",
-    "core.askpass",
+    "core.askPass",
     "credential.helper",
-    "http.postbuffer",
+    "http.postBuffer",
     "http.version",
-    "http.maxrequests",
-    "http.minsessions",
+    "http.maxRequests",
+    "http.minSessions",
     "protocol.version",
-    "url.pushinsteadof",
+    "url.pushInsteadOf",
 ];
 
+fn is_without_effect(setting: &Setting) -> bool {
+    setting.section.eq_ignore_ascii_case("gc") || WITHOUT_EFFECT.iter().any(|name| setting.is(name))
+}
+
 /// Apply the settings that a fetch can heed, the later ones over the earlier; the rest are named in warnings.
-/// Values may be secret and are not named. Relative paths are taken from `cwd`.
-pub fn apply(pairs: &[(String, String)], cwd: &Path, connect: &mut ConnectOptions) -> Vec<String> {
+/// Relative paths are taken from `cwd`.
+pub fn apply(r: &mut Reader, settings: &[Setting], cwd: &Path, connect: &mut ConnectOptions) -> Vec<String> {
     let mut warnings = Vec::new();
-    for (key, value) in pairs {
-        let (section, rest) = key.split_once('.').unwrap_or((key, ""));
-        let (scope, name) = rest.rsplit_once('.').map_or((None, rest), |(scope, name)| (Some(scope), name));
-        let setting = format!("{}.{}", section.to_ascii_lowercase(), name.to_ascii_lowercase());
-        let scope = scope.map(ToOwned::to_owned);
-        match (setting.as_str(), scope) {
-            ("url.insteadof", Some(base)) => connect.rewrites.push((value.clone(), base)),
-            ("protocol.allow", name) => match allowed(value) {
-                Some(allowed) => connect.protocols.push((name, allowed)),
-                None => warnings.push(format!("--git-config: {key} is neither always, user nor never")),
-            },
-            // `login` heeds it.
-            ("http.cookiefile", None) => {}
-            (name, _) if WITHOUT_EFFECT.contains(&name) => {}
-            (name, scope) => match http_setting(name, value, cwd) {
-                Ok(Some(setting)) => connect.http.push((scope.unwrap_or_default(), setting)),
-                Ok(None) => warnings.push(format!("--git-config: {key} means nothing here")),
-                Err(fault) => warnings.push(format!("--git-config: {key} {fault}")),
-            },
+    for setting in settings.iter().filter(|setting| !is_without_effect(setting)) {
+        let shown = setting.shown();
+        match apply_one(setting, cwd, connect) {
+            Ok(true) => {}
+            Ok(false) => warnings.push(format!("--{}: {shown} {}", setting.option, unheeded(setting))),
+            Err(fault) => r.fault(setting.option, format!("{shown} {fault}")),
         }
     }
     if connect.http.iter().any(|(_, setting)| *setting == HttpSetting::Verify(false)) {
@@ -128,16 +168,46 @@ pub fn apply(pairs: &[(String, String)], cwd: &Path, connect: &mut ConnectOption
     warnings
 }
 
+fn unheeded(setting: &Setting) -> &'static str {
+    if setting.is("http.pinnedPubkey") {
+        "is not heeded: every server with a trusted certificate is let pass"
+    } else {
+        "means nothing here"
+    }
+}
+
+/// Whether it means something.
+fn apply_one(setting: &Setting, cwd: &Path, connect: &mut ConnectOptions) -> Result<bool, String> {
+    let (scope, value) = (setting.scope.clone(), &setting.value);
+    match (setting.section.to_ascii_lowercase().as_str(), setting.name.to_ascii_lowercase().as_str()) {
+        ("url", "insteadof") => {
+            let Some(base) = scope else { return Ok(false) };
+            connect.rewrites.push((value.clone(), base));
+        }
+        ("protocol", "allow") => connect.protocols.push((scope, allowed(value)?)),
+        // `login` heeds it.
+        ("http", "cookiefile") if scope.is_none() => {}
+        ("http", name) => {
+            let Some(http) = http_setting(name, value, cwd)? else { return Ok(false) };
+            let place = scope.map(|scope| scope.parse::<Place>()).transpose();
+            connect.http.push((place.map_err(|fault| format!("is for a URL that {fault}"))?, http));
+        }
+        _ => return Ok(false),
+    }
+    Ok(true)
+}
+
 fn http_setting(name: &str, value: &str, cwd: &Path) -> Result<Option<HttpSetting>, String> {
     Ok(Some(match name {
-        "http.extraheader" => HttpSetting::Header(value.into()),
-        "http.sslcainfo" => HttpSetting::CaFile(cwd.join(value)),
-        "http.sslcert" => HttpSetting::ClientCert(cwd.join(value)),
-        "http.sslkey" => HttpSetting::ClientKey(cwd.join(value)),
-        "http.sslverify" => HttpSetting::Verify(!is_false(value)),
-        "http.proxy" if value.is_empty() => HttpSetting::Proxy(None),
-        "http.proxy" => HttpSetting::Proxy(Some(value.parse()?)),
-        "http.useragent" => HttpSetting::UserAgent(value.into()),
+        "extraheader" => HttpSetting::Header(value.into()),
+        "sslcainfo" => HttpSetting::CaFile(cwd.join(value)),
+        "sslcert" => HttpSetting::ClientCert(cwd.join(value)),
+        "sslkey" => HttpSetting::ClientKey(cwd.join(value)),
+        "sslverify" => HttpSetting::Verify(!is_false(value)),
+        "proxy" if value.is_empty() => HttpSetting::Proxy(None),
+        "proxy" => HttpSetting::Proxy(Some(value.parse()?)),
+        "followredirects" => HttpSetting::FollowRedirects(!is_false(value)),
+        "useragent" => HttpSetting::UserAgent(value.into()),
         _ => return Ok(None),
     }))
 }
@@ -146,22 +216,19 @@ fn is_false(value: &str) -> bool {
     ["false", "no", "off", "0", ""].contains(&value.to_ascii_lowercase().as_str())
 }
 
-fn allowed(value: &str) -> Option<Allowed> {
-    match value {
-        "always" => Some(Allowed::Always),
-        "user" => Some(Allowed::User),
-        "never" => Some(Allowed::Never),
-        _ => None,
+fn allowed(value: &str) -> Result<Allowed, &'static str> {
+    match value.to_ascii_lowercase().as_str() {
+        "always" => Ok(Allowed::Always),
+        "user" => Ok(Allowed::User),
+        "never" => Ok(Allowed::Never),
+        _ => Err("is neither always, user nor never"),
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::tests::{config, faults};
     use super::*;
-
-    fn pairs(text: &str) -> Vec<(String, String)> {
-        parse(text).unwrap_or_else(|fault| panic!("{text}: {fault}"))
-    }
 
     #[test]
     fn the_grammar_is_git_syncs() {
@@ -180,42 +247,93 @@ mod tests {
             (r#"k:v"w"#, &[("k", "v\"w")]),
         ] {
             let expected: Vec<_> = expected.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
-            assert_eq!(pairs(text), expected, "{text}");
+            assert_eq!(pairs(text), Ok(expected), "{text}");
         }
-        for text in ["k", "k:", r#""k":"v"#, r#""k"v"#, r#"k:"v"w"#, r"k:vv\x", r"k:v\", r#""k"#] {
-            assert!(parse(text).is_err(), "{text}");
+    }
+
+    #[test]
+    fn faults_name_the_place_and_quote_nothing() {
+        for (text, fault) in [
+            ("canary", "pair 1 has no colon after its key"),
+            ("a.b:c,canary:", "pair 2 has no value"),
+            (r#"a.b:c,"canary:c"#, "pair 2 has a quotation mark that is not closed"),
+            (r#""canary"v"#, "pair 1 has no colon after its key"),
+            (r#"k:"canary"canary"#, "pair 1 has more after its quoted value"),
+            (r"k:canary\canary", "pair 1 has an escape that is unknown"),
+            (r"k:canary\", "pair 1 ends in a backslash"),
+            ("a.b:c,canary:v", "pair 2 has a key that git does not take"),
+            (r#""http.https://u:p.canary@h/":v"#, "pair 1 has a key that git does not take"),
+            ("canary.:v", "pair 1 has a key that git does not take"),
+            ("a canary.b:v", "pair 1 has a key that git does not take"),
+        ] {
+            assert_eq!(settings("git-config", text), Err(fault.into()), "{text}");
         }
     }
 
     #[test]
     fn settings_of_a_fetch_are_honoured_and_others_named() {
-        let given = "HTTP.extraHeader:X: 1,\"http.https://h/.extraHeader\":Y: 2,http.sslCAInfo:ca.pem,\
-                     \"url.https://mirror/.insteadOf\":\"https://origin/\",safe.directory:*,user.name:me,\
-                     protocol.allow:never,protocol.file.allow:always,\"http.https://h/.sslVerify\":no,\
-                     http.proxy:\"socks5://p\",http.userAgent:me,http.sslCert:/c,http.proxy:\"\",http.proxy:ftp://x";
-        let mut connect = ConnectOptions::default();
-        let warnings = apply(&pairs(given), "/cwd".as_ref(), &mut connect);
+        let given = "--git-config=HTTP.extraHeader:X: 1,\"http.https://h/.extraHeader\":Y: 2,http.sslCAInfo:ca.pem,\
+                     \"url.https://mirror/.insteadOf\":\"https://origin/\",safe.directory:*,user.name:me,gc.any:1,\
+                     protocol.allow:NEVER,protocol.file.allow:Always,protocol.https.allow:always,\
+                     \"http.https://canary@*.H:443/.sslVerify\":no,http.followRedirects:False,\
+                     http.proxy:\"socks5://p\",http.userAgent:me,http.sslCert:/c,http.proxy:\"\"";
+        let config = config(&[given, "--git-config-add=\"http.https://canary@h/.pinnedPubkey\":canary"], &[]);
+        let config = config.unwrap();
         let starts = [
             "--git-config: user.name means",
-            "--git-config: http.proxy has an unknown",
-            "--git-config: http.ssl",
+            "--git-config-add: http.pinnedPubkey is not heeded: every server",
+            "--git-config: http.sslVerify is off",
         ];
+        let warnings = &config.warnings;
         assert!(
-            warnings.len() == 3 && starts.iter().zip(&warnings).all(|(start, text)| text.starts_with(start)),
+            warnings.len() == 3 && starts.iter().zip(warnings).all(|(start, text)| text.starts_with(start)),
             "{warnings:?}"
         );
         let expected = [
             ("", HttpSetting::Header("X: 1".into())),
-            ("https://h/", HttpSetting::Header("Y: 2".into())),
+            ("https://h", HttpSetting::Header("Y: 2".into())),
             ("", HttpSetting::CaFile("/cwd/ca.pem".into())),
-            ("https://h/", HttpSetting::Verify(false)),
+            ("https://*.h", HttpSetting::Verify(false)),
+            ("", HttpSetting::FollowRedirects(false)),
             ("", HttpSetting::Proxy(Some("socks5://p".parse().unwrap()))),
             ("", HttpSetting::UserAgent("me".into())),
             ("", HttpSetting::ClientCert("/c".into())),
             ("", HttpSetting::Proxy(None)),
         ];
-        assert_eq!(connect.http, expected.map(|(scope, setting)| (scope.to_owned(), setting)));
-        assert_eq!(connect.rewrites, [("https://origin/".into(), "https://mirror/".to_owned())]);
-        assert_eq!(connect.protocols, [(None, Allowed::Never), (Some("file".into()), Allowed::Always)]);
+        assert_eq!(config.connect.http, expected.map(|(scope, setting)| (scope.parse().ok(), setting)));
+        assert_eq!(config.connect.rewrites, [("https://origin/".into(), "https://mirror/".to_owned())]);
+        let protocols =
+            [(None, Allowed::Never), (Some("file"), Allowed::Always), (Some("https"), Allowed::Always)];
+        assert_eq!(
+            config.connect.protocols,
+            protocols.map(|(name, allowed)| (name.map(Into::into), allowed))
+        );
+    }
+
+    #[test]
+    fn settings_that_git_dies_of_are_faults() {
+        let given = "protocol.allow:canary,http.proxy:ftp://canary,\"http.canary.sslVerify\":no";
+        let added = "\"http.https://u:canary@/.extraHeader\":canary";
+        let faults = faults(&["--git-config-add", added], &[("GITSYNC_GIT_CONFIG", given)]);
+        let starts = [
+            "GITSYNC_GIT_CONFIG: protocol.allow is neither",
+            "GITSYNC_GIT_CONFIG: http.proxy has an unknown scheme",
+            "GITSYNC_GIT_CONFIG: http.sslVerify is for a URL that is neither",
+            "--git-config-add: http.extraHeader is for a URL that",
+        ];
+        assert_eq!(faults.len(), starts.len(), "{faults:?}");
+        for (start, fault) in starts.iter().zip(&faults) {
+            assert!(fault.starts_with(start) && !fault.contains("canary"), "{fault}");
+        }
+    }
+
+    #[test]
+    fn the_guide_names_all_that_is_without_effect() {
+        let guide = include_str!("../../../../docs/migrating-from-git-sync.md");
+        for name in
+            WITHOUT_EFFECT.map(|name| name.replace("url.", "url.<base>.")).iter().chain([&"gc.*".into()])
+        {
+            assert!(guide.contains(&format!("`{name}`")), "{name}");
+        }
     }
 }

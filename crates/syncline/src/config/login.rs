@@ -6,6 +6,7 @@ use sync_core::{RemoteUrl, Secret};
 
 use super::credential::{self, Credential, Proof, SecretFrom};
 use super::faults::Reader;
+use super::git_config::Setting;
 use super::tokens::{self, GitHubApp, OAuth};
 use super::values;
 
@@ -14,9 +15,9 @@ use super::values;
 pub struct Login {
     /// At the repository's server; `None`: by what its URL says, if anything.
     pub own: Option<Way>,
-    /// At other servers and parts of servers.
+    /// At any server or part of one; of what is as close, they go first.
     pub credentials: Vec<Credential>,
-    pub cookie_file: Option<PathBuf>,
+    pub cookies: Option<Cookies>,
     pub netrc: Option<Netrc>,
 }
 
@@ -36,6 +37,14 @@ pub enum Issuer {
     OAuth(OAuth),
 }
 
+/// Where cookies are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Cookies {
+    Given(PathBuf),
+    /// As git has it: nothing need be there.
+    Configured(PathBuf),
+}
+
 /// Where the logins of curl, ftp and others are.
 #[derive(Clone, Debug)]
 pub enum Netrc {
@@ -47,13 +56,13 @@ pub enum Netrc {
 /// git-sync's only place.
 const COOKIE_FILE: &str = "/etc/git-secret/cookie_file";
 
-/// Judge all that says how to log in at `url`. `git_config` is what was given of git's settings; relative paths
-/// are taken from `cwd`.
-pub fn read(r: &mut Reader, url: Option<&RemoteUrl>, git_config: &[(String, String)], cwd: &Path) -> Login {
+/// Judge all that says how to log in at `url`. `settings` is what was given of git's; relative paths are taken from
+/// `cwd`.
+pub fn read(r: &mut Reader, url: Option<&RemoteUrl>, settings: &[Setting], cwd: &Path) -> Login {
     Login {
         own: own(r, url, cwd),
         credentials: credentials(r, cwd),
-        cookie_file: cookie_file(r, git_config, cwd),
+        cookies: cookies(r, settings, cwd),
         netrc: file_to_send(r, "netrc-file", cwd).map(Netrc::Given),
     }
 }
@@ -144,20 +153,21 @@ fn credentials(r: &mut Reader, cwd: &Path) -> Vec<Credential> {
 }
 
 /// `--cookie-file`, which git-sync knows as a switch, or git's `http.cookieFile`.
-fn cookie_file(r: &mut Reader, git_config: &[(String, String)], cwd: &Path) -> Option<PathBuf> {
+fn cookies(r: &mut Reader, settings: &[Setting], cwd: &Path) -> Option<Cookies> {
     let wanted = r.or("cookie-file", None, |text| match values::boolean(text) {
         Ok(true) => Ok(Some(COOKIE_FILE.into())),
         Ok(false) => Ok(None),
         Err(fault) if text.is_empty() => Err(fault),
         Err(_) => Ok(Some(cwd.join(text))),
     });
-    let configured = git_config.iter().rfind(|(key, _)| key.eq_ignore_ascii_case("http.cookieFile"));
-    let configured = configured.filter(|(_, path)| !path.is_empty()).map(|(_, path)| cwd.join(path));
-    let path: Option<PathBuf> = wanted.or(configured);
-    if let Some(path) = &path {
+    let configured = settings.iter().rfind(|setting| setting.is_cookie_file());
+    let configured = configured.filter(|setting| !setting.value.is_empty());
+    let configured = configured.map(|setting| Cookies::Configured(cwd.join(&setting.value)));
+    let cookies = wanted.map(Cookies::Given).or(configured);
+    if let Some(Cookies::Given(path) | Cookies::Configured(path)) = &cookies {
         refuse_cluster_token(r, "cookie-file", path);
     }
-    path
+    cookies
 }
 
 /// A file whose content goes to a server.
@@ -240,22 +250,23 @@ mod tests {
         let credential = |url: &str| format!(r#"{{"url":"{url}","username":"u","password":"p"}}"#);
         let (set, typed) = (credential("https://a/"), format!("--credential={}", credential("https://b/")));
         let login = config(&[&typed], &[("GITSYNC_CREDENTIAL", &set)]).unwrap().login;
-        let urls: Vec<&str> = login.credentials.iter().map(|credential| credential.url.as_str()).collect();
-        assert_eq!(urls, ["https://a/", "https://b/"]);
+        let urls: Vec<_> = login.credentials.iter().map(|credential| credential.url.clone()).collect();
+        assert_eq!(urls, ["https://a/", "https://b/"].map(|url| url.parse().unwrap()));
     }
 
     #[test]
     fn the_cookie_file_is_a_switch_or_a_path() {
-        for (argv, path) in [
-            (&["--cookie-file"][..], Some(COOKIE_FILE)),
-            (&["--cookie-file=T"], Some(COOKIE_FILE)),
+        let given = |path: &str| Some(Cookies::Given(path.into()));
+        for (argv, cookies) in [
+            (&["--cookie-file"][..], given(COOKIE_FILE)),
+            (&["--cookie-file=T"], given(COOKIE_FILE)),
             (&["--cookie-file=false"], None),
-            (&["--cookie-file=jar"], Some("/cwd/jar")),
-            (&["--git-config=http.cookiefile:/jar"], Some("/jar")),
-            (&["--git-config=http.cookieFile:/jar", "--cookie-file"], Some(COOKIE_FILE)),
+            (&["--cookie-file=jar"], given("/cwd/jar")),
+            (&["--git-config=http.cookiefile:/jar"], Some(Cookies::Configured("/jar".into()))),
+            (&["--git-config=http.cookieFile:/jar", "--cookie-file"], given(COOKIE_FILE)),
         ] {
             let config = config(argv, &[]).unwrap();
-            assert_eq!(config.login.cookie_file.as_deref(), path.map(Path::new), "{argv:?}");
+            assert_eq!(config.login.cookies, cookies, "{argv:?}");
             assert!(config.warnings.is_empty(), "{:?}", config.warnings);
         }
         assert_eq!(faults(&["--cookie-file="], &[]).len(), 1);

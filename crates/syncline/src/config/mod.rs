@@ -21,7 +21,7 @@ use crate::args::Args;
 use crate::schedule::Policy;
 
 pub use credential::{Proof, SecretFrom};
-pub use login::{Issuer, Login, Netrc, Way};
+pub use login::{Cookies, Issuer, Login, Netrc, Way};
 pub use tokens::{GitHubApp, Grant, OAuth};
 
 use faults::Reader;
@@ -130,8 +130,8 @@ impl Config {
     /// `cwd`.
     pub fn new(args: &Args, faults: Vec<String>, cwd: &Path) -> Result<Config, Vec<String>> {
         let mut r = Reader::new(args, faults);
-        let git_config = connect::git_settings(&mut r);
-        let (mut connect, said) = connect::connect(&mut r, &git_config, cwd);
+        let settings = connect::git_settings(&mut r);
+        let (mut connect, said) = connect::connect(&mut r, &settings, cwd);
         let mut warnings: Vec<_> = args.warnings.iter().cloned().chain(said).collect();
         connect.ssh = ssh::ssh(&mut r, cwd, &mut warnings);
         let url = r.required("repo", |text| connect.rewrite(text).parse::<RemoteUrl>());
@@ -160,7 +160,7 @@ impl Config {
         let root =
             r.required("root", |text| if text.is_empty() { Err("is empty") } else { Ok(cwd.join(text)) });
         let link = link(&mut r, url.as_ref());
-        let login = login::read(&mut r, url.as_ref(), &git_config, cwd);
+        let login = login::read(&mut r, url.as_ref(), &settings, cwd);
         let policy = policy(&mut r);
         let timeout = r.or("timeout", 0, |text| {
             u64::try_from(values::integer(text)?).map_err(|_| format!("{text:?} is negative"))

@@ -50,7 +50,9 @@ pub enum Grant {
 
 /// git-sync's rules; a key alone says nothing.
 pub(super) fn github(r: &mut Reader, cwd: &Path) -> Option<GitHubApp> {
-    let base_url = r.or("github-base-url", "https://api.github.com".into(), private_url);
+    let base_url = r.or("github-base-url", "https://api.github.com".into(), |text| {
+        private_url(text).map(|url| url.trim_end_matches('/').to_owned())
+    });
     let (application, installation) =
         (id(r, "github-app-application-id"), id(r, "github-app-installation-id"));
     let client = r.set("github-app-client-id");
@@ -184,7 +186,7 @@ fn private_url(text: &str) -> Result<String, String> {
             );
         }
     }
-    Ok(text.trim_end_matches('/').to_owned())
+    Ok(text.to_owned())
 }
 
 #[cfg(test)]
@@ -207,10 +209,14 @@ mod tests {
         let Some(Way::Asked(Issuer::GitHub(app))) = config(&whole, &KEY).unwrap().login.own else { panic!() };
         assert_eq!((app.issuer.as_str(), app.installation), ("Iv1", 16));
         assert_eq!(app.base_url, "https://api.github.com");
-        let numbered = ["--github-app-application-id=7", "--github-app-installation-id=1"];
+        let numbered = [
+            "--github-app-application-id=7",
+            "--github-app-installation-id=1",
+            "--github-base-url=https://ghe/api/",
+        ];
         let file = [&numbered[..], &["--github-app-private-key-file=k"]].concat();
         let Some(Way::Asked(Issuer::GitHub(app))) = config(&file, &[]).unwrap().login.own else { panic!() };
-        assert_eq!(app.issuer, "7");
+        assert_eq!((app.issuer.as_str(), app.base_url.as_str()), ("7", "https://ghe/api"));
         assert!(matches!(app.key, SecretFrom::File(path) if path == Path::new("/cwd/k")));
 
         let ids = ["--github-app-client-id=a", "--github-app-application-id=1"];
@@ -229,10 +235,10 @@ mod tests {
 
     #[test]
     fn an_oauth_client_is_whole_or_its_faults_are_told_together() {
-        let url = "--oauth-token-url=https://h/token";
+        let url = "--oauth-token-url=https://h/token/";
         let whole = [url, "--oauth-client-id=c", "--oauth-assertion-file=/a", "--oauth-parameter=a=b=c"];
         let Some(Way::Asked(Issuer::OAuth(oauth))) = config(&whole, &[]).unwrap().login.own else { panic!() };
-        assert_eq!(oauth.grant, Grant::ClientCredentials);
+        assert_eq!((oauth.grant, oauth.token_url.as_str()), (Grant::ClientCredentials, "https://h/token/"));
         assert_eq!(oauth.parameters, [("a".to_owned(), "b=c".into())]);
         assert!(config(&[url, "--oauth-grant=token-exchange", "--oauth-assertion-file=/a"], &[]).is_ok());
 
@@ -249,7 +255,7 @@ mod tests {
     #[test]
     fn secrets_are_sent_over_https_or_within_the_machine() {
         for url in ["https://h/x", "http://localhost:1/x", "http://127.0.0.9/x", "http://[::1]:8/x"] {
-            assert_eq!(private_url(&format!("{url}/")), Ok(url.to_owned()));
+            assert_eq!(private_url(url), Ok(url.to_owned()));
         }
         for url in
             ["http://h/x", "ftp://h/x", "h/x", "", "https://canary:canary@h/x", "http://localhost.evil/"]

@@ -29,8 +29,7 @@ pub(super) async fn run(hook: &ExecHook, event: &Event) -> Result<(), String> {
         .stderr(Stdio::piped())
         .kill_on_drop(true)
         .process_group(0);
-    let secrets = options().filter(|option| option.may_hold_secrets());
-    for secret in secrets.flat_map(|option| option.variables()) {
+    for secret in options().flat_map(|option| option.secret_variables()) {
         command.env_remove(secret);
     }
     let (mut child, _waited) =

@@ -21,11 +21,33 @@ pub(super) fn ask(url: &str, http: &Http) -> Result<Auth> {
     if status != 200 {
         return Err(Error::new(Recovery::Retry, step, format!("the answer is HTTP {status}")));
     }
-    let body = String::from_utf8_lossy(&body);
+    Ok(parse(&String::from_utf8_lossy(&body)))
+}
+
+/// Lines may end as in DOS: git takes the mark off.
+fn parse(body: &str) -> Auth {
     let last = |key: &str| {
         let values =
             body.split('\n').filter_map(|line| line.split_once('=')).filter(|(name, _)| *name == key);
-        values.map(|(_, value)| value.to_owned()).next_back().unwrap_or_default()
+        let value = values.map(|(_, value)| value).next_back().unwrap_or_default();
+        value.strip_suffix('\r').unwrap_or(value).to_owned()
     };
-    Ok(Auth::basic(last("username"), last("password")))
+    Auth::basic(last("username"), last("password"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_of_each_line_counts_whatever_its_end() {
+        for (body, user, password) in [
+            ("username=u\npassword=p=q\n", "u", "p=q"),
+            ("username=u\r\npassword=p\r\n", "u", "p"),
+            ("username=u\npassword=p\r\r", "u", "p\r"),
+            ("password=old\npassword= new \nusername =x", "", " new "),
+        ] {
+            assert_eq!(parse(body), Auth::basic(user, password), "{body:?}");
+        }
+    }
 }

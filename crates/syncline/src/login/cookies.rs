@@ -14,7 +14,7 @@ const WHAT: &str = "the cookie file";
 pub(super) fn read(path: &Path) -> Result<Vec<Cookie>> {
     let now = now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
     parse(&files::text(WHAT, path)?, now).map_err(|line| {
-        let fault = format!("line {line} is no cookie in Netscape's form (seven fields between tabs)");
+        let fault = format!("line {line} is no cookie in Netscape's form (six or seven fields between tabs)");
         files::fault(WHAT, path, fault)
     })
 }
@@ -39,7 +39,13 @@ fn parse(text: &str, now: u64) -> std::result::Result<Vec<Cookie>, usize> {
 
 fn cookie(line: &str) -> Option<(Cookie, u64)> {
     let fields: Vec<&str> = line.split('\t').collect();
-    let &[domain, subdomains, path, secure, expiry, name, value] = &fields[..] else { return None };
+    let (&[domain, subdomains, path, secure, expiry, name], value) = fields.split_first_chunk()?;
+    // One without a value may end at its name.
+    let value = match value {
+        [] => "",
+        [value] => value,
+        _ => return None,
+    };
     // What would end the header or begin another cookie.
     let is_plain = |text: &str| !text.contains(|c: char| c.is_control() || c == ';');
     let cookie = Cookie {
@@ -71,7 +77,8 @@ mod tests {
         let text = "# Netscape HTTP Cookie File\r\n\n\
                     .example.com\tTRUE\t/\tTRUE\t0\tsession\ta=b c\r\n\
                     #HttpOnly_host\tFALSE\t/x\tFALSE\t101\tlasting\t\n\
-                    host\tFALSE\t/\tFALSE\t100\texpired\tv\n";
+                    host\tFALSE\t/\tFALSE\t100\texpired\tv\n\
+                    host\tFALSE\t/\tFALSE\t0\tempty\n";
         let cookies = parse(text, 100).unwrap();
         let found: Vec<_> = cookies
             .iter()
@@ -80,6 +87,7 @@ mod tests {
         let expected = [
             ("example.com", true, "/", true, "session", "a=b c"),
             ("host", false, "/x", false, "lasting", ""),
+            ("host", false, "/", false, "empty", ""),
         ];
         assert_eq!(found, expected);
     }
@@ -88,7 +96,8 @@ mod tests {
     fn lines_that_are_no_cookies_are_named_by_their_number() {
         for line in [
             "Set-Cookie: a=b",
-            "host\tFALSE\t/\tFALSE\t0\tname",
+            "host\tFALSE\t/\tFALSE\t0",
+            "host\tFALSE\t/\tFALSE\t0\tname\tvalue\tmore",
             "host\tFALSE\t/\tFALSE\tnever\tname\tvalue",
             "host\tmaybe\t/\tFALSE\t0\tname\tvalue",
             "\tFALSE\t/\tFALSE\t0\tname\tvalue",

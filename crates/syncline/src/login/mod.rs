@@ -11,10 +11,12 @@ mod token;
 
 use std::time::Duration;
 
-use sync_core::{Auth, ConnectOptions, Credentials, HttpRequest, Interrupt, Progress, Result, Scope, Stage};
+use sync_core::{
+    Auth, ConnectOptions, Cookie, Credentials, HttpRequest, Interrupt, Place, Progress, Result, Scope, Stage,
+};
 use tracing::warn;
 
-use crate::config::{Config, Issuer, Login, Netrc, Way};
+use crate::config::{Config, Cookies, Issuer, Login, Netrc, Way};
 use crate::status::{Outcome, Status};
 
 use token::Token;
@@ -40,6 +42,8 @@ impl Http {
 #[derive(Debug)]
 pub struct Logins {
     login: Login,
+    /// Of the repository, where it is reached over HTTP.
+    server: Option<Place>,
     http: Http,
     status: Status,
     progress: Progress,
@@ -48,6 +52,8 @@ pub struct Logins {
     token: Option<Token>,
     /// Whether it was told that part of the `.netrc` is passed over.
     has_warned: bool,
+    /// Whether it was told that there are no cookies where git's setting says.
+    lacks_cookies: bool,
 }
 
 impl Logins {
@@ -58,11 +64,12 @@ impl Logins {
         progress: &Progress,
         interrupt: &Interrupt,
     ) -> Result<Logins> {
-        if let Some(path) = &config.login.cookie_file {
+        if let Some(Cookies::Given(path)) = &config.login.cookies {
             cookies::read(path)?;
         }
         Ok(Logins {
             login: config.login.clone(),
+            server: config.source.url.server(),
             http: Http {
                 connect: config.connect.clone(),
                 timeout: config.sync_timeout.min(LONGEST_REQUEST),
@@ -73,13 +80,19 @@ impl Logins {
             read: Credentials::default(),
             token: None,
             has_warned: false,
+            lacks_cookies: false,
         })
     }
 
     /// What to log in with now.
     pub fn current(&mut self) -> Result<Credentials> {
         self.read = self.read()?;
-        Ok(Credentials { own: self.own()?, ..self.read.clone() })
+        let mut current = self.read.clone();
+        if let Some(auth) = self.asked()? {
+            // As in `read`, whatever is as close goes before it.
+            current.logins.splice(..0, self.own(auth));
+        }
+        Ok(current)
     }
 
     /// A server refused what is current: forget what was asked for. Whether there is something else to show at
@@ -89,8 +102,13 @@ impl Logins {
         was_kept || self.read().is_ok_and(|read| read != self.read)
     }
 
-    fn own(&mut self) -> Result<Option<Auth>> {
-        let Some(Way::Asked(issuer)) = &self.login.own else { return Ok(self.read.own.clone()) };
+    /// A login for the repository's server.
+    fn own(&self, auth: Auth) -> Option<sync_core::Login> {
+        Some(sync_core::Login { scope: Scope::Beginning(self.server.clone()?), auth })
+    }
+
+    fn asked(&mut self) -> Result<Option<Auth>> {
+        let Some(Way::Asked(issuer)) = &self.login.own else { return Ok(None) };
         if !self.token.as_mut().is_some_and(Token::keep) {
             self.progress.enter(Stage::Connecting);
             let (name, given) = ask(issuer, &self.http);
@@ -102,22 +120,30 @@ impl Logins {
 
     /// What the files say.
     fn read(&mut self) -> Result<Credentials> {
-        let own = match &self.login.own {
-            Some(Way::Proof(proof)) => Some(files::auth(proof)?),
-            _ => None,
-        };
         // Of equals the last counts here, but the first in a `.netrc`.
         let mut logins = self.netrc()?;
         logins.reverse();
+        if let Some(Way::Proof(proof)) = &self.login.own {
+            logins.extend(self.own(files::auth(proof)?));
+        }
         for credential in &self.login.credentials {
             let scope = Scope::Beginning(credential.url.clone());
             logins.push(sync_core::Login { scope, auth: files::auth(&credential.proof)? });
         }
-        let mut cookies = Vec::new();
-        if let Some(path) = &self.login.cookie_file {
-            cookies = cookies::read(path)?;
+        Ok(Credentials { logins, cookies: self.cookies()? })
+    }
+
+    fn cookies(&mut self) -> Result<Vec<Cookie>> {
+        match &self.login.cookies {
+            None => Ok(Vec::new()),
+            Some(Cookies::Configured(path)) if !path.exists() => {
+                if !std::mem::replace(&mut self.lacks_cookies, true) {
+                    warn!(path = %path.display(), "the file that http.cookieFile names is not there");
+                }
+                Ok(Vec::new())
+            }
+            Some(Cookies::Given(path) | Cookies::Configured(path)) => cookies::read(path),
         }
-        Ok(Credentials { own, logins, cookies })
     }
 
     fn netrc(&mut self) -> Result<Vec<sync_core::Login>> {

@@ -21,7 +21,7 @@ pub(super) const OPTIONS: &[Opt] = &[
         aliases: &[],
         help: "A login for all URLs that begin with url: an object with url and either username and password or \
                password-file, or bearer-token or bearer-token-file; or a list of such; may be repeated; the longest \
-               url that matches counts",
+               url that matches counts, before any other login",
     },
     value(
         LOGIN,
@@ -158,7 +158,7 @@ pub(super) const OPTIONS: &[Opt] = &[
         "",
         &["GIT_SYNC_GIT_CONFIG"],
         "Settings of git. Heeded are http.extraHeader, http.cookieFile (as it is), http.sslVerify, http.sslCAInfo, http.sslCert, http.sslKey, \
-         http.proxy and http.userAgent, each also as http.URL.NAME, url.BASE.insteadOf, protocol.allow and \
+         http.proxy, http.userAgent and http.followRedirects, each also as http.URL.NAME, url.BASE.insteadOf, protocol.allow and \
          protocol.NAME.allow; others are named in a warning",
     ),
     list(CONNECT, "git-config-add", "KEY:VALUE", "The same, added to those; may be repeated"),

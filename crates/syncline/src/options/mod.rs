@@ -12,7 +12,8 @@ pub struct Opt {
     pub topic: &'static str,
     /// As the help shows it; empty where there is none.
     pub default: &'static str,
-    /// Names in the environment besides `GITSYNC_NAME`, the newest first: the last that is set wins.
+    /// Names in the environment besides `GITSYNC_NAME`, the newest first: the last that is set wins. But what is
+    /// everybody's gives way to `GITSYNC_NAME`.
     pub aliases: &'static [&'static str],
     pub help: &'static str,
 }
@@ -43,20 +44,39 @@ impl Opt {
         own.into_iter().chain(self.aliases.iter().map(ToString::to_string)).collect()
     }
 
+    /// The same in the order in which they win.
+    pub fn variables_by_rank(&self) -> Vec<String> {
+        let mut names = self.variables();
+        names.reverse();
+        names.sort_by_key(|name| is_everybodys(name));
+        names
+    }
+
     fn upper_name(&self) -> String {
         self.name.replace('-', "_").to_uppercase()
     }
 
-    /// Whether its value may hold a secret: hooks do not get to see it.
-    pub fn may_hold_secrets(&self) -> bool {
-        const NAMES: [&str; 9] = [
+    /// The names in the environment whose value may hold a secret: hooks do not get to see them. What is everybody's
+    /// stays, since hooks need it too.
+    pub fn secret_variables(&self) -> Vec<String> {
+        let mut names = self.variables();
+        names.retain(|name| self.may_hold_secrets() && !is_everybodys(name));
+        names
+    }
+
+    fn may_hold_secrets(&self) -> bool {
+        const NAMES: [&str; 13] = [
+            "all-proxy",
             "askpass-url",
             "credential",
             "git-config",
             "git-config-add",
+            "http-proxy",
+            "https-proxy",
             "oauth-parameter",
             "oauth-token-url",
             "repo",
+            "ssh-proxy",
             // Some servers take a token in its place.
             "username",
             "webhook-url",
@@ -68,6 +88,11 @@ impl Opt {
     pub fn is_current(&self) -> bool {
         !matches!(self.kind, Kind::Deprecated(_))
     }
+}
+
+/// Whether a name in the environment is other programs', too.
+fn is_everybodys(variable: &str) -> bool {
+    !variable.starts_with("GIT")
 }
 
 const WHAT: &str = "What to sync";

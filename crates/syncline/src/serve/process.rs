@@ -7,8 +7,9 @@ use rustix::process::{Resource, getrlimit};
 pub(super) struct Process {
     cpu_seconds: Option<f64>,
     open_files: Option<f64>,
-    most_files: Option<f64>,
+    most_files: f64,
     virtual_bytes: Option<f64>,
+    most_virtual_bytes: f64,
     resident_bytes: Option<f64>,
     started: Option<f64>,
 }
@@ -25,15 +26,16 @@ impl Process {
         Process {
             cpu_seconds: field(14).zip(field(15)).map(|(user, system)| (user + system) / ticks),
             open_files: open_files.ok().map(|count| count as f64),
-            most_files: getrlimit(Resource::Nofile).current.map(|limit| limit as f64),
+            most_files: limit(Resource::Nofile),
             virtual_bytes: field(23),
+            most_virtual_bytes: limit(Resource::As),
             resident_bytes: field(24).map(|pages| pages * page_size() as f64),
             started: boot_time().zip(field(22)).map(|(boot, after)| boot + after / ticks),
         }
     }
 
     /// Name, type, help and value of each.
-    pub(super) fn samples(&self) -> [(&'static str, &'static str, &'static str, Option<f64>); 6] {
+    pub(super) fn samples(&self) -> [(&'static str, &'static str, &'static str, Option<f64>); 7] {
         [
             (
                 "process_cpu_seconds_total",
@@ -42,8 +44,14 @@ impl Process {
                 self.cpu_seconds,
             ),
             ("process_open_fds", "gauge", "Number of open file descriptors.", self.open_files),
-            ("process_max_fds", "gauge", "Maximum number of open file descriptors.", self.most_files),
+            ("process_max_fds", "gauge", "Maximum number of open file descriptors.", Some(self.most_files)),
             ("process_virtual_memory_bytes", "gauge", "Virtual memory size in bytes.", self.virtual_bytes),
+            (
+                "process_virtual_memory_max_bytes",
+                "gauge",
+                "Maximum amount of virtual memory available in bytes.",
+                Some(self.most_virtual_bytes),
+            ),
             ("process_resident_memory_bytes", "gauge", "Resident memory size in bytes.", self.resident_bytes),
             (
                 "process_start_time_seconds",
@@ -53,6 +61,11 @@ impl Process {
             ),
         ]
     }
+}
+
+/// No limit is the largest number of the kernel's, as in client_golang.
+fn limit(resource: Resource) -> f64 {
+    getrlimit(resource).current.unwrap_or(u64::MAX) as f64
 }
 
 /// Seconds since 1970.

@@ -1,0 +1,123 @@
+//! An HTTP URL as all its spellings have it, and what is below it.
+
+use std::str::FromStr;
+
+use super::parse_uri;
+
+/// An http or https URL without what makes no difference: user information, the usual port, upper case in the host, a
+/// slash at the end, and whatever follows the path.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    pub(crate) scheme: &'static str,
+    pub(crate) host: String,
+    port: u16,
+    pub(crate) path: String,
+}
+
+impl Place {
+    /// Scheme, host and port, which together say who would read a secret.
+    pub fn server(self) -> Place {
+        Place { path: String::new(), ..self }
+    }
+
+    /// How closely this fits a URL that is here or below, by whole parts: the host counts before the path, as in git.
+    /// A `*` in the host fits any one part of a name.
+    pub(crate) fn fit(&self, url: &Place) -> Option<(usize, usize)> {
+        let fits = (self.scheme, self.port) == (url.scheme, url.port)
+            && fits_host(&self.host, &url.host)
+            && begins(&url.path, &self.path);
+        fits.then(|| (1 + self.host.replace('*', "").len(), self.path.len()))
+    }
+}
+
+fn fits_host(pattern: &str, host: &str) -> bool {
+    pattern.split('.').count() == host.split('.').count()
+        && pattern.split('.').zip(host.split('.')).all(|(pattern, part)| pattern == "*" || pattern == part)
+}
+
+/// Whether a path begins with another, by whole parts.
+pub(crate) fn begins(path: &str, with: &str) -> bool {
+    let rest = path.strip_prefix(with.trim_end_matches('/'));
+    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+impl FromStr for Place {
+    type Err = String;
+
+    /// The text is never quoted in an error: it may hold a password.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let uri = parse_uri(text.split(['?', '#']).next().unwrap_or_default())?;
+        let (scheme, usual_port) = match uri.scheme_str() {
+            Some("https") => ("https", 443),
+            Some("http") => ("http", 80),
+            _ => return Err("is neither an http nor an https URL".into()),
+        };
+        let host = uri.host().unwrap_or_default();
+        let authority = uri.authority().map(|authority| authority.as_str()).unwrap_or_default();
+        let server = authority.rsplit('@').next().unwrap_or_default();
+        let port = match server.strip_prefix(host).and_then(|rest| rest.strip_prefix(':')) {
+            None | Some("") => usual_port,
+            Some(port) => port.parse().map_err(|_| "has a port that is none")?,
+        };
+        Ok(Place {
+            scheme,
+            host: host.to_ascii_lowercase(),
+            port,
+            path: uri.path().trim_end_matches('/').to_owned(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn place(text: &str) -> Place {
+        text.parse().unwrap_or_else(|fault| panic!("{text}: {fault}"))
+    }
+
+    #[test]
+    fn all_spellings_of_a_url_are_one_place() {
+        for (text, same) in [
+            ("https://h", "https://h/"),
+            ("HTTPS://H:443/a/", "https://h/a"),
+            ("http://h:80/A", "http://H:/A"),
+            ("https://u:p@h/x?y#z", "https://h/x"),
+            ("http://[::1]:80", "http://[::1]"),
+        ] {
+            assert_eq!(place(text), place(same), "{text}");
+        }
+        for other in ["http://h", "https://h:80", "https://h/a", "https://i"] {
+            assert_ne!(place(other), place("https://h"), "{other}");
+        }
+        for text in ["", "h", "h/x", "ftp://canary", "https://", "https://u:canary@", "https://h:canary/"] {
+            let fault = text.parse::<Place>().expect_err(text);
+            assert!(!fault.contains("canary"), "{fault}");
+        }
+    }
+
+    #[test]
+    fn a_place_is_for_what_is_below_and_the_host_counts_first() {
+        let fit = |at: &str, url: &str| place(at).fit(&place(url));
+        for (at, url) in [
+            ("https://h", "https://h/x"),
+            ("https://H:443/x/", "https://h/x/y"),
+            ("https://*.example.com", "https://a.example.com/x"),
+        ] {
+            assert!(fit(at, url).is_some(), "{at} {url}");
+        }
+        for (at, url) in [
+            ("https://h/x", "https://h/xy"),
+            ("https://h", "https://h.evil"),
+            ("https://h", "http://h"),
+            ("https://*.example.com", "https://example.com"),
+            ("https://*.example.com", "https://a.b.example.com"),
+            ("https://*.example.com", "https://a.example.com.evil"),
+        ] {
+            assert_eq!(fit(at, url), None, "{at} {url}");
+        }
+        let url = "https://a.example.com/x/y";
+        assert!(fit("https://a.example.com", url) > fit("https://*.example.com/x/y", url));
+        assert!(fit("https://*.example.com/x", url) > fit("https://*.example.com", url));
+    }
+}
