@@ -89,8 +89,13 @@ impl Logins {
         self.read = self.read()?;
         let mut current = self.read.clone();
         if let Some(auth) = self.asked()? {
-            // As in `read`, whatever is as close goes before it.
-            current.logins.splice(..0, self.own(auth));
+            let own = self.own(auth);
+            match &self.login.own {
+                // As in `read`, whatever is as close goes before it.
+                Some(Way::Asked(Issuer::OAuth(_))) => _ = current.logins.splice(..0, own),
+                // In git-sync these come last, so they count.
+                _ => current.logins.extend(own),
+            }
         }
         Ok(current)
     }
