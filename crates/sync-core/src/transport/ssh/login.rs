@@ -175,9 +175,10 @@ impl Attempt<'_> {
 
     /// `nothing` stands for the keys where none was offered.
     fn refusal(&self, nothing: &str, last_words: &str) -> String {
-        let tried = match self.tried.is_empty() {
-            true => nothing.to_owned(),
-            false => format!("it was offered {}", self.tried.join(", ")),
+        let tried = if self.tried.is_empty() {
+            nothing.to_owned()
+        } else {
+            format!("it was offered {}", self.tried.join(", "))
         };
         let methods: Vec<String> = self.methods.iter().map(String::from).collect();
         let mut text = format!("the server refuses user {}: {tried}", self.user);
