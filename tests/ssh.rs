@@ -86,7 +86,10 @@ fn an_unknown_changed_or_revoked_host_key_is_refused_with_its_fingerprint() {
         }
     }
     let log = env.syncline(sshd.url(&repo.path)).arg("--ssh-known-hosts-file=/nonexistent/kh").fail();
-    assert!(log.contains("/nonexistent/kh"), "{log}");
+    assert!(
+        log.contains("/nonexistent/kh") && log.contains("name a file that holds the server's key"),
+        "{log}"
+    );
     assert_eq!(sshd.logins(), 0);
     assert!(env.published().is_none());
 }
@@ -114,6 +117,12 @@ fn a_host_certificate_is_judged_by_authority_name_and_time() {
         let key = fs::read_to_string(with_suffix(ca, ".pub")).unwrap();
         format!("@cert-authority {} {key}", sshd.name())
     };
+    let certify = |sshd: &mut Sshd, signer: &Path, options: &[&str]| {
+        let public = sshd.path("host_ed25519.pub");
+        let base = ["-q", "-s", signer.to_str().unwrap(), "-I", "host"];
+        keygen(&[&base, options, &[public.to_str().unwrap()]].concat());
+        sshd.restart();
+    };
     for (signer, options, expected) in [
         (&ca, &["-h", "-n", "127.0.0.1", "-V", "-1h:+1h"][..], None),
         (&ca, &["-h", "-n", "example.com,127.0.0.*"], None),
@@ -122,10 +131,7 @@ fn a_host_certificate_is_judged_by_authority_name_and_time() {
         (&ca, &["-h", "-n", "127.0.0.1", "-V", "+1h:+2h"], Some("is not valid yet")),
         (&other, &["-h", "-n", "127.0.0.1"], Some("is not in")),
     ] {
-        let public = sshd.path("host_ed25519.pub");
-        let base = ["-q", "-s", signer.to_str().unwrap(), "-I", "host"];
-        keygen(&[&base, options, &[public.to_str().unwrap()]].concat());
-        sshd.restart();
+        certify(&mut sshd, signer, options);
         let lines = authority(&sshd, &ca);
         let syncline = sshd.knowing(&env, sshd.url(&repo.path), &lines);
         let finished = syncline.arg("--ssh-key-file").arg(sshd.path("key")).one_time().run();
@@ -136,9 +142,14 @@ fn a_host_certificate_is_judged_by_authority_name_and_time() {
             }
         }
     }
-    // The key that an unknown authority certified may be known by itself, and a revoked authority counts no more.
+    // The key that an expired certificate or an unknown authority's is for may be known by itself.
+    certify(&mut sshd, &ca, &["-h", "-n", "127.0.0.1", "-V", "-2h:-1h"]);
+    let lines = format!("{}{}", authority(&sshd, &ca), sshd.host_line("ed25519"));
+    sshd.knowing(&env, sshd.url(&repo.path), &lines).arg("--ssh-key-file").arg(sshd.path("key")).sync();
+    certify(&mut sshd, &other, &["-h", "-n", "127.0.0.1"]);
     sshd.syncline(&env, sshd.url(&repo.path)).sync();
     env.assert_published(&repo, &repo.head());
+    // A revoked authority counts no more.
     let lines = authority(&sshd, &other);
     let revoked = format!("{lines}{}", lines.replace("@cert-authority", "@revoked"));
     let log =
@@ -216,6 +227,35 @@ fn keys_and_known_hosts_may_change_without_a_restart() {
     env.assert_published(&repo, &commit);
     assert!(running.log().contains("published"), "{}", running.log());
     assert_eq!(sshd.logins(), 2, "{}", sshd.log());
+}
+
+#[test]
+fn a_kept_session_ends_when_its_host_key_is_revoked_or_its_key_replaced() {
+    let env = Env::new();
+    for settings in ["AcceptEnv GIT_PROTOCOL", ""] {
+        let (repo, sshd) = (env.repo("up"), Sshd::with(&env, &["ed25519"], settings));
+        let key = sshd.authorized_key();
+        let running = sshd.syncline(&env, sshd.url(&repo.path)).arg("--period=50ms").arg("-v1").spawn();
+        running.wait_for_times("nothing new", 2);
+        let line = sshd.host_line("ed25519");
+        let revoked = line.replacen(&sshd.name(), "@revoked *", 1);
+        sshd.known_hosts(&format!("{line}{revoked}"));
+        running.wait_for("is revoked");
+        assert_eq!(sshd.logins(), 1, "{}", sshd.log());
+
+        sshd.known_hosts(&line);
+        let commit = repo.commit(&[("file", settings)]);
+        eventually("publication", || (env.published()? == commit).then_some(()));
+        for file in [&key, &with_suffix(&key, ".pub")] {
+            fs::remove_file(file).unwrap();
+        }
+        sshd.key("key", &["-t", "ed25519"]);
+        running.wait_for("refuses user");
+        assert_eq!(sshd.logins(), 2, "{}", sshd.log());
+        drop((running, sshd));
+        fs::remove_dir_all(env.path(".sshd")).unwrap();
+        fs::remove_dir_all(env.path("up")).unwrap();
+    }
 }
 
 #[test]
@@ -330,6 +370,31 @@ fn submodules_are_found_beside_an_ssh_repository() {
     }
     // The session serves the submodule too.
     assert_eq!(sshd.logins(), 2, "{}", sshd.log());
+}
+
+#[test]
+fn submodules_on_another_ssh_server_share_a_session() {
+    let (env, other) = (Env::new(), Env::new());
+    let (repo, sshd, far) = (env.repo("up"), Sshd::start(&env), Sshd::start(&other));
+    far.authorize(&sshd.authorized_key());
+    for name in ["a", "b", "c"] {
+        let sub = other.repo(name);
+        repo.git(&[
+            "-c",
+            "protocol.file.allow=always",
+            "submodule",
+            "--quiet",
+            "add",
+            sub.path.to_str().unwrap(),
+            name,
+        ]);
+        repo.git(&["config", "--file=.gitmodules", &format!("submodule.{name}.url"), &far.url(&sub.path)]);
+    }
+    repo.commit(&[]);
+    let lines = [sshd.host_line("ed25519"), far.host_line("ed25519")].concat();
+    sshd.knowing(&env, sshd.url(&repo.path), &lines).arg("--ssh-key-file").arg(sshd.path("key")).sync();
+    assert!(env.link().join("c/file").exists());
+    assert_eq!((sshd.logins(), far.logins()), (1, 1), "{}", far.log());
 }
 
 #[test]

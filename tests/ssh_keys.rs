@@ -148,7 +148,10 @@ fn a_server_that_hangs_up_after_some_keys_is_told_from_one_that_is_gone() {
         syncline = syncline.arg("--ssh-key-file").arg(key);
     }
     let log = syncline.fail();
-    assert!(log.contains("refuses user") && log.contains("and it hung up"), "{log}");
+    assert!(
+        log.contains("refuses user") && log.contains("and it hung up: the server says: Too many"),
+        "{log}"
+    );
 }
 
 #[test]

@@ -36,7 +36,7 @@ pub struct Upstream {
     progress: Progress,
     connection: Option<Connection>,
     /// What outlives a connection that the server ends after each exchange.
-    session: Option<ssh::Session>,
+    sessions: ssh::Sessions,
     /// What a commit id that turned out to be a tag's leads to.
     peeled: Option<CommitId>,
     lacks_filter: bool,
@@ -45,6 +45,8 @@ pub struct Upstream {
 struct Connection {
     transport: Box<dyn Transport + Send>,
     handshake: Handshake,
+    /// What it is a part of, over SSH.
+    session: Option<ssh::Session>,
 }
 
 /// Where the reference points now.
@@ -86,7 +88,7 @@ impl Upstream {
             interrupt,
             progress,
             connection: None,
-            session: None,
+            sessions: ssh::Sessions::default(),
             peeled: None,
             lacks_filter: false,
         }
@@ -211,12 +213,14 @@ impl Upstream {
 
     /// Take the kept connection or make one. It is put back by whoever leaves it usable.
     fn connect(&mut self) -> Result<Connection> {
-        if let Some(kept) = self.connection.take() {
+        let kept = self.connection.take();
+        if let Some(kept) = kept.filter(|kept| kept.session.as_ref().is_none_or(ssh::Session::is_good)) {
             return Ok(kept);
         }
         self.progress.enter(Stage::Connecting);
         let url = &self.source.url;
         let step = || format!("connect to {url}");
+        let mut session = None;
         let mut transport: Box<dyn Transport + Send> = match &url.0 {
             Kind::Http(http) => {
                 let client = Client::new(http, &self.options, &self.interrupt);
@@ -226,8 +230,12 @@ impl Upstream {
             Kind::Git { host, port, path } => {
                 git::connect(host, *port, path, &self.options, &self.interrupt).step(step)?
             }
-            Kind::Ssh(url) => ssh::connect(&mut self.session, url, &self.options, &self.interrupt)
-                .map_err(|failure| failure.into_error(step()))?,
+            Kind::Ssh(url) => {
+                let connected = ssh::connect(&self.sessions, url, &self.options, &self.interrupt);
+                let (transport, used) = connected.map_err(|failure| failure.into_error(step()))?;
+                session = Some(used);
+                transport
+            }
             Kind::Local(_) => {
                 return Err(Error::new(Recovery::Reconfigure, step(), "a path needs no connection"));
             }
@@ -240,7 +248,7 @@ impl Upstream {
         if handshake.server_protocol_version != Protocol::V2 {
             handshake.capabilities = without_deepen_relative(&handshake.capabilities).step(step)?;
         }
-        Ok(Connection { transport, handshake })
+        Ok(Connection { transport, handshake, session })
     }
 }
 

@@ -48,7 +48,7 @@ impl Upstream {
             };
             let mut upstream =
                 Upstream::new(source, self.options.clone(), self.interrupt.clone(), self.progress.clone());
-            upstream.session.clone_from(&self.session);
+            upstream.sessions.clone_from(&self.sessions);
             // What a filter left out may be wanted now; of a store without one, a commit is there with its tree.
             let received = match (module.has_commit(commit), module.is_partial(), &self.source.filter) {
                 (true, false, _) => Ok(()),

@@ -4,7 +4,9 @@ use std::future::poll_fn;
 use std::io::{self, BufWriter, Cursor, Read, Write};
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::task::Poll;
+use std::time::Duration;
 
 use gix::protocol::transport::Protocol;
 use gix::protocol::transport::client::blocking_io::Transport;
@@ -13,7 +15,8 @@ use russh::client::Msg;
 use russh::{ChannelMsg, ChannelReadHalf, ChannelWriteHalf};
 
 use super::Failure;
-use super::session::{Runtime, Session};
+use super::client::End;
+use super::session::Session;
 use crate::Interrupt;
 
 /// How much of what the server has to say is kept.
@@ -21,6 +24,9 @@ const MAX_COMPLAINT: usize = 4096;
 
 /// How much output is taken at once.
 const ENOUGH: usize = 256 * 1024;
+
+/// How long the server has to close a channel whose input ended.
+const CLOSING: Duration = Duration::from_secs(5);
 
 /// Start `git-upload-pack` for `path` on the server.
 pub(super) fn open(
@@ -36,11 +42,23 @@ pub(super) fn open(
         channel.exec(true, command).await?;
         Ok::<_, russh::Error>(channel.split())
     };
-    let (read, write) = session.runtime.wait(interrupt, opening)??;
-    let (runtime, interrupt) = (session.runtime.clone(), interrupt.clone());
-    let writer = Writer { runtime: runtime.clone(), interrupt: interrupt.clone(), half: Arc::new(write) };
-    let output = Output { half: read, complaint: Vec::new(), status: None, end: None };
-    let reader = Reader { runtime, interrupt, output: Some(output), chunk: Cursor::default() };
+    let opened = session.runtime.wait(interrupt, opening)?;
+    let (read, write) = opened.map_err(|err| match err {
+        _ if session.handle.is_closed() => session.end.clone().into(),
+        err => Failure::from(err),
+    })?;
+    let (half, interrupt) = (Arc::new(write), interrupt.clone());
+    let writer = Writer { session: session.clone(), interrupt: interrupt.clone(), half: half.clone() };
+    let output = Output {
+        half: read,
+        session_end: session.end.clone(),
+        complaint: Vec::new(),
+        status: None,
+        has_spoken: false,
+        end: None,
+    };
+    let reader =
+        Reader { session: session.clone(), interrupt, half, output: Some(output), chunk: Cursor::default() };
     let writer = BufWriter::new(writer);
     let no_host = None::<(String, _)>;
     Ok(Box::new(Connection::new(reader, writer, Protocol::V2, path, no_host, ConnectMode::Process, false)))
@@ -52,7 +70,7 @@ fn quoted(path: &str) -> String {
 }
 
 struct Writer {
-    runtime: Runtime,
+    session: Session,
     interrupt: Interrupt,
     half: Arc<ChannelWriteHalf<Msg>>,
 }
@@ -60,8 +78,8 @@ struct Writer {
 impl Write for Writer {
     fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
         let (half, data) = (self.half.clone(), buf.to_vec());
-        let sent = self.runtime.wait(&self.interrupt, async move { half.data_bytes(data).await })?;
-        sent.map_err(|_| lost())?;
+        let sent = self.session.runtime.wait(&self.interrupt, async move { half.data_bytes(data).await })?;
+        sent.map_err(|_| self.session.end.error())?;
         Ok(buf.len())
     }
 
@@ -70,18 +88,10 @@ impl Write for Writer {
     }
 }
 
-impl Drop for Writer {
-    fn drop(&mut self) {
-        let half = self.half.clone();
-        self.runtime.spawn(async move {
-            let _ = half.close().await;
-        });
-    }
-}
-
 struct Reader {
-    runtime: Runtime,
+    session: Session,
     interrupt: Interrupt,
+    half: Arc<ChannelWriteHalf<Msg>>,
     /// `None` once all was read, or nothing more can be.
     output: Option<Output>,
     chunk: Cursor<Vec<u8>>,
@@ -104,22 +114,54 @@ impl Read for Reader {
 impl Reader {
     fn fill(&mut self, mut output: Output) -> io::Result<()> {
         let next = async move { (output.next().await, output) };
-        let (chunk, output) = self.runtime.wait(&self.interrupt, next)?;
-        let chunk = chunk?;
-        if !chunk.is_empty() {
-            self.chunk = Cursor::new(chunk);
-            self.output = Some(output);
+        let (chunk, output) = self.session.runtime.wait(&self.interrupt, next)?;
+        match chunk {
+            Ok(chunk) if chunk.is_empty() => {}
+            Ok(chunk) => {
+                self.chunk = Cursor::new(chunk);
+                self.output = Some(output);
+            }
+            Err(err) => {
+                self.leave(output);
+                return Err(err);
+            }
         }
         Ok(())
+    }
+
+    /// End the program's input, so that the server closes the channel: russh never forgets one that we close first.
+    fn leave(&self, mut output: Output) {
+        let (half, leaked) = (self.half.clone(), self.session.leaked.clone());
+        self.session.runtime.spawn(async move {
+            let ending = async {
+                let _ = half.eof().await;
+                output.ends_quietly().await
+            };
+            if tokio::time::timeout(CLOSING, ending).await != Ok(true) {
+                leaked.fetch_add(1, Ordering::Relaxed);
+                let _ = half.close().await;
+            }
+        });
+    }
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        if let Some(output) = self.output.take() {
+            self.leave(output);
+        }
     }
 }
 
 /// What the program on the server says.
 struct Output {
     half: ChannelReadHalf,
+    session_end: End,
     /// Its stderr.
     complaint: Vec<u8>,
     status: Option<String>,
+    /// Whether there was anything besides its stderr.
+    has_spoken: bool,
     /// How it ended, once what it said before was passed on.
     end: Option<io::Result<()>>,
 }
@@ -139,7 +181,10 @@ impl Output {
                 }
             };
             match message {
-                Some(ChannelMsg::Data { data }) => chunk.extend_from_slice(&data),
+                Some(ChannelMsg::Data { data }) => {
+                    self.has_spoken = true;
+                    chunk.extend_from_slice(&data);
+                }
                 other => self.end = self.heed(other),
             }
         }
@@ -169,21 +214,36 @@ impl Output {
             Some(ChannelMsg::Failure) => {
                 return Some(Err(io::Error::other("the server runs no git-upload-pack")));
             }
-            Some(ChannelMsg::Close) => return Some(self.judge()),
+            Some(ChannelMsg::Close) => {
+                return Some(judge(&self.complaint, self.status.as_deref(), self.has_spoken));
+            }
             Some(_) => {}
-            None => return Some(Err(lost())),
+            None => return Some(Err(self.session_end.error())),
         }
         None
     }
 
-    fn judge(&self) -> io::Result<()> {
-        match (said(&self.complaint), &self.status) {
-            (text, None) if text.is_empty() => Ok(()),
-            (text, Some(status)) if text.is_empty() => {
-                Err(io::Error::other(format!("git-upload-pack on the server ended with {status}")))
+    /// Whether the channel is closed from there, with no more output.
+    async fn ends_quietly(&mut self) -> bool {
+        loop {
+            match self.half.wait().await {
+                Some(ChannelMsg::Data { .. }) => return false,
+                Some(ChannelMsg::Close) | None => return true,
+                Some(_) => {}
             }
-            (text, _) => Err(io::Error::other(format!("the server says: {text}"))),
         }
+    }
+}
+
+/// What the end of a program means that said this on its stderr.
+fn judge(complaint: &[u8], status: Option<&str>, has_spoken: bool) -> io::Result<()> {
+    match (said(complaint), status) {
+        // A status may be missing, and what was said a warning.
+        (text, None) if text.is_empty() || has_spoken => Ok(()),
+        (text, Some(status)) if text.is_empty() => {
+            Err(io::Error::other(format!("git-upload-pack on the server ended with {status}")))
+        }
+        (text, _) => Err(io::Error::other(format!("the server says: {text}"))),
     }
 }
 
@@ -204,10 +264,6 @@ fn said(complaint: &[u8]) -> String {
     lines.join("; ")
 }
 
-fn lost() -> io::Error {
-    io::Error::new(io::ErrorKind::ConnectionReset, "the SSH session ended")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -222,6 +278,20 @@ mod tests {
             ("$(x) `y` \\", "'$(x) `y` \\'"),
         ] {
             assert_eq!(quoted(path), expected);
+        }
+    }
+
+    #[test]
+    fn a_clean_end_needs_no_status() {
+        for (complaint, status, has_spoken, expected) in [
+            ("", None, true, None),
+            ("a warning", None, true, None),
+            ("no such repository", None, false, Some("the server says: no such repository")),
+            ("killed", Some("signal KILL"), true, Some("the server says: killed")),
+            ("", Some("exit status 1"), true, Some("git-upload-pack on the server ended with exit status 1")),
+        ] {
+            let judged = judge(complaint.as_bytes(), status, has_spoken).map_err(|err| err.to_string());
+            assert_eq!(judged.err().as_deref(), expected);
         }
     }
 

@@ -67,11 +67,15 @@ fn decode(text: &str, options: &SshOptions) -> Result<PrivateKey, String> {
     })
 }
 
-/// The certificate beside a key, if there is one.
-fn certificate(key_file: &Path, key: &PrivateKey) -> Result<Option<Certificate>, String> {
+/// Where the certificate of a key is, if it has one.
+pub(super) fn certificate_file(key_file: &Path) -> PathBuf {
     let mut file = OsString::from(key_file);
     file.push("-cert.pub");
-    let file = PathBuf::from(file);
+    file.into()
+}
+
+fn certificate(key_file: &Path, key: &PrivateKey) -> Result<Option<Certificate>, String> {
+    let file = certificate_file(key_file);
     let text = match fs_err::read_to_string(&file) {
         Err(err) if err.kind() == ErrorKind::NotFound => return Ok(None),
         read => read.map_err(|err| format!("cannot read the certificate: {err}"))?,

@@ -21,22 +21,12 @@ pub(super) struct KnownHost {
     name: String,
     /// Seconds since 1970.
     now: Option<u64>,
-    exact: Entries,
-    /// What stands there for the host without its port, used where nothing stands for both.
-    any_port: Entries,
-    revoked: Vec<KeyData>,
-}
-
-#[derive(Debug, Default)]
-struct Entries {
     keys: Vec<KeyData>,
+    /// What stands there for the host without its port, used where no key stands for both.
+    portless_keys: Vec<KeyData>,
+    /// Those for the host with its port and without.
     authorities: Vec<KeyData>,
-}
-
-impl Entries {
-    fn is_empty(&self) -> bool {
-        self.keys.is_empty() && self.authorities.is_empty()
-    }
+    revoked: Vec<KeyData>,
 }
 
 enum Marker {
@@ -49,7 +39,7 @@ impl KnownHost {
     /// Read the file anew. `now` is the time since 1970, without which certificates cannot be judged.
     pub(super) fn read(file: &Path, host: &str, port: u16, now: Option<Duration>) -> Result<Self, String> {
         // Comments may be in any encoding.
-        let text = fs_err::read(file).map_err(|err| format!("cannot check the host key: {err}"))?;
+        let text = fs_err::read(file).map_err(unknowing)?;
         Self::parse(&String::from_utf8_lossy(&text), file, host, port, now)
     }
 
@@ -60,8 +50,9 @@ impl KnownHost {
             host: host.to_owned(),
             name,
             now: now.map(|now| now.as_secs()),
-            exact: Entries::default(),
-            any_port: Entries::default(),
+            keys: Vec::new(),
+            portless_keys: Vec::new(),
+            authorities: Vec::new(),
             revoked: Vec::new(),
         };
         for (number, line) in text.lines().enumerate() {
@@ -96,28 +87,30 @@ impl KnownHost {
             (Marker::Revoked, None) => return Err("revokes a key that cannot be read"),
             (Marker::Revoked, Some(_)) | (_, None) => {}
             (marker, Some(key)) => {
-                let entries = match (is_exact, is_host) {
-                    (Some(true), _) => &mut self.exact,
-                    (_, Some(true)) => &mut self.any_port,
+                let list = match (marker, is_exact, is_host) {
+                    (Marker::Authority, Some(true), _) | (Marker::Authority, _, Some(true)) => {
+                        &mut self.authorities
+                    }
+                    (_, Some(true), _) => &mut self.keys,
+                    (_, _, Some(true)) => &mut self.portless_keys,
                     _ => return Ok(()),
                 };
-                let is_authority = matches!(marker, Marker::Authority);
-                let list = if is_authority { &mut entries.authorities } else { &mut entries.keys };
                 list.push(key.key_data().clone());
             }
         }
         Ok(())
     }
 
-    fn entries(&self) -> &Entries {
-        if self.exact.is_empty() { &self.any_port } else { &self.exact }
+    /// The keys that count.
+    fn known(&self) -> &[KeyData] {
+        if self.keys.is_empty() { &self.portless_keys } else { &self.keys }
     }
 
     /// The kinds of host keys to ask for, those that are known first: a server has several and shows one. SHA-1
     /// is not among them.
     pub(super) fn algorithms(&self) -> Vec<Algorithm> {
         let mut all = all_algorithms();
-        let known = &self.entries().keys;
+        let known = self.known();
         let is_known = |asked: &Algorithm| known.iter().any(|key| same_kind(&key.algorithm(), asked));
         all.sort_by_key(|asked| !is_known(asked));
         all
@@ -125,7 +118,7 @@ impl KnownHost {
 
     /// The kinds of certificates to ask for.
     pub(super) fn certificate_algorithms(&self) -> Vec<Algorithm> {
-        if self.entries().authorities.is_empty() { Vec::new() } else { all_algorithms() }
+        if self.authorities.is_empty() { Vec::new() } else { all_algorithms() }
     }
 
     /// Whether what the server presented is trusted; if not, one line that says why and what to do.
@@ -136,18 +129,18 @@ impl KnownHost {
         if self.revoked.iter().any(|revoked| revoked == key.key_data() || Some(revoked) == authority) {
             return Err(format!("the host key of {name} is revoked in {file}; it presented {shown}"));
         }
-        let entries = self.entries();
+        // A key that is known by itself needs no certificate, or none that is good.
+        if self.known().contains(key.key_data()) {
+            return Ok(());
+        }
         if let Some(certificate) = presented.certificate()
-            && entries.authorities.contains(certificate.signature_key())
+            && self.authorities.contains(certificate.signature_key())
         {
             return self.check_certificate(certificate).map_err(|fault| {
                 format!("the host certificate of {name} {fault}; it is for {shown}; let its owner renew it")
             });
         }
-        if entries.keys.contains(key.key_data()) {
-            return Ok(());
-        }
-        match self.exact.keys.iter().find(|known| known.algorithm() == key.key_data().algorithm()) {
+        match self.keys.iter().find(|known| known.algorithm() == key.key_data().algorithm()) {
             Some(known) => Err(format!(
                 "the host key of {name} has changed: {file} has {}, but it presented {shown}; somebody may be \
                  posing as the server; replace it only after checking it",
@@ -192,7 +185,13 @@ pub(super) fn describe(key: &KeyData) -> String {
     format!("{} {}", key.algorithm(), key.fingerprint(HashAlg::Sha256))
 }
 
-fn all_algorithms() -> Vec<Algorithm> {
+/// What cannot be told without a file.
+pub(super) fn unknowing(why: impl std::fmt::Display) -> String {
+    format!("cannot check the host key: {why}; name a file that holds the server's key")
+}
+
+/// All kinds of host keys, but with SHA-1.
+pub(super) fn all_algorithms() -> Vec<Algorithm> {
     let curves = [EcdsaCurve::NistP256, EcdsaCurve::NistP384, EcdsaCurve::NistP521];
     let hashes = [HashAlg::Sha512, HashAlg::Sha256];
     let mut all = vec![Algorithm::Ed25519];
@@ -291,7 +290,7 @@ mod tests {
             ("", "host", 22, false),
         ] {
             let line = format!("{hosts} {KEY}");
-            let found = !known(&line, host, port).unwrap().entries().keys.is_empty();
+            let found = !known(&line, host, port).unwrap().known().is_empty();
             assert_eq!(found, expected, "{hosts} {host} {port}");
         }
     }
@@ -300,7 +299,7 @@ mod tests {
     fn what_cannot_be_read_is_passed_over_unless_it_forbids() {
         for line in ["", "# host x", "host", "host ssh-ed25519", "host ssh-ed25519 AAAA", "host 1024 37 1590"]
         {
-            assert!(known(line, "host", 22).unwrap().entries().is_empty(), "{line}");
+            assert!(known(line, "host", 22).unwrap().known().is_empty(), "{line}");
         }
         assert!(known("@cert-authority * ssh-ed25519 AAAA", "host", 22).is_ok());
         for line in ["@revoked * ssh-ed25519 AAAA", "@revoked", "@revokd * x y", "@ host"] {
@@ -326,5 +325,18 @@ mod tests {
         assert_eq!(known.algorithms().len(), 6);
         assert!(!known.algorithms().contains(&Algorithm::Rsa { hash: None }));
         assert!(known.certificate_algorithms().is_empty());
+    }
+
+    #[test]
+    fn keys_and_authorities_of_any_port_count_each_by_themselves() {
+        for (lines, keys, authorities) in [
+            (format!("host {KEY}\n@cert-authority host {KEY}"), 1, 1),
+            (format!("[host]:2222 {KEY}\n@cert-authority host {KEY}"), 1, 1),
+            (format!("@cert-authority [host]:2222 {KEY}\nhost {KEY}"), 1, 1),
+            (format!("[host]:2222 {KEY}\nhost {KEY}"), 1, 0),
+        ] {
+            let known = known(&lines, "host", 2222).unwrap();
+            assert_eq!((known.known().len(), known.authorities.len()), (keys, authorities), "{lines}");
+        }
     }
 }

@@ -14,9 +14,9 @@ use russh::keys::ssh_key::{self, Signature};
 use russh::keys::{HashAlg, PrivateKey, PrivateKeyWithHashAlg};
 
 use super::Failure;
+use super::client::{Client, End, Reason};
 use super::keys::Identity;
 use super::known_hosts::describe;
-use super::session::Client;
 
 /// All that can be offered.
 pub(super) struct Offers {
@@ -28,14 +28,15 @@ pub(super) struct Offers {
 }
 
 /// Log in, or say in one line what was offered to whom in vain.
-pub(super) async fn log_in(handle: &mut Handle<Client>, offers: Offers) -> Result<(), Failure> {
+pub(super) async fn log_in(handle: &mut Handle<Client>, offers: Offers, end: End) -> Result<(), Failure> {
     let Offers { user, identities, agent, faults } = offers;
     // Some servers want no key; the others say by this what they want.
-    let methods = match handle.authenticate_none(user.as_str()).await? {
-        AuthResult::Success => return Ok(()),
-        AuthResult::Failure { remaining_methods, .. } => remaining_methods,
+    let methods = match handle.authenticate_none(user.as_str()).await {
+        Ok(AuthResult::Success) => return Ok(()),
+        Ok(AuthResult::Failure { remaining_methods, .. }) => remaining_methods,
+        Err(_) => return Err(end.into()),
     };
-    let mut attempt = Attempt { handle, user, methods, tried: Vec::new(), faults, rsa_hash: None };
+    let mut attempt = Attempt { handle, end, user, methods, tried: Vec::new(), faults, rsa_hash: None };
     for identity in &identities {
         if attempt.offer(identity).await {
             return Ok(());
@@ -46,11 +47,12 @@ pub(super) async fn log_in(handle: &mut Handle<Client>, offers: Offers) -> Resul
     {
         return Ok(());
     }
-    Err(Failure::Refused(attempt.refusal()))
+    Err(attempt.failure())
 }
 
 struct Attempt<'a> {
     handle: &'a mut Handle<Client>,
+    end: End,
     user: String,
     methods: MethodSet,
     /// What was offered, to be shown.
@@ -159,21 +161,34 @@ impl Attempt<'_> {
         self.rsa_hash
     }
 
-    fn refusal(self) -> String {
+    fn failure(self) -> Failure {
+        if !self.is_over() {
+            return Failure::Refused(self.refusal("there is no key to offer", ""));
+        }
+        match self.end.reason() {
+            Reason::Refused(text) => Failure::Refused(self.refusal("no key was offered", &text)),
+            // It has seen enough of our keys.
+            Reason::Dismissed(text) if !self.tried.is_empty() => Failure::Refused(self.refusal("", &text)),
+            Reason::Dismissed(_) | Reason::Lost(_) => self.end.into(),
+        }
+    }
+
+    /// `nothing` stands for the keys where none was offered.
+    fn refusal(&self, nothing: &str, last_words: &str) -> String {
         let tried = if self.tried.is_empty() {
-            "there is no key to offer".to_owned()
+            nothing.to_owned()
         } else {
             format!("it was offered {}", self.tried.join(", "))
         };
         let methods: Vec<String> = self.methods.iter().map(String::from).collect();
         let mut text = format!("the server refuses user {}: {tried}", self.user);
-        if self.is_over() {
-            text.push_str(", and it hung up");
+        if !last_words.is_empty() {
+            text.push_str(&format!(", and it hung up: {last_words}"));
         }
         if !methods.is_empty() {
             text.push_str(&format!("; it would take {}", methods.join(", ")));
         }
-        for fault in self.faults {
+        for fault in &self.faults {
             text.push_str(&format!("; {fault}"));
         }
         text

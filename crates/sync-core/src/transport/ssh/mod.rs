@@ -4,13 +4,18 @@
 //! The async runtime that the SSH client wants stays in here: `session` waits for it as a socket waits.
 
 mod channel;
+mod client;
+mod files;
 mod keys;
 mod known_hosts;
 mod login;
 mod session;
+#[cfg(test)]
+mod tests;
 
 use std::io;
 use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use gix::protocol::transport::client::blocking_io::Transport;
@@ -22,7 +27,7 @@ use crate::Interrupt;
 use crate::error::{Error, Recovery};
 use crate::url::SshUrl;
 
-/// How to log in over SSH. All files are read anew for every session.
+/// How to log in over SSH. All files are read anew for every session, and a session ends when one was changed.
 #[derive(Clone, Debug, Default)]
 pub struct SshOptions {
     /// Files of private keys, tried in this order. A certificate beside one, `<file>-cert.pub`, is offered first.
@@ -78,34 +83,63 @@ impl From<russh::Error> for Failure {
     fn from(err: russh::Error) -> Self {
         match err {
             russh::Error::IO(err) => Failure::Io(err),
+            russh::Error::NoAuthMethod => Failure::Refused("the server takes no way to log in".into()),
             russh::Error::Disconnect | russh::Error::HUP | russh::Error::SendError => {
-                Failure::Io(io::Error::new(io::ErrorKind::ConnectionReset, "the server ended the session"))
+                Failure::Io(io::Error::new(io::ErrorKind::ConnectionReset, "the server hung up"))
             }
             err => Failure::Io(io::Error::other(err)),
         }
     }
 }
 
-/// Run `git-upload-pack` over the session in `kept`, where there is one to that server and it lives, or over a
-/// new one, which is kept then.
+/// How many sessions are kept.
+const MAX_KEPT: usize = 8;
+
+/// The sessions of a repository and its submodules.
+#[derive(Clone, Default)]
+pub(crate) struct Sessions(Arc<Mutex<Vec<Session>>>);
+
+impl Sessions {
+    fn lock(&self) -> MutexGuard<'_, Vec<Session>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn take(&self, url: &SshUrl) -> Option<Session> {
+        let mut kept = self.lock();
+        kept.retain(Session::is_good);
+        let at = kept.iter().position(|session| session.is_to(url))?;
+        Some(kept.remove(at))
+    }
+
+    /// The one that was used least recently makes room.
+    fn keep(&self, session: Session) {
+        let mut kept = self.lock();
+        if kept.len() == MAX_KEPT {
+            kept.remove(0);
+        }
+        kept.push(session);
+    }
+}
+
+/// Run `git-upload-pack` over a session that is kept, where there is one to that server and it lives, or over
+/// a new one, which is kept then.
 pub(crate) fn connect(
-    kept: &mut Option<Session>,
+    sessions: &Sessions,
     url: &SshUrl,
     options: &ConnectOptions,
     interrupt: &Interrupt,
-) -> Result<Box<dyn Transport + Send>, Failure> {
-    if let Some(session) = kept.take().filter(|session| session.can_serve(url)) {
-        match channel::open(&session, &url.path, interrupt) {
+) -> Result<(Box<dyn Transport + Send>, Session), Failure> {
+    let open = |session: Session| {
+        let transport = channel::open(&session, &url.path, interrupt)?;
+        sessions.keep(session.clone());
+        Ok((transport, session))
+    };
+    if let Some(session) = sessions.take(url) {
+        match open(session) {
             // It was dropped while nobody looked.
             Err(_) if !interrupt.is_triggered() => {}
-            opened => {
-                *kept = Some(session);
-                return opened;
-            }
+            opened => return opened,
         }
     }
-    let session = Session::start(url, options, interrupt)?;
-    let transport = channel::open(&session, &url.path, interrupt)?;
-    *kept = Some(session);
-    Ok(transport)
+    open(Session::start(url, options, interrupt)?)
 }

@@ -2,16 +2,17 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::Duration;
 
 use russh::SshId;
 use russh::client::{self, Config, Handle};
-use russh::keys::PublicKeyOrCertificate;
 use tokio::sync::oneshot;
 
-use super::known_hosts::KnownHost;
+use super::client::{Client, End, Trust};
+use super::files::Files;
+use super::known_hosts::{KnownHost, all_algorithms, unknowing};
 use super::login::{Offers, log_in};
 use super::{Failure, HostKeys, SshOptions, keys};
 use crate::Interrupt;
@@ -24,12 +25,19 @@ use crate::url::SshUrl;
 const KEEPALIVE: Duration = Duration::from_secs(15);
 const KEEPALIVES_UNANSWERED: usize = 3;
 
+/// How many channels russh may leak in one session.
+const MAX_LEAKED: usize = 100;
+
 /// A session that one user opened on one server.
 #[derive(Clone)]
 pub(crate) struct Session {
     url: SshUrl,
     pub(super) runtime: Runtime,
     pub(super) handle: Arc<Handle<Client>>,
+    pub(super) end: End,
+    /// How many channels we had to close before the server did.
+    pub(super) leaked: Arc<AtomicUsize>,
+    files: Arc<Files>,
 }
 
 impl Session {
@@ -40,7 +48,8 @@ impl Session {
         interrupt: &Interrupt,
     ) -> Result<Self, Failure> {
         let options = &connect.ssh;
-        let trust = Trust::of(url, options).map_err(Failure::Refused)?;
+        let files = Arc::new(Files::of(options));
+        let trust = trust(url, options).map_err(Failure::Refused)?;
         let (identities, faults) = keys::load(options);
         if identities.is_empty()
             && !options.keys.is_empty()
@@ -54,19 +63,29 @@ impl Session {
         let proxy = connect.tunnel_for(&url.host, url.port);
         let stream = dial(&url.host, url.port, proxy, &Patience::new(interrupt))?.into_nonblocking()?;
         let runtime = Runtime::start()?;
+        let end = End::default();
+        let client = Client { trust, end: end.clone() };
+        let ended = end.clone();
         let login = async move {
             let stream = tokio::net::TcpStream::from_std(stream)?;
-            let mut handle = client::connect_stream(config, stream, Client { trust }).await?;
-            log_in(&mut handle, offers).await?;
+            let mut handle = client::connect_stream(config, stream, client).await?;
+            log_in(&mut handle, offers, ended).await?;
             Ok::<_, Failure>(handle)
         };
-        let handle = runtime.wait(interrupt, login)??;
-        Ok(Session { url: url.clone(), runtime, handle: Arc::new(handle) })
+        let handle = Arc::new(runtime.wait(interrupt, login)??);
+        Ok(Session { url: url.clone(), runtime, handle, end, leaked: Arc::default(), files })
     }
 
-    /// Whether it is worth trying to reach `url` over it.
-    pub(super) fn can_serve(&self, url: &SshUrl) -> bool {
-        self.url.is_same_server(url) && !self.handle.is_closed() && !self.runtime.is_stuck()
+    pub(super) fn is_to(&self, url: &SshUrl) -> bool {
+        self.url.is_same_server(url)
+    }
+
+    /// Whether it may be used, and it is worth trying.
+    pub(crate) fn is_good(&self) -> bool {
+        !self.handle.is_closed()
+            && !self.runtime.is_stuck()
+            && self.leaked.load(Ordering::Relaxed) < MAX_LEAKED
+            && self.files.are_unchanged()
     }
 }
 
@@ -77,45 +96,24 @@ fn config(trust: &Trust) -> Config {
         keepalive_max: KEEPALIVES_UNANSWERED,
         ..Config::default()
     };
-    if let Trust::Known(known) = trust {
-        config.preferred.key = known.algorithms().into();
-        config.preferred.host_key_certificates = known.certificate_algorithms().into();
+    match trust {
+        Trust::Any => config.preferred.key = all_algorithms().into(),
+        Trust::Known(known) => {
+            config.preferred.key = known.algorithms().into();
+            config.preferred.host_key_certificates = known.certificate_algorithms().into();
+        }
     }
     config
 }
 
-enum Trust {
-    Known(Box<KnownHost>),
-    Any,
-}
-
-impl Trust {
-    fn of(url: &SshUrl, options: &SshOptions) -> Result<Trust, String> {
-        match &options.host_keys {
-            HostKeys::Any => Ok(Trust::Any),
-            HostKeys::File(file) => {
-                let known = KnownHost::read(file, &url.host, url.port, options.now.map(|now| now()))?;
-                Ok(Trust::Known(Box::new(known)))
-            }
-            HostKeys::None => Err("cannot check the host key: no known_hosts file was given".into()),
+fn trust(url: &SshUrl, options: &SshOptions) -> Result<Trust, String> {
+    match &options.host_keys {
+        HostKeys::Any => Ok(Trust::Any),
+        HostKeys::File(file) => {
+            let known = KnownHost::read(file, &url.host, url.port, options.now.map(|now| now()))?;
+            Ok(Trust::Known(Box::new(known)))
         }
-    }
-}
-
-/// What is asked of us while a session lasts.
-pub(super) struct Client {
-    trust: Trust,
-}
-
-impl client::Handler for Client {
-    type Error = Failure;
-
-    async fn check_server_key(&mut self, presented: &PublicKeyOrCertificate) -> Result<bool, Failure> {
-        match &self.trust {
-            Trust::Any => {}
-            Trust::Known(known) => known.check(presented).map_err(Failure::Refused)?,
-        }
-        Ok(true)
+        HostKeys::None => Err(unknowing("no known_hosts file was given")),
     }
 }
 
