@@ -2,7 +2,7 @@
 
 use std::str::FromStr;
 
-use super::parse_uri;
+use super::{parse_uri, port};
 
 /// An http or https URL without what makes no difference: user information, the usual port, upper case in the host, a
 /// slash at the end, and whatever follows the path.
@@ -53,12 +53,7 @@ impl FromStr for Place {
             _ => return Err("is neither an http nor an https URL".into()),
         };
         let host = uri.host().unwrap_or_default();
-        let authority = uri.authority().map(|authority| authority.as_str()).unwrap_or_default();
-        let server = authority.rsplit('@').next().unwrap_or_default();
-        let port = match server.strip_prefix(host).and_then(|rest| rest.strip_prefix(':')) {
-            None | Some("") => usual_port,
-            Some(port) => port.parse().map_err(|_| "has a port that is none")?,
-        };
+        let port = port(&uri)?.unwrap_or(usual_port);
         Ok(Place {
             scheme,
             host: host.to_ascii_lowercase(),
