@@ -1,5 +1,6 @@
 //! Building one tree and, inside of it, those of its submodules.
 
+use std::collections::HashSet;
 use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -199,12 +200,19 @@ fn refuse_clashes(index: &gix::index::State) -> std::result::Result<(), String> 
             return Err(format!("the tree names {:?} twice", pair[0].path(index)));
         }
     }
+    let mut directories = HashSet::new();
     for entry in index.entries() {
-        let mut prefix = entry.path(index).to_owned();
-        prefix.push(b'/');
-        if index.prefixed_entries_range(prefix.as_bstr()).is_some_and(|range| !range.is_empty()) {
-            return Err(format!("the tree names {:?} as a file and as a directory", entry.path(index)));
+        let mut path = entry.path(index);
+        // Of a directory that is known, those above are, too.
+        while let Some(end) = path.rfind_byte(b'/') {
+            path = path[..end].as_bstr();
+            if !directories.insert(path) {
+                break;
+            }
         }
+    }
+    if let Some(both) = index.entries().iter().find(|entry| directories.contains(entry.path(index))) {
+        return Err(format!("the tree names {:?} as a file and as a directory", both.path(index)));
     }
     Ok(())
 }
