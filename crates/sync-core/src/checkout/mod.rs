@@ -24,6 +24,7 @@ use crate::{CommitId, Interrupt};
 
 use build::{Build, Site};
 pub(crate) use filter::may_change_form;
+pub(crate) use reuse::executable;
 pub use verify::altered_files;
 
 /// What no name in a tree may be, whatever the file system: somebody may copy the tree to another.

@@ -143,7 +143,7 @@ impl Linker<'_> {
 }
 
 /// Whoever may read may execute.
-fn executable(file_mode: u32) -> u32 {
+pub(crate) fn executable(file_mode: u32) -> u32 {
     file_mode | (file_mode & 0o444) >> 2
 }
 

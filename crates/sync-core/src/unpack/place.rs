@@ -1,7 +1,9 @@
 //! Blobs become files.
 
+use std::fs::Permissions;
 use std::io::{self, Write};
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, SyncSender};
 use std::sync::{Mutex, MutexGuard};
@@ -14,7 +16,7 @@ use rustix::fs::{AtFlags, CWD, Mode, OFlags, fstat, linkat, openat, statat};
 use super::plan::{DirId, Plan, Target};
 use super::{EarlyFile, hash};
 use crate::Interrupt;
-use crate::checkout::{index_stat, to_path};
+use crate::checkout::{executable, index_stat, to_path};
 
 /// What the placing thread gets.
 pub(super) enum Work {
@@ -225,31 +227,28 @@ impl Large {
 
     /// Give it its name, or leave it to the checkout.
     fn end(self, hand: &mut Hand<'_>) -> io::Result<ObjectId> {
-        let id = self.hasher.try_finalize().map_err(io::Error::other)?;
-        let targets = hand.placer.plan()?.take(id, None);
-        let target = targets.first();
-        if let Some(target) = target {
-            hand.enter(target.dir)?;
-            if target.is_executable {
-                let mode = self.file.metadata()?.permissions();
-                let raw = std::os::unix::fs::PermissionsExt::mode(&mode);
-                self.file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(
-                    raw | (raw & 0o444) >> 2,
-                ))?;
-            }
-        }
-        let linked = match (target, &hand.open) {
-            (Some(target), Some((_, _, dir))) => {
-                linkat(CWD, &self.path, dir.as_fd(), to_path(target.name.as_bstr()), AtFlags::empty()).is_ok()
-            }
-            _ => false,
+        let id = self.hasher.clone().try_finalize().map_err(io::Error::other)?;
+        let target = hand.placer.plan()?.take(id, None).into_iter().next();
+        let target = match target {
+            Some(target) if self.link(&target, hand)? => Some(target),
+            _ => None,
         };
         fs_err::remove_file(&self.path)?;
-        if let (true, Some(target), Some((_, _, dir))) = (linked, target, &hand.open) {
+        if let (Some(target), Some((_, _, dir))) = (target, &hand.open) {
             // Only now: the last link that goes changes the stat, too.
-            let stat = index_stat(&statat(dir, to_path(target.name.as_bstr()), AtFlags::SYMLINK_NOFOLLOW)?);
-            hand.note(id, target, stat);
+            let found = statat(dir, to_path(target.name.as_bstr()), AtFlags::SYMLINK_NOFOLLOW)?;
+            hand.note(id, &target, index_stat(&found));
         }
         Ok(id)
+    }
+
+    fn link(&self, target: &Target, hand: &mut Hand<'_>) -> io::Result<bool> {
+        hand.enter(target.dir)?;
+        let Some((_, _, dir)) = &hand.open else { return Ok(false) };
+        if target.is_executable {
+            let mode = self.file.metadata()?.permissions().mode();
+            self.file.set_permissions(Permissions::from_mode(executable(mode)))?;
+        }
+        Ok(linkat(CWD, &self.path, dir.as_fd(), to_path(target.name.as_bstr()), AtFlags::empty()).is_ok())
     }
 }
