@@ -1,0 +1,88 @@
+//! The stores of submodules, beside that of the repository itself.
+
+use std::io;
+use std::path::PathBuf;
+
+use gix::hash::Kind;
+
+use super::files::{self, entries};
+use super::{Store, promisor, stored_kind};
+use crate::error::{Context, Result};
+use crate::{CommitId, RemoteUrl};
+
+impl Store {
+    /// The store of a submodule: kept beside ours under a name made of its URL, so that no two can nest.
+    pub(crate) fn module(&self, url: &RemoteUrl) -> Result<Store> {
+        let step = || format!("open the store of {url}");
+        let name = gix::objs::compute_hash(Kind::Sha1, gix::objs::Kind::Blob, url.to_string().as_bytes())
+            .step(step)?;
+        self.module_at(self.modules_dir().join(name.to_string()))
+    }
+
+    fn module_at(&self, git: PathBuf) -> Result<Store> {
+        let step = || format!("open {}", git.display());
+        fs_err::create_dir_all(&git).step(step)?;
+        files::clear_repository(&git).step(step)?;
+        let kind = stored_kind(&git).step(step)?;
+        let store = Store {
+            root: self.root.clone(),
+            git: git.clone(),
+            kind,
+            warnings: Vec::new(),
+            owner: self.owner.clone(),
+        };
+        if let Some(kind) = kind {
+            store.init(kind, promisor(&store.git))?;
+        }
+        Ok(store)
+    }
+
+    fn modules_dir(&self) -> PathBuf {
+        self.root.join(".git/modules")
+    }
+
+    /// The stores of all submodules that are or were published.
+    pub fn modules(&self) -> Vec<Store> {
+        let found = entries(&self.modules_dir()).into_iter().flatten().flatten();
+        found.filter_map(|entry| self.module_at(entry.path()).ok()).collect()
+    }
+
+    /// Remove what git knows of the submodules of a tree, but for what is named: it belongs to builds that failed.
+    pub(crate) fn keep_module_places(&self, id: CommitId, kept: &[PathBuf]) -> io::Result<()> {
+        let of_this_tree = format!("{id}-");
+        for module in entries(&self.modules_dir())? {
+            for admin in entries(&module?.path().join("worktrees"))? {
+                let admin = admin?;
+                let is_ours = admin.file_name().to_string_lossy().starts_with(&of_this_tree);
+                if is_ours && !kept.contains(&admin.path()) {
+                    fs_err::remove_dir_all(admin.path())?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Builds that failed before their tree had its name leave places of submodules behind.
+    pub(super) fn remove_stray_module_places(&self) -> io::Result<()> {
+        for module in entries(&self.modules_dir())? {
+            let has_no_tree = |name: &str| {
+                let id = name.split('-').next().and_then(|id| id.parse().ok());
+                id.is_some_and(|id| !self.tree_path(id).exists())
+            };
+            files::remove_matching(&module?.path().join("worktrees"), &has_no_tree)?;
+        }
+        Ok(())
+    }
+
+    /// Remove the stores of submodules that no tree has any more.
+    pub fn remove_unused_modules(&self) -> Result<()> {
+        let step = || format!("remove unused submodules in {}", self.modules_dir().display());
+        for module in entries(&self.modules_dir()).step(step)? {
+            let module = module.step(step)?.path();
+            if entries(&module.join("worktrees")).step(step)?.next().is_none() {
+                fs_err::remove_dir_all(module).step(step)?;
+            }
+        }
+        Ok(())
+    }
+}
