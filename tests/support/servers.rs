@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::net::TcpListener;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering};
@@ -34,9 +35,11 @@ impl Nginx {
         let directives = directives.replace("{dir}", dir.to_str().unwrap());
         fs::write(dir.join("nginx.conf"), config(base, &dir, port, tls_port, &directives)).unwrap();
         let socket = format!("unix:{}/fcgi.sock", dir.display());
-        let fcgiwrap = Command::new("fcgiwrap").args(["-c", "2", "-s", &socket]).quiet().spawn();
-        let nginx =
-            Command::new("nginx").arg("-c").arg(dir.join("nginx.conf")).arg("-p").arg(&dir).quiet().spawn();
+        let mut fcgiwrap = Command::new("fcgiwrap");
+        let fcgiwrap = fcgiwrap.args(["-c", "2", "-s", &socket]).process_group(0).quiet().spawn();
+        let mut nginx = Command::new("nginx");
+        nginx.arg("-c").arg(dir.join("nginx.conf")).arg("-p").arg(&dir);
+        let nginx = nginx.process_group(0).quiet().spawn();
         let children = vec![fcgiwrap.expect("fcgiwrap is installed"), nginx.expect("nginx is installed")];
         await_port(port);
         // fcgiwrap's socket must be reachable by nginx's workers, whoever they run as.
@@ -97,8 +100,9 @@ impl Nginx {
 impl Drop for Nginx {
     fn drop(&mut self) {
         for child in &mut self.children {
-            let pid = rustix::process::Pid::from_child(child);
-            let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
+            // fcgiwrap does not tell its children.
+            let group = rustix::process::Pid::from_child(child);
+            let _ = rustix::process::kill_process_group(group, rustix::process::Signal::TERM);
             let _ = child.wait();
         }
     }
