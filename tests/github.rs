@@ -65,6 +65,16 @@ fn github(env: &Env, life: Duration) -> Canned {
     })
 }
 
+/// An upstream behind a login, and a key.
+fn setup() -> (Env, Repo, PathBuf, Nginx) {
+    let env = Env::new();
+    let repo = env.repo("up");
+    let key = make_key(&env);
+    let nginx = Nginx::start(&env.path(""));
+    nginx.admit(&basic("-", "t1"));
+    (env, repo, key, nginx)
+}
+
 fn app(env: &Env, url: String, api: &Canned) -> Syncline {
     env.syncline(url)
         .arg("--github-app-client-id=Iv1.app")
@@ -76,11 +86,7 @@ const HOUR: Duration = Duration::from_secs(3600);
 
 #[test]
 fn a_github_app_logs_in_by_a_key_of_either_form() {
-    let env = Env::new();
-    let repo = env.repo("up");
-    let key = make_key(&env);
-    let nginx = Nginx::start(&env.path(""));
-    nginx.admit(&basic("-", "t1"));
+    let (env, repo, key, nginx) = setup();
     let syncline = |api: &Canned| app(&env, nginx.url("token/up/.git"), api);
     let api = || github(&env, HOUR);
     syncline(&api()).arg("--github-app-private-key-file").arg(&key).sync();
@@ -92,12 +98,8 @@ fn a_github_app_logs_in_by_a_key_of_either_form() {
 
 #[test]
 fn a_token_is_minted_once_and_again_when_it_is_refused() {
-    let env = Env::new();
-    let repo = env.repo("up");
-    let key = make_key(&env);
-    let nginx = Nginx::start(&env.path(""));
+    let (env, repo, key, nginx) = setup();
     let (api, port) = (github(&env, HOUR), free_port());
-    nginx.admit(&basic("-", "t1"));
     let running = app(&env, nginx.url("token/up/.git"), &api)
         .arg("--github-app-private-key-file")
         .arg(&key)
@@ -124,13 +126,9 @@ fn a_token_is_minted_once_and_again_when_it_is_refused() {
 
 #[test]
 fn a_token_is_renewed_shortly_before_it_expires() {
-    let env = Env::new();
-    let repo = env.repo("up");
-    let key = make_key(&env);
-    let nginx = Nginx::start(&env.path(""));
+    let (env, repo, key, nginx) = setup();
     // git-sync's margin is half a minute, and the API tells whole seconds.
     let api = github(&env, Duration::from_secs(33));
-    nginx.admit(&basic("-", "t1"));
     let running = app(&env, nginx.url("token/up/.git"), &api)
         .arg("--github-app-private-key-file")
         .arg(&key)

@@ -38,12 +38,14 @@ pub use credentials::{Auth, Cookie, Credentials, Login, Scope, Secret};
 pub use error::{Error, Recovery, Result};
 pub use fetch::{Fetched, Tip, Upstream};
 pub use interrupt::Interrupt;
-pub use paths::relative_path;
+pub use paths::{relative_path, without_dots};
 pub use progress::{Progress, Snapshot, Stage};
 pub use selection::{Filter, Selection, SparsePatterns};
 pub use source::{CommitId, Depth, Reference, Source};
 pub use store::{CommitInfo, Condition, OpenError, Store};
 pub use submodules::Submodules;
 pub use transport::ssh::{HostKeys, SshOptions};
-pub use transport::{Allowed, ConnectOptions, Exceptions, HttpRequest, HttpSetting, Proxies, Proxy};
+pub use transport::{
+    Allowed, ConnectOptions, Exceptions, HttpRequest, HttpSetting, Proxies, Proxy, is_loopback,
+};
 pub use url::{Place, RemoteUrl};

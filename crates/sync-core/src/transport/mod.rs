@@ -14,7 +14,7 @@ mod socket;
 pub(crate) mod ssh;
 mod tls;
 
-pub use options::{Allowed, ConnectOptions, HttpSetting};
+pub use options::{Allowed, ConnectOptions, HttpSetting, is_loopback};
 pub use proxy::{Exceptions, Proxies, Proxy};
 pub use request::HttpRequest;
 

@@ -100,8 +100,8 @@ impl HttpOptions {
     }
 }
 
-/// A proxy elsewhere cannot reach what is here.
-fn is_loopback(host: &str) -> bool {
+/// Whether a host is this machine: no proxy elsewhere reaches it, and nobody is on the way.
+pub fn is_loopback(host: &str) -> bool {
     host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 

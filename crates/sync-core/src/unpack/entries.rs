@@ -136,24 +136,10 @@ impl<'a> Entries<'a> {
             Header::Blob => self.blob(at, size as usize, out)?,
             Header::OfsDelta { base_distance } => {
                 let base = offset.checked_sub(base_distance).ok_or_else(|| corrupt("a delta has no base"))?;
-                self.pass_over(size)?;
-                read.deltas.push(Delta {
-                    at,
-                    data_offset,
-                    size,
-                    base: Base::Offset(base),
-                    is_done: AtomicBool::new(false),
-                });
+                read.deltas.push(self.delta(at, data_offset, size, Base::Offset(base))?);
             }
             Header::RefDelta { base_id } => {
-                self.pass_over(size)?;
-                read.deltas.push(Delta {
-                    at,
-                    data_offset,
-                    size,
-                    base: Base::Id(base_id),
-                    is_done: AtomicBool::new(false),
-                });
+                read.deltas.push(self.delta(at, data_offset, size, Base::Id(base_id))?);
             }
             Header::Commit | Header::Tree | Header::Tag => {
                 let kind = entry.header.as_kind().unwrap_or(ObjectKind::Tag);
@@ -208,11 +194,13 @@ impl<'a> Entries<'a> {
         Ok(body)
     }
 
-    fn pass_over(&mut self, size: u64) -> io::Result<()> {
+    /// It is put together once all of the pack is there.
+    fn delta(&mut self, at: usize, data_offset: u64, size: u64, base: Base) -> io::Result<Delta> {
         if size > LARGEST {
             return Err(corrupt(format!("a delta of {size} bytes is too large")));
         }
-        self.in_pieces(size, |_| Ok(()))
+        self.in_pieces(size, |_| Ok(()))?;
+        Ok(Delta { at, data_offset, size, base, is_done: AtomicBool::new(false) })
     }
 
     /// Inflate the next stream, of exactly `size` bytes, into a buffer that is a little larger.

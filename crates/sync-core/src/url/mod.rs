@@ -4,7 +4,7 @@ mod place;
 mod ssh;
 
 use std::fmt;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use ureq::http::Uri;
@@ -14,6 +14,7 @@ pub(crate) use place::begins;
 pub(crate) use ssh::SshUrl;
 
 use crate::Auth;
+use crate::paths::without_dots;
 
 /// Where a repository is. Displaying it never shows a password, nor the user name that goes with one.
 #[derive(Clone)]
@@ -144,21 +145,6 @@ impl RemoteUrl {
             other => RemoteUrl(other),
         }
     }
-}
-
-/// For a name only: behind a symbolic link, `..` leads elsewhere.
-fn without_dots(path: &Path) -> PathBuf {
-    let mut plain = PathBuf::new();
-    for part in path.components() {
-        match part {
-            Component::CurDir => {}
-            Component::ParentDir => {
-                plain.pop();
-            }
-            part => plain.push(part),
-        }
-    }
-    plain
 }
 
 impl fmt::Display for RemoteUrl {

@@ -1,8 +1,8 @@
 //! How to log in over HTTP: what was asked for, and that it does not contradict itself.
 
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
-use sync_core::{RemoteUrl, Secret};
+use sync_core::{RemoteUrl, Secret, without_dots};
 
 use super::credential::{self, Credential, Proof, SecretFrom};
 use super::faults::Reader;
@@ -179,14 +179,7 @@ pub(super) fn file_to_send(r: &mut Reader, name: &str, cwd: &Path) -> Option<Pat
 
 /// With the token that Kubernetes gives to every pod a server could act as the pod.
 fn refuse_cluster_token(r: &mut Reader, name: &str, path: &Path) {
-    let mut plain = PathBuf::new();
-    for part in path.components() {
-        if part == Component::ParentDir {
-            plain.pop();
-        } else {
-            plain.push(part);
-        }
-    }
+    let plain = without_dots(path);
     let places = ["/var/run", "/run"].map(|run| Path::new(run).join("secrets/kubernetes.io/serviceaccount"));
     if places.iter().any(|place| plain.starts_with(place)) {
         let text = "is where Kubernetes keeps the pod's own token, which is for nobody else; \

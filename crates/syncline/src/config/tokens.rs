@@ -1,10 +1,9 @@
 //! Logins by tokens that are asked for: what was said of a GitHub App and of an OAuth token endpoint.
 
-use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use axum::http::Uri;
-use sync_core::Secret;
+use sync_core::{Secret, is_loopback};
 
 use super::credential::SecretFrom;
 use super::faults::Reader;
@@ -176,10 +175,9 @@ fn private_url(text: &str) -> Result<String, String> {
     if uri.authority().is_some_and(|authority| authority.as_str().contains('@')) {
         return Err("holds a login, which is not heeded here".into());
     }
-    let is_near = host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
     match uri.scheme_str() {
         Some("https") => {}
-        Some("http") if is_near => {}
+        Some("http") if is_loopback(host) => {}
         _ => {
             return Err(
                 "must be an https URL, since secrets are sent to it (http only to this machine)".into()
