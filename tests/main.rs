@@ -18,6 +18,7 @@ mod options;
 mod polling;
 mod publishing;
 mod references;
+mod reusing;
 mod secrets;
 mod selecting;
 mod serving;

@@ -276,6 +276,8 @@ fn prepare(config: &Config, store: Store, status: &Status) -> Result<Service, Er
         link,
         logins: Logins::new(config, status, &progress, &interrupt)?,
         shares_files: config.shares_files,
+        reuses_trees: config.shares_files && !config.policy.one_time,
+        keeps_spare: false,
         folding: config.folding,
         sparse_file: config.sparse_file.clone(),
         stale_worktree_timeout: config.stale_worktree_timeout,

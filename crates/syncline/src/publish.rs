@@ -96,23 +96,29 @@ pub fn retire(store: &Store, id: CommitId) -> io::Result<()> {
     fs_err::File::open(store.tree_path(id))?.set_modified(now())
 }
 
-/// Remove the trees that were replaced longer ago than `keep`. `current` is never one of them. One that cannot be
-/// removed does not keep the others.
-pub fn prune(store: &Store, current: CommitId, keep: Duration) -> Result<usize, sync_core::Error> {
-    let mut removed = 0;
+/// Remove the trees that were replaced longer ago than `keep`; the newest of them stays without a name if
+/// `keeps_spare`. `current` is never one of them. One that cannot be removed does not keep the others.
+pub fn prune(
+    store: &mut Store,
+    current: CommitId,
+    keep: Duration,
+    keeps_spare: bool,
+) -> Result<usize, sync_core::Error> {
+    let others = store.trees().unwrap_or_default().into_iter().filter(|id| *id != current);
+    let with_age = others.filter_map(|id| Some((age(&store.tree_path(id))?, id)));
+    let mut old: Vec<_> = with_age.filter(|(age, _)| *age >= keep).collect();
+    old.sort_by_key(|(age, _)| std::cmp::Reverse(*age));
     let mut first_failure = Ok(());
-    for id in store.trees().unwrap_or_default() {
-        if id != current && is_older(&store.tree_path(id), keep) {
-            match store.remove_tree(id) {
-                Ok(()) => removed += 1,
-                failure => first_failure = first_failure.and(failure),
-            }
-        }
+    for (at, (_, id)) in old.iter().enumerate() {
+        let is_newest = at + 1 == old.len();
+        let outcome = if is_newest && keeps_spare { store.keep_spare(*id) } else { store.remove_tree(*id) };
+        first_failure = first_failure.and(outcome);
     }
-    first_failure.map(|()| removed)
+    first_failure.map(|()| old.len())
 }
 
-fn is_older(tree: &Path, keep: Duration) -> bool {
-    let modified = fs_err::symlink_metadata(tree).and_then(|found| found.modified());
-    modified.is_ok_and(|modified| now().duration_since(modified).is_ok_and(|age| age >= keep))
+/// How long ago a tree was retired; `None` if that cannot be told.
+fn age(tree: &Path) -> Option<Duration> {
+    let modified = fs_err::symlink_metadata(tree).and_then(|found| found.modified()).ok()?;
+    now().duration_since(modified).ok()
 }
