@@ -7,6 +7,7 @@ mod support;
 mod connecting;
 mod container;
 mod depth;
+mod durability;
 mod faults;
 mod github;
 mod hooks;

@@ -278,6 +278,7 @@ fn prepare(config: &Config, store: Store, status: &Status) -> Result<Service, Er
         shares_files: config.shares_files,
         reuses_trees: config.shares_files && !config.policy.one_time,
         keeps_spare: false,
+        is_durable: config.is_durable,
         folding: config.folding,
         sparse_file: config.sparse_file.clone(),
         stale_worktree_timeout: config.stale_worktree_timeout,

@@ -29,6 +29,8 @@ pub struct Syncer {
     pub reuses_trees: bool,
     /// Whether a retired tree is worth keeping for that: it shares its files with the published one.
     pub keeps_spare: bool,
+    /// Whether everything is written to disk before the link is flipped, and then the link.
+    pub is_durable: bool,
     pub folding: Folding,
     pub sparse_file: Option<PathBuf>,
     pub stale_worktree_timeout: Duration,
@@ -104,13 +106,16 @@ impl Syncer {
         let tree = checkout(&self.store, &fetched, draft, &self.progress, &self.interrupt)?;
         if current != Some(tree.commit) {
             self.before_publishing(&tree)?;
+            if self.is_durable {
+                self.store.flush()?;
+            }
             // Before the flip: a kill in between must not cost the old tree its time.
             if let Some(old) = current {
                 let _ = retire(&self.store, old)
                     .inspect_err(|err| warn!(error = %err, "cannot mark the old tree"));
             }
             let before = self.link.target();
-            self.link.flip(&tree).map_err(|err| {
+            self.link.flip(&tree, self.is_durable).map_err(|err| {
                 Error::io(format!("publish {} at {}", tree.commit, self.link.path().display()), &err)
             })?;
             if let Some(Ok(true)) = before.filter(|_| current.is_none()).map(|path| {

@@ -68,8 +68,9 @@ impl Link {
     /// Make the link show `tree`, in one step: readers see the old tree or the new one.
     ///
     /// The target is relative, so that the volume may be mounted elsewhere, and its last component is the
-    /// commit's id: consumers rely on both.
-    pub fn flip(&self, tree: &Worktree) -> io::Result<()> {
+    /// commit's id: consumers rely on both. `is_durable`: the link is on disk afterwards, so that what it showed
+    /// before may go.
+    pub fn flip(&self, tree: &Worktree, is_durable: bool) -> io::Result<()> {
         let directory = fs_err::canonicalize(self.directory())?;
         let target = relative_path(&directory, &tree.path);
         let temporary = directory.join(format!("{}{:016x}", self.temporary_prefix(), fastrand::u64(..)));
@@ -78,7 +79,8 @@ impl Link {
         })?;
         fs_err::rename(&temporary, &self.path).inspect_err(|_| {
             let _ = fs_err::remove_file(&temporary);
-        })
+        })?;
+        if is_durable { fs_err::File::open(&directory)?.sync_all() } else { Ok(()) }
     }
 
     fn directory(&self) -> &Path {

@@ -226,6 +226,14 @@ impl Store {
         Ok(true)
     }
 
+    /// Write everything to disk: objects, trees and directories. It is one call for the whole file system, since
+    /// one for each of many files takes many times as long.
+    pub fn flush(&self) -> Result<()> {
+        let step = || format!("write {} to disk", self.root.display());
+        let root = File::open(&self.root).step(step)?;
+        rustix::fs::syncfs(&root).map_err(io::Error::from).step(step)
+    }
+
     /// Remove the tree of a commit.
     pub fn remove_tree(&self, id: CommitId) -> Result<()> {
         let step = || format!("remove the old tree {}", self.tree_path(id).display());
