@@ -23,6 +23,7 @@ mod reusing;
 mod secrets;
 mod selecting;
 mod serving;
+mod soak;
 mod sources;
 mod ssh;
 mod ssh_keys;

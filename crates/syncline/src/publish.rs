@@ -107,7 +107,7 @@ pub fn prune(
     keeps_spare: bool,
 ) -> Result<usize, sync_core::Error> {
     let others = store.trees().unwrap_or_default().into_iter().filter(|id| *id != current);
-    let with_age = others.filter_map(|id| Some((age(&store.tree_path(id))?, id)));
+    let with_age = others.filter_map(|id| Some((age(store, id)?, id)));
     let mut old: Vec<_> = with_age.filter(|(age, _)| *age >= keep).collect();
     old.sort_by_key(|(age, _)| std::cmp::Reverse(*age));
     let mut first_failure = Ok(());
@@ -119,8 +119,8 @@ pub fn prune(
     first_failure.map(|()| old.len())
 }
 
-/// How long ago a tree was retired; `None` if that cannot be told.
-fn age(tree: &Path) -> Option<Duration> {
-    let modified = fs_err::symlink_metadata(tree).and_then(|found| found.modified()).ok()?;
-    now().duration_since(modified).ok()
+/// How long ago a tree was retired; `None` if that cannot be told. The clock may have been ahead: the time begins anew.
+fn age(store: &Store, id: CommitId) -> Option<Duration> {
+    let modified = fs_err::symlink_metadata(store.tree_path(id)).and_then(|found| found.modified()).ok()?;
+    now().duration_since(modified).inspect_err(|_| _ = retire(store, id)).ok()
 }
