@@ -235,7 +235,7 @@ fn a_server_that_wants_to_be_left_alone_is() {
     ] {
         let server = Canned::start(move |_| format!("{later}{field}\r\n"));
         let running = env.syncline(server.url("x")).arg("--max-failures=-1").arg("--period=10ms").spawn();
-        running.wait_for(&format!(r#""retry_in":"{pause}""#));
+        running.wait_for(&format!(r#""retry_in":"{pause}"#)); // and up to a period more
         assert_eq!(server.requests().len(), 1);
     }
 }

@@ -39,22 +39,59 @@ fn a_poll_is_one_request_on_one_connection() {
     }
 }
 
+/// What a number of polls that find nothing new write, none of them failed.
+fn good_polls(running: &Running, count: usize) {
+    running.wait_for_times("nothing new", count);
+    let log = running.log();
+    assert!(!log.contains("sync failed"), "{log}");
+}
+
 #[test]
-fn a_dropped_connection_is_made_anew_without_a_failure() {
+fn a_connection_that_ends_just_when_it_is_used_is_made_anew_within_the_pass() {
     let env = Env::new();
     let repo = env.repo("up");
-    let mut nginx = Some(Nginx::start(&env.path("")));
-    let meddler = Meddler::start(nginx.as_ref().unwrap().port(), Trouble::None);
-    let running = env.syncline(meddler.url("http", "up/.git")).arg("--period=50ms").arg("-v1").spawn();
-    running.wait_for_times("nothing new", 2);
-    let connections = meddler.connections();
-    // Cutting after what was sent so far ends the kept connection at its next answer.
-    meddler.set(Trouble::Cut(1));
-    eventually("a new connection", || (meddler.connections() > connections).then_some(()));
-    meddler.set(Trouble::None);
+    let nginx = Nginx::start(&env.path(""));
+    let meddler = Meddler::start(nginx.port(), Trouble::HangUp);
+    let running = env.syncline(meddler.url("http", "up/.git")).arg("--period=10ms").arg("-v1").spawn();
+    good_polls(&running, 20);
+    assert!(meddler.connections() >= 20, "{} connections", meddler.connections());
     let commit = repo.commit(&[("file", "after")]);
     eventually("publication", || (env.published()? == commit).then_some(()));
-    nginx.take();
+    good_polls(&running, 30);
+}
+
+#[test]
+fn a_connection_that_ends_between_polls_is_made_anew_within_the_pass() {
+    let env = Env::new();
+    env.repo("up");
+    let nginx = Nginx::with(&env.path(""), 2, "keepalive_timeout 10ms;");
+    for url in [nginx.url("up/.git"), nginx.tls_url("up/.git")] {
+        let _ = std::fs::remove_dir_all(env.root());
+        let since = nginx.requests().len();
+        let ca = nginx.ca_file();
+        let running = env.syncline(&url).arg("--ca-file").arg(ca).arg("--period=100ms").arg("-v1").spawn();
+        good_polls(&running, 10);
+        let requests = nginx.requests().split_off(since);
+        let mut ports: Vec<_> = requests.iter().map(|line| line.split(' ').next().unwrap()).collect();
+        ports.dedup();
+        assert!(ports.len() > 5, "{requests:?}");
+    }
+}
+
+#[test]
+fn a_restart_of_the_server_costs_no_failed_pass() {
+    let env = Env::new();
+    env.repo("up");
+    let mut nginx = Nginx::start(&env.path(""));
+    let syncline = env.syncline(nginx.tls_url("up/.git")).arg("--ca-file").arg(nginx.ca_file());
+    let running = syncline.arg("--period=1h").arg("--sync-on-signal=SIGHUP").arg("-v1").spawn();
+    running.wait_for("published");
+    for restarts in 1..=3 {
+        nginx.stop();
+        nginx.go_on();
+        running.signal(rustix::process::Signal::HUP);
+        good_polls(&running, restarts);
+    }
 }
 
 #[test]

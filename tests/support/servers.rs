@@ -37,14 +37,22 @@ impl Nginx {
         let socket = format!("unix:{}/fcgi.sock", dir.display());
         let mut fcgiwrap = Command::new("fcgiwrap");
         let fcgiwrap = fcgiwrap.args(["-c", "2", "-s", &socket]).process_group(0).quiet().spawn();
-        let mut nginx = Command::new("nginx");
-        nginx.arg("-c").arg(dir.join("nginx.conf")).arg("-p").arg(&dir);
-        let nginx = nginx.process_group(0).quiet().spawn();
-        let children = vec![fcgiwrap.expect("fcgiwrap is installed"), nginx.expect("nginx is installed")];
+        let children = vec![fcgiwrap.expect("fcgiwrap is installed"), spawn_nginx(&dir)];
         await_port(port);
         // fcgiwrap's socket must be reachable by nginx's workers, whoever they run as.
         eventually("fcgiwrap's socket", || dir.join("fcgi.sock").exists().then_some(()));
         Nginx { dir, port, tls_port, children }
+    }
+
+    /// Close every connection and take no more.
+    pub fn stop(&mut self) {
+        self.children.pop().into_iter().for_each(end);
+    }
+
+    /// Go on where it stopped, at the same ports.
+    pub fn go_on(&mut self) {
+        self.children.push(spawn_nginx(&self.dir));
+        await_port(self.port);
     }
 
     pub fn url(&self, path: &str) -> String {
@@ -82,7 +90,7 @@ impl Nginx {
         fs::remove_file(self.dir.join("admitted").join(header)).unwrap();
     }
 
-    /// One line a request: client port, method, URI, status, bytes received, bytes sent.
+    /// One line a request: client port, method, URI, status, bytes received, bytes sent, and when it was answered.
     pub fn requests(&self) -> Vec<String> {
         self.log("access.log")
     }
@@ -99,13 +107,21 @@ impl Nginx {
 
 impl Drop for Nginx {
     fn drop(&mut self) {
-        for child in &mut self.children {
-            // fcgiwrap does not tell its children.
-            let group = rustix::process::Pid::from_child(child);
-            let _ = rustix::process::kill_process_group(group, rustix::process::Signal::TERM);
-            let _ = child.wait();
-        }
+        self.children.drain(..).for_each(end);
     }
+}
+
+fn spawn_nginx(dir: &Path) -> Child {
+    let mut nginx = Command::new("nginx");
+    nginx.arg("-c").arg(dir.join("nginx.conf")).arg("-p").arg(dir);
+    nginx.process_group(0).quiet().spawn().expect("nginx is installed")
+}
+
+/// Its children too, which fcgiwrap does not tell.
+fn end(mut child: Child) {
+    let group = rustix::process::Pid::from_child(&child);
+    let _ = rustix::process::kill_process_group(group, rustix::process::Signal::TERM);
+    let _ = child.wait();
 }
 
 fn config(base: &Path, dir: &Path, port: u16, tls_port: u16, directives: &str) -> String {
@@ -132,9 +148,9 @@ fn config(base: &Path, dir: &Path, port: u16, tls_port: u16, directives: &str) -
     let asked = "fastcgi_param GIT_PROTOCOL $http_git_protocol;";
     format!(
         "daemon off; worker_processes 1; pid {dir}/pid; error_log {dir}/error.log; {user}
-        events {{ worker_connections 256; }}
+        events {{ worker_connections 4096; }}
         http {{
-            log_format own '$remote_port $request_method $request_uri $status $request_length $bytes_sent';
+            log_format own '$remote_port $request_method $request_uri $status $request_length $bytes_sent $msec';
             log_format more '$sent_http_content_encoding $http_user_agent';
             access_log {dir}/access.log own; access_log {dir}/more.log more;
             client_body_temp_path {dir}/body; fastcgi_temp_path {dir}/fcgi; proxy_temp_path {dir}/proxy;

@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -22,6 +22,8 @@ pub enum Trouble {
     Reset(usize),
     /// After this many bytes, bytes that mean nothing.
     Garbage(usize),
+    /// Hang up when more is asked after the first answer.
+    HangUp,
     /// Take the protocol version out of git://'s first request: the server then speaks version 0.
     Old,
 }
@@ -46,8 +48,10 @@ impl Meddler {
                 let (client, server) = (client.unwrap(), TcpStream::connect(("127.0.0.1", server)).unwrap());
                 let (from, to) = (client.try_clone().unwrap(), server.try_clone().unwrap());
                 let (up, down) = (shared.clone(), shared.clone());
-                std::thread::spawn(move || upwards(from, to, &up));
-                std::thread::spawn(move || downwards(server, client, &down));
+                let answered = Arc::new(AtomicBool::new(false));
+                let is_answered = answered.clone();
+                std::thread::spawn(move || upwards(from, to, &up, &is_answered));
+                std::thread::spawn(move || downwards(server, client, &down, &answered));
             }
         });
         Meddler { port, trouble, connections }
@@ -66,10 +70,14 @@ impl Meddler {
     }
 }
 
-fn upwards(mut from: TcpStream, mut to: TcpStream, trouble: &Mutex<Trouble>) {
+fn upwards(mut from: TcpStream, mut to: TcpStream, trouble: &Mutex<Trouble>, is_answered: &AtomicBool) {
     let mut buffer = [0; 64 * 1024];
     let mut first = *trouble.lock().unwrap() == Trouble::Old;
     while let Ok(read @ 1..) = from.read(&mut buffer) {
+        if *trouble.lock().unwrap() == Trouble::HangUp && is_answered.load(Ordering::SeqCst) {
+            let _ = from.shutdown(Shutdown::Both);
+            break;
+        }
         let mut bytes = buffer[..read].to_vec();
         if std::mem::take(&mut first) {
             let marker = b"\0version=2\0";
@@ -85,15 +93,16 @@ fn upwards(mut from: TcpStream, mut to: TcpStream, trouble: &Mutex<Trouble>) {
     let _ = to.shutdown(Shutdown::Write);
 }
 
-fn downwards(mut from: TcpStream, mut to: TcpStream, trouble: &Mutex<Trouble>) {
+fn downwards(mut from: TcpStream, mut to: TcpStream, trouble: &Mutex<Trouble>, answered: &AtomicBool) {
     let mut buffer = [0; 16 * 1024];
     let mut passed = 0;
     while let Ok(read @ 1..) = from.read(&mut buffer) {
+        answered.store(true, Ordering::SeqCst);
         let bytes = &mut buffer[..read];
         let now = *trouble.lock().unwrap();
         let clean = |limit: usize| limit.saturating_sub(passed).min(read);
         let ok = match now {
-            Trouble::None | Trouble::Old => to.write_all(bytes).is_ok(),
+            Trouble::None | Trouble::HangUp | Trouble::Old => to.write_all(bytes).is_ok(),
             Trouble::Flip(at) => {
                 if (passed..passed + read).contains(&at) {
                     bytes[at - passed] ^= 0x10;

@@ -72,7 +72,7 @@ impl Service {
                 }
                 Ran::Over(exit) => return exit,
             };
-            let not_before = passed.as_ref().err().and_then(Error::not_before).unwrap_or_default();
+            let not_before = passed.as_ref().err().and_then(Error::not_before);
             let next = schedule.next(passed.is_ok(), not_before, fastrand::f64());
             report(&passed, &next, schedule.failures(), started.elapsed());
             match &passed {

@@ -8,10 +8,18 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 /// The longest pause that a server may ask for.
 const LONGEST_WISH: Duration = Duration::from_secs(3600);
 
+/// How far the pauses after successes stray, as a part of the period: many processes must not poll in step.
+/// After the first success, and the first after a failure, by a whole period, since all may have started
+/// together or waited for one server.
+const FIRST_SPREAD: f64 = 1.0;
+
+/// Ever after by little, so that those that meet all the same part again.
+const SPREAD: f64 = 0.2;
+
 /// The user's wishes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Policy {
-    /// The pause after a success, and the first after a failure.
+    /// The pause after a success on average, and the longest first one after a failure.
     pub period: Duration,
     /// The same until the first success, where another is wanted.
     pub init_period: Option<Duration>,
@@ -62,20 +70,21 @@ impl Schedule {
         self.failures
     }
 
-    /// Decide after a pass. `random`, between 0 and 1, spreads the retries of many processes; after a failure
-    /// the pause is not shorter than the server wants (`not_before`), within reason.
+    /// Decide after a pass. `random`, between 0 and 1, spreads the polls of many processes; after a failure
+    /// the pause is longer than the server wants (`not_before`), within reason.
     ///
     /// Without a limit of failures, a program that serves nothing yet ends at once, so that whoever started it
     /// notices; one that serves a tree never ends.
-    pub fn next(&mut self, succeeded: bool, not_before: Duration, random: f64) -> Next {
+    pub fn next(&mut self, succeeded: bool, not_before: Option<Duration>, random: f64) -> Next {
         if succeeded {
+            let spread = if self.succeeded && self.failures == 0 { SPREAD } else { FIRST_SPREAD };
             self.serving = true;
             self.succeeded = true;
             self.failures = 0;
             return if self.policy.one_time {
                 Next::Exit(Exit::Success)
             } else {
-                Next::Wait(self.policy.period)
+                Next::Wait(times(self.policy.period, 1.0 + spread * (random - 0.5)))
             };
         }
         self.failures = self.failures.saturating_add(1);
@@ -87,7 +96,10 @@ impl Schedule {
         if give_up {
             Next::Exit(Exit::Failure)
         } else {
-            Next::Wait(self.pause(random).max(not_before.min(LONGEST_WISH)))
+            // What is asked for may be one moment for all.
+            let wish = not_before
+                .map(|wish| wish.min(LONGEST_WISH).saturating_add(times(self.policy.period, random)));
+            Next::Wait(self.pause(random).max(wish.unwrap_or_default()))
         }
     }
 
@@ -96,8 +108,13 @@ impl Schedule {
         let doublings = (self.failures - 1).min(16);
         let period = self.policy.init_period.filter(|_| !self.succeeded).unwrap_or(self.policy.period);
         let pause = period.saturating_mul(1 << doublings).min(period.max(LONGEST_PAUSE));
-        pause.mul_f64(1.0 - random.clamp(0.0, 1.0) / 2.0)
+        times(pause, 1.0 - random / 2.0)
     }
+}
+
+/// A duration that is too long for the result stays what it is.
+fn times(duration: Duration, factor: f64) -> Duration {
+    Duration::try_from_secs_f64(duration.as_secs_f64() * factor).unwrap_or(duration)
 }
 
 #[cfg(test)]
@@ -111,7 +128,7 @@ mod tests {
         max_failures: None,
         init_max_failures: None,
     };
-    const NOW: Duration = Duration::ZERO;
+    const NOW: Option<Duration> = None;
     const EXIT: Next = Next::Exit(Exit::Failure);
 
     fn schedule(one_time: bool, max_failures: Option<i64>, serving: bool) -> Schedule {
@@ -127,8 +144,22 @@ mod tests {
 
     #[test]
     fn success_waits_for_the_period_or_ends_a_one_time_run() {
-        assert_eq!(seconds(schedule(false, None, false).next(true, NOW, 0.7)), 10);
+        assert_eq!(seconds(schedule(false, None, false).next(true, NOW, 0.5)), 10);
         assert_eq!(schedule(true, None, false).next(true, NOW, 0.7), Next::Exit(Exit::Success));
+    }
+
+    #[test]
+    fn polls_are_spread_over_a_whole_period_after_a_start_or_a_failure_and_stay_so() {
+        let mut schedules = [0.0, 0.5, 1.0].map(|random| (schedule(false, None, true), random));
+        let mut after = |succeeded: bool| {
+            schedules.each_mut().map(|(schedule, random)| seconds(schedule.next(succeeded, NOW, *random)))
+        };
+        assert_eq!(after(true), [5, 10, 15]);
+        assert_eq!(after(true), [9, 10, 11]);
+        assert_eq!(after(true), [9, 10, 11]);
+        after(false);
+        assert_eq!(after(true), [5, 10, 15]);
+        assert_eq!(after(true), [9, 10, 11]);
     }
 
     #[test]
@@ -188,15 +219,22 @@ mod tests {
 
     #[test]
     fn a_long_period_is_not_shortened() {
-        let policy = Policy { period: Duration::from_secs(600), max_failures: Some(-1), ..POLICY };
-        assert_eq!(seconds(Schedule::new(policy, false).next(false, NOW, 0.0)), 600);
+        let policy = |period| Policy { period, max_failures: Some(-1), ..POLICY };
+        let mut long = Schedule::new(policy(Duration::from_secs(600)), false);
+        assert_eq!(seconds(long.next(false, NOW, 0.0)), 600);
+        let mut endless = Schedule::new(policy(Duration::MAX), false);
+        for succeeded in [false, true] {
+            assert_eq!(endless.next(succeeded, Some(Duration::MAX), 1.0), Next::Wait(Duration::MAX));
+        }
     }
 
     #[test]
     fn a_server_may_ask_for_a_longer_pause_but_not_for_ever() {
         let mut schedule = schedule(false, Some(-1), false);
-        assert_eq!(seconds(schedule.next(false, Duration::from_secs(90), 0.5)), 90);
-        assert_eq!(seconds(schedule.next(false, Duration::from_secs(1), 0.0)), 20);
-        assert_eq!(seconds(schedule.next(false, Duration::MAX, 0.0)), 3600);
+        let wish = |seconds| Some(Duration::from_secs(seconds));
+        assert_eq!(seconds(schedule.next(false, wish(90), 0.0)), 90);
+        assert_eq!(seconds(schedule.next(false, wish(1), 0.0)), 20);
+        assert_eq!(seconds(schedule.next(false, Some(Duration::MAX), 0.0)), 3600);
+        assert_eq!(seconds(schedule.next(false, wish(90), 0.5)), 95, "not all at the moment that was named");
     }
 }

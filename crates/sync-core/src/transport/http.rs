@@ -270,6 +270,13 @@ mod tests {
     }
 
     #[test]
+    fn a_connection_is_kept_for_the_longest_of_periods() {
+        let url = HttpUrl { base: "https://host/x".into(), login: None };
+        let client = Client::new(&url, &ConnectOptions::default(), &Interrupt::new());
+        assert!(client.agent.config().max_idle_age() >= Duration::from_secs(30 * 24 * 3600));
+    }
+
+    #[test]
     fn a_login_is_only_for_its_own_origin() {
         let url = HttpUrl { base: "https://host/x".into(), login: Some(Auth::basic("u", "p")) };
         let client = Client::new(&url, &ConnectOptions::default(), &Interrupt::new());

@@ -1,9 +1,18 @@
-//! syncline beside stock git doing what git-sync does: first sync, poll, one changed file.
+//! syncline beside stock git doing what git-sync does: first sync, poll, changed files, and how that grows; and
+//! many synclines at one server.
 //!
 //! `scripts/bench` builds the binary that ships and runs this with it. By hand:
-//! `cargo bench --profile dist -- [--binary PATH] [--rounds N] [--dir DIR] [--quick]`.
+//! `cargo bench --profile dist --bench sync -- --binary PATH`. The options:
+//!
+//! - `--rounds N`: medians of so many (5).
+//! - `--dir DIR`: where to work. A tmpfs shows the programs, a disk shows the file system as well.
+//! - `--quick`: everything small, to see that it works.
+//! - `--only CASE`: `first-sync`, `poll`, `change` or `fold`.
+//! - `--curves DIR`: instead, how costs grow with the number of files; the charts are written to DIR.
+//! - `--fleet N`: instead, this many synclines at one server.
+//!
 //! Makes its own repositories, serves them by nginx and git http-backend on loopback, alternates the two
-//! programs, and prints medians. The servers' work is in the walls but not in the CPU and memory columns.
+//! programs, and prints tables in Markdown. The servers' work is in the walls but not in the CPU and memory columns.
 
 #![allow(missing_docs, clippy::unwrap_used, clippy::disallowed_methods, clippy::print_stdout)]
 
@@ -11,53 +20,32 @@
 #[path = "../../../../tests/support/mod.rs"]
 mod support;
 
+mod cases;
+mod chart;
+mod curves;
+mod fleet;
+mod floors;
+mod measure;
 mod peer;
 mod repositories;
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
 
 use support::{Nginx, git};
-use wait4::Wait4;
 
-use crate::peer::GitSync;
+use crate::cases::{Bench, Change, Changes};
+use crate::measure::{header, is_tmpfs, mebibytes, milliseconds, plain, row, seconds};
 use crate::repositories::Repository;
-
-/// What one run of something cost.
-#[derive(Clone, Copy, Default)]
-pub struct Cost {
-    pub wall: Duration,
-    pub cpu: Duration,
-    /// The largest process, in bytes.
-    pub memory: u64,
-}
-
-impl Cost {
-    fn plus(self, other: Cost) -> Cost {
-        Cost {
-            wall: self.wall + other.wall,
-            cpu: self.cpu + other.cpu,
-            memory: self.memory.max(other.memory),
-        }
-    }
-}
-
-/// Run a command to its end.
-pub fn run(command: &mut Command) -> Cost {
-    let started = Instant::now();
-    let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-    let used = child.wait4().unwrap();
-    assert!(used.status.success(), "{command:?}: {}", used.status);
-    Cost { wall: started.elapsed(), cpu: used.rusage.utime + used.rusage.stime, memory: used.rusage.maxrss }
-}
 
 struct Options {
     binary: PathBuf,
     rounds: usize,
     dir: PathBuf,
     quick: bool,
+    only: Option<String>,
+    curves: Option<PathBuf>,
+    fleet: Option<usize>,
 }
 
 impl Options {
@@ -67,15 +55,21 @@ impl Options {
             rounds: 5,
             dir: std::env::temp_dir(),
             quick: false,
+            only: None,
+            curves: None,
+            fleet: None,
         };
         let mut arguments = std::env::args().skip(1);
         while let Some(argument) = arguments.next() {
             let mut value = || arguments.next().unwrap_or_else(|| panic!("{argument} needs a value"));
             match argument.as_str() {
-                "--binary" => options.binary = fs::canonicalize(value()).unwrap(),
+                "--binary" => options.binary = place(value()),
                 "--rounds" => options.rounds = value().parse().unwrap(),
-                "--dir" => options.dir = value().into(),
+                "--dir" => options.dir = place(value()),
                 "--quick" => options.quick = true,
+                "--only" => options.only = Some(value()),
+                "--curves" => options.curves = Some(place(value())),
+                "--fleet" => options.fleet = Some(value().parse().unwrap()),
                 "--bench" => {} // cargo's own
                 _ => panic!("unknown option {argument}"),
             }
@@ -84,239 +78,115 @@ impl Options {
     }
 }
 
+/// Paths are seen from the workspace: cargo runs this in the package.
+fn place(path: String) -> PathBuf {
+    fs::canonicalize(Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(path)).unwrap()
+}
+
 fn main() {
     let options = Options::parse();
     let base = tempfile::Builder::new().prefix("syncline-bench-").tempdir_in(&options.dir).unwrap();
-    let nginx = Nginx::start(base.path());
-    let bench = Bench { base: base.path(), nginx: &nginx, options: &options };
-    println!("syncline: {}", options.binary.display());
-    println!("peer: {}, with the commands of git-sync", git(base.path(), &["--version"]));
-    println!("in {}, {} rounds, medians\n", base.path().display(), options.rounds);
-    println!(
-        "| repository | case | measure | syncline | git | ratio |\n| --- | --- | --- | ---: | ---: | ---: |"
+    let mut nginx = Nginx::start(base.path());
+    let (binary, rounds) = (&options.binary, options.rounds);
+    println!("{}, {rounds} rounds\n", surroundings(base.path()));
+    if let Some(count) = options.fleet {
+        return fleet::print(base.path(), &mut nginx, binary, count, options.quick);
+    }
+    let bench = Bench { base: base.path(), nginx: &nginx, binary, rounds };
+    match &options.curves {
+        Some(charts) => curves::print(&bench, options.quick, charts),
+        None => table(&bench, options.quick, options.only.as_deref()),
+    }
+}
+
+/// What the figures depend on.
+fn surroundings(dir: &Path) -> String {
+    let cores = std::thread::available_parallelism().unwrap();
+    let system = rustix::system::uname();
+    let release = system.release().to_string_lossy();
+    let release = release.split('-').next().unwrap_or_default();
+    let files = if is_tmpfs(dir) { "tmpfs" } else { "disk" };
+    format!(
+        "{cores} cores, {} {release}, {files}, {}",
+        system.sysname().to_string_lossy(),
+        git(dir, &["--version"])
+    )
+}
+
+/// The usual cases.
+fn table(bench: &Bench, quick: bool, only: Option<&str>) {
+    header();
+    let is_wanted = |case: &str| only.is_none_or(|only| only == case);
+    let of = |size: usize, small: usize| if quick { small } else { size };
+    let base = bench.base;
+    for files in [20, of(60_000, 600)] {
+        let repository = Repository::files(base, files);
+        if is_wanted("first-sync") {
+            first_sync(bench, &repository, 1);
+        }
+        if is_wanted("poll") {
+            poll(bench, &repository);
+        }
+        if is_wanted("change") {
+            change(bench, &repository);
+        }
+        if is_wanted("fold") {
+            fold(bench, &repository);
+        }
+    }
+    if is_wanted("first-sync") {
+        first_sync(bench, &Repository::history(base, of(5_000, 50)), 0);
+        first_sync(bench, &Repository::variants(base, of(10_000, 200)), 1);
+        first_sync(bench, &Repository::noise(base, of(50, 2), of(20, 2)), 1);
+    }
+}
+
+fn first_sync(bench: &Bench, repository: &Repository, depth: u32) {
+    let costs = bench.first_sync(repository, depth);
+    let case = if depth == 0 { "first sync, whole history" } else { "first sync" };
+    let row = |measure, form, values| row(repository.label(), case, measure, form, values);
+    row("wall", seconds, costs.medians(|cost| cost.wall.as_secs_f64()));
+    row("CPU", seconds, costs.medians(|cost| cost.cpu.as_secs_f64()));
+    row("peak memory", mebibytes, costs.medians(|cost| cost.memory as f64));
+    row("wall of only reading the pack", seconds, (bench.reading(repository, depth), f64::NAN));
+}
+
+fn poll(bench: &Bench, repository: &Repository) {
+    let polls = bench.poll(repository);
+    let row = |measure, form, values| row(repository.label(), "poll", measure, form, values);
+    row("CPU", milliseconds, polls.medians(|poll| poll.cpu.as_secs_f64()));
+    row("resident memory", mebibytes, polls.medians(|poll| poll.memory as f64));
+    row("requests", plain, polls.medians(|poll| poll.wire.requests));
+    row("bytes up", plain, polls.medians(|poll| poll.wire.up));
+    row("bytes down", plain, polls.medians(|poll| poll.wire.down));
+}
+
+fn change(bench: &Bench, repository: &Repository) {
+    let lives = bench.changes(repository, &[1, 1, 1]);
+    let label = repository.label();
+    row(label, "first sync", "resident after", mebibytes, lives.medians(|life| life.resident));
+    for (case, number) in [("one changed file, first", 0), ("one changed file, again", 2)] {
+        let of = |measure: fn(&Change) -> f64| lives.medians(|life: &Changes| measure(&life.changes[number]));
+        let row = |measure, form, values| row(label, case, measure, form, values);
+        row("until the flip", seconds, of(|change| change.until_flip.wall.as_secs_f64()));
+        row("CPU until the flip", seconds, of(|change| change.until_flip.cpu.as_secs_f64()));
+        row("CPU after the flip", seconds, of(|change| change.after.cpu.as_secs_f64()));
+        row("requests", plain, of(|change| change.wire.requests));
+        row("bytes down", plain, of(|change| change.wire.down));
+        row("resident after", mebibytes, of(|change| change.resident));
+    }
+    row(
+        label,
+        "one changed file",
+        "wall of only linking all files",
+        seconds,
+        (bench.linking(repository), f64::NAN),
     );
-    let small = Repository::files(base.path(), "small", 20);
-    bench.all(&small);
-    if !options.quick {
-        bench.all(&Repository::files(base.path(), "large", 60_000));
-        bench.first_sync(&Repository::history(base.path(), "history", 5_000), 0);
-    }
 }
 
-struct Bench<'a> {
-    base: &'a Path,
-    nginx: &'a Nginx,
-    options: &'a Options,
-}
-
-impl Bench<'_> {
-    fn all(&self, repository: &Repository) {
-        self.first_sync(repository, 1);
-        self.poll(repository);
-        self.change(repository);
-    }
-
-    fn url(&self, repository: &Repository) -> String {
-        self.nginx.url(&repository.name)
-    }
-
-    fn syncline(&self, repository: &Repository, root: &Path) -> Command {
-        let mut command = Command::new(&self.options.binary);
-        command.env_clear().arg(format!("--repo={}", self.url(repository)));
-        command.arg(format!("--root={}", root.display())).arg("--link=link");
-        command
-    }
-
-    fn fresh(&self, name: &str) -> PathBuf {
-        let root = self.base.join(name);
-        let _ = fs::remove_dir_all(&root);
-        root
-    }
-
-    fn first_sync(&self, repository: &Repository, depth: u32) {
-        let (mut ours, mut theirs) = (Vec::new(), Vec::new());
-        for _ in 0..self.options.rounds {
-            let root = self.fresh("ours");
-            ours.push(run(self
-                .syncline(repository, &root)
-                .arg("--one-time")
-                .arg(format!("--depth={depth}"))));
-            let mut peer = GitSync::new(self.fresh("theirs"), self.url(repository), depth);
-            theirs.push(peer.first_sync());
-        }
-        let case = if depth == 0 { "first sync, whole history" } else { "first sync" };
-        row(repository, case, "wall", seconds, (median(&ours, wall), median(&theirs, wall)));
-        row(repository, case, "CPU", seconds, (median(&ours, cpu), median(&theirs, cpu)));
-        row(repository, case, "peak memory", mebibytes, (median(&ours, memory), median(&theirs, memory)));
-    }
-
-    fn poll(&self, repository: &Repository) {
-        const POLLS: u32 = 200;
-        let (mut ours, mut theirs) = (Vec::new(), Vec::new());
-        let mut wire = [(0.0, 0.0, 0.0); 2];
-        for _ in 0..self.options.rounds {
-            let process = Process::start(self.syncline(repository, &self.fresh("ours")).arg("--period=10ms"));
-            process.wait_for_link(&self.base.join("ours/link"), &repository.head());
-            std::thread::sleep(Duration::from_millis(200));
-            let (before, cpu_before) = (self.nginx.requests().len(), process.cpu());
-            while self.nginx.requests().len() < before + POLLS as usize {
-                std::thread::sleep(Duration::from_millis(50));
-            }
-            let cpu = process.cpu() - cpu_before;
-            wire[0] = self.wire(before, None);
-            let polls = self.nginx.requests().len() - before;
-            ours.push(Cost { cpu: cpu / polls as u32, memory: process.resident(), ..Cost::default() });
-            drop(process);
-
-            let mut peer = GitSync::new(self.fresh("theirs"), self.url(repository), 1);
-            peer.first_sync();
-            let before = self.nginx.requests().len();
-            let polls = 3;
-            let cost = (0..polls).map(|_| peer.poll()).fold(Cost::default(), Cost::plus);
-            wire[1] = self.wire(before, Some(polls));
-            theirs.push(Cost { cpu: cost.cpu / polls, ..cost });
-        }
-        row(repository, "poll", "CPU", milliseconds, (median(&ours, cpu), median(&theirs, cpu)));
-        row(
-            repository,
-            "poll",
-            "resident memory",
-            mebibytes,
-            (median(&ours, memory), median(&theirs, memory)),
-        );
-        row(repository, "poll", "requests", plain, (wire[0].0, wire[1].0));
-        row(repository, "poll", "bytes up", plain, (wire[0].1, wire[1].1));
-        row(repository, "poll", "bytes down", plain, (wire[0].2, wire[1].2));
-    }
-
-    /// Requests, bytes up and bytes down of each poll; a poll of ours is one request, as the tests show.
-    fn wire(&self, before: usize, polls: Option<u32>) -> (f64, f64, f64) {
-        let requests = self.nginx.requests();
-        let requests = &requests[before..];
-        let polls = polls.map_or(requests.len() as f64, f64::from);
-        let sum = |field: usize| -> f64 {
-            requests.iter().map(|line| line.split(' ').nth(field).unwrap().parse::<f64>().unwrap()).sum()
-        };
-        (requests.len() as f64 / polls, sum(4) / polls, sum(5) / polls)
-    }
-
-    fn change(&self, repository: &Repository) {
-        let (mut ours, mut theirs) = (Vec::new(), Vec::new());
-        for round in 0..self.options.rounds {
-            let link = self.base.join("ours/link");
-            let process = Process::start(self.syncline(repository, &self.fresh("ours")).arg("--period=10ms"));
-            process.wait_for_link(&link, &repository.head());
-            std::thread::sleep(Duration::from_millis(500));
-            let next = repository.prepare_change(&format!("ours {round}"));
-            let (started, cpu) = (Instant::now(), process.cpu());
-            repository.publish(&next);
-            process.wait_for_link(&link, &next);
-            let wall = started.elapsed();
-            std::thread::sleep(Duration::from_millis(500)); // pruning counts too
-            ours.push(Cost { wall, cpu: process.cpu() - cpu, ..Cost::default() });
-            drop(process);
-
-            let mut peer = GitSync::new(self.fresh("theirs"), self.url(repository), 1);
-            peer.first_sync();
-            repository.publish(&repository.prepare_change(&format!("theirs {round}")));
-            theirs.push(peer.change());
-        }
-        row(
-            repository,
-            "one changed file",
-            "until the flip",
-            seconds,
-            (median(&ours, wall), median(&theirs, wall)),
-        );
-        row(repository, "one changed file", "CPU", seconds, (median(&ours, cpu), median(&theirs, cpu)));
-    }
-}
-
-/// syncline running on.
-struct Process(Child);
-
-impl Process {
-    fn start(command: &mut Command) -> Process {
-        Process(command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap())
-    }
-
-    fn proc_file(&self, name: &str) -> String {
-        fs::read_to_string(format!("/proc/{}/{name}", self.0.id())).unwrap()
-    }
-
-    /// In steps of 10 ms, as the kernel tells it.
-    fn cpu(&self) -> Duration {
-        let stat = self.proc_file("stat");
-        let fields: Vec<&str> = stat.rsplit(") ").next().unwrap().split(' ').collect();
-        Duration::from_millis(10 * (fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()))
-    }
-
-    fn resident(&self) -> u64 {
-        let status = self.proc_file("status");
-        let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
-        line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() * 1024
-    }
-
-    fn wait_for_link(&self, link: &Path, commit: &str) {
-        while !fs::read_link(link).is_ok_and(|target| target.ends_with(commit)) {
-            std::thread::sleep(Duration::from_millis(1));
-        }
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        self.0.kill().unwrap();
-        self.0.wait().unwrap();
-    }
-}
-
-fn wall(cost: &Cost) -> f64 {
-    cost.wall.as_secs_f64()
-}
-
-fn cpu(cost: &Cost) -> f64 {
-    cost.cpu.as_secs_f64()
-}
-
-fn memory(cost: &Cost) -> f64 {
-    cost.memory as f64
-}
-
-fn median(costs: &[Cost], measure: fn(&Cost) -> f64) -> f64 {
-    let mut values: Vec<f64> = costs.iter().map(measure).collect();
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
-}
-
-fn seconds(value: f64) -> String {
-    format!("{value:.3} s")
-}
-
-fn milliseconds(value: f64) -> String {
-    format!("{:.2} ms", value * 1e3)
-}
-
-fn mebibytes(value: f64) -> String {
-    format!("{:.1} MiB", value / (1 << 20) as f64)
-}
-
-fn plain(value: f64) -> String {
-    format!("{value:.0}")
-}
-
-fn row(
-    repository: &Repository,
-    case: &str,
-    measure: &str,
-    form: fn(f64) -> String,
-    (ours, theirs): (f64, f64),
-) {
-    println!(
-        "| {} | {case} | {measure} | {} | {} | {:.3} |",
-        repository.label(),
-        form(ours),
-        form(theirs),
-        ours / theirs
-    );
+fn fold(bench: &Bench, repository: &Repository) {
+    let costs = bench.fold(repository);
+    let row = |measure, form, values| row(repository.label(), "fold 41 packs", measure, form, values);
+    row("wall", seconds, costs.medians(|cost| cost.wall.as_secs_f64()));
+    row("CPU", seconds, costs.medians(|cost| cost.cpu.as_secs_f64()));
 }

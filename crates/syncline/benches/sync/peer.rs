@@ -3,9 +3,10 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Instant;
 
+use crate::measure::{Cost, run};
 use crate::support::{git, isolated_git};
-use crate::{Cost, run};
 
 /// A root as git-sync keeps it.
 pub struct GitSync {
@@ -69,21 +70,32 @@ impl GitSync {
             .plus(self.in_tree(&current, &["fsck", "--no-progress", "--connectivity-only"]))
     }
 
-    /// A pass that finds something new. The wall ends at the flip; the CPU counts what follows too.
-    pub fn change(&mut self) -> Cost {
+    /// A pass that finds something new: until the flip, and what follows.
+    pub fn change(&mut self) -> (Cost, Cost) {
         let old = self.current.clone().unwrap();
         let until_flip = self
             .all(&Self::SANITY)
             .plus(self.git(&["remote", "get-url", "origin"]))
             .plus(self.fetch())
             .plus(self.publish());
+        let started = Instant::now();
         fs::remove_dir_all(self.tree(&old)).unwrap();
+        let removal = Cost { wall: started.elapsed(), ..Cost::default() };
         let after = self.all(&[
             &["worktree", "prune"],
             &["reflog", "expire", "--expire-unreachable=all", "--all"],
             &["gc"],
         ]);
-        Cost { cpu: until_flip.cpu + after.cpu, ..until_flip }
+        (until_flip, after.plus(removal))
+    }
+
+    /// Fetch what is new and publish nothing.
+    pub fn only_fetch(&self) {
+        self.fetch();
+    }
+
+    pub fn gc(&self) -> Cost {
+        self.git(&["gc"])
     }
 
     fn publish(&mut self) -> Cost {

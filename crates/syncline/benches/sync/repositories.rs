@@ -11,55 +11,99 @@ pub struct Repository {
     pub name: String,
     path: PathBuf,
     label: String,
+    files: usize,
 }
 
 impl Repository {
     /// One commit of this many text files, sized as source code is: half below 2 KiB, a few above 30.
-    pub fn files(base: &Path, name: &str, count: usize) -> Repository {
+    pub fn files(base: &Path, files: usize) -> Repository {
         let mut random = Random(42);
-        Repository::import(base, name, format!("{count} files"), |stream| {
+        Repository::import(base, format!("{files} files"), files, &[], |stream| {
             header(stream, 0);
-            for number in 0..count {
-                let path = format!("dir{}/sub{}/file{number}.txt", number % 60, number / 60 % 50);
+            for number in 0..files {
                 let size = random.size();
-                file(stream, &path, &random.text(size));
+                file(stream, &path(number), random.text(size).as_bytes());
             }
         })
     }
 
     /// This many commits, each changing two of 300 files.
-    pub fn history(base: &Path, name: &str, commits: usize) -> Repository {
+    pub fn history(base: &Path, commits: usize) -> Repository {
         let mut random = Random(43);
-        Repository::import(base, name, format!("300 files, {commits} commits"), |stream| {
+        Repository::import(base, format!("300 files, {commits} commits"), 300, &[], |stream| {
             for commit in 0..commits {
                 header(stream, commit);
                 for change in 0..if commit == 0 { 300 } else { 2 } {
                     let number = if commit == 0 { change } else { random.below(300) };
                     let size = random.size();
-                    file(stream, &format!("dir{}/file{number}.txt", number % 20), &random.text(size));
+                    file(stream, &path(number), random.text(size).as_bytes());
                 }
             }
         })
     }
 
-    fn import(base: &Path, name: &str, label: String, write: impl FnOnce(&mut dyn Write)) -> Repository {
-        let path = base.join(name);
-        git(base, &["init", "--quiet", "--bare", "--initial-branch=main", name]);
-        git(&path, &["config", "gc.auto", "0"]);
-        let mut import = isolated_git()
-            .arg("-C")
-            .arg(&path)
-            .args(["fast-import", "--quiet"])
-            .stdin(Stdio::piped())
-            .spawn()
-            .unwrap();
+    /// One commit of files that nothing makes smaller.
+    pub fn noise(base: &Path, files: usize, megabytes: usize) -> Repository {
+        let mut random = Random(44);
+        // Nor does anybody try for long.
+        let settings = ["core.compression=0", "core.bigFileThreshold=1m"];
+        Repository::import(base, format!("{files} files of {megabytes} MB"), files, &settings, |stream| {
+            header(stream, 0);
+            for number in 0..files {
+                file(stream, &path(number), &random.bytes(megabytes * 1_000_000));
+            }
+        })
+    }
+
+    /// One commit of files that are each nearly the same as 19 others, so that most are deltas in a pack.
+    pub fn variants(base: &Path, files: usize) -> Repository {
+        let mut random = Random(45);
+        Repository::import(base, format!("{files} files, 20 variants of each"), files, &[], |stream| {
+            header(stream, 0);
+            for original in 0..files / 20 {
+                let text = random.text(8_000);
+                for variant in 0..20 {
+                    let (start, end) = text.split_at(random.below(text.len()));
+                    let varied = format!("{start}{}{end}", random.text(40));
+                    file(
+                        stream,
+                        &format!("variant{variant}/dir{}/{original}.txt", original % 50),
+                        varied.as_bytes(),
+                    );
+                }
+            }
+        })
+    }
+
+    fn import(
+        base: &Path,
+        label: String,
+        files: usize,
+        settings: &[&str],
+        write: impl FnOnce(&mut dyn Write),
+    ) -> Repository {
+        let name = label.replace([' ', ','], "-");
+        let path = base.join(&name);
+        git(base, &["init", "--quiet", "--bare", "--initial-branch=main", &name]);
+        for setting in [&["gc.auto=0"], settings].concat() {
+            let (key, value) = setting.split_once('=').unwrap();
+            git(&path, &["config", key, value]);
+        }
+        let repository = Repository { name, path, label, files };
+        repository.fast_import(write);
+        git(&repository.path, &["repack", "--quiet", "-a", "-d", "-f"]);
+        repository
+    }
+
+    fn fast_import(&self, write: impl FnOnce(&mut dyn Write)) {
+        let mut command = isolated_git();
+        command.arg("-C").arg(&self.path).args(["fast-import", "--quiet", "--force"]);
+        let mut import = command.stdin(Stdio::piped()).spawn().unwrap();
         let mut stream = BufWriter::new(import.stdin.take().unwrap());
         write(&mut stream);
         stream.flush().unwrap();
         drop(stream);
         assert!(import.wait().unwrap().success());
-        git(&path, &["repack", "--quiet", "-a", "-d"]);
-        Repository { name: name.into(), path, label }
     }
 
     pub fn label(&self) -> &str {
@@ -70,22 +114,16 @@ impl Repository {
         git(&self.path, &["rev-parse", "main"])
     }
 
-    /// A commit on top with one file changed, not yet on the branch.
-    pub fn prepare_change(&self, text: &str) -> String {
+    /// A commit on top with this many files changed, all over, not yet on the branch.
+    pub fn prepare_change(&self, files: usize) -> String {
         let head = self.head();
-        let mut import = isolated_git()
-            .arg("-C")
-            .arg(&self.path)
-            .args(["fast-import", "--quiet", "--force"])
-            .stdin(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut stream = import.stdin.take().unwrap();
-        writeln!(stream, "commit refs/prepared\ncommitter A <a@example.com> 1700000000 +0000").unwrap();
-        writeln!(stream, "data 0\nfrom {head}").unwrap();
-        file(&mut stream, "dir0/sub0/file0.txt", text);
-        drop(stream);
-        assert!(import.wait().unwrap().success());
+        self.fast_import(|stream| {
+            writeln!(stream, "commit refs/prepared\ncommitter A <a@example.com> 1700000000 +0000").unwrap();
+            writeln!(stream, "data 0\nfrom {head}").unwrap();
+            for number in 0..files {
+                file(stream, &path(number * self.files / files), format!("{number} after {head}").as_bytes());
+            }
+        });
         git(&self.path, &["rev-parse", "refs/prepared"])
     }
 
@@ -99,8 +137,14 @@ fn header(stream: &mut dyn Write, number: usize) {
     writeln!(stream, "commit refs/heads/main\ncommitter A <a@example.com> {time} +0000\ndata 0").unwrap();
 }
 
-fn file(stream: &mut dyn Write, path: &str, text: &str) {
-    writeln!(stream, "M 100644 inline {path}\ndata {}\n{text}", text.len()).unwrap();
+fn path(number: usize) -> String {
+    format!("dir{}/sub{}/file{number}.txt", number % 60, number / 60 % 50)
+}
+
+fn file(stream: &mut dyn Write, path: &str, content: &[u8]) {
+    writeln!(stream, "M 100644 inline {path}\ndata {}", content.len()).unwrap();
+    stream.write_all(content).unwrap();
+    stream.write_all(b"\n").unwrap();
 }
 
 /// xorshift64*: the same repositories everywhere.
@@ -121,6 +165,10 @@ impl Random {
     fn size(&mut self) -> usize {
         let scale = [200, 500, 1_000, 2_000, 2_000, 4_000, 6_000, 14_000][self.below(8)];
         scale / 2 + self.below(scale)
+    }
+
+    fn bytes(&mut self, size: usize) -> Vec<u8> {
+        (0..size.div_ceil(8)).flat_map(|_| self.next().to_le_bytes()).take(size).collect()
     }
 
     /// Words that compress about as well as source code.

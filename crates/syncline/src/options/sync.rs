@@ -119,7 +119,15 @@ pub(super) const OPTIONS: &[Opt] = &[
         &[],
         "Wait for another process that owns the root instead of giving up",
     ),
-    value(WHEN, "period", "DURATION", "10s", &["GIT_SYNC_PERIOD"], "How long to wait between two syncs"),
+    value(
+        WHEN,
+        "period",
+        "DURATION",
+        "10s",
+        &["GIT_SYNC_PERIOD"],
+        "How long to wait between two syncs: on average, since many processes are not to sync in step. Every pause is up \
+         to a tenth shorter or longer, the first after a start or a failure up to a half",
+    ),
     value(WHEN, "init-period", "DURATION", "0: the period", &[], "The same until the first success"),
     switch(WHEN, "one-time", "false", &["GIT_SYNC_ONE_TIME"], "Exit after the first successful sync"),
     value(

@@ -1,0 +1,222 @@
+//! The cases: what both programs do, and what it costs them.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use crate::floors::{link_tree, read_pack};
+use crate::measure::{Cost, Process, Rounds, is_tmpfs, median, run, wait_until};
+use crate::peer::GitSync;
+use crate::repositories::Repository;
+use crate::support::Nginx;
+
+/// Where and how often to measure what.
+pub struct Bench<'a> {
+    pub base: &'a Path,
+    pub nginx: &'a Nginx,
+    pub binary: &'a Path,
+    pub rounds: usize,
+}
+
+/// What a pass sent and got, headers included, but not TCP's.
+#[derive(Clone, Copy)]
+pub struct Wire {
+    pub requests: f64,
+    pub up: f64,
+    pub down: f64,
+}
+
+/// What a poll cost that found nothing new, on average.
+pub struct Poll {
+    pub cpu: Duration,
+    pub memory: u64,
+    pub wire: Wire,
+}
+
+/// What a pass cost that found something new.
+pub struct Change {
+    pub until_flip: Cost,
+    /// Old trees go, packs are folded.
+    pub after: Cost,
+    pub wire: Wire,
+    /// Bytes in memory when all is done, where something runs on.
+    pub resident: f64,
+}
+
+/// The life of a root over some changes.
+pub struct Changes {
+    /// Bytes in memory after the first sync, where something runs on.
+    pub resident: f64,
+    pub changes: Vec<Change>,
+}
+
+/// syncline running on.
+struct Running {
+    process: Process,
+    link: PathBuf,
+}
+
+impl Bench<'_> {
+    pub fn first_sync(&self, repository: &Repository, depth: u32) -> Rounds<Cost> {
+        let ours = || {
+            let mut syncline = self.syncline(repository, &self.fresh("ours"));
+            run(syncline.arg("--one-time").arg(format!("--depth={depth}")))
+        };
+        let theirs = || self.peer(repository, depth).first_sync();
+        Rounds::take(self.rounds, ours, theirs)
+    }
+
+    pub fn poll(&self, repository: &Repository) -> Rounds<Poll> {
+        const POLLS: usize = 200;
+        let ours = || {
+            let process = self.running(repository, "10ms").process;
+            self.wait_for_requests(10); // whatever follows the first sync is over
+            let (before, cpu) = (self.nginx.requests().len(), process.cpu());
+            self.wait_for_requests(POLLS);
+            let cpu = process.cpu() - cpu;
+            // One request a poll, as the tests show.
+            let polls = self.nginx.requests().len() - before;
+            let wire = self.wire(before, polls);
+            Poll { cpu: cpu / polls as u32, memory: process.resident(), wire }
+        };
+        let theirs = || {
+            const POLLS: u32 = 3;
+            let mut peer = self.peer(repository, 1);
+            peer.first_sync();
+            let before = self.nginx.requests().len();
+            let cost = (0..POLLS).map(|_| peer.poll()).fold(Cost::default(), Cost::plus);
+            let wire = self.wire(before, POLLS as usize);
+            Poll { cpu: cost.cpu / POLLS, memory: cost.memory, wire }
+        };
+        Rounds::take(self.rounds, ours, theirs)
+    }
+
+    /// One change after the other, of so many files.
+    pub fn changes(&self, repository: &Repository, files: &[usize]) -> Rounds<Changes> {
+        let ours = || {
+            let running = self.running(repository, "1h");
+            let resident = running.process.settle().memory as f64;
+            let changes = files.iter().map(|files| self.change(repository, &running, *files));
+            Changes { resident, changes: changes.collect() }
+        };
+        let theirs = || {
+            let mut peer = self.peer(repository, 1);
+            peer.first_sync();
+            let changes = files.iter().map(|files| {
+                repository.publish(&repository.prepare_change(*files));
+                let before = self.nginx.requests().len();
+                let (until_flip, after) = peer.change();
+                Change { until_flip, after, wire: self.wire(before, 1), resident: f64::NAN }
+            });
+            Changes { resident: f64::NAN, changes: changes.collect() }
+        };
+        Rounds::take(self.rounds, ours, theirs)
+    }
+
+    /// Put the packs of forty changes into one.
+    pub fn fold(&self, repository: &Repository) -> Rounds<Cost> {
+        const CHANGES: usize = 40;
+        let ours = || {
+            let running = self.running(repository, "1h");
+            running.process.settle();
+            let after: Vec<Cost> = (0..CHANGES).map(|_| self.change(repository, &running, 1).after).collect();
+            // The last one folds, the one before it does all else.
+            let [.., before, last] = &after[..] else { unreachable!() };
+            Cost {
+                wall: last.wall.saturating_sub(before.wall),
+                cpu: last.cpu.saturating_sub(before.cpu),
+                memory: last.memory,
+            }
+        };
+        let theirs = || {
+            let mut peer = self.peer(repository, 1);
+            peer.first_sync();
+            for _ in 0..CHANGES {
+                repository.publish(&repository.prepare_change(1));
+                peer.only_fetch();
+            }
+            peer.gc()
+        };
+        Rounds::take(self.rounds, ours, theirs)
+    }
+
+    fn change(&self, repository: &Repository, running: &Running, files: usize) -> Change {
+        let process = &running.process;
+        let next = repository.prepare_change(files);
+        repository.publish(&next);
+        let before = self.nginx.requests().len();
+        let (started, cpu) = (Instant::now(), process.cpu());
+        process.wake();
+        process.wait_for_link(&running.link, &next);
+        let until_flip = Cost { wall: started.elapsed(), cpu: process.cpu() - cpu, ..Cost::default() };
+        let after = process.settle();
+        Change { until_flip, after, wire: self.wire(before, 1), resident: after.memory as f64 }
+    }
+
+    /// syncline after its first sync.
+    fn running(&self, repository: &Repository, period: &str) -> Running {
+        let root = self.fresh("ours");
+        let mut syncline = self.syncline(repository, &root);
+        syncline.arg("--sync-on-signal=SIGUSR1").arg(format!("--period={period}"));
+        let running = Running { process: Process::start(&mut syncline), link: root.join("link") };
+        running.process.wait_for_link(&running.link, &repository.head());
+        running
+    }
+
+    fn wait_for_requests(&self, more: usize) {
+        let before = self.nginx.requests().len();
+        wait_until(|| self.nginx.requests().len() >= before + more);
+    }
+
+    pub fn syncline(&self, repository: &Repository, root: &Path) -> Command {
+        let mut command = Command::new(self.binary);
+        command.env_clear().arg(format!("--repo={}", self.nginx.url(&repository.name)));
+        command.arg(format!("--root={}", root.display())).arg("--link=link");
+        command
+    }
+
+    fn peer(&self, repository: &Repository, depth: u32) -> GitSync {
+        GitSync::new(self.fresh("theirs"), self.nginx.url(&repository.name), depth)
+    }
+
+    /// A new root. The last one goes only where that is free: ext4 takes long to create many files soon after
+    /// many were deleted.
+    fn fresh(&self, name: &str) -> PathBuf {
+        if is_tmpfs(self.base) {
+            let _ = fs::remove_dir_all(self.base.join(name));
+        }
+        (0..).map(|number| self.base.join(name).join(number.to_string())).find(|root| !root.exists()).unwrap()
+    }
+
+    /// Seconds to only read the pack of a first sync.
+    pub fn reading(&self, repository: &Repository, depth: u32) -> f64 {
+        self.median_of(|| read_pack(self.nginx, repository, depth))
+    }
+
+    /// Seconds to only link every file of a tree.
+    pub fn linking(&self, repository: &Repository) -> f64 {
+        let root = self.fresh("ours");
+        run(self.syncline(repository, &root).arg("--one-time"));
+        let tree = fs::canonicalize(root.join("link")).unwrap();
+        let mut copies = 0;
+        self.median_of(|| {
+            copies += 1;
+            link_tree(&tree, &root.join(format!("copy{copies}")))
+        })
+    }
+
+    fn median_of(&self, mut once: impl FnMut() -> Duration) -> f64 {
+        median((0..self.rounds).map(|_| once().as_secs_f64()))
+    }
+
+    /// What each of the passes sent and got since the log had so many lines.
+    fn wire(&self, before: usize, passes: usize) -> Wire {
+        let requests = &self.nginx.requests()[before..];
+        let mean = |field: usize| -> f64 {
+            let field = |line: &String| line.split(' ').nth(field).unwrap().parse::<f64>().unwrap();
+            requests.iter().map(field).sum::<f64>() / passes as f64
+        };
+        Wire { requests: requests.len() as f64 / passes as f64, up: mean(4), down: mean(5) }
+    }
+}

@@ -1,0 +1,65 @@
+//! What nobody can do without: the pack has to be read, and a tree of unchanged files has to be linked.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use crate::repositories::Repository;
+use crate::support::{Nginx, walk};
+
+/// A request of protocol v2.
+pub fn request(command: &str, arguments: &[&str]) -> String {
+    let line = |text: &str| format!("{:04x}{text}\n", text.len() + 5);
+    let arguments: String = arguments.iter().map(|text| line(text)).collect();
+    format!("{}0001{arguments}0000", line(&format!("command={command}")))
+}
+
+/// Ask for the pack of a first sync, read it and do nothing with it.
+pub fn read_pack(nginx: &Nginx, repository: &Repository, depth: u32) -> Duration {
+    let (want, deepen) = (format!("want {}", repository.head()), format!("deepen {depth}"));
+    let mut arguments = vec!["ofs-delta", "no-progress", &want, "done"];
+    if depth > 0 {
+        arguments.push(&deepen);
+    }
+    let body = request("fetch", &arguments);
+    let head = format!(
+        "POST /{}/git-upload-pack HTTP/1.0\r\nGit-Protocol: version=2\r\n\
+         Content-Type: application/x-git-upload-pack-request\r\nContent-Length: {}\r\n\r\n",
+        repository.name,
+        body.len()
+    );
+    let started = Instant::now();
+    let mut server = TcpStream::connect(("127.0.0.1", nginx.port())).unwrap();
+    server.write_all((head + &body).as_bytes()).unwrap();
+    let (mut buffer, mut start) = (vec![0; 64 * 1024], Vec::new());
+    while let read @ 1.. = server.read(&mut buffer).unwrap() {
+        if start.len() < 4096 {
+            start.extend_from_slice(&buffer[..read]);
+        }
+    }
+    let took = started.elapsed();
+    assert!(start.windows(8).any(|bytes| bytes == b"packfile"), "{}", String::from_utf8_lossy(&start));
+    took
+}
+
+/// Make a tree of hard links beside another, on all cores.
+pub fn link_tree(from: &Path, to: &Path) -> Duration {
+    let (mut dirs, mut files) = (vec![to.to_owned()], Vec::new());
+    walk(from, &mut |path| {
+        let new = to.join(path.strip_prefix(from).unwrap());
+        if path.is_dir() { dirs.push(new) } else { files.push((path.to_owned(), new)) }
+    });
+    let cores = std::thread::available_parallelism().unwrap().get();
+    let link =
+        |files: &[(PathBuf, PathBuf)]| files.iter().for_each(|(from, to)| fs::hard_link(from, to).unwrap());
+    let started = Instant::now();
+    dirs.iter().for_each(|dir| fs::create_dir(dir).unwrap());
+    std::thread::scope(|scope| {
+        for files in files.chunks(files.len().div_ceil(cores)) {
+            scope.spawn(move || link(files));
+        }
+    });
+    started.elapsed()
+}

@@ -1,0 +1,190 @@
+//! What is measured of a process, and how the rounds of two programs are told beside each other.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use nix::time::{ClockId, clock_getcpuclockid};
+use nix::unistd::Pid;
+use wait4::Wait4;
+
+/// What one run of something cost.
+#[derive(Clone, Copy, Default)]
+pub struct Cost {
+    pub wall: Duration,
+    pub cpu: Duration,
+    /// The largest process, in bytes.
+    pub memory: u64,
+}
+
+impl Cost {
+    pub fn plus(self, other: Cost) -> Cost {
+        Cost {
+            wall: self.wall + other.wall,
+            cpu: self.cpu + other.cpu,
+            memory: self.memory.max(other.memory),
+        }
+    }
+}
+
+/// Run a command to its end.
+pub fn run(command: &mut Command) -> Cost {
+    let started = Instant::now();
+    let mut child = spawn(command);
+    let used = child.wait4().unwrap();
+    assert!(used.status.success(), "{command:?}: {}", used.status);
+    Cost { wall: started.elapsed(), cpu: used.rusage.utime + used.rusage.stime, memory: used.rusage.maxrss }
+}
+
+fn spawn(command: &mut Command) -> Child {
+    command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+}
+
+/// A program running on; killed when dropped.
+pub struct Process {
+    child: Child,
+    clock: ClockId,
+}
+
+impl Process {
+    pub fn start(command: &mut Command) -> Process {
+        let child = spawn(command);
+        let clock = clock_getcpuclockid(Pid::from_raw(child.id() as i32)).unwrap();
+        Process { child, clock }
+    }
+
+    /// Of all its threads, those that ended too.
+    pub fn cpu(&self) -> Duration {
+        self.clock.now().unwrap().into()
+    }
+
+    pub fn resident(&self) -> u64 {
+        self.kibibytes("status", "VmRSS:")
+    }
+
+    /// Its own memory, and its part of what it shares with others.
+    pub fn share_of_memory(&self) -> u64 {
+        self.kibibytes("smaps_rollup", "Pss:")
+    }
+
+    fn kibibytes(&self, file: &str, field: &str) -> u64 {
+        let text = fs::read_to_string(format!("/proc/{}/{file}", self.child.id())).unwrap();
+        let line = text.lines().find(|line| line.starts_with(field)).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() * 1024
+    }
+
+    /// Make it sync: it was started with `--sync-on-signal=SIGUSR1`.
+    pub fn wake(&self) {
+        let pid = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(pid, rustix::process::Signal::USR1).unwrap();
+    }
+
+    pub fn wait_for_link(&self, link: &Path, commit: &str) {
+        wait_until(|| fs::read_link(link).is_ok_and(|target| target.ends_with(commit)));
+    }
+
+    /// Wait until it does nothing more; what it did since now.
+    pub fn settle(&self) -> Cost {
+        const STEP: Duration = Duration::from_millis(5);
+        let (started, before) = (Instant::now(), self.cpu());
+        let (mut cpu, mut last_work) = (before, Duration::ZERO);
+        while started.elapsed() < last_work + Duration::from_millis(200) {
+            std::thread::sleep(STEP);
+            let now = self.cpu();
+            if now > cpu + STEP / 50 {
+                last_work = started.elapsed();
+            }
+            cpu = now;
+        }
+        Cost { wall: last_work, cpu: cpu - before, memory: self.resident() }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+}
+
+/// Look every millisecond.
+pub fn wait_until(mut is_done: impl FnMut() -> bool) {
+    let started = Instant::now();
+    while !is_done() {
+        assert!(started.elapsed() < Duration::from_secs(600), "waited in vain");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// Whether files in `dir` are only in memory.
+pub fn is_tmpfs(dir: &Path) -> bool {
+    const TMPFS: u64 = 0x0102_1994;
+    rustix::fs::statfs(dir).unwrap().f_type as u64 == TMPFS
+}
+
+/// What both programs came to in every round.
+pub struct Rounds<T> {
+    ours: Vec<T>,
+    theirs: Vec<T>,
+}
+
+impl<T> Rounds<T> {
+    /// The two take turns, so that whatever else goes on meets both.
+    pub fn take(count: usize, mut ours: impl FnMut() -> T, mut theirs: impl FnMut() -> T) -> Rounds<T> {
+        let mut rounds = Rounds { ours: Vec::new(), theirs: Vec::new() };
+        for _ in 0..count {
+            rounds.ours.push(ours());
+            rounds.theirs.push(theirs());
+        }
+        rounds
+    }
+
+    /// Ours and theirs.
+    pub fn medians(&self, measure: impl Fn(&T) -> f64) -> (f64, f64) {
+        (median(self.ours.iter().map(&measure)), median(self.theirs.iter().map(&measure)))
+    }
+}
+
+/// The middle one.
+pub fn median(values: impl Iterator<Item = f64>) -> f64 {
+    let mut values: Vec<f64> = values.collect();
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
+/// How a number is written; what there is none of is NaN.
+pub type Form = fn(f64) -> String;
+
+pub fn seconds(value: f64) -> String {
+    format!("{value:.3} s")
+}
+
+pub fn milliseconds(value: f64) -> String {
+    format!("{:.2} ms", value * 1e3)
+}
+
+pub fn mebibytes(value: f64) -> String {
+    format!("{:.1} MiB", value / (1 << 20) as f64)
+}
+
+pub fn plain(value: f64) -> String {
+    format!("{value:.0}")
+}
+
+/// What the rows of a table are about.
+pub fn header() {
+    println!("| repository | case | measure | syncline | git | ratio |");
+    println!("| --- | --- | --- | ---: | ---: | ---: |");
+}
+
+/// One line of the table.
+pub fn row(label: &str, case: &str, measure: &str, form: Form, (ours, theirs): (f64, f64)) {
+    let written = |form: Form, value: f64| if value.is_nan() { "–".into() } else { form(value) };
+    let ratio = written(|ratio| format!("{ratio:.3}"), ours / theirs);
+    println!(
+        "| {label} | {case} | {measure} | {} | {} | {ratio} |",
+        written(form, ours),
+        written(form, theirs)
+    );
+}
