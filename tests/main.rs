@@ -17,6 +17,7 @@ mod moving;
 mod options;
 mod polling;
 mod publishing;
+mod random;
 mod references;
 mod secrets;
 mod selecting;

@@ -2,13 +2,12 @@
 
 use std::collections::HashSet;
 use std::io;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use gix::bstr::ByteSlice;
 use gix::index::entry::{Flags, Mode};
 
-use super::{SPARSE_FILE, Worktree, filter, missing, read_index, reuse, to_path, unusable};
+use super::{SPARSE_FILE, Worktree, file_mode, filter, missing, read_index, reuse, to_path, unusable};
 use crate::error::{Context, Error, Recovery, Result};
 use crate::fetch::Fetched;
 use crate::objects::threads;
@@ -57,15 +56,14 @@ impl Build<'_> {
         if let Some(sparse) = &fetched.selection.sparse {
             sparse.apply(&mut index).step(step)?;
         }
-        let left_out: Vec<bool> =
-            index.entries().iter().map(|entry| entry.flags.contains(Flags::SKIP_WORKTREE)).collect();
+        let entries = index.entries().iter();
+        let before: Vec<(Mode, bool)> =
+            entries.map(|entry| (entry.mode, entry.flags.contains(Flags::SKIP_WORKTREE))).collect();
         refuse_clashes(&index).map_err(|text| Error::new(Recovery::Reconfigure, step(), text))?;
         self.progress.set_total(index.entries().len());
 
-        let pointer = building.dir.join(".git");
-        fs_err::write(&pointer, place.pointer()).step(step)?;
-        // What a new file's permissions are says what the umask makes of them.
-        let file_mode = fs_err::metadata(&pointer).step(step)?.permissions().mode() & 0o777;
+        fs_err::write(building.dir.join(".git"), place.pointer()).step(step)?;
+        let file_mode = file_mode(&building.dir).step(step)?;
         let adopted = adopt(early, &mut index);
         self.made.early += adopted;
         self.made.written += adopted;
@@ -81,7 +79,8 @@ impl Build<'_> {
         }
         let special = filter::write_special(&repo, &mut index, &building.dir, self.interrupt)?;
         self.made.written += special + self.write_rest(&repo, &mut index, &building.dir)?;
-        for (entry, left_out) in index.entries_mut().iter_mut().zip(left_out) {
+        for (entry, (mode, left_out)) in index.entries_mut().iter_mut().zip(before) {
+            entry.mode = mode;
             entry.flags.set(Flags::SKIP_WORKTREE, left_out);
         }
         admin(fetched, &mut index, &building.admin, place)?;

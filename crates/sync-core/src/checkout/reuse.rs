@@ -107,8 +107,7 @@ impl Linker<'_> {
         let mut open: Option<(&[u8], Option<[OwnedFd; 2]>)> = None;
         for (at, old_at) in pairs {
             self.interrupt.check()?;
-            let (entry, old_entry) = (&self.new.entries()[*at], &self.old.entries()[*old_at]);
-            let path = entry.path(self.new);
+            let (path, old_entry) = (self.new.entries()[*at].path(self.new), &self.old.entries()[*old_at]);
             let split = path.rfind_byte(b'/').map_or(0, |at| at + 1);
             let (parent, name) = path.split_at(split);
             if open.as_ref().is_none_or(|(known, _)| *known != parent) {
@@ -119,9 +118,7 @@ impl Linker<'_> {
                 continue; // gone, or the file system refuses: it is written in full
             }
             let found = statat(to, name, AtFlags::SYMLINK_NOFOLLOW)?;
-            let is_executable = entry.mode == Mode::FILE_EXECUTABLE;
-            let mode = if is_executable { executable(self.file_mode) } else { self.file_mode };
-            if is_same_file(&found, old_entry) && found.st_mode & 0o7777 == mode {
+            if is_same_file(&found, old_entry, self.file_mode) {
                 stats.push((*at, index_stat(&found)));
             } else {
                 unlinkat(to, name, AtFlags::empty())?;
