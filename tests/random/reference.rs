@@ -69,6 +69,15 @@ fn describe(found: Option<&(u32, Vec<u8>)>) -> String {
     format!("{mode:o}, {} bytes: {}", content.len(), shown.escape_ascii())
 }
 
+/// What of a commit is to become files.
+#[derive(Clone, Copy)]
+pub struct View {
+    /// How many levels of submodules.
+    pub levels: usize,
+    /// What patterns select, of the repository itself.
+    pub patterns: Option<&'static str>,
+}
+
 /// Checks commits out.
 pub struct Reference {
     fresh: PathBuf,
@@ -88,16 +97,10 @@ impl Reference {
         Reference { fresh, modules: commits.collect(), made: HashMap::new() }
     }
 
-    /// The tree of a commit with its submodules, so many levels of them, under sparse patterns.
-    pub fn of(
-        &mut self,
-        upstream: &Upstream,
-        commit: &Commit,
-        levels: usize,
-        sparse: Option<&str>,
-    ) -> Snapshot {
-        let snapshot = self.checkout(&upstream.path, &commit.id, sparse);
-        self.with_modules(snapshot, &commit.tree, levels)
+    /// The tree of a commit with its submodules.
+    pub fn of(&mut self, upstream: &Upstream, commit: &Commit, view: View) -> Snapshot {
+        let snapshot = self.checkout(&upstream.path, &commit.id, view.patterns);
+        self.with_modules(snapshot, &commit.tree, view.levels)
     }
 
     fn with_modules(&mut self, mut snapshot: Snapshot, tree: &Tree, levels: usize) -> Snapshot {
