@@ -18,6 +18,7 @@ mod moving;
 mod options;
 mod polling;
 mod publishing;
+mod random;
 mod references;
 mod reusing;
 mod secrets;

@@ -94,18 +94,23 @@ fn a_restart_of_the_server_costs_no_failed_pass() {
     }
 }
 
+/// git's own server goes on naming a branch as it first read it, for as long as its program lives.
 #[test]
-fn git_daemon_is_polled_on_one_connection() {
+fn a_branch_is_followed_over_every_transport() {
     let env = Env::new();
     let repo = env.repo("up");
-    let daemon = GitDaemon::start(&env.path(""));
-    let meddler = Meddler::start(daemon.port(), Trouble::None);
-    let running = env.syncline(meddler.url("git", "up/.git")).arg("--period=10ms").arg("-v1").spawn();
-    running.wait_for_times("nothing new", 20);
-    let commit = repo.commit(&[("file", "two")]);
-    eventually("publication", || (env.published()? == commit).then_some(()));
-    running.wait_for_times("nothing new", 30);
-    assert_eq!(meddler.connections(), 1, "{}", running.log());
+    let (nginx, daemon, sshd) =
+        (Nginx::start(&env.path("")), GitDaemon::start(&env.path("")), Sshd::start(&env));
+    sshd.authorized_key();
+    for url in [nginx.url("up/.git"), daemon.url("up/.git"), sshd.url(&repo.path)] {
+        let running = sshd.syncline(&env, &url).arg("--ref=main").arg("--period=10ms").arg("-v1").spawn();
+        for _ in 0..2 {
+            running.wait_for_times("nothing new", running.log().matches("nothing new").count() + 2);
+            let commit = repo.commit(&[("file", &url)]);
+            eventually("publication", || (env.published()? == commit).then_some(()));
+        }
+    }
+    assert_eq!(sshd.logins(), 1, "{}", sshd.log());
 }
 
 #[test]

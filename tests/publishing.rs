@@ -69,6 +69,82 @@ fn attributes_shape_files_as_git_does() {
     env.assert_published(&repo, &commit);
 }
 
+/// The tree is what `git clone` makes of it, whatever `git status` says to that.
+#[track_caller]
+fn assert_as_cloned(env: &Env, repo: &Repo) {
+    let clone = env.path("clone");
+    let _ = fs::remove_dir_all(&clone);
+    repo.git(&["clone", "--quiet", ".", clone.to_str().unwrap()]);
+    fs::remove_dir_all(clone.join(".git")).unwrap();
+    assert_eq!(env.published(), Some(repo.head()));
+    assert_eq!(listing(&env.link()), listing(&clone));
+}
+
+/// Commit files as they are, whatever attributes say.
+fn commit_raw(repo: &Repo, files: &[(&str, &str, &str)]) {
+    for (mode, path, content) in files {
+        repo.write("../raw", content);
+        let blob = repo.git(&["hash-object", "-w", "--no-filters", "../raw"]);
+        repo.git(&["update-index", "--add", "--cacheinfo", &format!("{mode},{blob},{path}")]);
+    }
+    repo.git(&["commit", "--quiet", "--message=raw"]);
+}
+
+#[test]
+fn attributes_are_taken_from_where_git_takes_them() {
+    let env = Env::new();
+    let repo = Repo::init(&env.path("up"), "sha1");
+    let crlf = "* text eol=crlf\n";
+    let marked = "\u{feff}*.txt -text\n*.md text eol=crlf\n";
+    commit_raw(
+        &repo,
+        &[
+            ("100644", "file", "one\n"),
+            ("100755", "executable/.gitattributes", crlf),
+            ("100644", "executable/file", "one\n"),
+            // Where a link leads is what the blob holds.
+            ("120000", "link/.gitattributes", crlf),
+            ("100644", "link/file", "one\n"),
+            ("100644", "marked/.gitattributes", crlf),
+            ("100644", "marked/deep/.gitattributes", marked),
+            ("100644", "marked/deep/file.txt", "one\n"),
+            ("100644", "marked/deep/file.md", "one\n"),
+            ("100644", "cut/.gitattributes", "*.txt text\0\n* text eol=crlf\n"),
+            ("100644", "cut/file", "one\n"),
+        ],
+    );
+    let nginx = Nginx::start(&env.path(""));
+    for url in [repo.url().to_owned(), nginx.url("up/.git")] {
+        let _ = fs::remove_dir_all(env.root());
+        env.syncline(url).sync();
+        assert_as_cloned(&env, &repo);
+    }
+}
+
+#[test]
+fn odd_keywords_and_what_cannot_be_encoded_are_as_git_has_them() {
+    let env = Env::new();
+    let repo = Repo::init(&env.path("up"), "sha1");
+    let attributes = "*.id ident\n*.auto ident text=auto eol=crlf\n*.latin ident working-tree-encoding=ISO-8859-1\n\
+        *.wide working-tree-encoding=UTF-16\n*.none working-tree-encoding=no-such\n";
+    let idents = "$$Id$ $Id: $Id$ $Id:a b$ $Id: a b $Id$ $Id: a\tb $\n$I$Id$ $Id:\n$Id:$Id";
+    commit_raw(
+        &repo,
+        &[
+            ("100644", ".gitattributes", attributes),
+            ("100644", "x.id", idents),
+            ("100644", "x.auto", idents),
+            ("100644", "x.latin", idents),
+            ("100644", "c1.latin", "gr\u{fc}\u{df}e \u{80}\n"),
+            ("100644", "euro.latin", "\u{20ac}\n"),
+            ("100644", "empty.wide", ""),
+            ("100644", "x.none", "gr\u{fc}\u{df}e\n"),
+        ],
+    );
+    env.syncline(repo.url()).sync();
+    assert_as_cloned(&env, &repo);
+}
+
 #[test]
 fn any_difference_between_two_trees_is_published() {
     let env = Env::new();
@@ -244,6 +320,21 @@ fn what_a_consumer_did_to_a_tree_does_not_reach_the_next() {
     let log = env.syncline(repo.url()).sync().stderr;
     env.assert_published(&repo, &commit);
     assert!(log.contains("edited") && log.contains("altered"), "{log}");
+}
+
+#[test]
+fn an_altered_tree_is_not_gone_back_to() {
+    let env = Env::new();
+    let repo = env.repo("up");
+    let first = repo.head();
+    let keeping = || env.syncline(repo.url()).arg("--stale-worktree-timeout=1h");
+    keeping().sync();
+    fs::set_permissions(env.link().join("file"), fs::Permissions::from_mode(0o666)).unwrap();
+    repo.commit(&[("new", "new\n")]);
+    keeping().sync();
+    repo.git(&["reset", "--quiet", "--hard", &first]);
+    keeping().sync();
+    env.assert_published(&repo, &first);
 }
 
 #[test]

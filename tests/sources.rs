@@ -16,6 +16,26 @@ fn a_path_is_synced_bare_or_not() {
     env.assert_published(&repo, &next);
 }
 
+/// git knows the empty tree by heart, so a repository need not have it.
+#[test]
+fn an_empty_tree_that_is_stored_nowhere_is_synced() {
+    let env = Env::new();
+    let repo = Repo::init(&env.path("up"), "sha1");
+    let empty = repo.git(&["hash-object", "-t", "tree", "/dev/null"]);
+    let commit = repo.git(&["commit-tree", "-m", "empty", &empty]);
+    repo.git(&["update-ref", "refs/heads/main", &commit]);
+    let full = || {
+        repo.git(&["reset", "--quiet", "--hard", "main"]);
+        repo.commit(&[("file", "full")])
+    };
+    // First of all, and on top of something.
+    for commit in [commit.clone(), full(), repo.git(&["commit-tree", "-p", "main", "-m", "empty", &empty])] {
+        repo.git(&["update-ref", "refs/heads/main", &commit]);
+        env.syncline(repo.url()).sync();
+        env.assert_published(&repo, &commit);
+    }
+}
+
 #[test]
 fn http_is_synced_forward() {
     let env = Env::new();

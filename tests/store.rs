@@ -31,6 +31,19 @@ fn many_changes_leave_a_bounded_store() {
 }
 
 #[test]
+fn trees_that_outlive_a_folding_leave_nothing_dangling() {
+    let env = Env::new();
+    let repo = env.repo("up");
+    let syncline = || env.syncline(repo.url()).arg("--git-gc=aggressive");
+    for content in ["1", "2", "3"] {
+        repo.commit(&[("file", content)]);
+        syncline().arg("--stale-worktree-timeout=1h").sync();
+    }
+    syncline().sync();
+    env.assert_published(&repo, &repo.head());
+}
+
+#[test]
 fn a_change_brings_only_what_is_new() {
     let env = Env::new();
     let repo = env.repo("up");

@@ -6,6 +6,9 @@ use std::io::{self, BufReader, Write};
 use std::path::Path;
 
 use gix::ObjectId;
+use gix::odb::pack::Find;
+use gix::odb::pack::cache::DecodeEntry;
+use gix::odb::pack::data::entry::Location;
 use gix::odb::pack::data::output::{bytes, count, entry};
 
 use crate::error::{Context, Error, Result};
@@ -161,7 +164,7 @@ pub(crate) fn copy_objects(
     let (reader, writer) = io::pipe().step(step)?;
     let mut odb = repo.objects.clone().into_inner();
     odb.prevent_pack_unload();
-    let odb = odb.into_arc().step(step)?;
+    let odb = WithEmptyTree(odb.into_arc().step(step)?);
     let hash = repo.object_hash();
     let step = step();
     std::thread::scope(|scope| {
@@ -185,8 +188,44 @@ fn is_broken_pipe(err: &gix::Error) -> bool {
     err.downcast_any_ref::<io::Error>().is_some_and(|err| err.kind() == io::ErrorKind::BrokenPipe)
 }
 
+/// The empty tree need not be stored anywhere: git knows it by heart.
+#[derive(Clone)]
+struct WithEmptyTree(gix::odb::HandleArc);
+
+impl Find for WithEmptyTree {
+    fn contains(&self, id: &gix::oid) -> bool {
+        id.is_empty_tree() || Find::contains(&self.0, id)
+    }
+
+    fn try_find_cached<'a>(
+        &self,
+        id: &gix::oid,
+        buffer: &'a mut Vec<u8>,
+        cache: &mut dyn DecodeEntry,
+    ) -> gix::Result<Option<(gix::objs::Data<'a>, Option<Location>)>> {
+        if !id.is_empty_tree() {
+            return self.0.try_find_cached(id, buffer, cache);
+        }
+        buffer.clear();
+        let data = gix::objs::Data::new(buffer, gix::objs::Kind::Tree, id.kind());
+        Ok(Some((data, None)))
+    }
+
+    fn location_by_oid(&self, id: &gix::oid, buffer: &mut Vec<u8>) -> gix::Result<Option<Location>> {
+        self.0.location_by_oid(id, buffer)
+    }
+
+    fn pack_offsets_and_oid(&self, pack: u32) -> gix::Result<Option<Vec<(u64, ObjectId)>>> {
+        self.0.pack_offsets_and_oid(pack)
+    }
+
+    fn entry_by_location(&self, location: &Location) -> Option<gix::odb::pack::find::Entry> {
+        self.0.entry_by_location(location)
+    }
+}
+
 fn write_pack(
-    odb: gix::odb::HandleArc,
+    odb: WithEmptyTree,
     objects: &[ObjectId],
     hash: gix::hash::Kind,
     writer: impl Write,

@@ -56,8 +56,9 @@ impl Build<'_> {
         if let Some(sparse) = &fetched.selection.sparse {
             sparse.apply(&mut index).step(step)?;
         }
-        let left_out: Vec<bool> =
-            index.entries().iter().map(|entry| entry.flags.contains(Flags::SKIP_WORKTREE)).collect();
+        let entries = index.entries().iter();
+        let before: Vec<(Mode, bool)> =
+            entries.map(|entry| (entry.mode, entry.flags.contains(Flags::SKIP_WORKTREE))).collect();
         refuse_clashes(&index).map_err(|text| Error::new(Recovery::Reconfigure, step(), text))?;
         self.progress.set_total(index.entries().len());
 
@@ -71,7 +72,8 @@ impl Build<'_> {
         fs_err::write(building.dir.join(".git"), place.pointer()).step(step)?;
         let special = filter::write_special(&repo, &mut index, &building.dir, self.interrupt)?;
         self.made.written += special + self.write_rest(&repo, &mut index, &building.dir)?;
-        for (entry, left_out) in index.entries_mut().iter_mut().zip(left_out) {
+        for (entry, (mode, left_out)) in index.entries_mut().iter_mut().zip(before) {
+            entry.mode = mode;
             entry.flags.set(Flags::SKIP_WORKTREE, left_out);
         }
         admin(fetched, &mut index, &building.admin, place)?;

@@ -11,7 +11,7 @@ use gix::bstr::{BString, ByteSlice};
 use gix::index::State;
 use gix::index::entry::{Flags, Mode};
 
-use super::{executable, is_same_file, link, read_index, spare, to_path};
+use super::{is_same_file, link, permissions, read_index, spare, to_path};
 use crate::store::{Place, Temporary};
 use crate::{CommitId, Interrupt};
 
@@ -77,13 +77,12 @@ pub(super) struct Modes {
 
 impl Modes {
     pub(super) fn of(&self, entry: &gix::index::Entry) -> u32 {
-        if entry.mode == Mode::FILE_EXECUTABLE { executable(self.file) } else { self.file }
+        permissions(entry, self.file)
     }
 
     /// Whether a file is as its entry says, and as one is that is written now.
     pub(super) fn is_unaltered(&self, found: &rustix::fs::Stat, entry: &gix::index::Entry) -> bool {
-        is_same_file(found, entry)
-            && (entry.mode == Mode::SYMLINK || found.st_mode & 0o7777 == self.of(entry))
+        is_same_file(found, entry, self.file)
     }
 }
 

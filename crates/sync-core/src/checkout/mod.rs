@@ -7,11 +7,13 @@
 mod build;
 mod draft;
 mod filter;
+mod form;
 mod link;
 mod spare;
 mod verify;
 
 use std::io;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use gix::bstr::BStr;
@@ -119,21 +121,30 @@ pub fn tree_size(store: &Store, id: CommitId) -> u64 {
     index.map_or(0, |index| index.entries().iter().map(|entry| u64::from(entry.stat.size)).sum())
 }
 
+/// The permissions of a tree's files that are not executable: those of its `.git` file, made under the same umask.
+fn file_mode(dir: &Path) -> io::Result<u32> {
+    Ok(fs_err::metadata(dir.join(".git"))?.permissions().mode() & 0o777)
+}
+
 /// Its checksum, which takes longer than the rest, is not looked at: what entries say is compared with the files.
 fn read_index(place: &Place, id: CommitId) -> gix::Result<gix::index::File> {
     gix::index::File::at(place.admin.join("index"), id.0.kind(), true, Default::default())
 }
 
-/// Content is taken as unchanged when type, permission to execute, size, time and inode are.
-fn is_same_file(found: &rustix::fs::Stat, entry: &gix::index::Entry) -> bool {
+/// Content is taken as unchanged when type, permissions, size, time and inode are. `file_mode` is that of a file that
+/// is not executable.
+fn is_same_file(found: &rustix::fs::Stat, entry: &gix::index::Entry, file_mode: u32) -> bool {
     let kind = match (entry.mode, FileType::from_raw_mode(found.st_mode)) {
         (Mode::SYMLINK, kind) => kind == FileType::Symlink,
-        (mode, kind) => {
-            kind == FileType::RegularFile && (found.st_mode & 0o100 != 0) == (mode == Mode::FILE_EXECUTABLE)
-        }
+        (_, kind) => kind == FileType::RegularFile && found.st_mode & 0o7777 == permissions(entry, file_mode),
     };
     let (found, known) = (index_stat(found), &entry.stat);
     kind && found.size == known.size && found.mtime == known.mtime && found.ino == known.ino
+}
+
+/// What a file of the tree is to have.
+fn permissions(entry: &gix::index::Entry, file_mode: u32) -> u32 {
+    if entry.mode == Mode::FILE_EXECUTABLE { executable(file_mode) } else { file_mode }
 }
 
 /// Whoever may read may execute.

@@ -2,7 +2,7 @@
 
 use gix::index::entry::{Flags, Mode};
 
-use super::{SPARSE_FILE, is_same_file, read_index, to_path};
+use super::{SPARSE_FILE, file_mode, is_same_file, read_index, to_path};
 use crate::error::{Context, Error, Recovery, Result};
 use crate::fetch::Fetched;
 use crate::store::{Place, Store};
@@ -49,6 +49,7 @@ fn compare(
     if head.trim_end() != id.to_string() || !place.dir.join(".git").is_file() {
         return Err(Error::new(Recovery::Retry, step(), "its .git file or HEAD was altered"));
     }
+    let file_mode = file_mode(&place.dir).step(step)?;
     let index = read_index(place, id).step(step)?;
     let maps_modules = levels > 0 && place.dir.join(".gitmodules").is_file();
     for entry in index.entries().iter().filter(|entry| !entry.flags.contains(Flags::SKIP_WORKTREE)) {
@@ -67,7 +68,7 @@ fn compare(
                     && (!maps_modules || !is_mapped(&place.dir, &entry.path(&index).to_string())) => {}
                 _ => altered.push(name),
             }
-        } else if !rustix::fs::lstat(&path).is_ok_and(|found| is_same_file(&found, entry)) {
+        } else if !rustix::fs::lstat(&path).is_ok_and(|found| is_same_file(&found, entry, file_mode)) {
             altered.push(name);
         }
         if altered.len() >= NAMED {

@@ -150,11 +150,13 @@ impl Upstream {
     }
 
     fn list(&mut self) -> std::result::Result<Tip, Unlisted> {
-        // Protocols before v2 list references once, in the handshake, so they need a new one.
-        if self.connection.as_ref().is_some_and(|kept| kept.handshake.server_protocol_version != Protocol::V2)
-        {
-            self.connection = None;
-        }
+        // Protocols before v2 list references once, in the handshake, so they need a new one. And where a server's
+        // program lives as long as the connection, git's goes on naming a branch as it first read it.
+        let is_http = matches!(self.source.url.0, Kind::Http(_));
+        self.connection = self
+            .connection
+            .take()
+            .filter(|kept| is_http && kept.handshake.server_protocol_version == Protocol::V2);
         let mut connection = self.connect().map_err(Unlisted::Answered)?;
         let source = &self.source;
         let step = || format!("list references of {}", source.url);

@@ -84,10 +84,7 @@ impl Store {
                 kept.extend(commit.parent_ids().map(gix::Id::detach));
             }
         }
-        kept.remove(&id);
-        let time = repo.find_commit(id).step(step)?.time().map_or(0, |time| time.seconds.max(0));
-        let lines = kept.iter().filter(|kept| is_here(repo, kept)).map(|kept| log_line(*kept, id, time));
-        self.write_log(&String::from_iter(lines)).step(step)?;
+        self.write_log(repo, &kept, id).step(step)?;
         replace_file(&self.git_dir().join(BRANCH), &format!("{id}\n")).step(step)
     }
 
@@ -122,10 +119,15 @@ impl Store {
         ids.filter_map(|id| ObjectId::from_hex(id.as_bytes()).ok()).filter(|id| !id.is_null()).collect()
     }
 
-    fn write_log(&self, lines: &str) -> io::Result<()> {
+    /// The log of the branch that names, or is to name, `id`.
+    fn write_log(&self, repo: &gix::Repository, kept: &BTreeSet<ObjectId>, id: ObjectId) -> io::Result<()> {
+        let time = repo.find_commit(id).and_then(|commit| commit.time());
+        let time = time.map_or(0, |time| time.seconds.max(0));
+        let lines = kept.iter().filter(|kept| **kept != id && is_here(repo, kept));
+        let lines = String::from_iter(lines.map(|kept| log_line(*kept, id, time)));
         let log = self.git_dir().join("logs").join(BRANCH);
         fs_err::create_dir_all(log.parent().unwrap_or(&log))?;
-        replace_file(&log, lines)
+        replace_file(&log, &lines)
     }
 
     /// Whether `id` can be published from here and has as much history as asked for.
@@ -161,8 +163,9 @@ impl Store {
         progress.enter(Stage::Folding);
         let old_packs = self.packs().step(step)?;
         let repo = self.repository()?;
-        let tips: Vec<ObjectId> = self.haves(&repo)?.into_iter().collect();
-        let mut live = closure(&repo, &tips, depth, |_| false, |_| false, interrupt)
+        let tips = self.haves(&repo)?;
+        let ids: Vec<ObjectId> = tips.iter().copied().collect();
+        let mut live = closure(&repo, &ids, depth, |_| false, |_| false, interrupt)
             .map_err(|err| Error::reading(step(), &err))?;
         let is_partial = self.is_partial();
         if is_partial {
@@ -174,7 +177,9 @@ impl Store {
         }
         // At every moment in between, no commit is without its parents or its place in the boundary.
         self.extend_shallow(&repo, &live.boundary).step(step)?;
-        self.write_log("").step(step)?;
+        // Trees may go long before the next folding.
+        self.write_log(&repo, &tips, self.branch().unwrap_or_else(|| repo.object_hash().null()))
+            .step(step)?;
         drop(repo);
         for pack in old_packs.into_iter().filter(|pack| Some(pack) != folded.as_ref()) {
             // Without its index a pack is not there; the other order would leave an index without a pack.

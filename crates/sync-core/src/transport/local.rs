@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use gix::ObjectId;
+use gix::objs::Exists;
 
 use crate::error::{Context, Error, Recovery, Result};
 use crate::fetch::{Tip, missing_reference, tip};
@@ -69,8 +70,9 @@ pub(crate) fn receive(
     let haves = store.haves(&here)?;
     let uncut = source.depth.0.is_none() && !here.is_shallow().step(step)?;
     // With its history uncut, whatever is here is here with all that it needs.
-    let is_complete = |id: &gix::oid| uncut && here.has_object(id);
-    let is_known = |id: &gix::oid| !haves.is_empty() && here.has_object(id);
+    // Not as `has_object` has it: to that, the empty tree is everywhere.
+    let is_complete = |id: &gix::oid| uncut && here.objects.exists(id);
+    let is_known = |id: &gix::oid| !haves.is_empty() && here.objects.exists(id);
     let needed = closure(&repo, &[commit], source.depth, is_known, is_complete, interrupt).step(step)?;
     // Before the commits come, so that a kill in between leaves none without its place in the boundary.
     store.extend_shallow(&here, &needed.boundary).step(step)?;

@@ -134,6 +134,11 @@ impl Plan {
                 continue;
             }
             let id = entry.oid.to_owned();
+            // git takes attributes from a link, too: from the text that says where it leads.
+            if entry.filename == ".gitattributes" && !matches!(kind, EntryKind::Tree | EntryKind::Commit) {
+                self.dirs[dir as usize].forms = Forms::Unknown;
+                self.attributes.entry(id).or_default().push(dir);
+            }
             match kind {
                 EntryKind::Tree => {
                     let Ok(number) = DirId::try_from(self.dirs.len()) else { continue };
@@ -142,10 +147,6 @@ impl Plan {
                     below.push((id, number));
                 }
                 EntryKind::Blob | EntryKind::BlobExecutable => {
-                    if entry.filename == ".gitattributes" {
-                        self.dirs[dir as usize].forms = Forms::Unknown;
-                        self.attributes.entry(id).or_default().push(dir);
-                    }
                     let is_executable = kind == EntryKind::BlobExecutable;
                     let target = Target { dir, name: entry.filename.into(), is_executable };
                     self.blobs.entry(id).or_default().push(target);
