@@ -21,15 +21,16 @@ pub(crate) fn agent() -> gix::protocol::command::Feature {
 /// Before v2, gix asks for `deepen-relative` whenever the server offers it, and a depth is then counted from
 /// our boundary in place of the tip: the whole history would come.
 pub(crate) fn without_deepen_relative(capabilities: &Capabilities) -> gix::Result<Capabilities> {
-    let kept: Vec<String> = capabilities
-        .iter()
-        .filter(|capability| capability.name() != "deepen-relative")
-        .map(|capability| match capability.value() {
-            Some(value) => format!("{}={value}", capability.name()),
-            None => capability.name().to_string(),
-        })
-        .collect();
-    Ok(Capabilities::from_bytes(format!("\0{}", kept.join(" ")).as_bytes())?.0)
+    let mut kept = vec![0];
+    for capability in capabilities.iter().filter(|capability| capability.name() != "deepen-relative") {
+        kept.extend_from_slice(capability.name());
+        if let Some(value) = capability.value() {
+            kept.push(b'=');
+            kept.extend_from_slice(value);
+        }
+        kept.push(b' ');
+    }
+    Ok(Capabilities::from_bytes(&kept)?.0)
 }
 
 /// Only protocol v2 lets the blobs be asked for afterwards.

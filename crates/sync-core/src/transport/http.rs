@@ -110,7 +110,7 @@ fn origin(url: &str) -> Option<Place> {
 
 /// Where a redirect from `base` leads, if it may be followed: the same kind of request at another base, never
 /// from HTTPS to HTTP.
-fn redirect_base(base: &str, tail: &str, location: &str) -> Result<String, String> {
+pub(crate) fn redirect_base(base: &str, tail: &str, location: &str) -> Result<String, String> {
     let from = origin(base).ok_or("the redirecting URL has no host")?;
     let target = if location.starts_with('/') && !location.starts_with("//") {
         let authority = base.parse::<Uri>().ok().and_then(|uri| uri.authority().map(ToString::to_string));
@@ -165,7 +165,7 @@ fn title(page: &str) -> Option<&str> {
 }
 
 /// Seconds, or a date, which is compared with the server's own clock: there is none here.
-fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let text = |name| headers.get(name).and_then(|value: &header::HeaderValue| value.to_str().ok());
     let wanted = text(header::RETRY_AFTER)?;
     if let Ok(seconds) = wanted.parse() {
