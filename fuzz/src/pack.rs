@@ -37,7 +37,8 @@ fn unpack(pack: &[u8], commit: ObjectId) {
     };
     let (packs, theirs, tree) = (dir("packs"), dir("theirs"), dir("tree"));
     let made = fuzzing::unpack(pack, commit, &packs, &tree);
-    let here: BTreeSet<_> = files(room.path()).into_iter().filter(|path| !path.starts_with("tree/")).collect();
+    let here: BTreeSet<_> =
+        files(room.path()).into_iter().filter(|path| !path.starts_with("tree/")).collect();
     let Ok(files_made) = made else {
         assert!(here.is_empty(), "{here:?}");
         return;
@@ -49,7 +50,8 @@ fn unpack(pack: &[u8], commit: ObjectId) {
         let path = tree.join(std::path::PathBuf::from(os(path)));
         let content = fs_err::read(&path).expect("a file");
         assert_eq!(gix::objs::compute_hash(HashKind::Sha1, Kind::Blob, &content).expect("no collision"), *id);
-        let mode = std::os::unix::fs::PermissionsExt::mode(&fs_err::metadata(&path).expect("a file").permissions());
+        let mode =
+            std::os::unix::fs::PermissionsExt::mode(&fs_err::metadata(&path).expect("a file").permissions());
         assert_eq!(mode & 0o100 != 0, *is_executable);
     }
     if here.is_empty() {

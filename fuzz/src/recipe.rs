@@ -59,11 +59,15 @@ impl Recipe {
 
     fn object(&self, word: &str, rest: &str) -> Option<(Kind, Vec<u8>, Option<Delta>)> {
         let whole = |kind, content| Some((kind, content, None));
-        let id = |text: &str| self.find(text).map_or(ObjectId::null(HashKind::Sha1), |at| self.objects[at].id);
+        let id =
+            |text: &str| self.find(text).map_or(ObjectId::null(HashKind::Sha1), |at| self.objects[at].id);
         match word {
             "blob" => whole(Kind::Blob, bytes(rest)),
             "blob*" => whole(Kind::Blob, vec![b'x'; rest.parse().unwrap_or(0).min(LARGEST)]),
-            "commit" => whole(Kind::Commit, format!("tree {}\nauthor a <a> 0 +0000\ncommitter a <a> 0 +0000\n\nx", id(rest)).into()),
+            "commit" => whole(
+                Kind::Commit,
+                format!("tree {}\nauthor a <a> 0 +0000\ncommitter a <a> 0 +0000\n\nx", id(rest)).into(),
+            ),
             "tag" => whole(Kind::Tag, format!("object {}\ntype commit\ntag x\n\nx", id(rest)).into()),
             "tree" => {
                 let mut content = Vec::new();
@@ -186,7 +190,9 @@ fn delta(base: &[u8], text: &str) -> (Vec<u8>, Vec<u8>) {
                 ops.extend(from.to_le_bytes());
                 ops.extend(&length.to_le_bytes()[..3]);
                 let length = if length & 0xff_ffff == 0 { 0x10000 } else { length & 0xff_ffff } as usize;
-                made.extend(base.get(from as usize..(from as usize).saturating_add(length)).unwrap_or_default());
+                made.extend(
+                    base.get(from as usize..(from as usize).saturating_add(length)).unwrap_or_default(),
+                );
             }
             ["insert", ..] => {
                 let piece = bytes(op.strip_prefix("insert ").unwrap_or_default());

@@ -22,7 +22,8 @@ targets! {
 fn every_target_is_replayed_and_has_a_corpus() {
     let targets: Vec<&str> = syncline_fuzz::TARGETS.iter().map(|(name, _)| *name).collect();
     assert_eq!(NAMES, targets);
-    let mut corpora: Vec<_> = std::fs::read_dir(corpus("")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    let mut corpora: Vec<_> =
+        std::fs::read_dir(corpus("")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     corpora.sort();
     assert_eq!(corpora, targets);
 }
@@ -36,7 +37,8 @@ fn setting(name: &str, default: usize) -> usize {
 }
 
 fn replay(name: &str) {
-    let mut files: Vec<PathBuf> = std::fs::read_dir(corpus(name)).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let mut files: Vec<PathBuf> =
+        std::fs::read_dir(corpus(name)).unwrap().map(|entry| entry.unwrap().path()).collect();
     files.sort();
     assert!(!files.is_empty());
     let seeds: Vec<Vec<u8>> = files.iter().map(|file| std::fs::read(file).unwrap()).collect();

@@ -81,7 +81,8 @@ pub fn error_line(step: &str, cause: &str) -> String {
 
 /// The capabilities that a server announced, before and after what is not for us was dropped.
 pub fn capabilities(announced: &[u8]) -> Option<(Vec<String>, Vec<String>)> {
-    let list = |of: &Capabilities| of.iter().map(|one| format!("{:?}={:?}", one.name(), one.value())).collect();
+    let list =
+        |of: &Capabilities| of.iter().map(|one| format!("{:?}={:?}", one.name(), one.value())).collect();
     let given = Capabilities::from_bytes(announced).ok()?.0;
     let kept = crate::protocol::without_deepen_relative(&given).ok();
     Some((list(&given), kept.as_ref().map(list).unwrap_or_default()))

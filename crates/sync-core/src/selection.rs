@@ -30,7 +30,8 @@ impl SparsePatterns {
         let parts = |directory: &'a str| directory.split('/').filter(|part| !part.is_empty()).collect();
         let all: Vec<Vec<&str>> = directories.into_iter().map(parts).collect();
         // What is below another one comes with it.
-        let is_below = |parts: &[&str]| all.iter().any(|other| other.len() < parts.len() && parts.starts_with(other));
+        let is_below =
+            |parts: &[&str]| all.iter().any(|other| other.len() < parts.len() && parts.starts_with(other));
         for parts in all.iter().filter(|parts| !is_below(parts)) {
             let mut path = String::new();
             for (number, part) in parts.iter().enumerate() {

@@ -125,9 +125,10 @@ pub(crate) fn redirect_base(base: &str, tail: &str, location: &str) -> Result<St
     if target.contains('@') {
         return Err("the server redirects to a URL with user information, which is refused".into());
     }
-    match target.strip_suffix(tail) {
-        Some(new_base) => Ok(new_base.trim_end_matches('/').to_owned()),
-        None => {
+    match target.strip_suffix(tail).map(|base| base.trim_end_matches('/')) {
+        // A host may have been taken from the tail: `http:/`.
+        Some(new_base) if origin(new_base).as_ref() == Some(&to) => Ok(new_base.to_owned()),
+        _ => {
             Err(format!("the server redirects to {}://{}, which is no repository there", to.scheme, to.host))
         }
     }
@@ -265,6 +266,7 @@ mod tests {
         assert!(follow("https://a/x", "http://a/x").is_err());
         assert!(follow("https://a/x", "https://u:p@a/x").is_err());
         assert!(follow("https://a/x", "//b/x").is_err());
+        assert!(follow("http://a/x", "http:/").is_err());
         assert!(redirect_base("https://a/x", TAIL, "https://a/login").is_err());
         assert!(redirect_base("https://a/x", TAIL, "").is_err());
     }

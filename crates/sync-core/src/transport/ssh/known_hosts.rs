@@ -43,7 +43,13 @@ impl KnownHost {
         Self::parse(&String::from_utf8_lossy(&text), file, host, port, now)
     }
 
-    pub(crate) fn parse(text: &str, file: &Path, host: &str, port: u16, now: Option<Duration>) -> Result<Self, String> {
+    pub(crate) fn parse(
+        text: &str,
+        file: &Path,
+        host: &str,
+        port: u16,
+        now: Option<Duration>,
+    ) -> Result<Self, String> {
         let name = if port == DEFAULT_PORT { host.to_owned() } else { format!("[{host}]:{port}") };
         let mut known = KnownHost {
             file: file.to_owned(),
