@@ -19,7 +19,9 @@ pub fn url(data: &[u8]) {
             let shown = url.to_string();
             assert!(!shown.chars().any(char::is_control), "{shown:?}");
             if url.server().is_some() {
-                assert!(!shown.contains('@') && !format!("{url:?}").contains('@'), "{shown}");
+                let is_login_shown =
+                    |shown: &str| shown.split('/').nth(2).is_none_or(|server| server.contains('@'));
+                assert!(!is_login_shown(&shown) && !is_login_shown(&format!("{url:?}")), "{shown}");
                 let place: Place = text.parse().expect("a URL is a place");
                 assert!(fuzzing::fits(&place, &place) && fuzzing::fits(&place.clone().server(), &place));
             }
@@ -154,14 +156,9 @@ pub fn proxy(data: &[u8]) {
         Ok(()) => {
             let head = &data[..data.len() - stream.0.len()];
             assert!(head.ends_with(b"\r\n\r\n") && head.find(b"\r\n\r\n") == Some(head.len() - 4));
-            assert_eq!(
-                text(head)
-                    .split([' ', '\r', '\n'])
-                    .nth(1)
-                    .map(|code| code.trim_start_matches(['+', '0']))
-                    .and_then(|code| code.chars().next()),
-                Some('2')
-            );
+            let head = text(head);
+            let code = head.lines().next().and_then(|line| line.split(' ').nth(1)?.parse().ok());
+            assert!(matches!(code, Some(200..=299)), "{code:?}");
         }
         Err(fault) => assert!(fault.to_string().len() < 1000),
     }
@@ -258,10 +255,11 @@ pub fn errors(data: &[u8]) {
 
 /// Nothing but one capability is dropped.
 pub fn capabilities(data: &[u8]) {
-    let Some((given, kept)) = fuzzing::capabilities(data) else { return };
-    let expected: Vec<_> =
-        given.into_iter().filter(|name| !name.starts_with("\"deepen-relative\"=")).collect();
-    assert_eq!(kept, expected);
+    let Some((mut given, mut kept)) = fuzzing::capabilities(data) else { return };
+    let is_named = |name: &str, one: &String| one.starts_with(&format!("\"{name}\"="));
+    given.retain(|one| !is_named("deepen-relative", one) && !is_named("", one));
+    kept.retain(|one| !is_named("", one));
+    assert_eq!(kept, given);
 }
 
 /// Directories select what is in them, and the files beside the way to them.

@@ -4,7 +4,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
-const ROUNDS: usize = 3000;
+const ROUNDS: usize = 1000;
 
 macro_rules! targets {
     ($($name:ident)*) => {
