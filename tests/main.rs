@@ -22,6 +22,7 @@ mod random;
 mod references;
 mod reusing;
 mod secrets;
+mod security;
 mod selecting;
 mod serving;
 mod soak;

@@ -156,7 +156,7 @@ fn unicode(text: &str, wide: bool, big_endian: bool, mark: bool) -> Vec<u8> {
 
 /// Put the id into every keyword. git has two readings of what one is: `streamed` that of files it need not hold in
 /// memory.
-fn expand_ident(text: &[u8], id: &str, streamed: bool) -> Vec<u8> {
+pub(crate) fn expand_ident(text: &[u8], id: &str, streamed: bool) -> Vec<u8> {
     let mut expanded = Vec::with_capacity(text.len() + id.len());
     let mut rest = text;
     while let Some(at) = rest.find_byte(b'$') {
