@@ -10,6 +10,7 @@ mod depth;
 mod faults;
 mod github;
 mod hooks;
+mod hostile;
 mod invariants;
 mod lifecycle;
 mod logins;
