@@ -11,6 +11,7 @@ mod durability;
 mod faults;
 mod github;
 mod hooks;
+mod hostile;
 mod invariants;
 mod lifecycle;
 mod logins;

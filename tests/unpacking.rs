@@ -147,17 +147,8 @@ fn a_tree_that_names_a_file_and_a_directory_alike_is_refused() {
     let repo = env.repo("up");
     let nginx = Nginx::start(&env.path(""));
     let (blob, below) = (repo.git(&["rev-parse", "HEAD:file"]), repo.git(&["rev-parse", "HEAD:dir"]));
-    let entries = format!("100644 blob {blob}\ta\n100644 blob {blob}\ta.b\n040000 tree {below}\ta\n");
-    fs::write(env.path("entries"), entries).unwrap();
-    let output = isolated_git()
-        .arg("-C")
-        .arg(&repo.path)
-        .arg("mktree")
-        .stdin(fs::File::open(env.path("entries")).unwrap())
-        .output()
-        .unwrap();
-    let commit = repo.git(&["commit-tree", "-m", "clash", text(&output.stdout).trim()]);
-    repo.git(&["update-ref", "refs/heads/main", &commit]);
+    let tree = [("100644", &b"a"[..], blob.as_str()), ("100644", b"a.b", &blob), ("40000", b"a", &below)];
+    repo.commit_tree(&repo.raw_tree(&tree));
     for url in [nginx.url("up/.git"), repo.url().to_owned()] {
         let log = env.syncline(url).fail();
         assert!(log.contains("names \\\"a\\\" as a file and as a directory"), "{log}");

@@ -1,6 +1,7 @@
 //! What the tests share: a scratch directory, upstream repositories made by git, servers, and the program.
 
 mod proxies;
+mod raw;
 mod repo;
 mod servers;
 mod sshd;
@@ -14,6 +15,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 pub use proxies::{Guide, Microsocks, Tinyproxy, TlsFront};
+pub use raw::{Hostile, fault};
 pub use repo::{Repo, noise};
 pub use servers::{GitDaemon, Nginx, free_port};
 pub use sshd::{Sshd, fingerprint, keygen, user, with_suffix};

@@ -154,6 +154,11 @@ pub struct Canned {
 impl Canned {
     /// `answer` gets the request line, the headers and the body, and gives the whole response.
     pub fn start(answer: impl Fn(&str) -> String + Send + Sync + 'static) -> Canned {
+        Canned::bytes(move |request| answer(request).into_bytes())
+    }
+
+    /// The same for answers that are no text.
+    pub fn bytes(answer: impl Fn(&str) -> Vec<u8> + Send + Sync + 'static) -> Canned {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let requests = Arc::new(Mutex::new(Vec::new()));
@@ -166,7 +171,7 @@ impl Canned {
                     while let Some(request) = read_request(&mut reader) {
                         let response = answer(&request);
                         log.lock().unwrap().push(request);
-                        if client.write_all(response.as_bytes()).is_err() {
+                        if client.write_all(&response).is_err() {
                             return;
                         }
                     }

@@ -24,6 +24,7 @@ mod fetch;
 #[doc(hidden)]
 pub mod fuzzing;
 mod interrupt;
+mod limits;
 mod objects;
 mod paths;
 mod progress;
@@ -33,14 +34,16 @@ mod source;
 mod store;
 mod submodules;
 mod transport;
+mod trees;
 mod unpack;
 mod url;
 
-pub use checkout::{Draft, DraftPlan, Origin, Worktree, altered_files, checkout, tree_size};
+pub use checkout::{Draft, DraftPlan, Origin, Symlinks, Worktree, altered_files, checkout, tree_size};
 pub use credentials::{Auth, Cookie, Credentials, Login, Scope, Secret};
 pub use error::{Error, Recovery, Result};
 pub use fetch::{Fetched, Tip, Upstream};
 pub use interrupt::Interrupt;
+pub use limits::Limits;
 pub use paths::{relative_path, without_dots};
 pub use progress::{Progress, Snapshot, Stage};
 pub use selection::{Filter, Selection, SparsePatterns};

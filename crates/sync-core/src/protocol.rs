@@ -12,6 +12,7 @@ use gix::protocol::transport::Protocol;
 use gix::protocol::transport::client::Capabilities;
 
 use crate::error::{Error, Recovery};
+use crate::limits::Excess;
 use crate::transport::AGENT;
 use crate::transport::http::HttpStatus;
 
@@ -47,11 +48,16 @@ pub(crate) fn object_kind(capabilities: &Capabilities) -> HashKind {
     }
 }
 
-/// An answer other than success, wherever in the chain it is: an `io::Error` hides what it wraps.
+/// An answer other than success.
 pub(crate) fn http_status(err: &gix::Error) -> Option<&HttpStatus> {
-    err.downcast_any_ref::<HttpStatus>().or_else(|| {
+    cause(err)
+}
+
+/// An error of ours, wherever in the chain it is: an `io::Error` hides what it wraps.
+fn cause<E: std::error::Error + 'static>(err: &gix::Error) -> Option<&E> {
+    err.downcast_any_ref::<E>().or_else(|| {
         let errors = err.iter_errors().filter_map(|err| err.downcast_ref::<std::io::Error>());
-        errors.filter_map(|err| err.get_ref()).find_map(|err| err.downcast_ref::<HttpStatus>())
+        errors.filter_map(|err| err.get_ref()).find_map(|err| err.downcast_ref::<E>())
     })
 }
 
@@ -72,6 +78,9 @@ const PLAINER: [(&str, &str); 6] = [
 /// gix reports the server's own `ERR` line as a header it does not know.
 pub(crate) fn protocol_error(step: String, err: &gix::Error) -> Error {
     const UNKNOWN: &str = "Unknown or unsupported header: ";
+    if let Some(excess) = cause::<Excess>(err) {
+        return Error::new(Recovery::Reconfigure, step, excess);
+    }
     if let Some(text) =
         err.iter_errors().find_map(|err| Some(err.to_string().split_once(UNKNOWN)?.1.to_owned()))
     {

@@ -3,15 +3,19 @@
 use std::str::FromStr;
 use std::sync::Arc;
 
-use crate::Submodules;
+use crate::{Limits, Submodules, Symlinks};
 
-/// What of a commit's tree is to become files.
+/// What of a commit's tree is to become files, and what may not be in it.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Selection {
     /// Which submodules to bring along.
     pub submodules: Submodules,
     /// Which paths to check out; all where none are given.
     pub sparse: Option<SparsePatterns>,
+    /// Which symbolic links may be in the tree.
+    pub symlinks: Symlinks,
+    /// How much the commit may come to.
+    pub limits: Limits,
 }
 
 /// Patterns of git-sparse-checkout(1). They are taken in cone mode where they have its shape, as git does.

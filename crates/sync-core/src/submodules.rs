@@ -7,7 +7,8 @@ use gix::bstr::{BString, ByteSlice};
 use gix::index::entry::{Flags, Mode};
 
 use crate::error::{Context, Error, Recovery, Result};
-use crate::{ConnectOptions, RemoteUrl, SparsePatterns};
+use crate::trees::index_of;
+use crate::{ConnectOptions, Limits, RemoteUrl, SparsePatterns};
 
 /// How deep to look for submodules.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -23,7 +24,6 @@ pub enum Submodules {
 
 /// Beyond this, a repository is taken to be hostile.
 pub(crate) const MAX_DEPTH: usize = 10;
-pub(crate) const MAX_COUNT: usize = 1000;
 
 /// A submodule as a commit names it.
 pub(crate) struct Wanted {
@@ -39,6 +39,7 @@ pub(crate) fn wanted(
     commit: ObjectId,
     parent: &RemoteUrl,
     sparse: Option<&SparsePatterns>,
+    limits: &Limits,
     options: &ConnectOptions,
 ) -> Result<Vec<Wanted>> {
     let step = || format!("read the submodules of {commit}");
@@ -54,9 +55,7 @@ pub(crate) fn wanted(
     let empty = gix::config::File::default();
     let modules = gix::submodule::File::from_bytes(&text.data, None, &empty)
         .map_err(|err| Error::new(Recovery::Reconfigure, step(), Error::gix("", &err).cause()))?;
-    let mut index = repo
-        .index_from_tree(&tree.id)
-        .map_err(|err| Error::new(Recovery::Reconfigure, step(), Error::gix("", &err).cause()))?;
+    let mut index = index_of(repo, commit, limits, &mut 0)?;
     if let Some(sparse) = sparse {
         sparse.apply(&mut index).step(step)?;
     }

@@ -8,14 +8,15 @@ use gix::bstr::ByteSlice;
 use gix::index::entry::{Flags, Mode};
 
 use super::draft::{Adopted, Draft};
-use super::{SPARSE_FILE, Worktree, filter, missing, to_path, unusable};
+use super::{SPARSE_FILE, Worktree, filter, missing, to_path};
 use crate::error::{Context, Error, Recovery, Result};
 use crate::fetch::Fetched;
 use crate::objects::threads;
 use crate::progress::Progress;
 use crate::store::{Place, Store, Temporary};
+use crate::trees::{PATH, index_of};
 use crate::unpack::EarlyFile;
-use crate::{CommitId, Interrupt};
+use crate::{CommitId, Interrupt, Limits};
 
 /// Where a tree is built and from what.
 pub(super) struct Site<'a> {
@@ -35,6 +36,9 @@ pub(super) struct Build<'a> {
     /// Where git knows of the submodules built so far.
     pub(super) modules: Vec<PathBuf>,
     pub(super) made: &'a mut Worktree,
+    /// What these trees come to so far.
+    pub(super) files: u64,
+    pub(super) bytes: u64,
     pub(super) progress: &'a Progress,
     pub(super) interrupt: &'a Interrupt,
 }
@@ -46,16 +50,7 @@ impl Build<'_> {
         let id = fetched.commit;
         let step = || format!("write the tree of {id} to {}", building.dir.display());
         let repo = store.repository()?;
-        let tree = repo
-            .find_commit(id.0)
-            .and_then(|commit| Ok(commit.tree_id()?.detach()))
-            .map_err(|err| missing(id, &err))?;
-        let mut index = in_memory(&repo, fetched)
-            .and_then(|repo| repo.index_from_tree(&tree))
-            .map_err(|err| unusable(id, &err))?;
-        if let Some(sparse) = &fetched.selection.sparse {
-            sparse.apply(&mut index).step(step)?;
-        }
+        let mut index = index(&repo, fetched, &mut self.files)?;
         let entries = index.entries().iter();
         let before: Vec<(Mode, bool)> =
             entries.map(|entry| (entry.mode, entry.flags.contains(Flags::SKIP_WORKTREE))).collect();
@@ -69,6 +64,7 @@ impl Build<'_> {
         if let Some(draft) = draft {
             self.reuse(draft.adopt(&mut index, &building.dir).step(step)?);
         }
+        self.refuse_excess(&repo, &index, &before, &fetched.selection.limits)?;
         fs_err::write(building.dir.join(".git"), place.pointer()).step(step)?;
         let special = filter::write_special(&repo, &mut index, &building.dir, self.interrupt)?;
         self.made.written += special + self.write_rest(&repo, &mut index, &building.dir)?;
@@ -78,6 +74,38 @@ impl Build<'_> {
         }
         admin(fetched, &mut index, &building.admin, place)?;
         self.modules(store, fetched, building, place, last)
+    }
+
+    /// Count the bytes that the tree comes to. What is there has its size in the index.
+    fn refuse_excess(
+        &mut self,
+        repo: &gix::Repository,
+        index: &gix::index::State,
+        before: &[(Mode, bool)],
+        limits: &Limits,
+    ) -> Result<()> {
+        let step = || format!("write the tree of {}", self.id);
+        let refused = |excess| Error::new(Recovery::Reconfigure, step(), excess);
+        let wanted = index.entries().iter().zip(before).filter(|(_, (_, left_out))| !left_out);
+        for (entry, _) in wanted.filter(|(entry, _)| entry.mode != Mode::COMMIT) {
+            let size = if entry.flags.contains(Flags::SKIP_WORKTREE) {
+                entry.stat.size.into()
+            } else {
+                let header = repo.find_header(entry.id).map_err(|err| missing(self.id, &err))?;
+                if header.kind() != gix::objs::Kind::Blob {
+                    let text = format!("{:?} is a {}, not a file", entry.path(index), header.kind());
+                    return Err(Error::new(Recovery::Reconfigure, step(), text));
+                }
+                header.size()
+            };
+            limits.check_blob(size, entry.path(index)).map_err(refused)?;
+            if entry.mode == Mode::SYMLINK && !(1..PATH as u64).contains(&size) {
+                let text = format!("{:?} is a link to {size} bytes, which cannot be made", entry.path(index));
+                return Err(Error::new(Recovery::Reconfigure, step(), text));
+            }
+            self.bytes += size;
+        }
+        limits.check_tree(self.bytes).map_err(refused)
     }
 
     fn reuse(&mut self, adopted: Option<Adopted>) {
@@ -158,6 +186,17 @@ impl Build<'_> {
     }
 }
 
+/// The files of a commit, with those marked that patterns leave out.
+pub(super) fn index(repo: &gix::Repository, fetched: &Fetched, count: &mut u64) -> Result<gix::index::File> {
+    let id = fetched.commit;
+    let repo = in_memory(repo, fetched).map_err(|err| missing(id, &err))?;
+    let mut index = index_of(&repo, id.0, &fetched.selection.limits, count)?;
+    if let Some(sparse) = &fetched.selection.sparse {
+        sparse.apply(&mut index).step(|| format!("apply the sparse patterns to {id}"))?;
+    }
+    Ok(index)
+}
+
 /// The repository, with the trees that are at hand.
 fn in_memory(repo: &gix::Repository, fetched: &Fetched) -> gix::Result<gix::Repository> {
     let mut repo = repo.clone();
@@ -203,13 +242,8 @@ fn admin(fetched: &Fetched, index: &mut gix::index::File, dir: &Path, place: &Pl
     index.write(gix::index::write::Options::default()).step(step)
 }
 
-/// git's trees are sorted, but a hostile one may name a file and a directory alike, or one path twice.
+/// Between a file and a directory of one name there may be others, in git's order.
 fn refuse_clashes(index: &gix::index::State) -> std::result::Result<(), String> {
-    for pair in index.entries().windows(2) {
-        if pair[0].path(index) == pair[1].path(index) {
-            return Err(format!("the tree names {:?} twice", pair[0].path(index)));
-        }
-    }
     let mut directories = HashSet::new();
     for entry in index.entries() {
         let mut path = entry.path(index);

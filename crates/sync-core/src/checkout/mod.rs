@@ -10,6 +10,7 @@ mod filter;
 mod form;
 mod link;
 mod spare;
+mod symlinks;
 mod verify;
 
 use std::io;
@@ -20,7 +21,7 @@ use gix::bstr::BStr;
 use gix::index::entry::{Mode, Stat};
 use rustix::fs::FileType;
 
-use crate::error::{Context, Error, Recovery, Result};
+use crate::error::{Context, Error, Result};
 use crate::fetch::Fetched;
 use crate::progress::{Progress, Stage};
 use crate::store::{Place, Store, remove_dir_if_there};
@@ -31,6 +32,7 @@ pub use draft::{Draft, DraftPlan, Origin};
 #[cfg(feature = "fuzzing")]
 pub(crate) use form::expand_ident;
 pub(crate) use filter::may_change_form;
+pub use symlinks::Symlinks;
 pub use verify::altered_files;
 
 /// What no name in a tree may be, whatever the file system: somebody may copy the tree to another.
@@ -96,11 +98,19 @@ pub fn checkout(
         fs_err::create_dir(&building.dir).step(step)?;
     }
     let draft = draft.filter(|_| !is_begun);
-    let mut build =
-        Build { root: store.root(), id, modules: Vec::new(), made: &mut made, progress, interrupt };
+    let mut build = Build {
+        root: store.root(),
+        id,
+        modules: Vec::new(),
+        made: &mut made,
+        files: 0,
+        bytes: 0,
+        progress,
+        interrupt,
+    };
     let early = if is_begun { &fetched.early.files[..] } else { &[] };
-    let outcome = build
-        .tree(store, fetched, Site { building: &building, place: &place, draft, early })
+    let outcome = symlinks::check(store, fetched, interrupt)
+        .and_then(|()| build.tree(store, fetched, Site { building: &building, place: &place, draft, early }))
         .and_then(|()| interrupt.check().step(step))
         .and_then(|()| install(&building, &place).step(step));
     let modules = build.modules;
@@ -175,15 +185,6 @@ pub(crate) fn to_path(path: &BStr) -> &Path {
 
 fn missing(id: CommitId, err: &gix::Error) -> Error {
     Error::reading(format!("read the tree of {id}"), err)
-}
-
-/// A tree that cannot be read is damage; one whose paths may not be written is not.
-fn unusable(id: CommitId, err: &gix::Error) -> Error {
-    if err.is_validation() {
-        let causes = Error::gix(String::new(), err);
-        return Error::new(Recovery::Reconfigure, format!("check out {id}"), causes.cause());
-    }
-    missing(id, err)
 }
 
 /// Give both halves of the worktree their final names, in place of what may be there.

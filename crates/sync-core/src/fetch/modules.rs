@@ -8,7 +8,7 @@ use super::{Fetched, Module, Upstream, tip};
 use crate::error::{Error, Recovery, Result};
 use crate::source::Reference;
 use crate::store::Store;
-use crate::submodules::{MAX_COUNT, Submodules, Wanted, wanted};
+use crate::submodules::{MAX_DEPTH, Submodules, Wanted, wanted};
 use crate::{CommitId, RemoteUrl, Selection, Source};
 
 impl Upstream {
@@ -19,31 +19,32 @@ impl Upstream {
         url: &RemoteUrl,
         store: &Store,
         levels: usize,
-        count: &mut usize,
+        count: &mut u64,
     ) -> Result<Vec<Module>> {
         if levels == 0 {
             return Ok(Vec::new());
         }
         let mut modules = Vec::new();
-        let sparse = self.source.selection.sparse.as_ref().filter(|_| *count == 0);
-        for Wanted { path, commit, url } in wanted(&store.repository()?, commit, url, sparse, &self.options)?
+        let selection = &self.source.selection;
+        let sparse = selection.sparse.as_ref().filter(|_| *count == 0);
+        // Patterns are the repository's own; submodules come whole.
+        let whole = Selection { sparse: None, ..selection.clone() };
+        let repo = store.repository()?;
+        for Wanted { path, commit, url } in
+            wanted(&repo, commit, url, sparse, &selection.limits, &self.options)?
         {
             *count += 1;
             let step = || format!("fetch submodule {path:?} from {url}");
-            if *count > MAX_COUNT
-                || (levels == 1 && self.source.selection.submodules == Submodules::Recursive)
-            {
-                return Err(Error::new(
-                    Recovery::Reconfigure,
-                    step(),
-                    "there are too many submodules, or too deep",
-                ));
+            let refused = |fault: String| Error::new(Recovery::Reconfigure, step(), fault);
+            selection.limits.check_submodules(*count).map_err(|excess| refused(excess.to_string()))?;
+            if levels == 1 && selection.submodules == Submodules::Recursive {
+                return Err(refused(format!("submodules are nested more than {MAX_DEPTH} deep")));
             }
             let mut module = store.module(&url)?;
             let source = Source {
                 url: url.clone(),
                 reference: Reference::Commit(CommitId(commit)),
-                selection: Selection::default(),
+                selection: whole.clone(),
                 ..self.source.clone()
             };
             let mut upstream =
@@ -62,8 +63,7 @@ impl Upstream {
                 url,
                 fetched: Fetched {
                     commit: CommitId(commit),
-                    // Patterns are the repository's own; submodules come whole.
-                    selection: Selection { sparse: None, ..self.source.selection.clone() },
+                    selection: whole.clone(),
                     modules: nested,
                     early: Arc::default(),
                 },

@@ -17,6 +17,7 @@ use crate::protocol::{OneRound, Request, agent, can_filter, object_kind, protoco
 use crate::source::Reference;
 use crate::store::{Store, mark_promised, remove_dir_if_there};
 use crate::transport::local;
+use crate::trees::index_of;
 use crate::unpack::{Early, unpack};
 use crate::url::Kind;
 use crate::{CommitId, Filter};
@@ -107,9 +108,7 @@ impl Upstream {
         let step = || format!("find out what the tree of {commit} lacks");
         let mut repo = store.repository()?;
         repo.objects.refresh_never();
-        let tree = repo.find_commit(commit).and_then(|commit| Ok(commit.tree_id()?.detach()));
-        let tree = tree.map_err(|err| Error::reading(step(), &err))?;
-        let mut index = repo.index_from_tree(&tree).step(step)?;
+        let mut index = index_of(&repo, commit, &self.source.selection.limits, &mut 0)?;
         if let Some(sparse) = &self.source.selection.sparse {
             sparse.apply(&mut index).step(step)?;
         }
@@ -146,13 +145,15 @@ impl Upstream {
         let (pack_dir, is_partial) = (store.pack_dir(), store.is_partial());
         let bases = (!request.haves.is_empty()).then(|| repo.objects.clone());
         let (progress, interrupt) = (&self.progress, &self.interrupt);
+        let limits = &self.source.selection.limits;
         let (mut pack_failed, mut made) = (false, Early::default());
         let outcome = gix::protocol::fetch(
             &mut OneRound(request),
             |pack, gix_progress, _| {
                 progress.enter(Stage::Receiving);
+                let pack = &mut limits.pack(pack);
                 if let Some((commit, dir)) = early {
-                    let unpacked = unpack(pack, commit, &pack_dir, dir, progress, interrupt);
+                    let unpacked = unpack(pack, commit, &pack_dir, dir, limits, progress, interrupt);
                     made = unpacked.map_err(gix::Error::from_error)?;
                     return Ok(true);
                 }

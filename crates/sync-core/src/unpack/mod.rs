@@ -29,8 +29,8 @@ use gix::bstr::BString;
 use gix::hash::Kind;
 use gix::index::entry::Stat;
 
-use crate::Interrupt;
 use crate::progress::Progress;
+use crate::{Interrupt, Limits};
 
 use entries::Entries;
 use place::Placer;
@@ -71,19 +71,20 @@ pub(super) struct Object {
 }
 
 /// Store a pack that needs no objects from elsewhere in `pack_dir`, and write files of `commit` below `tree_dir`,
-/// which is there and empty. After an error nothing is left of the pack; what is in `tree_dir` is not to be used.
+/// which is there and empty, unless they are more than `limits` allow. After an error nothing is left of the pack; what is in `tree_dir` is not to be used.
 pub(crate) fn unpack(
     pack: &mut dyn BufRead,
     commit: ObjectId,
     pack_dir: &Path,
     tree_dir: &Path,
+    limits: &Limits,
     progress: &Progress,
     interrupt: &Interrupt,
 ) -> io::Result<Early> {
     let kind = commit.kind();
     let file = disk::PackFile::create(pack_dir)?;
     let plan = Mutex::new(Plan::new(commit));
-    let placer = Placer::new(tree_dir, &plan, kind, interrupt)?;
+    let placer = Placer::new(tree_dir, &plan, kind, limits, interrupt)?;
     let (to_disk, packets) = sync_channel(8);
     let (used_packets, from_disk) = sync_channel(16);
     let (to_placer, work) = sync_channel(8);

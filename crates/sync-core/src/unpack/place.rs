@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender};
 use std::sync::{Mutex, MutexGuard};
 
@@ -15,8 +16,8 @@ use rustix::fs::{AtFlags, CWD, Mode, OFlags, fstat, linkat, openat, statat};
 
 use super::plan::{DirId, Plan, Target};
 use super::{EarlyFile, hash};
-use crate::Interrupt;
 use crate::checkout::{executable, index_stat, to_path};
+use crate::{Interrupt, Limits};
 
 /// What the placing thread gets.
 pub(super) enum Work {
@@ -48,6 +49,9 @@ pub(super) struct Placer<'a> {
     root: OwnedFd,
     plan: &'a Mutex<Plan>,
     kind: Kind,
+    limits: &'a Limits,
+    /// Bytes of the files written so far.
+    written: AtomicU64,
     pub(super) interrupt: &'a Interrupt,
 }
 
@@ -56,10 +60,11 @@ impl<'a> Placer<'a> {
         tree_dir: &'a Path,
         plan: &'a Mutex<Plan>,
         kind: Kind,
+        limits: &'a Limits,
         interrupt: &'a Interrupt,
     ) -> io::Result<Self> {
         let root = openat(CWD, tree_dir, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
-        Ok(Placer { tree_dir, root, plan, kind, interrupt })
+        Ok(Placer { tree_dir, root, plan, kind, limits, written: AtomicU64::new(0), interrupt })
     }
 
     /// Do what comes until nothing more does.
@@ -100,6 +105,12 @@ impl<'a> Placer<'a> {
         self.plan.lock().map_err(|_| io::Error::other("a thread died"))
     }
 
+    /// Another file is to be written.
+    fn admit(&self, dir: &BString, name: &BString, size: u64) -> io::Result<()> {
+        self.limits.check_blob(size, to_path(dir.as_bstr()).join(to_path(name.as_bstr())))?;
+        Ok(self.limits.check_tree(size + self.written.fetch_add(size, Ordering::Relaxed))?)
+    }
+
     /// A file in a directory of the tree, made if need be.
     fn named<'e>(
         &self,
@@ -130,21 +141,17 @@ impl<'a> Hand<'a> {
     pub(super) fn place(&mut self, id: ObjectId, content: &[u8]) -> io::Result<()> {
         let targets = self.placer.plan()?.take(id, Some(content));
         for target in targets {
-            self.write(id, &target, |file| file.write_all(content))?;
+            self.write(id, &target, content)?;
         }
         Ok(())
     }
 
     /// A path that is taken, or below a file, is left to the checkout, which says with what it clashes.
-    fn write(
-        &mut self,
-        id: ObjectId,
-        target: &Target,
-        fill: impl FnOnce(&mut std::fs::File) -> io::Result<()>,
-    ) -> io::Result<()> {
+    fn write(&mut self, id: ObjectId, target: &Target, content: &[u8]) -> io::Result<()> {
         self.placer.interrupt.check()?;
         self.enter(target.dir)?;
         let Some((_, path, dir)) = &self.open else { return Ok(()) };
+        self.placer.admit(path, &target.name, content.len() as u64)?;
         let named = self.placer.named(path, &target.name);
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let mode = Mode::from_raw_mode(if target.is_executable { 0o777 } else { 0o666 });
@@ -153,7 +160,7 @@ impl<'a> Hand<'a> {
             Err(rustix::io::Errno::EXIST | rustix::io::Errno::NAMETOOLONG) => return Ok(()),
             Err(err) => return Err(named(err)),
         };
-        fill(&mut file).map_err(|err| rustix::io::Errno::from_io_error(&err).map_or(err, &named))?;
+        file.write_all(content).map_err(|err| rustix::io::Errno::from_io_error(&err).map_or(err, &named))?;
         let stat = index_stat(&fstat(&file).map_err(named)?);
         self.note(id, target, stat);
         Ok(())
@@ -206,7 +213,9 @@ fn is_clash(err: &io::Error) -> bool {
 /// A blob that goes to disk before anybody knows its name.
 struct Large {
     path: PathBuf,
-    file: fs_err::File,
+    size: u64,
+    /// None where it is larger than a file may be: then nothing of the tree may have its name.
+    file: Option<fs_err::File>,
     hasher: Hasher,
 }
 
@@ -214,15 +223,16 @@ impl Large {
     fn begin(placer: &Placer<'_>, size: u64) -> io::Result<Large> {
         // Where nothing of the tree can be; the file that belongs there is written last of all.
         let path = placer.tree_dir.join(".git");
-        let file = fs_err::File::create(&path)?;
+        let may_be = placer.limits.check_blob(size, &path).is_ok();
+        let file = may_be.then(|| fs_err::File::create(&path)).transpose()?;
         let mut hasher = gix::hash::hasher(placer.kind);
         hasher.update(&gix::objs::encode::loose_header(gix::objs::Kind::Blob, size));
-        Ok(Large { path, file, hasher })
+        Ok(Large { path, size, file, hasher })
     }
 
     fn add(&mut self, piece: &[u8]) -> io::Result<()> {
         self.hasher.update(piece);
-        self.file.write_all(piece)
+        self.file.as_mut().map_or(Ok(()), |file| file.write_all(piece))
     }
 
     /// Give it its name, or leave it to the checkout.
@@ -233,7 +243,9 @@ impl Large {
             Some(target) if self.link(&target, hand)? => Some(target),
             _ => None,
         };
-        fs_err::remove_file(&self.path)?;
+        if self.file.is_some() {
+            fs_err::remove_file(&self.path)?;
+        }
         if let (Some(target), Some((_, _, dir))) = (target, &hand.open) {
             // Only now: the last link that goes changes the stat, too.
             let found = statat(dir, to_path(target.name.as_bstr()), AtFlags::SYMLINK_NOFOLLOW)?;
@@ -244,10 +256,11 @@ impl Large {
 
     fn link(&self, target: &Target, hand: &mut Hand<'_>) -> io::Result<bool> {
         hand.enter(target.dir)?;
-        let Some((_, _, dir)) = &hand.open else { return Ok(false) };
-        if target.is_executable {
-            let mode = self.file.metadata()?.permissions().mode();
-            self.file.set_permissions(Permissions::from_mode(executable(mode)))?;
+        let Some((_, path, dir)) = &hand.open else { return Ok(false) };
+        hand.placer.admit(path, &target.name, self.size)?;
+        if let Some(file) = self.file.as_ref().filter(|_| target.is_executable) {
+            let mode = file.metadata()?.permissions().mode();
+            file.set_permissions(Permissions::from_mode(executable(mode)))?;
         }
         Ok(linkat(CWD, &self.path, dir.as_fd(), to_path(target.name.as_bstr()), AtFlags::empty()).is_ok())
     }

@@ -100,7 +100,8 @@ fn unpacked(bytes: &[u8], commit: ObjectId) -> Result<Vec<String>, String> {
     fs_err::create_dir(&packs).unwrap();
     fs_err::create_dir(&tree).unwrap();
     let mut source = io::BufReader::with_capacity(1000, bytes);
-    let outcome = unpack(&mut source, commit, &packs, &tree, &Progress::new(), &Interrupt::new());
+    let outcome =
+        unpack(&mut source, commit, &packs, &tree, &Limits::default(), &Progress::new(), &Interrupt::new());
     let left: Vec<_> = fs_err::read_dir(&packs).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(left.len(), if outcome.is_ok() { 2 } else { 0 }, "{left:?}");
     let made = outcome.map_err(|err| err.to_string())?;
@@ -229,7 +230,15 @@ fn it_stops_when_asked_to() {
     let interrupt = Interrupt::new();
     interrupt.trigger();
     let bytes = pack.bytes();
-    let outcome = unpack(&mut &bytes[..], commit, dir.path(), dir.path(), &Progress::new(), &interrupt);
+    let outcome = unpack(
+        &mut &bytes[..],
+        commit,
+        dir.path(),
+        dir.path(),
+        &Limits::default(),
+        &Progress::new(),
+        &interrupt,
+    );
     assert_eq!(outcome.unwrap_err().kind(), io::ErrorKind::TimedOut);
     assert_eq!(fs_err::read_dir(dir.path()).unwrap().count(), 0);
 }

@@ -5,6 +5,7 @@ mod connect;
 mod credential;
 mod faults;
 mod git_config;
+mod limits;
 mod login;
 mod ssh;
 mod tokens;
@@ -15,7 +16,9 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
-use sync_core::{ConnectOptions, Depth, Reference, RemoteUrl, Selection, Source, SparsePatterns, Submodules};
+use sync_core::{
+    ConnectOptions, Depth, Reference, RemoteUrl, Selection, Source, SparsePatterns, Submodules, Symlinks,
+};
 
 use crate::args::Args;
 use crate::schedule::Policy;
@@ -152,6 +155,8 @@ impl Config {
             "off" => Ok(Submodules::Off),
             _ => Err(format!("{text:?} is neither recursive, shallow nor off")),
         });
+        let symlinks = r.or("symlinks", Symlinks::Keep, str::parse);
+        let limits = limits::limits(&mut r);
         let filter =
             r.or("filter", None, |text| if text.is_empty() { Ok(None) } else { text.parse().map(Some) });
         let sparse = r.or("sparse", None, sparse);
@@ -205,8 +210,9 @@ impl Config {
             text => values::signal(text).map(Some),
         });
         let (Some(url), Some(root)) = (url, root) else { return Err(r.into_faults()) };
+        let selection = Selection { submodules, sparse, symlinks, limits };
         let config = Config {
-            source: Source { url, reference, depth, filter, selection: Selection { submodules, sparse } },
+            source: Source { url, reference, depth, filter, selection },
             sparse_file,
             connect,
             login,

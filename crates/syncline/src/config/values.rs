@@ -34,6 +34,30 @@ pub fn integer(text: &str) -> Result<i64, String> {
     i64::from_str_radix(&digits.replace('_', ""), radix).map(|number| sign * number).map_err(|_| fault())
 }
 
+/// How many there may be at most; `0` and `none` stand for no limit.
+pub fn count(text: &str) -> Result<u64, String> {
+    match text {
+        "none" => Ok(u64::MAX),
+        text => match integer(text).map(u64::try_from) {
+            Ok(Ok(0)) => Ok(u64::MAX),
+            Ok(Ok(count)) => Ok(count),
+            _ => Err(format!("{text:?} is neither a number nor none")),
+        },
+    }
+}
+
+/// How many bytes there may be at most: a number with or without a unit; `0` and `none` stand for no limit.
+pub fn size(text: &str) -> Result<u64, String> {
+    let fault = || format!("{text:?} is not a size such as 500MiB or 10GiB, nor none");
+    let units = [("KiB", 10), ("MiB", 20), ("GiB", 30), ("TiB", 40)];
+    let unit = units.iter().find_map(|(unit, shift)| Some((text.strip_suffix(unit)?, *shift)));
+    let (number, shift) = unit.unwrap_or((text, 0));
+    match count(number).map_err(|_| fault())? {
+        u64::MAX => Ok(u64::MAX),
+        count => count.checked_mul(1 << shift).ok_or_else(fault),
+    }
+}
+
 /// humantime's forms, and of Go's also `0` and fractions (`1.5h`).
 pub fn duration(text: &str) -> Result<Duration, String> {
     if text.trim_start_matches('+') == "0" {
@@ -140,6 +164,20 @@ mod tests {
         for text in ["", "-", "--1", "-_-1", "0x_-1", "1.5", "x", "0x", "9999999999999999999"] {
             assert!(integer(text).is_err(), "{text:?}");
         }
+    }
+
+    #[test]
+    fn limits_have_units_or_are_none() {
+        for (text, bytes) in
+            [("1", 1), ("5KiB", 5 << 10), ("10GiB", 10 << 30), ("0", u64::MAX), ("none", u64::MAX)]
+        {
+            assert_eq!(size(text), Ok(bytes), "{text}");
+        }
+        for text in ["", "-1", "1G", "10gib", "GiB", "1.5GiB", "1 GiB", "nonsense", "99999999TiB"] {
+            assert!(size(text).is_err(), "{text:?}");
+        }
+        assert_eq!((count("1_000"), count("none"), count("0")), (Ok(1000), Ok(u64::MAX), Ok(u64::MAX)));
+        assert!(count("1KiB").is_err() && count("-1").is_err());
     }
 
     #[test]

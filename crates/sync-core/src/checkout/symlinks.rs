@@ -1,0 +1,174 @@
+//! Where the symbolic links of a tree lead. Consumers follow them, so that a link of a stranger's may show them any
+//! file of their own machine in place of one of the tree.
+
+use std::collections::BTreeMap;
+use std::str::FromStr;
+
+use gix::bstr::{BString, ByteSlice};
+use gix::index::entry::{Flags, Mode};
+
+use super::{build, missing};
+use crate::error::{Context, Error, Recovery, Result};
+use crate::fetch::Fetched;
+use crate::store::Store;
+use crate::{CommitId, Interrupt};
+
+/// What becomes of symbolic links.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Symlinks {
+    /// They are made as they are, wherever they lead.
+    #[default]
+    Keep,
+    /// A commit with one that leads out of its tree is refused, also where other links of the tree lead there.
+    Inside,
+    /// A commit with any is refused.
+    Refuse,
+}
+
+impl FromStr for Symlinks {
+    type Err = String;
+
+    fn from_str(text: &str) -> std::result::Result<Self, String> {
+        match text {
+            "keep" => Ok(Symlinks::Keep),
+            "inside" => Ok(Symlinks::Inside),
+            "refuse" => Ok(Symlinks::Refuse),
+            _ => Err(format!("{text:?} is neither keep, inside nor refuse")),
+        }
+    }
+}
+
+/// As many links as Linux follows.
+const HOPS: usize = 40;
+
+/// Links by their paths, with their targets.
+type Links = BTreeMap<BString, BString>;
+
+/// Refuse links that may not be, of the tree and of its submodules, which are inside of it.
+pub(super) fn check(store: &Store, fetched: &Fetched, interrupt: &Interrupt) -> Result<()> {
+    let policy = fetched.selection.symlinks;
+    if policy == Symlinks::Keep {
+        return Ok(());
+    }
+    let step = || format!("check out {}", fetched.commit);
+    let mut links = Links::new();
+    gather(store, fetched, b"", &mut links)?;
+    for (path, target) in &links {
+        interrupt.check().step(step)?;
+        let fault = match policy {
+            Symlinks::Inside => fault(path, target, &links),
+            _ => Some("is a symbolic link, and none is allowed"),
+        };
+        if let Some(fault) = fault {
+            let text = format!("{path:?} -> {target:?} {fault} (symlinks)");
+            return Err(Error::new(Recovery::Reconfigure, step(), text));
+        }
+    }
+    Ok(())
+}
+
+fn gather(store: &Store, fetched: &Fetched, prefix: &[u8], links: &mut Links) -> Result<()> {
+    let repo = store.repository()?;
+    let index = build::index(&repo, fetched, &mut 0)?;
+    let is_link = |entry: &&gix::index::Entry| {
+        entry.mode == Mode::SYMLINK && !entry.flags.contains(Flags::SKIP_WORKTREE)
+    };
+    for entry in index.entries().iter().filter(is_link) {
+        let target = repo.find_blob(entry.id).map_err(|err| missing(CommitId(entry.id), &err))?;
+        let path = [prefix, entry.path(&index)].concat();
+        links.insert(path.into(), target.data.as_bstr().to_owned());
+    }
+    for module in &fetched.modules {
+        let inside = [prefix, &module.path, b"/"].concat();
+        gather(&store.module(&module.url)?, &module.fetched, &inside, links)?;
+    }
+    Ok(())
+}
+
+/// What is wrong with a link, told by names alone: what is not there is taken for a directory.
+fn fault(path: &BString, target: &BString, links: &Links) -> Option<&'static str> {
+    if target.starts_with(b"/") {
+        return Some("is absolute");
+    }
+    let mut place: Vec<&[u8]> = path.split_str("/").collect();
+    place.pop();
+    let mut way: Vec<&[u8]> = target.rsplit_str("/").collect();
+    let mut hops = 1;
+    while let Some(part) = way.pop() {
+        match part {
+            b"" | b"." => {}
+            b".." if place.is_empty() => return Some("leads out of the tree"),
+            b".." => _ = place.pop(),
+            name => {
+                place.push(name);
+                let Some(target) = links.get(place.join(&b'/').as_bstr()) else { continue };
+                hops += 1;
+                if target.starts_with(b"/") {
+                    return Some("leads out of the tree by another link");
+                }
+                if hops > HOPS {
+                    return Some("leads through more than 40 links");
+                }
+                place.pop();
+                way.extend(target.rsplit_str("/"));
+            }
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn faults(links: &[(&str, &str)]) -> Vec<Option<&'static str>> {
+        let known: Links = links.iter().map(|(path, target)| ((*path).into(), (*target).into())).collect();
+        links.iter().map(|(path, target)| fault(&(*path).into(), &(*target).into(), &known)).collect()
+    }
+
+    #[test]
+    fn links_inside_of_the_tree_may_be() {
+        for (path, target) in [
+            ("a", "b"),
+            ("a", "./b//c/"),
+            ("a", "."),
+            ("a", "..b"),
+            ("a", "nothing/../b"),
+            ("d/a", "../b"),
+            ("d/e/a", "../.."),
+        ] {
+            assert_eq!(faults(&[(path, target)]), [None], "{path} -> {target}");
+        }
+    }
+
+    #[test]
+    fn links_out_of_the_tree_are_found_whatever_leads_there() {
+        for (path, target) in
+            [("a", ".."), ("d/a", "../.."), ("d/a", "x/../../../d/b"), ("a", "nothing/../..")]
+        {
+            assert_eq!(faults(&[(path, target)]), [Some("leads out of the tree")], "{path} -> {target}");
+        }
+        assert_eq!(faults(&[("a", "/d")]), [Some("is absolute")]);
+        assert_eq!(
+            faults(&[("a", "b/c"), ("b", "/")]),
+            [Some("leads out of the tree by another link"), Some("is absolute")]
+        );
+        // Each looks harmless by itself.
+        let chain =
+            [("deep", "d/e/f"), ("d/e/f/up", "../../.."), ("a", "deep/up/.."), ("b", "deep/../../..")];
+        assert_eq!(faults(&chain), [None, None, Some("leads out of the tree"), None]);
+        assert_eq!(
+            faults(&[("top", "."), ("a", "d/up/../x"), ("d/up", "../top")])[1],
+            Some("leads out of the tree")
+        );
+    }
+
+    #[test]
+    fn circles_and_long_chains_are_refused() {
+        assert_eq!(faults(&[("a", "b"), ("b", "a")]), [Some("leads through more than 40 links"); 2]);
+        let names: Vec<String> = (0..=41).map(|at| format!("l{at}")).collect();
+        let chain: Vec<_> = names.windows(2).map(|pair| (pair[1].as_str(), pair[0].as_str())).collect();
+        let found = faults(&chain);
+        assert_eq!((found[39], found[40]), (None, Some("leads through more than 40 links")));
+    }
+}

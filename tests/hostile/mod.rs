@@ -1,0 +1,7 @@
+//! Repositories and servers that mean harm: docs/hostile-input.md names the test of every attack.
+
+mod limits;
+mod links;
+mod names;
+mod servers;
+mod table;

@@ -1,0 +1,128 @@
+//! Servers whose every word may be a lie.
+
+use crate::support::*;
+
+const HEAD: &str = "0123456789012345678901234567890123456789";
+
+/// A line of git's protocol, with its length before it.
+fn line(text: impl AsRef<[u8]>) -> Vec<u8> {
+    let text = text.as_ref();
+    [format!("{:04x}", text.len() + 4).as_bytes(), text].concat()
+}
+
+fn refs(text: &str) -> Vec<u8> {
+    [line(text), b"0000".to_vec()].concat()
+}
+
+/// A server that speaks version 2, lists and sends what it is told to.
+fn server(listed: Vec<u8>, sent: Vec<u8>) -> Canned {
+    let hello = [
+        line("# service=git-upload-pack\n"),
+        b"0000".to_vec(),
+        line("version 2\n"),
+        line("ls-refs=unborn\n"),
+        line("fetch=shallow\n"),
+        line("object-format=sha1\n"),
+        b"0000".to_vec(),
+    ]
+    .concat();
+    Canned::bytes(move |request| {
+        let (kind, body) = match request {
+            request if request.starts_with("GET") => ("advertisement", &hello),
+            request if request.contains("command=ls-refs") => ("result", &listed),
+            _ => ("result", &sent),
+        };
+        let head = format!(
+            "HTTP/1.1 200 OK\r\nContent-Type: application/x-git-upload-pack-{kind}\r\nContent-Length: {}\r\n\r\n",
+            body.len()
+        );
+        [head.as_bytes(), body].concat()
+    })
+}
+
+/// One failed sync that names the server and leaves nothing.
+#[track_caller]
+fn failure(server: &Canned) -> String {
+    let env = Env::new();
+    let fault = fault(&env.syncline(server.url("x")).arg("--sync-timeout=10s").fail());
+    assert!(fault.contains(&server.url("x")), "{fault}");
+    assert_eq!(env.published(), None);
+    if env.root().join(".git").exists() {
+        env.assert_no_leftovers();
+    }
+    fault
+}
+
+#[test]
+fn listings_that_make_no_sense_are_failures() {
+    for (listed, word) in [
+        (b"0000".to_vec(), "couldn't find remote ref HEAD"),
+        (refs("ref: refs/heads/main HEAD\n"), ""),
+        (refs(&format!("{HEAD} refs/heads/../../evil\n")), ""),
+        (refs(&format!("{HEAD} HEAD symref-target:HEAD peeled:zzz\n")), ""),
+        (refs("xyz HEAD\n"), ""),
+        (refs(&format!("{HEAD}{} HEAD\n", &HEAD[..24])), ""),
+        (refs("unborn HEAD symref-target:refs/heads/main\n"), "couldn't find remote ref HEAD"),
+        (b"fff9".to_vec(), ""),
+        (b"0003".to_vec(), ""),
+        (b"zzzz".to_vec(), ""),
+        (b"0004".to_vec(), ""),
+        (line("ERR \x1b[31mno\n"), ""),
+    ] {
+        let shown = listed.escape_ascii().to_string();
+        let fault = failure(&server(listed, Vec::new()));
+        assert!(fault.contains(word), "{shown}: {fault}");
+    }
+}
+
+/// The pack that holds nothing, and its checksum.
+const EMPTY_PACK: &[u8] =
+    b"PACK\0\0\0\x02\0\0\0\0\x02\x9d\x08\x82\x3b\xd8\xa8\xea\xb5\x10\xad\x6a\xc7\x5c\x82\x3c\xfd\x3e\xd3\x1e";
+
+#[test]
+fn packs_that_are_not_what_was_asked_for_are_failures() {
+    let listed = || refs(&format!("{HEAD} HEAD\n"));
+    let band = |number: u8, bytes: &[u8]| line([&[number], bytes].concat());
+    let begin = line("packfile\n");
+    let end = b"0000".to_vec();
+    let count_of_4g = b"PACK\0\0\0\x02\xff\xff\xff\xff";
+    // A blob of 2^63 bytes, and one of more than 64 bits.
+    let huge = [&b"PACK\0\0\0\x02\0\0\0\x01\xb0"[..], &[0x80; 8], &[0x08], &[0x78, 0x9c, 1, 0, 0]].concat();
+    let endless = [&b"PACK\0\0\0\x02\0\0\0\x01"[..], &[0xff; 40]].concat();
+    for (what, sent) in [
+        ("nothing", Vec::new()),
+        ("only the end", end.clone()),
+        ("no objects", [begin.clone(), band(1, EMPTY_PACK), end.clone()].concat()),
+        ("an empty band", [begin.clone(), line(""), end.clone()].concat()),
+        ("an empty payload", [begin.clone(), band(1, b""), end.clone()].concat()),
+        ("an unknown band", [begin.clone(), band(9, EMPTY_PACK), end.clone()].concat()),
+        ("4G objects", [begin.clone(), band(1, count_of_4g), end.clone()].concat()),
+        ("a huge object", [begin.clone(), band(1, &huge), end.clone()].concat()),
+        ("an endless number", [begin.clone(), band(1, &endless), end.clone()].concat()),
+        ("no pack", [begin.clone(), band(1, b"garbage of more than twelve bytes"), end.clone()].concat()),
+        ("a fatal message", [begin.clone(), band(3, b"\x1b[31mdied\n"), end.clone()].concat()),
+        (
+            "progress with an escape",
+            [begin.clone(), band(2, b"\x1b]0;title\x07\r\n"), band(1, EMPTY_PACK), end.clone()].concat(),
+        ),
+    ] {
+        let fault = failure(&server(listed(), sent));
+        assert!(!fault.contains("panic") && !fault.contains("died: "), "{what}: {fault}");
+    }
+}
+
+#[test]
+fn a_large_number_of_references_that_nobody_asked_for_is_passed_over() {
+    let env = Env::new();
+    let repo = env.repo("up");
+    let nginx = Nginx::start(&env.path(""));
+    let refs: String =
+        (0..20_000).map(|number| format!("create refs/evil/{number} {}\n", repo.head())).collect();
+    repo.git_with(&["update-ref", "--stdin"], refs.as_bytes());
+    for url in [nginx.url("up/.git"), nginx.url("v0/up/.git")] {
+        let _ = std::fs::remove_dir_all(env.root());
+        env.syncline(url).sync();
+        env.assert_published(&repo, &repo.head());
+        assert_eq!(git(&env.root(), &["for-each-ref", "--format=%(refname)"]), "refs/heads/git-sync");
+    }
+}
