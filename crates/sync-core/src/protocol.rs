@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 
 use gix::ObjectId;
+use gix::bstr;
 use gix::hash::Kind as HashKind;
 use gix::protocol::Handshake;
 use gix::protocol::fetch::{Arguments, Negotiate, Response, Shallow, negotiate};
@@ -21,15 +22,15 @@ pub(crate) fn agent() -> gix::protocol::command::Feature {
 /// Before v2, gix asks for `deepen-relative` whenever the server offers it, and a depth is then counted from
 /// our boundary in place of the tip: the whole history would come.
 pub(crate) fn without_deepen_relative(capabilities: &Capabilities) -> gix::Result<Capabilities> {
-    let kept: Vec<String> = capabilities
-        .iter()
-        .filter(|capability| capability.name() != "deepen-relative")
-        .map(|capability| match capability.value() {
-            Some(value) => format!("{}={value}", capability.name()),
-            None => capability.name().to_string(),
-        })
-        .collect();
-    Ok(Capabilities::from_bytes(format!("\0{}", kept.join(" ")).as_bytes())?.0)
+    let kept =
+        capabilities.iter().filter(|capability| capability.name() != "deepen-relative").map(|capability| {
+            match capability.value() {
+                Some(value) => bstr::join("=", [capability.name(), value]),
+                None => capability.name().to_vec(),
+            }
+        });
+    let announced = [b"\0", &bstr::join(" ", kept)[..]].concat();
+    Ok(Capabilities::from_bytes(&announced)?.0)
 }
 
 /// Only protocol v2 lets the blobs be asked for afterwards.
@@ -143,11 +144,12 @@ mod tests {
     #[test]
     fn only_deepen_relative_is_dropped() {
         let given =
-            b"\0multi_ack_detailed deepen-since deepen-relative agent=git/2 symref=HEAD:refs/heads/main";
+            b"\0multi_ack_detailed deepen-since deepen-relative agent=git/2 symref=HEAD:refs/heads/m\xe4in";
         let kept = without_deepen_relative(&Capabilities::from_bytes(given).unwrap().0).unwrap();
         assert!(!kept.contains("deepen-relative"));
         assert!(kept.contains("deepen-since"));
         assert_eq!(kept.capability("agent").unwrap().value().unwrap(), "git/2");
+        assert_eq!(kept.capability("symref").unwrap().value().unwrap(), b"HEAD:refs/heads/m\xe4in");
         assert_eq!(kept.iter().count(), 4);
     }
 }

@@ -27,9 +27,13 @@ impl SparsePatterns {
     /// Cone patterns: these directories with all below them, and the files directly in each of their parents.
     pub fn directories<'a>(directories: impl IntoIterator<Item = &'a str>) -> Self {
         let mut lines = vec!["/*".to_owned(), "!/*/".to_owned()];
-        for directory in directories {
+        let parts = |directory: &'a str| directory.split('/').filter(|part| !part.is_empty()).collect();
+        let all: Vec<Vec<&str>> = directories.into_iter().map(parts).collect();
+        // What is below another one comes with it.
+        let is_below =
+            |parts: &[&str]| all.iter().any(|other| other.len() < parts.len() && parts.starts_with(other));
+        for parts in all.iter().filter(|parts| !is_below(parts)) {
             let mut path = String::new();
-            let parts: Vec<&str> = directory.split('/').filter(|part| !part.is_empty()).collect();
             for (number, part) in parts.iter().enumerate() {
                 path.push('/');
                 path.push_str(part);
@@ -106,5 +110,8 @@ mod tests {
         let patterns = SparsePatterns::directories(["a/b", "c", "/a/d/"]);
         let expected = "/*\n!/*/\n/a/\n!/a/*/\n/a/b/\n/c/\n/a/d/\n";
         assert_eq!(std::str::from_utf8(patterns.bytes()).unwrap(), expected);
+        let nested = SparsePatterns::directories(["a/b", "c", "c/d", "a/b/e/f"]);
+        let expected = "/*\n!/*/\n/a/\n!/a/*/\n/a/b/\n/c/\n";
+        assert_eq!(std::str::from_utf8(nested.bytes()).unwrap(), expected);
     }
 }

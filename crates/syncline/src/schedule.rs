@@ -96,7 +96,7 @@ impl Schedule {
         let doublings = (self.failures - 1).min(16);
         let period = self.policy.init_period.filter(|_| !self.succeeded).unwrap_or(self.policy.period);
         let pause = period.saturating_mul(1 << doublings).min(period.max(LONGEST_PAUSE));
-        pause.mul_f64(1.0 - random.clamp(0.0, 1.0) / 2.0)
+        pause - pause.mul_f64(random.clamp(0.0, 1.0) / 2.0)
     }
 }
 
@@ -190,6 +190,8 @@ mod tests {
     fn a_long_period_is_not_shortened() {
         let policy = Policy { period: Duration::from_secs(600), max_failures: Some(-1), ..POLICY };
         assert_eq!(seconds(Schedule::new(policy, false).next(false, NOW, 0.0)), 600);
+        let longest = Policy { period: Duration::MAX, ..policy };
+        assert_eq!(Schedule::new(longest, false).next(false, NOW, 0.0), Next::Wait(Duration::MAX));
     }
 
     #[test]

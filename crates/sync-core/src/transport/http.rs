@@ -110,7 +110,7 @@ fn origin(url: &str) -> Option<Place> {
 
 /// Where a redirect from `base` leads, if it may be followed: the same kind of request at another base, never
 /// from HTTPS to HTTP.
-fn redirect_base(base: &str, tail: &str, location: &str) -> Result<String, String> {
+pub(crate) fn redirect_base(base: &str, tail: &str, location: &str) -> Result<String, String> {
     let from = origin(base).ok_or("the redirecting URL has no host")?;
     let target = if location.starts_with('/') && !location.starts_with("//") {
         let authority = base.parse::<Uri>().ok().and_then(|uri| uri.authority().map(ToString::to_string));
@@ -125,9 +125,10 @@ fn redirect_base(base: &str, tail: &str, location: &str) -> Result<String, Strin
     if target.contains('@') {
         return Err("the server redirects to a URL with user information, which is refused".into());
     }
-    match target.strip_suffix(tail) {
-        Some(new_base) => Ok(new_base.trim_end_matches('/').to_owned()),
-        None => {
+    match target.strip_suffix(tail).map(|base| base.trim_end_matches('/')) {
+        // A host may have been taken from the tail: `http:/`.
+        Some(new_base) if origin(new_base).as_ref() == Some(&to) => Ok(new_base.to_owned()),
+        _ => {
             Err(format!("the server redirects to {}://{}, which is no repository there", to.scheme, to.host))
         }
     }
@@ -165,7 +166,7 @@ fn title(page: &str) -> Option<&str> {
 }
 
 /// Seconds, or a date, which is compared with the server's own clock: there is none here.
-fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let text = |name| headers.get(name).and_then(|value: &header::HeaderValue| value.to_str().ok());
     let wanted = text(header::RETRY_AFTER)?;
     if let Ok(seconds) = wanted.parse() {
@@ -265,6 +266,7 @@ mod tests {
         assert!(follow("https://a/x", "http://a/x").is_err());
         assert!(follow("https://a/x", "https://u:p@a/x").is_err());
         assert!(follow("https://a/x", "//b/x").is_err());
+        assert!(follow("http://a/x", "http:/").is_err());
         assert!(redirect_base("https://a/x", TAIL, "https://a/login").is_err());
         assert!(redirect_base("https://a/x", TAIL, "").is_err());
     }

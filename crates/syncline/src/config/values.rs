@@ -28,7 +28,7 @@ pub fn integer(text: &str) -> Result<i64, String> {
         [b'0', _, ..] => (8, &lower[1..]),
         _ => (10, lower.as_str()),
     };
-    if digits.starts_with(['+', '-']) || digits.ends_with('_') {
+    if digits.contains(['+', '-']) || digits.ends_with('_') {
         return Err(fault());
     }
     i64::from_str_radix(&digits.replace('_', ""), radix).map(|number| sign * number).map_err(|_| fault())
@@ -137,7 +137,7 @@ mod tests {
         {
             assert_eq!(integer(text), Ok(number), "{text}");
         }
-        for text in ["", "-", "--1", "1.5", "x", "0x", "9999999999999999999"] {
+        for text in ["", "-", "--1", "-_-1", "0x_-1", "1.5", "x", "0x", "9999999999999999999"] {
             assert!(integer(text).is_err(), "{text:?}");
         }
     }

@@ -38,8 +38,29 @@ pub(super) fn render(facts: &Facts) -> String {
     format!("{page:#}\n")
 }
 
+/// Null for what RFC 3339 cannot say: a commit may have any date.
 fn time(unix: Option<f64>) -> Value {
-    let since = unix.and_then(|unix| Duration::try_from_secs_f64(unix).ok());
+    const YEAR_10000: f64 = 253_402_300_800.0;
+    let since =
+        unix.filter(|unix| *unix < YEAR_10000).and_then(|unix| Duration::try_from_secs_f64(unix).ok());
     since
         .map_or(Value::Null, |since| humantime::format_rfc3339_seconds(UNIX_EPOCH + since).to_string().into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_commit_may_have_any_date() {
+        for (seconds, shown) in [
+            (0, Some("1970-01-01T00:00:00Z")),
+            (253_402_300_799, Some("9999-12-31T23:59:59Z")),
+            (253_402_300_800, None),
+            (i64::MAX, None),
+            (-1, None),
+        ] {
+            assert_eq!(time(Some(seconds as f64)).as_str(), shown, "{seconds}");
+        }
+    }
 }
