@@ -20,6 +20,9 @@ mod checkout;
 mod credentials;
 mod error;
 mod fetch;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod interrupt;
 mod objects;
 mod paths;

@@ -78,7 +78,7 @@ pub(crate) fn wanted(
 
 /// A URL of a `.gitmodules`: relative to its parent's, or one of the network's. A path on this machine is not
 /// for strangers to name.
-fn resolve(
+pub(crate) fn resolve(
     parent: &RemoteUrl,
     url: &str,
     options: &ConnectOptions,

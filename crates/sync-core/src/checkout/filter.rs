@@ -212,7 +212,7 @@ impl Encoding {
 
 /// `$Id$` and `$Id: anything without spaces$` become `$Id: <id> $`; an id of another system, which has spaces
 /// inside, stays.
-fn expand_ident(text: &[u8], id: &str) -> Vec<u8> {
+pub(crate) fn expand_ident(text: &[u8], id: &str) -> Vec<u8> {
     let mut expanded = Vec::with_capacity(text.len() + id.len());
     let mut rest = text;
     while let Some(at) = rest.find("$Id") {

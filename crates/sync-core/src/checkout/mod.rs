@@ -26,6 +26,8 @@ use crate::{CommitId, Interrupt};
 
 use build::{Build, Site};
 pub use draft::{Draft, DraftPlan, Origin};
+#[cfg(feature = "fuzzing")]
+pub(crate) use filter::expand_ident;
 pub(crate) use filter::may_change_form;
 pub use verify::altered_files;
 

@@ -8,7 +8,7 @@ pub(crate) mod git;
 pub(crate) mod http;
 pub(crate) mod local;
 mod options;
-mod proxy;
+pub(crate) mod proxy;
 mod request;
 mod socket;
 pub(crate) mod ssh;

@@ -113,7 +113,7 @@ impl From<&str> for Exceptions {
 }
 
 impl Exceptions {
-    pub(super) fn cover(&self, host: &str, port: u16) -> bool {
+    pub(crate) fn cover(&self, host: &str, port: u16) -> bool {
         let host = host.to_ascii_lowercase();
         self.0.iter().any(|rule| covers(rule, &host, port))
     }
@@ -151,7 +151,7 @@ fn in_network(address: IpAddr, network: IpAddr, length: u32) -> bool {
 }
 
 /// Ask an HTTP proxy for a way to a server (RFC 9110, 9.3.6).
-pub(super) fn connect(
+pub(crate) fn connect(
     stream: &mut (impl Read + Write),
     proxy: &Proxy,
     host: &str,
@@ -192,7 +192,7 @@ fn read_head(stream: &mut impl Read) -> io::Result<String> {
 }
 
 /// Ask a SOCKS proxy for a way to a server (RFC 1928), with a login if there is one (RFC 1929).
-pub(super) fn socks5(
+pub(crate) fn socks5(
     stream: &mut (impl Read + Write),
     proxy: &Proxy,
     host: &str,

@@ -133,7 +133,7 @@ impl<'a> Family<'a> {
 }
 
 /// Put an object together (gitformat-pack(5), "Deltified representation").
-fn apply(base: &[u8], delta: &[u8]) -> io::Result<Vec<u8>> {
+pub(crate) fn apply(base: &[u8], delta: &[u8]) -> io::Result<Vec<u8>> {
     let mut rest = delta;
     if length(&mut rest)? != base.len() as u64 {
         return Err(corrupt("a delta is for another base"));

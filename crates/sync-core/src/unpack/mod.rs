@@ -10,7 +10,7 @@
 //! A file is written only where a tree entry of the commit names exactly the bytes at hand. Nothing here is
 //! visible to anybody before the checkout gives the tree its name.
 
-mod deltas;
+pub(crate) mod deltas;
 mod disk;
 mod entries;
 mod index;

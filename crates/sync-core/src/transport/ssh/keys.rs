@@ -41,7 +41,7 @@ pub(super) fn load(options: &SshOptions) -> (Vec<Identity>, Vec<String>) {
     (identities, faults)
 }
 
-fn decode(text: &str, options: &SshOptions) -> Result<PrivateKey, String> {
+pub(crate) fn decode(text: &str, options: &SshOptions) -> Result<PrivateKey, String> {
     if !text.contains("ENCRYPTED") {
         match decode_secret_key(text, None) {
             Ok(key) => return Ok(key),

@@ -14,7 +14,7 @@ const DEFAULT_PORT: u16 = 22;
 
 /// What a file says about one server.
 #[derive(Debug)]
-pub(super) struct KnownHost {
+pub(crate) struct KnownHost {
     file: PathBuf,
     host: String,
     /// As it stands in the file: `host`, or `[host]:port`.
@@ -43,7 +43,13 @@ impl KnownHost {
         Self::parse(&String::from_utf8_lossy(&text), file, host, port, now)
     }
 
-    fn parse(text: &str, file: &Path, host: &str, port: u16, now: Option<Duration>) -> Result<Self, String> {
+    pub(crate) fn parse(
+        text: &str,
+        file: &Path,
+        host: &str,
+        port: u16,
+        now: Option<Duration>,
+    ) -> Result<Self, String> {
         let name = if port == DEFAULT_PORT { host.to_owned() } else { format!("[{host}]:{port}") };
         let mut known = KnownHost {
             file: file.to_owned(),
@@ -122,7 +128,7 @@ impl KnownHost {
     }
 
     /// Whether what the server presented is trusted; if not, one line that says why and what to do.
-    pub(super) fn check(&self, presented: &PublicKeyOrCertificate) -> Result<(), String> {
+    pub(crate) fn check(&self, presented: &PublicKeyOrCertificate) -> Result<(), String> {
         let (name, file, key) = (&self.name, self.file.display(), presented.public_key());
         let shown = describe(key.key_data());
         let authority = presented.certificate().map(Certificate::signature_key);

@@ -6,8 +6,8 @@
 mod channel;
 mod client;
 mod files;
-mod keys;
-mod known_hosts;
+pub(crate) mod keys;
+pub(crate) mod known_hosts;
 mod login;
 mod session;
 #[cfg(test)]

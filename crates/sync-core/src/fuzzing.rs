@@ -1,0 +1,146 @@
+//! What is private and reads what strangers wrote, thinly wrapped for the targets in `fuzz/`. No part of the
+//! library's interface.
+#![allow(missing_docs)]
+
+use std::io::{self, Read, Write};
+use std::path::Path;
+use std::time::Duration;
+
+use gix::ObjectId;
+use gix::index::entry::{Flags, Mode, Stat};
+use gix::protocol::transport::client::Capabilities;
+use russh::keys::{PublicKey, PublicKeyOrCertificate};
+use ureq::http::HeaderMap;
+
+use crate::transport::{http, proxy, ssh};
+use crate::url::Kind;
+use crate::{
+    ConnectOptions, Error, Interrupt, Place, Progress, Proxy, Recovery, RemoteUrl, SparsePatterns, SshOptions,
+};
+
+/// Whether a host is trusted that shows `key`, or why the file cannot be read.
+pub fn is_known_host(text: &str, host: &str, port: u16, key: &str) -> Result<bool, String> {
+    let known = ssh::known_hosts::KnownHost::parse(text, Path::new("known_hosts"), host, port, None)?;
+    let key = PublicKey::from_openssh(key).map_err(|err| err.to_string())?;
+    Ok(known.check(&PublicKeyOrCertificate::PublicKey { key, hash_alg: None }).is_ok())
+}
+
+/// The public half of an SSH key that is not encrypted.
+pub fn ssh_key(text: &str) -> Result<String, String> {
+    let key = ssh::keys::decode(text, &SshOptions::default())?;
+    key.public_key().to_openssh().map_err(|err| err.to_string())
+}
+
+/// The URL that one in a `.gitmodules` means.
+pub fn submodule_url(parent: &RemoteUrl, url: &str) -> Result<RemoteUrl, String> {
+    crate::submodules::resolve(parent, url, &ConnectOptions::default())
+}
+
+/// Who is spoken to: the host, the port, and for SSH the user.
+pub fn server(url: &RemoteUrl) -> (String, u16, String) {
+    match &url.0 {
+        Kind::Http(http) => {
+            let uri: ureq::http::Uri = http.base.parse().unwrap_or_default();
+            let port = crate::url::port(&uri).ok().flatten().unwrap_or_default();
+            (uri.host().unwrap_or_default().to_ascii_lowercase(), port, String::new())
+        }
+        Kind::Git { host, port, .. } => (host.clone(), *port, String::new()),
+        Kind::Ssh(url) => (url.host.clone(), url.port, url.user.clone()),
+        Kind::Local(_) => Default::default(),
+    }
+}
+
+pub fn fits(place: &Place, url: &Place) -> bool {
+    place.fit(url).is_some()
+}
+
+/// A proxy's answers to our requests.
+pub fn http_proxy(stream: &mut (impl Read + Write), to: &Proxy, host: &str, port: u16) -> io::Result<()> {
+    proxy::connect(stream, to, host, port)
+}
+
+pub fn socks_proxy(stream: &mut (impl Read + Write), to: &Proxy, host: &str, port: u16) -> io::Result<()> {
+    proxy::socks5(stream, to, host, port)
+}
+
+pub fn retry_after(wanted: &str, date: &str) -> Option<Duration> {
+    let mut headers = HeaderMap::new();
+    headers.insert("retry-after", wanted.parse().ok()?);
+    headers.insert("date", date.parse().ok()?);
+    http::retry_after(&headers)
+}
+
+pub fn redirect(base: &str, tail: &str, location: &str) -> Result<String, String> {
+    http::redirect_base(base, tail, location)
+}
+
+/// An error as users see it.
+pub fn error_line(step: &str, cause: &str) -> String {
+    Error::new(Recovery::Retry, step, cause).to_string()
+}
+
+/// The capabilities that a server announced, before and after what is not for us was dropped.
+pub fn capabilities(announced: &[u8]) -> Option<(Vec<String>, Vec<String>)> {
+    let list =
+        |of: &Capabilities| of.iter().map(|one| format!("{:?}={:?}", one.name(), one.value())).collect();
+    let given = Capabilities::from_bytes(announced).ok()?.0;
+    let kept = crate::protocol::without_deepen_relative(&given).ok();
+    Some((list(&given), kept.as_ref().map(list).unwrap_or_default()))
+}
+
+/// Which of some paths are checked out.
+pub fn selected(patterns: &SparsePatterns, paths: &[&str]) -> Vec<bool> {
+    let mut index = gix::index::State::new(gix::hash::Kind::Sha1);
+    for path in paths {
+        let id = ObjectId::null(gix::hash::Kind::Sha1);
+        index.dangerously_push_entry(Stat::default(), id, Flags::empty(), Mode::FILE, (*path).into());
+    }
+    index.sort_entries();
+    if patterns.apply(&mut index).is_err() {
+        return vec![false; paths.len()];
+    }
+    let is_there = |path: &&str| {
+        let entry = index.entry_by_path((*path).into());
+        entry.is_some_and(|entry| !entry.flags.contains(Flags::SKIP_WORKTREE))
+    };
+    paths.iter().map(is_there).collect()
+}
+
+pub fn may_change_form(attributes: &[u8]) -> bool {
+    crate::checkout::may_change_form(attributes)
+}
+
+pub fn expand_ident(text: &[u8], id: &str) -> Vec<u8> {
+    crate::checkout::expand_ident(text, id)
+}
+
+pub fn apply_delta(base: &[u8], delta: &[u8]) -> io::Result<Vec<u8>> {
+    crate::unpack::deltas::apply(base, delta)
+}
+
+/// A file that was written while its pack was read: its path, its blob, whether it is executable.
+pub type Written = (Vec<u8>, ObjectId, bool);
+
+/// The pack of a first sync, in one pass.
+pub fn unpack(pack: &[u8], commit: ObjectId, packs: &Path, tree: &Path) -> io::Result<Vec<Written>> {
+    // Pieces arrive as from a network.
+    let mut pack = io::BufReader::with_capacity(1000, pack);
+    let made = crate::unpack::unpack(&mut pack, commit, packs, tree, &Progress::new(), &Interrupt::new())?;
+    Ok(made.files.into_iter().map(|file| (file.path.into(), file.id, file.is_executable)).collect())
+}
+
+/// Any other pack.
+pub fn receive(mut pack: &[u8], packs: &Path) -> Result<(), String> {
+    let (kind, progress) = (gix::hash::Kind::Sha1, &mut gix::progress::Discard);
+    crate::objects::receive_pack(&mut pack, packs, None, kind, progress, &Interrupt::new())
+        .map(|_| ())
+        .map_err(|err| err.to_string())
+}
+
+pub fn is_exception(proxies: &crate::Proxies, host: &str, port: u16) -> bool {
+    proxies.exceptions.cover(host, port)
+}
+
+pub fn cookies_for(credentials: &crate::Credentials, url: &str) -> Option<String> {
+    credentials.cookies_for(url)
+}

@@ -1,0 +1,72 @@
+//! Everything that syncline parses itself, and what has to hold whatever it is given. A target takes bytes and
+//! panics where something does not hold. `tests/replay.rs` runs them over the corpus and small changes of it;
+//! `fuzz_targets/one.rs` hands them to libFuzzer.
+#![allow(dead_code, unused_imports, reason = "of the program's files only what parses is used")]
+
+mod library;
+mod login;
+mod pack;
+mod program;
+mod recipe;
+mod serve;
+
+/// The rooms of the program that parse: it is no library.
+#[path = "../../crates/syncline/src/args.rs"]
+mod args;
+#[path = "../../crates/syncline/src/clock.rs"]
+mod clock;
+#[path = "../../crates/syncline/src/config/mod.rs"]
+mod config;
+#[path = "../../crates/syncline/src/manual.rs"]
+mod manual;
+#[path = "../../crates/syncline/src/options/mod.rs"]
+mod options;
+#[path = "../../crates/syncline/src/schedule.rs"]
+mod schedule;
+#[path = "../../crates/syncline/src/status.rs"]
+mod status;
+
+/// Names, which are those of the directories of the corpus, and what is run.
+pub const TARGETS: [(&str, fn(&[u8])); 21] = [
+    ("attributes", library::attributes),
+    ("capabilities", library::capabilities),
+    ("config", program::config),
+    ("cookies", program::cookies),
+    ("credential", program::credential),
+    ("delta", pack::delta),
+    ("errors", library::errors),
+    ("git_config", program::git_config),
+    ("known_hosts", library::known_hosts),
+    ("names", library::names),
+    ("netrc", program::netrc),
+    ("pack", pack::pack),
+    ("proxy", library::proxy),
+    ("recipe", pack::recipe),
+    ("redirect", library::redirect),
+    ("retry_after", library::retry_after),
+    ("sparse", library::sparse),
+    ("ssh_key", library::ssh_key),
+    ("status", program::status),
+    ("submodule", library::submodule),
+    ("url", library::url),
+];
+
+/// The target of a name.
+pub fn target(name: &str) -> fn(&[u8]) {
+    let found = TARGETS.iter().find(|(known, _)| *known == name);
+    found.unwrap_or_else(|| panic!("there is no target {name:?}; see fuzz/src/lib.rs")).1
+}
+
+/// A text, or what is nearest to it.
+fn text(data: &[u8]) -> String {
+    String::from_utf8_lossy(data).into_owned()
+}
+
+/// The first lines of a text, empty where there are fewer, and all the rest.
+fn lines<const N: usize>(text: &str) -> ([&str; N], &str) {
+    let (mut first, mut rest) = ([""; N], text);
+    for line in &mut first {
+        (*line, rest) = rest.split_once('\n').unwrap_or((rest, ""));
+    }
+    (first, rest)
+}

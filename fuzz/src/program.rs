@@ -1,0 +1,141 @@
+//! Targets in the program: options, files with logins, and what is served.
+
+use std::ffi::OsString;
+use std::path::Path;
+use std::time::Duration;
+
+use serde_json::Value;
+use sync_core::{CommitInfo, Cookie, Scope};
+
+use crate::args::{Parsed, parse};
+use crate::config::Config;
+use crate::status::{Facts, Outcome, Status};
+use crate::{lines, login, serve, text};
+
+/// What a command line means, or its faults and warnings.
+fn configure(argv: &[String], environment: impl Fn(&str) -> Option<OsString>) -> Result<Config, Vec<String>> {
+    let usual = ["syncline", "--repo=https://host/x", "--root=/r"].map(OsString::from);
+    match parse(usual.into_iter().chain(argv.iter().map(OsString::from)), environment)? {
+        Parsed::Run(args, faults) => Config::new(&args, faults, Path::new("/cwd")),
+        Parsed::Show(text) => Err(vec![text]),
+    }
+}
+
+/// Any command line: it means something that can be run by, or every fault is one line.
+pub fn config(data: &[u8]) {
+    let text = text(data);
+    let argv: Vec<String> = text.split('\n').map(|line| line.replace('\0', "")).collect();
+    let Ok(config) = configure(&argv, |_| None) else { return };
+    assert!(config.policy.period >= Duration::from_millis(10));
+    assert!(config.root.is_absolute() && config.link.file_name().is_some());
+    let mut schedule = crate::schedule::Schedule::new(config.policy, true);
+    for random in [0.0, 0.5, 1.0] {
+        schedule.next(false, Duration::ZERO, random);
+    }
+}
+
+/// Settings of git: the grammar takes back what it was given, and no fault quotes it.
+pub fn git_config(data: &[u8]) {
+    let text = text(data);
+    match configure(&[format!("--git-config={text}")], |_| None) {
+        Err(faults) => assert!(!faults.concat().contains("canary"), "{faults:?}"),
+        Ok(config) => {
+            for (place, _) in &config.connect.http {
+                let shown = format!("{place:?}");
+                let host = shown.split("host: \"").nth(1).and_then(|rest| rest.split('"').next());
+                assert!(
+                    !host.unwrap_or_default().contains(['@', '/', ':']) || shown.contains("host: \"["),
+                    "{shown}"
+                );
+            }
+        }
+    }
+    let quoted = text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n").replace('\t', "\\t");
+    let config = configure(&[format!("--git-config=\"http.userAgent\":\"{quoted}\"")], |_| None);
+    let config = config.expect("what is quoted is understood");
+    let expected = sync_core::HttpSetting::UserAgent(text);
+    assert_eq!(config.connect.http, [(None, expected)]);
+}
+
+/// Logins as JSON: faults quote keys at most, and nobody prints what is secret.
+pub fn credential(data: &[u8]) {
+    let text = text(data);
+    let environment = |name: &str| (name == "GITSYNC_CREDENTIAL").then(|| text.clone().into());
+    match configure(&[], environment) {
+        Err(faults) => {
+            let fault = faults.concat();
+            assert!(!fault.contains("canary") || fault.contains("the unknown key"), "{fault}");
+        }
+        Ok(config) => {
+            let count = match serde_json::from_str(&text) {
+                Ok(Value::Array(list)) => list.len(),
+                Ok(_) => 1,
+                Err(_) => 0,
+            };
+            assert_eq!(config.login.credentials.len(), count);
+            let shown = format!("{:?}", config.login.credentials);
+            assert!(!shown.contains("Given(\""), "{shown}");
+        }
+    }
+}
+
+/// `.netrc`: logins are for hosts that the file names, and no fault quotes it.
+pub fn netrc(data: &[u8]) {
+    let text = text(data);
+    match login::netrc(&text) {
+        Err(fault) => assert!(!fault.contains("canary"), "{fault}"),
+        Ok(logins) => {
+            assert!(logins.len() <= text.matches("machine").count());
+            for login in logins {
+                let Scope::Host(host) = login.scope else { panic!("a login for more than a host") };
+                assert!(text.contains(&host) || text.contains('\\'), "{host:?}");
+            }
+        }
+    }
+}
+
+/// Cookies: none can end a header or begin another cookie, and none is for hosts that do not end in its domain.
+pub fn cookies(data: &[u8]) {
+    let text = text(data);
+    let Ok(cookies) = login::cookies(&text) else { return };
+    for Cookie { domain, name, value, .. } in &cookies {
+        let pair = format!("{name}={}", value.expose());
+        assert!(!domain.is_empty() && !name.is_empty());
+        assert!(!pair.contains(|c: char| c.is_control() || c == ';'), "{pair:?}");
+    }
+    let credentials = sync_core::Credentials { cookies, ..Default::default() };
+    for host in ["host", "a.example.com", "example.com.evil", "notexample.com"] {
+        let sent = sync_core::fuzzing::cookies_for(&credentials, &format!("http://{host}/"));
+        let is_meant = |cookie: &Cookie| {
+            let domain = cookie.domain.to_ascii_lowercase();
+            !cookie.secure && (host == domain || cookie.subdomains && host.ends_with(&format!(".{domain}")))
+        };
+        assert!(sent.is_none() || credentials.cookies.iter().any(is_meant), "{host}: {sent:?}");
+    }
+}
+
+/// Whatever a commit, a reference and an error say, `/status` is JSON and `/metrics` has lines that end where they should.
+pub fn status(data: &[u8]) {
+    let text = text(data);
+    let ([time, subject, reference], error) = lines(&text);
+    let status = Status::new("https://host/x".into(), reference.into());
+    status.failed(error.into(), 1, Duration::from_secs(1));
+    status.passed(Outcome::Success, Duration::from_secs(1));
+    status.waiting(Duration::from_secs(1));
+    let id = "0123456789012345678901234567890123456789".parse().expect("an id");
+    status.published(CommitInfo { id, time: time.parse().unwrap_or_default(), subject: subject.into() }, 1);
+    let facts: Facts = status.facts();
+    let (page, metrics) = serve::pages(&facts);
+    let page: Value = serde_json::from_str(&page).expect("JSON");
+    assert_eq!(
+        (page["published"]["subject"].as_str(), page["ref"].as_str()),
+        (Some(subject), Some(reference))
+    );
+    let line =
+        metrics.lines().find(|line| line.starts_with("syncline_published_commit_info{")).expect("a line");
+    let (_, label) = line.split_once("ref=\"").expect("a label");
+    let label = label.strip_suffix("\"} 1").expect("one value");
+    assert!(!label.replace("\\\\", "").replace("\\\"", "").contains('"'), "{line}");
+    let plain = label.replace("\\\\", "\0").replace("\\\"", "\"").replace("\\n", "\n").replace('\0', "\\");
+    assert!(plain == reference || reference.contains('\0'), "{line}");
+}

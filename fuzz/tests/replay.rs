@@ -1,0 +1,86 @@
+//! The short run: every target over its corpus, and over changes of it that are the same every time. `FUZZ_SEED`
+//! makes others, `FUZZ_ROUNDS` more.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+
+const ROUNDS: usize = 1000;
+
+macro_rules! targets {
+    ($($name:ident)*) => {
+        const NAMES: &[&str] = &[$(stringify!($name)),*];
+        $(#[test] fn $name() { replay(stringify!($name)); })*
+    };
+}
+
+targets! {
+    attributes capabilities config cookies credential delta errors git_config known_hosts names netrc pack proxy recipe
+    redirect retry_after sparse ssh_key status submodule url
+}
+
+#[test]
+fn every_target_is_replayed_and_has_a_corpus() {
+    let targets: Vec<&str> = syncline_fuzz::TARGETS.iter().map(|(name, _)| *name).collect();
+    assert_eq!(NAMES, targets);
+    let mut corpora: Vec<_> =
+        std::fs::read_dir(corpus("")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    corpora.sort();
+    assert_eq!(corpora, targets);
+}
+
+fn corpus(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus").join(name)
+}
+
+fn setting(name: &str, default: usize) -> usize {
+    std::env::var(name).map_or(default, |text| text.parse().expect("a number"))
+}
+
+fn replay(name: &str) {
+    let mut files: Vec<PathBuf> =
+        std::fs::read_dir(corpus(name)).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    assert!(!files.is_empty());
+    let seeds: Vec<Vec<u8>> = files.iter().map(|file| std::fs::read(file).unwrap()).collect();
+    let run = syncline_fuzz::target(name);
+    for (file, seed) in files.iter().zip(&seeds) {
+        check(run, seed, &file.display().to_string());
+    }
+    let start = setting("FUZZ_SEED", 1);
+    let mut random = fastrand::Rng::with_seed(start as u64);
+    for round in 0..setting("FUZZ_ROUNDS", ROUNDS) {
+        let changed = change(&seeds, &mut random);
+        check(run, &changed, &format!("{name}, seed {start}, round {round}"));
+    }
+}
+
+fn check(run: fn(&[u8]), data: &[u8], origin: &str) {
+    if let Err(panic) = catch_unwind(AssertUnwindSafe(|| run(data))) {
+        eprintln!("{origin} does not hold for \"{}\"", data.escape_ascii());
+        std::panic::resume_unwind(panic);
+    }
+}
+
+/// One of the seeds with one to four changes.
+fn change(seeds: &[Vec<u8>], random: &mut fastrand::Rng) -> Vec<u8> {
+    let mut data = random.choice(seeds).cloned().unwrap_or_default();
+    for _ in 0..random.usize(1..5) {
+        let at = random.usize(0..=data.len());
+        let end = random.usize(at..=data.len().min(at + 16));
+        match random.u8(0..6) {
+            0 if at < data.len() => data[at] ^= 1 << random.u8(0..8),
+            1 if at < data.len() => data[at] = random.u8(..),
+            2 => data.insert(at, *random.choice(b"\0\n\t :/@%*!.,;\"\\-_0129~\x7f\xff").unwrap_or(&0)),
+            3 => drop(data.drain(at..end)),
+            4 => drop(data.splice(at..at, data[at..end].to_vec())),
+            _ => {
+                // A piece of another seed.
+                let other = random.choice(seeds).cloned().unwrap_or_default();
+                let from = random.usize(0..=other.len());
+                let to = random.usize(from..=other.len().min(from + 40));
+                drop(data.splice(at..end, other[from..to].iter().copied()));
+            }
+        }
+    }
+    data
+}
