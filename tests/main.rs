@@ -20,6 +20,7 @@ mod publishing;
 mod references;
 mod reusing;
 mod secrets;
+mod security;
 mod selecting;
 mod serving;
 mod sources;
