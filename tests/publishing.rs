@@ -213,7 +213,7 @@ fn unchanged_files_are_shared_with_the_last_tree() {
     let log = env.syncline(repo.url()).sync().stderr;
     env.assert_published(&repo, &commit);
     assert_eq!(same.iter().map(|file| inode(file)).collect::<Vec<_>>(), before);
-    assert!(log.contains(r#""written":1,"early":0,"linked":2"#), "{log}");
+    assert!(log.contains(r#""written":1,"early":0,"reused":2,"by":"hard links""#), "{log}");
 }
 
 #[test]

@@ -1,5 +1,8 @@
 //! The HTTP server, as probes, Prometheus and people meet it.
 
+use std::io::{Read, Write};
+use std::net::TcpStream;
+
 use crate::support::*;
 
 fn serving(env: &Env, repo: &str, port: u16) -> Syncline {
@@ -217,4 +220,31 @@ fn an_address_in_use_is_a_clear_error() {
         let log = env.syncline(repo.url()).arg(option).fail();
         assert!(log.contains(&format!("{option}: needs --http-bind")), "{log}");
     }
+}
+
+/// Probes must be answered whatever others do to the port.
+#[test]
+fn slow_greedy_and_many_clients_keep_nobody_from_an_answer() {
+    let env = Env::new();
+    let repo = env.repo("up");
+    let port = free_port();
+    let running = serving(&env, repo.url(), port).spawn();
+    running.wait_for("published");
+    let mut clients: Vec<TcpStream> = Vec::new();
+    for _ in 0..600 {
+        let mut client = TcpStream::connect(("127.0.0.1", port)).unwrap();
+        client.write_all(b"GET /metrics HTTP/1.1\r\nHost: slow").unwrap();
+        clients.push(client);
+    }
+    let (code, _) = get(port, "/readyz");
+    assert_eq!(code, 200);
+    let descriptors = std::fs::read_dir(format!("/proc/{}/fd", running.id())).unwrap().count();
+    assert!(descriptors < 200, "{descriptors} descriptors");
+    let mut greedy = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    let header = format!("GET /status HTTP/1.1\r\nHost: x\r\nX: {}\r\n\r\n", "x".repeat(1 << 20));
+    let _ = greedy.write_all(header.as_bytes());
+    let mut answer = Vec::new();
+    let _ = greedy.read_to_end(&mut answer);
+    assert!(!text(&answer).contains(" 200 "), "{}", text(&answer));
+    assert_eq!(get(port, "/readyz").0, 200);
 }

@@ -264,6 +264,10 @@ impl Running {
         self.log.lock().unwrap().clone()
     }
 
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Wait for a text in the log.
     #[track_caller]
     pub fn wait_for(&self, text: &str) {

@@ -18,6 +18,10 @@ pub enum Trouble {
     Drip(usize),
     /// Flip a bit of the byte at this place.
     Flip(usize),
+    /// Hang up after this many bytes as a machine does that knows nothing of the connection any more.
+    Reset(usize),
+    /// After this many bytes, bytes that mean nothing.
+    Garbage(usize),
     /// Hang up when more is asked after the first answer.
     HangUp,
     /// Take the protocol version out of git://'s first request: the server then speaks version 0.
@@ -105,6 +109,16 @@ fn downwards(mut from: TcpStream, mut to: TcpStream, trouble: &Mutex<Trouble>, a
                 }
                 to.write_all(bytes).is_ok()
             }
+            Trouble::Garbage(limit) => {
+                bytes[clean(limit)..].iter_mut().for_each(|byte| *byte = byte.wrapping_mul(31) ^ 0x55);
+                to.write_all(bytes).is_ok()
+            }
+            Trouble::Reset(limit) if passed + read > limit => {
+                let _ = to.write_all(&bytes[..clean(limit)]);
+                rustix::net::sockopt::set_socket_linger(&to, Some(Duration::ZERO)).unwrap();
+                return; // closing it now resets it, once the other direction lets go, too
+            }
+            Trouble::Reset(_) => to.write_all(bytes).is_ok(),
             Trouble::Cut(limit) => to.write_all(&bytes[..clean(limit)]).is_ok() && passed + read <= limit,
             Trouble::Stall(limit) => {
                 let _ = to.write_all(&bytes[..clean(limit)]);

@@ -33,7 +33,7 @@ mod transport;
 mod unpack;
 mod url;
 
-pub use checkout::{Worktree, altered_files, checkout, tree_size};
+pub use checkout::{Draft, DraftPlan, Origin, Worktree, altered_files, checkout, tree_size};
 pub use credentials::{Auth, Cookie, Credentials, Login, Scope, Secret};
 pub use error::{Error, Recovery, Result};
 pub use fetch::{Fetched, Tip, Upstream};

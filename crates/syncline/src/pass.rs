@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use sync_core::{
-    CommitId, Condition, Error, Interrupt, Progress, Recovery, Result, SparsePatterns, Stage, Store,
-    Upstream, Worktree, altered_files, checkout, tree_size,
+    CommitId, Condition, Draft, Error, Fetched, Interrupt, Origin, Progress, Recovery, Result,
+    SparsePatterns, Stage, Store, Tip, Upstream, Worktree, altered_files, checkout, tree_size,
 };
 use tokio::sync::watch;
 use tracing::{debug, info, warn};
@@ -23,7 +23,14 @@ pub struct Syncer {
     pub upstream: Upstream,
     pub link: Link,
     pub logins: Logins,
+    /// Whether trees may have files in common, as hard links.
     pub shares_files: bool,
+    /// Whether a retired tree may become the next.
+    pub reuses_trees: bool,
+    /// Whether a retired tree is worth keeping for that: it shares its files with the published one.
+    pub keeps_spare: bool,
+    /// Whether everything is written to disk before the link is flipped, and then the link.
+    pub is_durable: bool,
     pub folding: Folding,
     pub sparse_file: Option<PathBuf>,
     pub stale_worktree_timeout: Duration,
@@ -92,21 +99,23 @@ impl Syncer {
             return Ok(Passed::Unchanged(tip.commit));
         }
         let lacked_filter = self.upstream.lacks_filter();
-        let fetched = self.upstream.receive(&tip, &mut self.store)?;
+        let (fetched, draft) = self.receive(&tip, current.filter(|current| *current != tip.commit))?;
         if self.upstream.lacks_filter() && !lacked_filter {
             warn!("the server does not support --filter: it sends everything");
         }
-        let last = current.filter(|_| self.shares_files);
-        let tree = checkout(&self.store, &fetched, last, &self.progress, &self.interrupt)?;
+        let tree = checkout(&self.store, &fetched, draft, &self.progress, &self.interrupt)?;
         if current != Some(tree.commit) {
             self.before_publishing(&tree)?;
+            if self.is_durable {
+                self.store.flush()?;
+            }
             // Before the flip: a kill in between must not cost the old tree its time.
             if let Some(old) = current {
                 let _ = retire(&self.store, old)
                     .inspect_err(|err| warn!(error = %err, "cannot mark the old tree"));
             }
             let before = self.link.target();
-            self.link.flip(&tree).map_err(|err| {
+            self.link.flip(&tree, self.is_durable).map_err(|err| {
                 Error::io(format!("publish {} at {}", tree.commit, self.link.path().display()), &err)
             })?;
             if let Some(Ok(true)) = before.filter(|_| current.is_none()).map(|path| {
@@ -118,10 +127,28 @@ impl Syncer {
             }
         }
         self.verified = true;
-        if current == Some(tree.commit) && tree.written + tree.linked == 0 {
+        let shares_most = tree.reused >= tree.written && tree.origin != Some(Origin::Copies);
+        self.keeps_spare = self.reuses_trees && shares_most;
+        if current == Some(tree.commit) && tree.written + tree.reused == 0 {
             return Ok(Passed::Unchanged(tree.commit));
         }
         Ok(Passed::Published { tree, before: current })
+    }
+
+    /// Fetch, and meanwhile prepare what the next tree is made from.
+    fn receive(&mut self, tip: &Tip, last: Option<CommitId>) -> Result<(Fetched, Option<Draft>)> {
+        let is_there = self.store.tree_path(tip.commit).exists();
+        let last = last.filter(|_| self.shares_files && !is_there);
+        let plan = last.map(|last| self.store.plan_draft(last));
+        let interrupt = self.interrupt.clone();
+        std::thread::scope(|scope| {
+            let draft = plan.map(|plan| scope.spawn(move || plan.carry_out(&interrupt)));
+            let fetched = self.upstream.receive(tip, &mut self.store)?;
+            let draft = draft.and_then(|draft| draft.join().ok()).and_then(|draft| {
+                draft.inspect_err(|err| debug!(error = %err, "every file has to be written")).ok()
+            });
+            Ok((fetched, draft))
+        })
     }
 
     /// Whether what the link shows is whole: objects, depth and files.
@@ -220,7 +247,7 @@ impl Syncer {
 
     /// What follows a success and cannot fail it.
     pub fn tidy(&mut self, commit: CommitId, has_changed: bool) {
-        match prune(&self.store, commit, self.stale_worktree_timeout) {
+        match prune(&mut self.store, commit, self.stale_worktree_timeout, self.keeps_spare) {
             Ok(0) => {}
             Ok(removed) => debug!(removed, "removed old trees"),
             Err(err) => warn!(error = %err, "cannot remove old trees"),

@@ -68,8 +68,9 @@ impl Link {
     /// Make the link show `tree`, in one step: readers see the old tree or the new one.
     ///
     /// The target is relative, so that the volume may be mounted elsewhere, and its last component is the
-    /// commit's id: consumers rely on both.
-    pub fn flip(&self, tree: &Worktree) -> io::Result<()> {
+    /// commit's id: consumers rely on both. `is_durable`: the link is on disk afterwards, so that what it showed
+    /// before may go.
+    pub fn flip(&self, tree: &Worktree, is_durable: bool) -> io::Result<()> {
         let directory = fs_err::canonicalize(self.directory())?;
         let target = relative_path(&directory, &tree.path);
         let temporary = directory.join(format!("{}{:016x}", self.temporary_prefix(), fastrand::u64(..)));
@@ -78,7 +79,8 @@ impl Link {
         })?;
         fs_err::rename(&temporary, &self.path).inspect_err(|_| {
             let _ = fs_err::remove_file(&temporary);
-        })
+        })?;
+        if is_durable { fs_err::File::open(&directory)?.sync_all() } else { Ok(()) }
     }
 
     fn directory(&self) -> &Path {
@@ -96,23 +98,29 @@ pub fn retire(store: &Store, id: CommitId) -> io::Result<()> {
     fs_err::File::open(store.tree_path(id))?.set_modified(now())
 }
 
-/// Remove the trees that were replaced longer ago than `keep`. `current` is never one of them. One that cannot be
-/// removed does not keep the others.
-pub fn prune(store: &Store, current: CommitId, keep: Duration) -> Result<usize, sync_core::Error> {
-    let mut removed = 0;
+/// Remove the trees that were replaced longer ago than `keep`; the newest of them stays without a name if
+/// `keeps_spare`. `current` is never one of them. One that cannot be removed does not keep the others.
+pub fn prune(
+    store: &mut Store,
+    current: CommitId,
+    keep: Duration,
+    keeps_spare: bool,
+) -> Result<usize, sync_core::Error> {
+    let others = store.trees().unwrap_or_default().into_iter().filter(|id| *id != current);
+    let with_age = others.filter_map(|id| Some((age(store, id)?, id)));
+    let mut old: Vec<_> = with_age.filter(|(age, _)| *age >= keep).collect();
+    old.sort_by_key(|(age, _)| std::cmp::Reverse(*age));
     let mut first_failure = Ok(());
-    for id in store.trees().unwrap_or_default() {
-        if id != current && is_older(&store.tree_path(id), keep) {
-            match store.remove_tree(id) {
-                Ok(()) => removed += 1,
-                failure => first_failure = first_failure.and(failure),
-            }
-        }
+    for (at, (_, id)) in old.iter().enumerate() {
+        let is_newest = at + 1 == old.len();
+        let outcome = if is_newest && keeps_spare { store.keep_spare(*id) } else { store.remove_tree(*id) };
+        first_failure = first_failure.and(outcome);
     }
-    first_failure.map(|()| removed)
+    first_failure.map(|()| old.len())
 }
 
-fn is_older(tree: &Path, keep: Duration) -> bool {
-    let modified = fs_err::symlink_metadata(tree).and_then(|found| found.modified());
-    modified.is_ok_and(|modified| now().duration_since(modified).is_ok_and(|age| age >= keep))
+/// How long ago a tree was retired; `None` if that cannot be told. The clock may have been ahead: the time begins anew.
+fn age(store: &Store, id: CommitId) -> Option<Duration> {
+    let modified = fs_err::symlink_metadata(store.tree_path(id)).and_then(|found| found.modified()).ok()?;
+    now().duration_since(modified).inspect_err(|_| _ = retire(store, id)).ok()
 }

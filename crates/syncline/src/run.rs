@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use serde_json::json;
-use sync_core::{Error, Recovery, Stage};
+use sync_core::{Error, Origin, Recovery, Stage};
 use tokio::signal::unix::Signal;
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep};
@@ -193,8 +193,9 @@ fn report(passed: &Result<Passed, Error>, next: &Next, failures: u32, took: Dura
                 info!(files = ?tree.altered, "files of the last tree had been altered; they were written anew");
             }
             let before = before.map(|id| id.to_string()).unwrap_or_default();
-            let (commit, written, early, linked) = (tree.commit, tree.written, tree.early, tree.linked);
-            info!(%commit, before, written, early, linked, milliseconds, "published");
+            let (commit, written, early, reused) = (tree.commit, tree.written, tree.early, tree.reused);
+            let by = tree.origin.map(Origin::describe).unwrap_or_default();
+            info!(%commit, before, written, early, reused, by, milliseconds, "published");
         }
         (Err(err), Next::Exit(_)) => error!(error = %err, failures, "sync failed; giving up"),
         (Err(err), Next::Wait(pause)) => {

@@ -2,18 +2,18 @@
 
 use std::collections::HashSet;
 use std::io;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use gix::bstr::ByteSlice;
 use gix::index::entry::{Flags, Mode};
 
-use super::{SPARSE_FILE, Worktree, filter, missing, read_index, reuse, to_path, unusable};
+use super::draft::{Adopted, Draft};
+use super::{SPARSE_FILE, Worktree, filter, missing, to_path, unusable};
 use crate::error::{Context, Error, Recovery, Result};
 use crate::fetch::Fetched;
 use crate::objects::threads;
 use crate::progress::Progress;
-use crate::store::{Place, Store};
+use crate::store::{Place, Store, Temporary};
 use crate::unpack::EarlyFile;
 use crate::{CommitId, Interrupt};
 
@@ -23,8 +23,7 @@ pub(super) struct Site<'a> {
     pub(super) building: &'a Place,
     /// Where it is to stand.
     pub(super) place: &'a Place,
-    /// The tree whose unchanged files are shared.
-    pub(super) last: Option<&'a Place>,
+    pub(super) draft: Option<Draft>,
     pub(super) early: &'a [EarlyFile],
 }
 
@@ -42,8 +41,8 @@ pub(super) struct Build<'a> {
 
 impl Build<'_> {
     /// Build the tree of `fetched` from `store`.
-    pub(super) fn tree(&mut self, store: &Store, fetched: &Fetched, site: &Site<'_>) -> Result<()> {
-        let Site { building, place, last, early } = site;
+    pub(super) fn tree(&mut self, store: &Store, fetched: &Fetched, site: Site<'_>) -> Result<()> {
+        let Site { building, place, draft, early } = site;
         let id = fetched.commit;
         let step = || format!("write the tree of {id} to {}", building.dir.display());
         let repo = store.repository()?;
@@ -62,34 +61,41 @@ impl Build<'_> {
         refuse_clashes(&index).map_err(|text| Error::new(Recovery::Reconfigure, step(), text))?;
         self.progress.set_total(index.entries().len());
 
-        let pointer = building.dir.join(".git");
-        fs_err::write(&pointer, place.pointer()).step(step)?;
-        // What a new file's permissions are says what the umask makes of them.
-        let file_mode = fs_err::metadata(&pointer).step(step)?.permissions().mode() & 0o777;
         let adopted = adopt(early, &mut index);
         self.made.early += adopted;
         self.made.written += adopted;
-        if let Some(last) = last
-            && let Ok(old) = read_index(last, id)
-        {
-            let reused =
-                reuse::link_unchanged(&last.dir, &old, &mut index, &building.dir, file_mode, self.interrupt)
-                    .step(step)?;
-            gix::Count::set(&self.progress.files(), reused.linked);
-            self.made.linked += reused.linked;
-            self.made.altered.extend(reused.altered);
+        let last = draft.as_ref().map(|draft| draft.last().clone());
+        if let Some(draft) = draft {
+            self.reuse(draft.adopt(&mut index, &building.dir).step(step)?);
         }
+        fs_err::write(building.dir.join(".git"), place.pointer()).step(step)?;
         let special = filter::write_special(&repo, &mut index, &building.dir, self.interrupt)?;
         self.made.written += special + self.write_rest(&repo, &mut index, &building.dir)?;
         for (entry, left_out) in index.entries_mut().iter_mut().zip(left_out) {
             entry.flags.set(Flags::SKIP_WORKTREE, left_out);
         }
         admin(fetched, &mut index, &building.admin, place)?;
-        self.modules(store, fetched, site)
+        self.modules(store, fetched, building, place, last)
     }
 
-    fn modules(&mut self, store: &Store, fetched: &Fetched, site: &Site<'_>) -> Result<()> {
-        let Site { building, place, last, .. } = site;
+    fn reuse(&mut self, adopted: Option<Adopted>) {
+        let Some(adopted) = adopted else { return };
+        self.made.reused += adopted.count;
+        if adopted.count > 0 {
+            self.made.origin.get_or_insert(adopted.origin);
+        }
+        self.made.altered.extend(adopted.altered);
+        gix::Count::set(&self.progress.files(), adopted.count);
+    }
+
+    fn modules(
+        &mut self,
+        store: &Store,
+        fetched: &Fetched,
+        building: &Place,
+        place: &Place,
+        last: Option<Place>,
+    ) -> Result<()> {
         for module in &fetched.modules {
             let module_store = store.module(&module.url)?;
             let path = to_path(module.path.as_bstr());
@@ -102,9 +108,11 @@ impl Build<'_> {
             self.modules.push(admin.clone());
             let inside = Place { dir: building.dir.join(path), admin: admin.clone() };
             let final_place = Place { dir: place.dir.join(path), admin };
-            let last = last.and_then(|last| Place::of(last.dir.join(path), self.root));
-            let site = Site { building: &inside, place: &final_place, last: last.as_ref(), early: &[] };
-            self.tree(&module_store, &module.fetched, &site)
+            let last = last.as_ref().and_then(|last| Place::of(last.dir.join(path), self.root));
+            let draft = last
+                .and_then(|last| Draft::of(last, self.id, Temporary::draft(self.root), self.interrupt).ok());
+            let site = Site { building: &inside, place: &final_place, draft, early: &[] };
+            self.tree(&module_store, &module.fetched, site)
                 .map_err(|err| err.within(&format!("check out submodule {:?}", module.path)))?;
         }
         Ok(())

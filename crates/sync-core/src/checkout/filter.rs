@@ -12,7 +12,6 @@ use gix::filter::plumbing::pipeline::convert::to_worktree::{Options, UnknownEnco
 use gix::index::entry::{Flags, Mode};
 use gix::worktree::stack::state::{Attributes, attributes::Source};
 
-use super::reuse::Parents;
 use super::{missing, stat_of, to_path};
 use crate::error::{Context, Error, Result};
 use crate::{CommitId, Interrupt};
@@ -83,6 +82,23 @@ pub(super) fn write_special(
         written += 1;
     }
     Ok(written)
+}
+
+/// Creates directories, each once as long as the paths come sorted.
+struct Parents<'a> {
+    dir: &'a Path,
+    last: Option<PathBuf>,
+}
+
+impl Parents<'_> {
+    fn create(&mut self, file: &Path) -> io::Result<()> {
+        let parent = file.parent().unwrap_or(Path::new(""));
+        if self.last.as_deref() != Some(parent) {
+            fs_err::create_dir_all(self.dir.join(parent))?;
+            self.last = Some(parent.to_owned());
+        }
+        Ok(())
+    }
 }
 
 /// Whether a `.gitattributes` can make any file differ from its blob; rather yes than no. (That a file is `text`

@@ -1,12 +1,14 @@
 //! From a fetched commit to a complete tree of files under its final name.
 //!
-//! A tree is built beside its place ([`build`]): files that the last tree has already are linked ([`reuse`]), files in a
+//! A tree is built beside its place ([`build`]): from what an earlier tree has already ([`draft`]), files in a
 //! form that gix does not write are written here ([`filter`]), gix writes the rest. Symbolic links come last,
 //! so nothing is ever written through one. The name is the mark: a tree under its final name is complete.
 
 mod build;
+mod draft;
 mod filter;
-mod reuse;
+mod link;
+mod spare;
 mod verify;
 
 use std::io;
@@ -23,8 +25,8 @@ use crate::store::{Place, Store, remove_dir_if_there};
 use crate::{CommitId, Interrupt};
 
 use build::{Build, Site};
+pub use draft::{Draft, DraftPlan, Origin};
 pub(crate) use filter::may_change_form;
-pub(crate) use reuse::executable;
 pub use verify::altered_files;
 
 /// What no name in a tree may be, whatever the file system: somebody may copy the tree to another.
@@ -45,21 +47,23 @@ pub struct Worktree {
     pub written: usize,
     /// How many of these while the pack still came.
     pub early: usize,
-    /// How many files are shared with the last tree by hard links.
-    pub linked: usize,
+    /// How many files came from an earlier tree, and how.
+    pub reused: usize,
+    /// How they came; `None` where there are none.
+    pub origin: Option<Origin>,
     /// Files of the last tree that somebody altered, and which were therefore written anew.
     pub altered: Vec<String>,
 }
 
-/// Make the tree of `fetched`, its submodules included. `last` is the tree published now, whose unchanged files
-/// are shared.
+/// Make the tree of `fetched`, its submodules included, from `draft` where there is one
+/// ([`Store::plan_draft`]).
 ///
 /// A tree of this commit that is there already is kept as it is when nobody altered it; otherwise a new one is
 /// built beside it and exchanged for it in one step. After an error the final name is as it was.
 pub fn checkout(
     store: &Store,
     fetched: &Fetched,
-    last: Option<CommitId>,
+    draft: Option<Draft>,
     progress: &Progress,
     interrupt: &Interrupt,
 ) -> Result<Worktree> {
@@ -71,7 +75,8 @@ pub fn checkout(
         path: place.dir.clone(),
         written: 0,
         early: 0,
-        linked: 0,
+        reused: 0,
+        origin: None,
         altered: Vec::new(),
     };
     let building = store.building_place(id);
@@ -86,12 +91,12 @@ pub fn checkout(
         remove_dir_if_there(&building.dir).step(step)?;
         fs_err::create_dir(&building.dir).step(step)?;
     }
-    let last = last.filter(|last| *last != id).map(|last| store.place(last));
+    let draft = draft.filter(|_| !is_begun);
     let mut build =
         Build { root: store.root(), id, modules: Vec::new(), made: &mut made, progress, interrupt };
     let early = if is_begun { &fetched.early.files[..] } else { &[] };
     let outcome = build
-        .tree(store, fetched, &Site { building: &building, place: &place, last: last.as_ref(), early })
+        .tree(store, fetched, Site { building: &building, place: &place, draft, early })
         .and_then(|()| interrupt.check().step(step))
         .and_then(|()| install(&building, &place).step(step));
     let modules = build.modules;
@@ -114,8 +119,9 @@ pub fn tree_size(store: &Store, id: CommitId) -> u64 {
     index.map_or(0, |index| index.entries().iter().map(|entry| u64::from(entry.stat.size)).sum())
 }
 
+/// Its checksum, which takes longer than the rest, is not looked at: what entries say is compared with the files.
 fn read_index(place: &Place, id: CommitId) -> gix::Result<gix::index::File> {
-    gix::index::File::at(place.admin.join("index"), id.0.kind(), false, Default::default())
+    gix::index::File::at(place.admin.join("index"), id.0.kind(), true, Default::default())
 }
 
 /// Content is taken as unchanged when type, permission to execute, size, time and inode are.
@@ -128,6 +134,11 @@ fn is_same_file(found: &rustix::fs::Stat, entry: &gix::index::Entry) -> bool {
     };
     let (found, known) = (index_stat(found), &entry.stat);
     kind && found.size == known.size && found.mtime == known.mtime && found.ino == known.ino
+}
+
+/// Whoever may read may execute.
+pub(crate) fn executable(file_mode: u32) -> u32 {
+    file_mode | (file_mode & 0o444) >> 2
 }
 
 /// A stat as the index keeps it: the low 32 bits of each.
@@ -193,7 +204,32 @@ fn exchange(here: &Path, there: &Path) -> io::Result<()> {
     fs_err::rename(&aside, here)
 }
 
+/// Work on every share on a thread of its own.
+fn on_threads<T: Send, R: Send>(
+    shares: impl Iterator<Item = T>,
+    work: impl Fn(T) -> io::Result<R> + Sync,
+) -> io::Result<Vec<R>> {
+    let work = &work;
+    std::thread::scope(|scope| {
+        let started: Vec<_> = shares.map(|share| scope.spawn(move || work(share))).collect();
+        let died = |_| io::Error::other("a thread died");
+        started.into_iter().map(|thread| thread.join().map_err(died)?).collect()
+    })
+}
+
 /// The stat of a file just made, for the index.
 fn stat_of(path: &Path) -> io::Result<Stat> {
     Ok(index_stat(&rustix::fs::lstat(path)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn permission_to_execute_follows_permission_to_read() {
+        for (file, exec) in [(0o644, 0o755), (0o664, 0o775), (0o600, 0o700), (0o640, 0o750)] {
+            assert_eq!(executable(file), exec);
+        }
+    }
 }

@@ -12,6 +12,7 @@
 mod files;
 mod history;
 mod modules;
+mod place;
 
 use std::io::{self, Read, Seek, Write};
 use std::path::{Path, PathBuf};
@@ -21,13 +22,13 @@ use fs_err::{File, OpenOptions};
 use gix::hash::Kind;
 
 use crate::error::{Context, Error, Recovery, Result};
-use crate::paths::relative_path;
-use crate::{CommitId, RemoteUrl};
+use crate::{CommitId, DraftPlan, RemoteUrl};
 
 pub(crate) use files::remove_dir_if_there;
 use files::{clear_leftovers, entries, remove_if_there, write_if_different};
 pub(crate) use history::mark_promised;
 pub use history::{CommitInfo, Condition};
+pub(crate) use place::{Place, Temporary};
 
 /// The branch that follows what is published, named as git-sync names it.
 const BRANCH: &str = "refs/heads/git-sync";
@@ -40,6 +41,8 @@ pub struct Store {
     kind: Option<Kind>,
     warnings: Vec<Error>,
     owner: Arc<File>,
+    /// The tree that was retired last, to make the next one from.
+    spare: Option<Temporary>,
 }
 
 /// Why a [`Store`] could not be opened.
@@ -70,7 +73,7 @@ impl Store {
         let warnings =
             clear_leftovers(&root).step(|| format!("clear what was left half-made in {}", root.display()))?;
         let kind = stored_kind(&git).step(step)?;
-        let store = Store { root, git, kind, warnings, owner: Arc::new(owner) };
+        let store = Store { root, git, kind, warnings, owner: Arc::new(owner), spare: None };
         if let Some(kind) = kind {
             store.init(kind, promisor(&store.git))?;
             store.refresh_worktree_paths().step(step)?;
@@ -223,18 +226,64 @@ impl Store {
         Ok(true)
     }
 
-    /// Remove the tree of a commit. Its name goes first, so that a half-removed tree is never taken for whole.
+    /// Write everything to disk: objects, trees and directories. It is one call for the whole file system, since
+    /// one for each of many files takes many times as long.
+    pub fn flush(&self) -> Result<()> {
+        let step = || format!("write {} to disk", self.root.display());
+        let root = File::open(&self.root).step(step)?;
+        rustix::fs::syncfs(&root).map_err(io::Error::from).step(step)
+    }
+
+    /// Remove the tree of a commit.
     pub fn remove_tree(&self, id: CommitId) -> Result<()> {
         let step = || format!("remove the old tree {}", self.tree_path(id).display());
-        // An earlier tree of this name may have refused to go: somebody else's files may be in it.
-        let mut doomed = self.trees_dir().join(format!(".tmp-old-{id}"));
-        while doomed.symlink_metadata().is_ok() {
-            doomed.as_mut_os_string().push("-");
+        self.set_tree_aside(id).and_then(Temporary::remove).step(step)
+    }
+
+    /// Keep the tree of a commit, which nobody is shown any longer, to make the next one from it. It has no name
+    /// any more, and is removed when another takes its place, or with this store.
+    pub fn keep_spare(&mut self, id: CommitId) -> Result<()> {
+        // Submodules are not brought up to date in place.
+        if self.tree_path(id).join(".gitmodules").exists() {
+            return self.remove_tree(id);
         }
-        fs_err::rename(self.tree_path(id), &doomed).step(step)?;
-        remove_dir_if_there(&self.place(id).admin).step(step)?;
-        self.keep_module_places(id, &[]).step(step)?;
-        fs_err::remove_dir_all(&doomed).step(step)
+        let step = || format!("set the old tree {} aside", self.tree_path(id).display());
+        let spare = self.set_tree_aside(id).step(step)?;
+        let step = || format!("remove the old tree {}", spare.dir.display());
+        let before = self.spare.take().map_or(Ok(()), Temporary::remove).step(step);
+        self.spare = Some(spare);
+        before
+    }
+
+    /// The name goes first, so that a half-removed tree is never taken for whole.
+    fn set_tree_aside(&self, id: CommitId) -> io::Result<Temporary> {
+        let mut aside = Place {
+            dir: self.trees_dir().join(format!(".tmp-old-{id}")),
+            admin: self.git.join(format!("tmp-old-{id}")),
+        };
+        // An earlier tree of this name may have refused to go: somebody else's files may be in it.
+        while aside.dir.symlink_metadata().is_ok() || aside.admin.symlink_metadata().is_ok() {
+            aside.dir.as_mut_os_string().push("-");
+            aside.admin.as_mut_os_string().push("-");
+        }
+        let place = self.place(id);
+        fs_err::rename(&place.dir, &aside.dir)?;
+        if place.admin.exists() {
+            fs_err::rename(&place.admin, &aside.admin)?;
+        }
+        self.keep_module_places(id, &[])?;
+        Ok(Temporary::new(aside))
+    }
+
+    /// How to make what the next tree is made from, now that the tree of `last` is published: of what was kept by
+    /// [`Store::keep_spare`] if that is still as it was written, else by hard links to the tree of `last`.
+    pub fn plan_draft(&mut self, last: CommitId) -> DraftPlan {
+        DraftPlan {
+            spare: self.spare.take(),
+            last: self.place(last),
+            id: last,
+            place: Temporary::draft(&self.root),
+        }
     }
 
     /// The admin files hold an absolute path, which a volume mounted elsewhere makes stale; git would then
@@ -247,28 +296,6 @@ impl Store {
             }
         }
         Ok(())
-    }
-}
-
-/// A tree's directory and the directory of what git knows of it.
-#[derive(Clone, Debug)]
-pub(crate) struct Place {
-    pub(crate) dir: PathBuf,
-    pub(crate) admin: PathBuf,
-}
-
-impl Place {
-    /// The text of the tree's `.git` file.
-    pub(crate) fn pointer(&self) -> String {
-        format!("gitdir: {}\n", relative_path(&self.dir, &self.admin).display())
-    }
-
-    /// The place that the `.git` file in a tree's directory points to, if it is one of this root's.
-    pub(crate) fn of(dir: PathBuf, root: &Path) -> Option<Place> {
-        let text = fs_err::read_to_string(dir.join(".git")).ok()?;
-        let target = text.trim_end().strip_prefix("gitdir: ")?;
-        let admin = fs_err::canonicalize(dir.join(target)).ok()?;
-        admin.starts_with(root.join(".git")).then_some(Place { dir, admin })
     }
 }
 

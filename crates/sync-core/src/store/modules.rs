@@ -30,6 +30,7 @@ impl Store {
             kind,
             warnings: Vec::new(),
             owner: self.owner.clone(),
+            spare: None,
         };
         if let Some(kind) = kind {
             store.init(kind, promisor(&store.git))?;

@@ -47,6 +47,8 @@ pub struct Config {
     pub worktree_check_period: Option<Duration>,
     /// Whether unchanged files are shared with the last tree.
     pub shares_files: bool,
+    /// Whether everything is written to disk before the link is flipped.
+    pub is_durable: bool,
     pub folding: Folding,
     pub wait_for_lock: bool,
     pub policy: Policy,
@@ -179,6 +181,11 @@ impl Config {
             "copy" => Ok(false),
             _ => Err(format!("{text:?} is neither link nor copy")),
         });
+        let is_durable = r.or("durability", false, |text| match text {
+            "none" => Ok(false),
+            "data" => Ok(true),
+            _ => Err(format!("{text:?} is neither none nor data")),
+        });
         let folding = r.or("git-gc", Folding::WhenMany, |text| match text {
             "auto" | "always" => Ok(Folding::WhenMany),
             "aggressive" => Ok(Folding::Always),
@@ -211,6 +218,7 @@ impl Config {
             stale_worktree_timeout,
             worktree_check_period: (!check_period.is_zero()).then_some(check_period),
             shares_files,
+            is_durable,
             folding,
             wait_for_lock,
             policy,

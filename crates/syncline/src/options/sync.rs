@@ -96,6 +96,15 @@ pub(super) const OPTIONS: &[Opt] = &[
     ),
     value(
         WHERE,
+        "durability",
+        "MODE",
+        "none",
+        &[],
+        "What is on disk before the link is flipped: none, whatever the system has written by then, or data, everything, \
+         so that the link shows a whole tree even after the machine lost power",
+    ),
+    value(
+        WHERE,
         "git-gc",
         "MODE",
         "always",

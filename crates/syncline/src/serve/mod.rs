@@ -4,6 +4,7 @@ mod metrics;
 mod page;
 mod process;
 
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -12,10 +13,25 @@ use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tokio::time::{sleep, timeout};
 
 use crate::config::Http;
 use crate::status::Status;
+
+/// How many connections are kept at once.
+const CONNECTIONS: usize = 128;
+
+/// How long a request's header may take, how large it may be, and how long a connection may live.
+const HEADER_TIME: Duration = Duration::from_secs(10);
+const HEADER_BYTES: usize = 16 * 1024;
+const CONNECTION_TIME: Duration = Duration::from_secs(300);
+
+/// How long to wait after a connection could not be accepted.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// What the handlers look at.
 #[derive(Clone)]
@@ -42,7 +58,32 @@ pub async fn serve(listener: TcpListener, http: &Http, status: Status) -> std::i
         router = router.route("/metrics", get(metrics));
     }
     let shared = Shared { status, stale_after: http.stale_after };
-    axum::serve(listener, router.fallback(root).with_state(shared)).await
+    answer_all(listener, TowerToHyperService::new(router.fallback(root).with_state(shared))).await
+}
+
+/// Whoever opens connections without end, or is slow, can keep nobody else from an answer: the oldest connection
+/// makes room for the newest.
+async fn answer_all(listener: TcpListener, router: TowerToHyperService<Router>) -> std::io::Result<()> {
+    let mut http1 = hyper::server::conn::http1::Builder::new();
+    http1.timer(TokioTimer::new()).header_read_timeout(HEADER_TIME).max_buf_size(HEADER_BYTES);
+    let mut open: VecDeque<JoinHandle<()>> = VecDeque::new();
+    loop {
+        let Ok((stream, _)) = listener.accept().await else {
+            // No descriptors are left, say; that is no reason to stop syncing.
+            sleep(ACCEPT_PAUSE).await;
+            continue;
+        };
+        open.retain(|connection| !connection.is_finished());
+        if open.len() >= CONNECTIONS
+            && let Some(oldest) = open.pop_front()
+        {
+            oldest.abort();
+        }
+        let connection = http1.serve_connection(TokioIo::new(stream), router.clone());
+        open.push_back(tokio::spawn(async move {
+            let _ = timeout(CONNECTION_TIME, connection).await;
+        }));
+    }
 }
 
 /// git-sync's: any other path and method; not ready until the first success, then ready for ever.

@@ -1,0 +1,201 @@
+//! What the next tree is made from, so that only what changed needs work: a tree beside the published ones that
+//! is as its index says. The tree that was retired last is one, where nobody altered it ([`spare`]); otherwise
+//! hard links to the published tree are made ([`link`]). That takes as long as there are files, so it is done
+//! while the pack is fetched; what remains is in proportion to what changed.
+
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use gix::bstr::{BString, ByteSlice};
+use gix::index::State;
+use gix::index::entry::{Flags, Mode};
+
+use super::{executable, is_same_file, link, read_index, spare, to_path};
+use crate::store::{Place, Temporary};
+use crate::{CommitId, Interrupt};
+
+/// How files that an earlier tree had already came into a tree.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// They are shared with the last tree by hard links.
+    Links,
+    /// They, or some of them, are copies, because links were refused.
+    Copies,
+    /// They were left where they were: the tree is a retired one, brought up to date.
+    RetiredTree,
+}
+
+impl Origin {
+    /// In two words, for a log.
+    pub fn describe(self) -> &'static str {
+        match self {
+            Origin::Links => "hard links",
+            Origin::Copies => "copies",
+            Origin::RetiredTree => "retired tree",
+        }
+    }
+}
+
+/// How to make a [`Draft`]. It is owned, so that a draft can be made while a [`Store`](crate::Store) is fetched into.
+#[derive(Debug)]
+pub struct DraftPlan {
+    pub(crate) spare: Option<Temporary>,
+    /// The published tree, of this commit.
+    pub(crate) last: Place,
+    pub(crate) id: CommitId,
+    /// Where links are made.
+    pub(crate) place: Temporary,
+}
+
+/// A tree beside the published ones, from which [`checkout`](super::checkout) makes the next. It is removed when it
+/// is not used.
+#[derive(Debug)]
+pub struct Draft {
+    tree: Temporary,
+    /// What is not there is marked SKIP_WORKTREE.
+    index: State,
+    origin: Origin,
+    altered: Vec<String>,
+    last: Place,
+}
+
+/// What came from a draft.
+pub(super) struct Adopted {
+    pub(super) count: usize,
+    pub(super) origin: Origin,
+    /// Files of the last tree that are not as they were written.
+    pub(super) altered: Vec<String>,
+}
+
+/// The permissions that the umask, and the directory, give to what is made now.
+#[derive(Clone, Copy)]
+pub(super) struct Modes {
+    pub(super) file: u32,
+    pub(super) dir: u32,
+}
+
+impl Modes {
+    pub(super) fn of(&self, entry: &gix::index::Entry) -> u32 {
+        if entry.mode == Mode::FILE_EXECUTABLE { executable(self.file) } else { self.file }
+    }
+
+    /// Whether a file is as its entry says, and as one is that is written now.
+    pub(super) fn is_unaltered(&self, found: &rustix::fs::Stat, entry: &gix::index::Entry) -> bool {
+        is_same_file(found, entry)
+            && (entry.mode == Mode::SYMLINK || found.st_mode & 0o7777 == self.of(entry))
+    }
+}
+
+impl DraftPlan {
+    /// Make the draft. An error means that the next tree has to be written in full, and nothing worse.
+    pub fn carry_out(self, interrupt: &Interrupt) -> io::Result<Draft> {
+        let DraftPlan { spare, last, id, place } = self;
+        let modes = begin(&place.dir)?;
+        if let Some(spare) = spare
+            && let Some(index) = spare::check(&spare, id, modes, interrupt)?
+        {
+            return Ok(Draft { tree: spare, index, origin: Origin::RetiredTree, altered: Vec::new(), last });
+        }
+        Draft::link(place, last, id, modes, interrupt)
+    }
+}
+
+impl Draft {
+    /// A draft of a tree that is made within another.
+    pub(super) fn of(
+        last: Place,
+        id: CommitId,
+        place: Temporary,
+        interrupt: &Interrupt,
+    ) -> io::Result<Draft> {
+        let modes = begin(&place.dir)?;
+        Draft::link(place, last, id, modes, interrupt)
+    }
+
+    fn link(
+        tree: Temporary,
+        last: Place,
+        id: CommitId,
+        modes: Modes,
+        interrupt: &Interrupt,
+    ) -> io::Result<Draft> {
+        let mut index = read_index(&last, id).map_err(io::Error::other)?.into_parts().0;
+        let linked = link::link_files(&last.dir, &mut index, &tree.dir, modes, interrupt)?;
+        let origin = if linked.copied > 0 { Origin::Copies } else { Origin::Links };
+        Ok(Draft { tree, index, origin, altered: linked.altered, last })
+    }
+
+    /// The published tree when the draft was made.
+    pub(super) fn last(&self) -> &Place {
+        &self.last
+    }
+
+    /// Put the draft in the place of `dir`, an empty directory, remove from it what `new` has not or has otherwise,
+    /// and mark in `new` what is there. `None`, and nothing is done, where the form of every file may differ.
+    pub(super) fn adopt(self, new: &mut State, dir: &Path) -> io::Result<Option<Adopted>> {
+        // Attributes decide in which form an unchanged blob is written.
+        if attribute_files(&self.index) != attribute_files(new) {
+            return Ok(None);
+        }
+        fs_err::rename(&self.tree.dir, dir)?;
+        // It says where the draft was from, and may be open somewhere.
+        fs_err::remove_file(dir.join(".git"))?;
+        let mut candidates = self.index.entries().iter().filter(|entry| is_there(entry)).peekable();
+        let old_path = |entry: &gix::index::Entry| entry.path(&self.index).to_owned();
+        let mut count = 0;
+        let (entries, paths) = new.entries_mut_and_pathbacking();
+        for entry in entries {
+            let path = entry.path_in(paths);
+            while let Some(gone) = candidates.next_if(|candidate| candidate.path(&self.index) < path) {
+                remove(dir, to_path(old_path(gone).as_bstr()))?;
+            }
+            let Some(found) = candidates.next_if(|candidate| candidate.path(&self.index) == path) else {
+                continue;
+            };
+            if is_there(entry) && found.id == entry.id && found.mode == entry.mode {
+                entry.stat = found.stat;
+                entry.flags.insert(Flags::SKIP_WORKTREE);
+                count += 1;
+            } else {
+                remove(dir, to_path(path))?;
+            }
+        }
+        for gone in candidates {
+            remove(dir, to_path(old_path(gone).as_bstr()))?;
+        }
+        Ok(Some(Adopted { count, origin: self.origin, altered: self.altered }))
+    }
+}
+
+/// Make a directory with a file in it, to see what permissions new ones get.
+fn begin(dir: &Path) -> io::Result<Modes> {
+    fs_err::create_dir(dir)?;
+    fs_err::write(dir.join(".git"), "")?;
+    let mode = |path: PathBuf| Ok::<_, io::Error>(fs_err::symlink_metadata(path)?.mode() & 0o7777);
+    Ok(Modes { file: mode(dir.join(".git"))?, dir: mode(dir.to_owned())? })
+}
+
+fn is_there(entry: &gix::index::Entry) -> bool {
+    !entry.flags.contains(Flags::SKIP_WORKTREE)
+}
+
+/// Remove a file, and the directories above it that are empty then.
+fn remove(dir: &Path, file: &Path) -> io::Result<()> {
+    fs_err::remove_file(dir.join(file))?;
+    let parents = file.ancestors().skip(1).take_while(|parent| !parent.as_os_str().is_empty());
+    for parent in parents {
+        if fs_err::remove_dir(dir.join(parent)).is_err() {
+            break; // not empty
+        }
+    }
+    Ok(())
+}
+
+fn attribute_files(index: &State) -> Vec<(BString, gix::ObjectId)> {
+    let attributes = index.entries_with_paths_by_filter_map(|path, entry| {
+        (path.rsplit_str("/").next() == Some(b".gitattributes") && entry.mode != Mode::COMMIT)
+            .then_some(entry.id)
+    });
+    attributes.map(|(path, id)| (path.to_owned(), id)).collect()
+}

@@ -1,0 +1,66 @@
+//! Where a tree is.
+
+use std::io;
+use std::ops::Deref;
+use std::path::{Path, PathBuf};
+
+use super::files::remove_dir_if_there;
+use crate::paths::relative_path;
+
+/// A tree's directory and the directory of what git knows of it.
+#[derive(Clone, Debug)]
+pub(crate) struct Place {
+    pub(crate) dir: PathBuf,
+    pub(crate) admin: PathBuf,
+}
+
+impl Place {
+    /// The text of the tree's `.git` file.
+    pub(crate) fn pointer(&self) -> String {
+        format!("gitdir: {}\n", relative_path(&self.dir, &self.admin).display())
+    }
+
+    /// The place that the `.git` file in a tree's directory points to, if it is one of this root's.
+    pub(crate) fn of(dir: PathBuf, root: &Path) -> Option<Place> {
+        let text = fs_err::read_to_string(dir.join(".git")).ok()?;
+        let target = text.trim_end().strip_prefix("gitdir: ")?;
+        let admin = fs_err::canonicalize(dir.join(target)).ok()?;
+        admin.starts_with(root.join(".git")).then_some(Place { dir, admin })
+    }
+}
+
+/// A place under a temporary name; what is there is removed in the end.
+#[derive(Debug)]
+pub(crate) struct Temporary(Place);
+
+impl Temporary {
+    pub(super) fn new(place: Place) -> Temporary {
+        Temporary(place)
+    }
+
+    /// Where a draft of the next tree is made.
+    pub(crate) fn draft(root: &Path) -> Temporary {
+        Temporary(Place { dir: root.join(".worktrees/.tmp-draft"), admin: root.join(".git/tmp-draft") })
+    }
+
+    pub(crate) fn remove(self) -> io::Result<()> {
+        remove_dir_if_there(&self.admin)?;
+        remove_dir_if_there(&self.dir)
+    }
+}
+
+impl Deref for Temporary {
+    type Target = Place;
+
+    fn deref(&self) -> &Place {
+        &self.0
+    }
+}
+
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        // What stays is cleared when the root is next opened.
+        let _ = remove_dir_if_there(&self.admin);
+        let _ = remove_dir_if_there(&self.dir);
+    }
+}
