@@ -51,7 +51,7 @@ fn as_git_does(repo: &Repo, env: &Env, patterns: &str) -> Vec<String> {
 fn sent(nginx: &Nginx, since: usize) -> usize {
     nginx.requests()[since..]
         .iter()
-        .map(|line| line.rsplit(' ').next().unwrap().parse::<usize>().unwrap())
+        .map(|line| line.split(' ').nth(5).unwrap().parse::<usize>().unwrap())
         .sum()
 }
 

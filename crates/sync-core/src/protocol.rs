@@ -110,7 +110,10 @@ pub(crate) struct Request<'a> {
 }
 
 /// Everything is said in the first request: what is wanted, what is here, and that this is all.
-pub(crate) struct OneRound<'a>(pub(crate) &'a Request<'a>);
+pub(crate) struct OneRound<'a> {
+    pub(crate) request: &'a Request<'a>,
+    pub(crate) protocol: Protocol,
+}
 
 impl Negotiate for OneRound<'_> {
     fn mark_complete_and_common_ref(&mut self) -> gix::Result<negotiate::Action> {
@@ -118,13 +121,17 @@ impl Negotiate for OneRound<'_> {
     }
 
     fn add_wants(&mut self, arguments: &mut Arguments, _: &[bool]) -> bool {
-        if let Some(filter) = self.0.filter {
+        // Nobody would see it, and for a small change it is the larger part of the answer.
+        if self.protocol == Protocol::V2 {
+            arguments.add_feature("no-progress");
+        }
+        if let Some(filter) = self.request.filter {
             arguments.filter(filter);
         }
-        for want in &self.0.wants {
+        for want in &self.request.wants {
             arguments.want(want);
         }
-        for have in &self.0.haves {
+        for have in &self.request.haves {
             arguments.have(have);
         }
         true
@@ -137,9 +144,9 @@ impl Negotiate for OneRound<'_> {
         _: Option<&Response>,
     ) -> gix::Result<(negotiate::Round, bool)> {
         let round = negotiate::Round {
-            haves_sent: self.0.haves.len(),
+            haves_sent: self.request.haves.len(),
             in_vain: 0,
-            haves_to_send: self.0.haves.len(),
+            haves_to_send: self.request.haves.len(),
             previous_response_had_at_least_one_in_common: false,
         };
         Ok((round, true))

@@ -148,7 +148,7 @@ impl Upstream {
         let limits = &self.source.selection.limits;
         let (mut pack_failed, mut made) = (false, Early::default());
         let outcome = gix::protocol::fetch(
-            &mut OneRound(request),
+            &mut OneRound { request, protocol: connection.handshake.server_protocol_version },
             |pack, gix_progress, _| {
                 progress.enter(Stage::Receiving);
                 let pack = &mut limits.pack(pack);
