@@ -29,9 +29,9 @@ use crate::{CommitId, Interrupt};
 
 use build::{Build, Site};
 pub use draft::{Draft, DraftPlan, Origin};
+pub(crate) use filter::may_change_form;
 #[cfg(feature = "fuzzing")]
 pub(crate) use form::expand_ident;
-pub(crate) use filter::may_change_form;
 pub use symlinks::Symlinks;
 pub use verify::altered_files;
 
