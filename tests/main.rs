@@ -1,6 +1,6 @@
 //! The real program against real servers. One binary, so that it links once.
 
-#![allow(clippy::unwrap_used, clippy::disallowed_methods)]
+#![allow(clippy::unwrap_used, clippy::disallowed_methods, clippy::print_stderr)]
 
 mod support;
 
