@@ -138,6 +138,20 @@ fn an_edit_of_the_published_tree_does_not_come_back_by_a_retired_one() {
     assert!(reusing.running.log().contains("dir/same"), "{}", reusing.running.log());
 }
 
+/// The directory of a file that is not taken over is not there either.
+#[test]
+fn a_file_comes_where_the_directory_of_an_altered_one_was() {
+    let env = Env::new();
+    let repo = env.repo("up");
+    repo.commit(&[("was/dir/altered", "x\n")]);
+    env.syncline(repo.url()).sync();
+    fs::write(env.link().join("was/dir/altered"), "tampered\n").unwrap();
+    fs::remove_dir_all(repo.path.join("was")).unwrap();
+    let commit = repo.commit(&[("was", "a file now\n")]);
+    env.syncline(repo.url()).sync();
+    env.assert_published(&repo, &commit);
+}
+
 #[test]
 fn attributes_that_may_change_every_file_have_every_file_written() {
     let reusing = Reusing::start();

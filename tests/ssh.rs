@@ -300,7 +300,7 @@ fn a_server_that_stalls_anywhere_ends_at_the_time_limit() {
     let env = Env::new();
     let (repo, sshd) = (env.repo("up"), Sshd::start(&env));
     let key = sshd.authorized_key();
-    for bytes in [0, 30, 1500, 2500, 3000, 3500] {
+    for bytes in [0, 30, 1500, 2500, 2800, 3000] {
         let stalling = Meddler::start(sshd.port(), Trouble::Stall(bytes));
         let url = stalling.url("ssh", repo.path.strip_prefix("/").unwrap().to_str().unwrap());
         let url = url.replace("://", &format!("://{}@", user()));

@@ -138,6 +138,9 @@ impl Scene {
         for entry in fs::read_dir(self.env.root().join(".worktrees")).unwrap() {
             let tree = entry.unwrap();
             let id = tree.file_name().into_string().unwrap();
+            if id.starts_with(".tmp-old-") {
+                continue; // retired: nobody is shown it any more
+            }
             let Some((number, view)) = self.published.get(&id) else { panic!("{id} is no commit") };
             let commit = &self.upstream.commits[*number];
             let expected = self.reference.of(&self.upstream, commit, *view);

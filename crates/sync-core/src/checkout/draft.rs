@@ -121,8 +121,13 @@ impl Draft {
     ) -> io::Result<Draft> {
         let mut index = read_index(&last, id).map_err(io::Error::other)?.into_parts().0;
         let linked = link::link_files(&last.dir, &mut index, &tree.dir, modes, interrupt)?;
+        for path in &linked.altered {
+            // Nothing may have come into the directory, and the next tree may have a file of that name.
+            remove_empty_parents(&tree.dir, to_path(path.as_bstr()));
+        }
         let origin = if linked.copied > 0 { Origin::Copies } else { Origin::Links };
-        Ok(Draft { tree, index, origin, altered: linked.altered, last })
+        let altered = linked.altered.iter().map(ToString::to_string).collect();
+        Ok(Draft { tree, index, origin, altered, last })
     }
 
     /// The published tree when the draft was made.
@@ -182,13 +187,17 @@ fn is_there(entry: &gix::index::Entry) -> bool {
 /// Remove a file, and the directories above it that are empty then.
 fn remove(dir: &Path, file: &Path) -> io::Result<()> {
     fs_err::remove_file(dir.join(file))?;
+    remove_empty_parents(dir, file);
+    Ok(())
+}
+
+fn remove_empty_parents(dir: &Path, file: &Path) {
     let parents = file.ancestors().skip(1).take_while(|parent| !parent.as_os_str().is_empty());
     for parent in parents {
         if fs_err::remove_dir(dir.join(parent)).is_err() {
             break; // not empty
         }
     }
-    Ok(())
 }
 
 fn attribute_files(index: &State) -> Vec<(BString, gix::ObjectId)> {

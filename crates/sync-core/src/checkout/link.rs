@@ -5,7 +5,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 
-use gix::bstr::{BStr, ByteSlice};
+use gix::bstr::{BStr, BString, ByteSlice};
 use gix::index::entry::{Flags, Mode};
 use gix::index::{Entry, State};
 use rustix::fs::{AtFlags, Mode as RawMode, OFlags, Stat, fstat, linkat, openat, statat, unlinkat};
@@ -20,7 +20,7 @@ pub(super) struct Linked {
     /// How many files were copied because links to them were refused.
     pub(super) copied: usize,
     /// Files of the old tree that are not as they were written.
-    pub(super) altered: Vec<String>,
+    pub(super) altered: Vec<BString>,
 }
 
 /// Link every file of `index` from `old_dir` to `new_dir`, a directory without other files, and mark every other entry as not there.
@@ -64,7 +64,7 @@ struct Linker<'a> {
 struct Share {
     stats: Vec<Option<Stat>>,
     copied: usize,
-    altered: Vec<String>,
+    altered: Vec<BString>,
 }
 
 impl<'a> Linker<'a> {
@@ -130,7 +130,7 @@ impl<'a> Linker<'a> {
                 }
             }
         }
-        share.altered.push(entry.path(self.index).to_string());
+        share.altered.push(entry.path(self.index).to_owned());
         Ok(None)
     }
 
