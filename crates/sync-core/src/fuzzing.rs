@@ -125,7 +125,8 @@ pub type Written = (Vec<u8>, ObjectId, bool);
 pub fn unpack(pack: &[u8], commit: ObjectId, packs: &Path, tree: &Path) -> io::Result<Vec<Written>> {
     // Pieces arrive as from a network.
     let mut pack = io::BufReader::with_capacity(1000, pack);
-    let made = crate::unpack::unpack(&mut pack, commit, packs, tree, &Progress::new(), &Interrupt::new())?;
+    let (limits, progress, interrupt) = (crate::Limits::default(), Progress::new(), Interrupt::new());
+    let made = crate::unpack::unpack(&mut pack, commit, packs, tree, &limits, &progress, &interrupt)?;
     Ok(made.files.into_iter().map(|file| (file.path.into(), file.id, file.is_executable)).collect())
 }
 
