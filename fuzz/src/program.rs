@@ -30,7 +30,7 @@ pub fn config(data: &[u8]) {
     assert!(config.root.is_absolute() && config.link.file_name().is_some());
     let mut schedule = crate::schedule::Schedule::new(config.policy, true);
     for random in [0.0, 0.5, 1.0] {
-        schedule.next(false, Duration::ZERO, random);
+        schedule.next(false, None, random);
     }
 }
 
