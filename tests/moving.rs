@@ -6,7 +6,7 @@ use std::path::Path;
 use crate::support::*;
 
 /// One pass of git-sync v4 in its own commands, as far as it needs no publishing.
-fn git_sync_pass(root: &Path, url: &str) -> String {
+pub fn git_sync_pass(root: &Path, url: &str) -> String {
     if !root.join(".git").exists() {
         fs::create_dir_all(root).unwrap();
         git(root, &["init", "--quiet", "-b", "git-sync"]);
@@ -29,7 +29,7 @@ fn git_sync_pass(root: &Path, url: &str) -> String {
     hash
 }
 
-fn git_sync_publish(root: &Path, hash: &str) {
+pub fn git_sync_publish(root: &Path, hash: &str) {
     let tree = root.join(".worktrees").join(hash);
     git(
         root,
@@ -39,6 +39,17 @@ fn git_sync_publish(root: &Path, hash: &str) {
     git(&tree, &["reset", "--quiet", "--hard", hash, "--"]);
     let _ = fs::remove_file(root.join("link"));
     std::os::unix::fs::symlink(format!(".worktrees/{hash}"), root.join("link")).unwrap();
+}
+
+/// A root as git-sync v3 leaves it.
+pub fn git_sync_v3(root: &Path, repo: &Repo, prefix: &str) -> String {
+    let hash = repo.head();
+    repo.git(&["clone", "--quiet", "--no-checkout", ".", root.to_str().unwrap()]);
+    let tree = root.join(format!("{prefix}{hash}"));
+    git(root, &["worktree", "add", "--quiet", "--detach", tree.to_str().unwrap(), "origin/main"]);
+    fs::write(tree.join(".git"), format!("gitdir: ../.git/worktrees/{prefix}{hash}\n")).unwrap();
+    std::os::unix::fs::symlink(format!("{prefix}{hash}"), root.join("link")).unwrap();
+    hash
 }
 
 #[test]
@@ -85,11 +96,7 @@ fn a_volume_of_git_sync_v3_is_moved_to_todays_layout() {
         repo.git(&["tag", "old"]);
         let hash = repo.commit(&[("file", "two\n")]);
         let root = env.root();
-        repo.git(&["clone", "--quiet", "--no-checkout", ".", root.to_str().unwrap()]);
-        let tree = root.join(format!("{prefix}{hash}"));
-        git(&root, &["worktree", "add", "--quiet", "--detach", tree.to_str().unwrap(), "origin/main"]);
-        fs::write(tree.join(".git"), format!("gitdir: ../.git/worktrees/{prefix}{hash}\n")).unwrap();
-        std::os::unix::fs::symlink(format!("{prefix}{hash}"), root.join("link")).unwrap();
+        let tree = root.join(format!("{prefix}{}", git_sync_v3(&root, &repo, prefix)));
         fs::write(root.join("mine"), "x").unwrap();
         let log = env.syncline(repo.url()).sync().stderr;
         assert!(log.contains("moved from git-sync v3's layout"), "{log}");

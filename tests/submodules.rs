@@ -6,7 +6,7 @@ use std::path::Path;
 use crate::support::*;
 
 /// Add or move a submodule without asking git to clone it.
-fn pin(repo: &Repo, path: &str, url: &str, commit: &str) {
+pub fn pin(repo: &Repo, path: &str, url: &str, commit: &str) {
     repo.git(&["config", "-f", ".gitmodules", &format!("submodule.{path}.path"), path]);
     repo.git(&["config", "-f", ".gitmodules", &format!("submodule.{path}.url"), url]);
     repo.git(&["update-index", "--add", "--cacheinfo", &format!("160000,{commit},{path}")]);
@@ -23,7 +23,7 @@ fn synced_with_one(env: &Env) -> (Repo, Nginx) {
     (one, nginx)
 }
 
-fn commit(repo: &Repo) -> String {
+pub fn commit(repo: &Repo) -> String {
     repo.git(&["commit", "--quiet", "--message=modules"]);
     repo.head()
 }

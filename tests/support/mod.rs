@@ -1,14 +1,17 @@
 //! What the tests share: a scratch directory, upstream repositories made by git, servers, and the program.
 
+pub mod points;
 mod proxies;
 mod raw;
 mod repo;
+pub mod scenes;
 mod servers;
 mod sshd;
+pub mod steps;
 mod wire;
 
 use std::fs;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::{Arc, Mutex};
@@ -17,7 +20,7 @@ use std::time::{Duration, Instant};
 pub use proxies::{Guide, Microsocks, Tinyproxy, TlsFront};
 pub use raw::{Hostile, fault};
 pub use repo::{Repo, noise};
-pub use servers::{GitDaemon, Nginx, free_port};
+pub use servers::{GitDaemon, Nginx, Quiet, free_port};
 pub use sshd::{Sshd, fingerprint, keygen, user, with_suffix};
 pub use wire::{Canned, Meddler, Trouble, basic, get, header, request, response};
 
@@ -124,7 +127,7 @@ pub fn listing(dir: &Path) -> Vec<String> {
             fs::read(path).unwrap().escape_ascii().to_string()
         };
         let name = path.strip_prefix(fs::canonicalize(dir).unwrap()).unwrap().to_owned();
-        if name != Path::new(".git") {
+        if !name.ends_with(".git") {
             lines.push(format!("{} {:o} {content}", name.display(), found.permissions().mode()));
         }
     });
@@ -169,6 +172,16 @@ pub fn binary() -> PathBuf {
     std::env::var_os("SYNCLINE_BINARY").unwrap_or_else(|| env!("CARGO_BIN_EXE_syncline").into()).into()
 }
 
+/// Whether every step of a run is to be tried, and not only every kind of step.
+pub fn tries_every_step() -> bool {
+    std::env::var_os("SYNCLINE_EVERY_STEP").is_some()
+}
+
+/// Say something that is not held back when the test passes.
+pub fn tell(text: &str) {
+    writeln!(std::io::stderr(), "{text}").unwrap();
+}
+
 /// Wait until `found` gives something.
 #[track_caller]
 pub fn eventually<T>(what: &str, mut found: impl FnMut() -> Option<T>) -> T {
@@ -184,7 +197,7 @@ pub fn eventually<T>(what: &str, mut found: impl FnMut() -> Option<T>) -> T {
 
 /// A command line of the program, in an empty environment.
 pub struct Syncline {
-    command: Command,
+    pub command: Command,
 }
 
 impl Syncline {

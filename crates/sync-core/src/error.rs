@@ -24,6 +24,7 @@ pub struct Error {
     cause: String,
     recovery: Recovery,
     not_before: Option<Duration>,
+    lacks_room: bool,
 }
 
 /// The result of every fallible operation of this crate.
@@ -37,17 +38,20 @@ impl Error {
             cause: one_line(&cause.to_string()),
             recovery,
             not_before: None,
+            lacks_room: false,
         }
     }
 
     /// An error of the file system or the like, worth another try.
     pub fn io(step: impl Into<String>, cause: &(dyn std::error::Error + 'static)) -> Self {
-        Self::new(Recovery::Retry, step, chain(std::iter::successors(Some(cause), |err| err.source())))
+        let causes = || std::iter::successors(Some(cause), |err| err.source());
+        Error { lacks_room: causes().any(is_full), ..Self::new(Recovery::Retry, step, chain(causes())) }
     }
 
     /// An error of gix. Whether corruption means our store is up to the caller: see [`Error::reading`].
     pub(crate) fn gix(step: impl Into<String>, cause: &gix::Error) -> Self {
-        Self::new(Recovery::Retry, step, chain(cause.iter_errors()))
+        let lacks_room = cause.iter_errors().any(is_full);
+        Error { lacks_room, ..Self::new(Recovery::Retry, step, chain(cause.iter_errors())) }
     }
 
     /// An error of gix while it read our own store: damage, unless the machine merely refused to let us read.
@@ -96,6 +100,11 @@ impl Error {
         self.recovery
     }
 
+    /// Whether a disk or a quota is full.
+    pub fn lacks_room(&self) -> bool {
+        self.lacks_room
+    }
+
     /// The step that failed: `fetch refs/heads/main from https://host/x`.
     pub fn step(&self) -> &str {
         &self.step
@@ -114,6 +123,12 @@ impl fmt::Display for Error {
 }
 
 impl std::error::Error for Error {}
+
+fn is_full(cause: &(dyn std::error::Error + 'static)) -> bool {
+    use std::io::ErrorKind::{QuotaExceeded, StorageFull};
+    let kind = cause.downcast_ref().map(std::io::Error::kind);
+    matches!(kind, Some(QuotaExceeded | StorageFull))
+}
 
 /// All causes joined by colons, without those that their predecessor quotes already.
 fn chain<'a>(causes: impl Iterator<Item = &'a (dyn std::error::Error + 'static)>) -> String {

@@ -37,7 +37,7 @@ impl Interrupt {
     }
 
     /// An error of kind `TimedOut` once the flag is set; never `Interrupted`, which readers would retry.
-    pub(crate) fn check(&self) -> io::Result<()> {
+    pub fn check(&self) -> io::Result<()> {
         if self.is_triggered() { Err(io::Error::new(io::ErrorKind::TimedOut, "stopped")) } else { Ok(()) }
     }
 }

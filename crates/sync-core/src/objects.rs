@@ -160,7 +160,9 @@ pub(crate) fn copy_objects(
     progress: &Progress,
     interrupt: &Interrupt,
 ) -> Result<Option<std::path::PathBuf>> {
-    let step = || format!("copy {} objects from {}", objects.len(), repo.path().display());
+    let step = || {
+        format!("copy {} objects from {} to {}", objects.len(), repo.path().display(), directory.display())
+    };
     let (reader, writer) = io::pipe().step(step)?;
     let mut odb = repo.objects.clone().into_inner();
     odb.prevent_pack_unload();

@@ -4,7 +4,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use fs_err::{File, OpenOptions};
+use fs_err::OpenOptions;
 use serde_json::{Value, json};
 use tracing::warn;
 
@@ -41,10 +41,7 @@ impl Files {
     /// All is well again.
     pub fn clear(&self) {
         if let Some(path) = &self.error {
-            let removed = fs_err::remove_file(path).or_else(|err| match err.kind() {
-                io::ErrorKind::NotFound => Ok(()),
-                _ => Err(err),
-            });
+            let removed = remove_if_there(&temporary(path)).and_then(|()| remove_if_there(path));
             let _ = removed.inspect_err(|err| warn!(error = %err, "cannot remove the error file"));
         }
     }
@@ -58,11 +55,21 @@ fn touch(path: &Path) -> io::Result<()> {
 
 /// Readers see the old text or the new.
 fn replace(path: &Path, text: &str) -> io::Result<()> {
-    let directory = path.parent().unwrap_or(path);
-    fs_err::create_dir_all(directory)?;
-    let temporary = directory.join(format!("tmp-err-{:016x}", fastrand::u64(..)));
-    let written = io::Write::write_all(&mut File::create(&temporary)?, text.as_bytes());
-    written.and_then(|()| fs_err::rename(&temporary, path)).inspect_err(|_| {
+    fs_err::create_dir_all(path.parent().unwrap_or(path))?;
+    let temporary = temporary(path);
+    fs_err::write(&temporary, text).and_then(|()| fs_err::rename(&temporary, path)).inspect_err(|_| {
         let _ = fs_err::remove_file(&temporary);
     })
+}
+
+/// Always the same, so that killed processes leave no more than one.
+fn temporary(path: &Path) -> PathBuf {
+    path.with_file_name(format!(".{}.tmp", path.file_name().unwrap_or_default().to_string_lossy()))
+}
+
+fn remove_if_there(path: &Path) -> io::Result<()> {
+    match fs_err::remove_file(path) {
+        Err(err) if err.kind() != io::ErrorKind::NotFound => Err(err),
+        _ => Ok(()),
+    }
 }

@@ -37,7 +37,7 @@ use crate::files::Files;
 use crate::hooks::Hooks;
 use crate::login::Logins;
 use crate::pass::Syncer;
-use crate::publish::Link;
+use crate::publish::{Manner, Publication};
 use crate::run::Service;
 use crate::schedule::{Exit, Schedule};
 use crate::status::Status;
@@ -253,13 +253,14 @@ async fn own(root: &Path, wait: bool) -> Result<Store, Error> {
 }
 
 fn prepare(config: &Config, store: Store, status: &Status) -> Result<Service, Error> {
-    let path = store.root().join(&config.link);
-    let link = Link::open(&store, &config.link)
-        .map_err(|err| Error::io(format!("prepare the link {}", path.display()), &err))?;
+    let manner = Manner { shares_files: config.shares_files, is_durable: config.is_durable };
+    let publication = Publication::open(&store, config.publish, &config.link, manner).map_err(|err| {
+        Error::io(format!("prepare to publish at {}", store.root().join(&config.link).display()), &err)
+    })?;
     for warning in store.warnings() {
         warn!(error = %warning, "leftovers stay; remove them by hand");
     }
-    let serving = link.current(&store).is_ok_and(|current| current.is_some());
+    let serving = publication.current(&store).is_ok_and(|current| current.is_some());
     let (interrupt, progress) = (Interrupt::new(), status.progress());
     let upstream =
         Upstream::new(config.source.clone(), config.connect.clone(), interrupt.clone(), progress.clone());
@@ -273,7 +274,7 @@ fn prepare(config: &Config, store: Store, status: &Status) -> Result<Service, Er
     let syncer = Syncer {
         store,
         upstream,
-        link,
+        publication,
         logins: Logins::new(config, status, &progress, &interrupt)?,
         shares_files: config.shares_files,
         reuses_trees: config.shares_files && !config.policy.one_time,
@@ -288,6 +289,7 @@ fn prepare(config: &Config, store: Store, status: &Status) -> Result<Service, Er
         progress,
         verified: false,
         has_excess_history: false,
+        has_leftovers: false,
     };
     Ok(Service {
         syncer,

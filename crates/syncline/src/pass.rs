@@ -1,6 +1,7 @@
-//! One pass: look, receive, check out, flip the link, prune. Blocking, with owned data, so that the loop can
+//! One pass: look, receive, check out, publish, prune. Blocking, with owned data, so that the loop can
 //! hand it to a thread and get it back.
 
+use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -14,14 +15,14 @@ use tracing::{debug, info, warn};
 use crate::config::{ExecHook, Folding};
 use crate::hooks::{self, Event};
 use crate::login::Logins;
-use crate::publish::{Link, prune, retire};
+use crate::publish::{Publication, prune, retire};
 use crate::status::Status;
 
 /// All that passes work on.
 pub struct Syncer {
     pub store: Store,
     pub upstream: Upstream,
-    pub link: Link,
+    pub publication: Publication,
     pub logins: Logins,
     /// Whether trees may have files in common, as hard links.
     pub shares_files: bool,
@@ -29,7 +30,7 @@ pub struct Syncer {
     pub reuses_trees: bool,
     /// Whether a retired tree is worth keeping for that: it shares its files with the published one.
     pub keeps_spare: bool,
-    /// Whether everything is written to disk before the link is flipped, and then the link.
+    /// Whether everything is written to disk before it is published.
     pub is_durable: bool,
     pub folding: Folding,
     pub sparse_file: Option<PathBuf>,
@@ -44,14 +45,16 @@ pub struct Syncer {
     pub verified: bool,
     /// Whether the store holds history that is no longer asked for.
     pub has_excess_history: bool,
+    /// Whether something half-made could not be cleared so far.
+    pub has_leftovers: bool,
 }
 
 /// What a pass came to.
 #[derive(Debug)]
 pub enum Passed {
-    /// The link shows what it showed before.
+    /// The same is published as before.
     Unchanged(CommitId),
-    /// The link shows this now.
+    /// This is published now.
     Published { tree: Worktree, before: Option<CommitId> },
 }
 
@@ -66,15 +69,17 @@ impl Passed {
 }
 
 impl Syncer {
-    /// Bring the link up to date. A damaged store is rebuilt, a refused login renewed, once.
+    /// Bring what is published up to date. A damaged store is rebuilt, a refused login renewed, once.
     /// [`Syncer::tidy`] is to follow a success.
     pub fn pass(&mut self) -> Result<Passed> {
+        if self.has_leftovers {
+            self.clear_leftovers();
+        }
         let passed = match self.try_pass() {
             Err(err) if self.interrupt.is_triggered() => Err(err),
             Err(err) if err.recovery() == Recovery::Rebuild => {
                 warn!(error = %err, "the store is damaged: fetching it anew");
-                self.store.rebuild()?;
-                self.try_pass()
+                self.store.rebuild().and_then(|()| self.try_pass())
             }
             Err(err) if err.recovery() == Recovery::Login && self.logins.renew() => {
                 info!(error = %err, "the login was refused: trying another");
@@ -82,15 +87,20 @@ impl Syncer {
             }
             passed => passed,
         };
+        if passed.is_err() {
+            self.clear_leftovers();
+        }
         self.progress.enter(Stage::Idle);
         passed
     }
 
+    fn clear_leftovers(&mut self) {
+        let cleared = self.store.clear_leftovers();
+        self.has_leftovers = cleared.inspect_err(|err| debug!(error = %err, "leftovers stay")).is_err();
+    }
+
     fn try_pass(&mut self) -> Result<Passed> {
-        let current = self
-            .link
-            .current(&self.store)
-            .map_err(|err| Error::io(format!("read the link {}", self.link.path().display()), &err))?;
+        let current = self.publication.current(&self.store).map_err(|err| self.reading(&err))?;
         self.upstream.set_credentials(self.logins.current()?);
         self.refresh_sparse()?;
         let tip = self.upstream.look()?;
@@ -98,33 +108,17 @@ impl Syncer {
             self.verified = true;
             return Ok(Passed::Unchanged(tip.commit));
         }
-        let lacked_filter = self.upstream.lacks_filter();
-        let (fetched, draft) = self.receive(&tip, current.filter(|current| *current != tip.commit))?;
-        if self.upstream.lacks_filter() && !lacked_filter {
-            warn!("the server does not support --filter: it sends everything");
-        }
-        let tree = checkout(&self.store, &fetched, draft, &self.progress, &self.interrupt)?;
-        if current != Some(tree.commit) {
-            self.before_publishing(&tree)?;
-            if self.is_durable {
-                self.store.flush()?;
+        let packs = self.store.all_packs();
+        let tree = self.make_tree(&tip, current).inspect_err(|err| {
+            if err.lacks_room() {
+                let _ = self
+                    .store
+                    .give_back(&packs, current)
+                    .inspect_err(|err| warn!(error = %err, "cannot give back what was received"));
             }
-            // Before the flip: a kill in between must not cost the old tree its time.
-            if let Some(old) = current {
-                let _ = retire(&self.store, old)
-                    .inspect_err(|err| warn!(error = %err, "cannot mark the old tree"));
-            }
-            let before = self.link.target();
-            self.link.flip(&tree, self.is_durable).map_err(|err| {
-                Error::io(format!("publish {} at {}", tree.commit, self.link.path().display()), &err)
-            })?;
-            if let Some(Ok(true)) = before.filter(|_| current.is_none()).map(|path| {
-                self.store
-                    .remove_v3_tree(&path)
-                    .inspect_err(|err| warn!(error = %err, "cannot remove the old tree"))
-            }) {
-                info!("moved from git-sync v3's layout");
-            }
+        })?;
+        if current != Some(tree.commit) || !self.is_shown_whole(tree.commit)? {
+            self.publish(&tree, current)?;
         }
         self.verified = true;
         let shares_most = tree.reused >= tree.written && tree.origin != Some(Origin::Copies);
@@ -133,6 +127,42 @@ impl Syncer {
             return Ok(Passed::Unchanged(tree.commit));
         }
         Ok(Passed::Published { tree, before: current })
+    }
+
+    fn reading(&self, err: &io::Error) -> Error {
+        Error::io(format!("read what is published at {}", self.publication.path().display()), err)
+    }
+
+    fn is_shown_whole(&self, commit: CommitId) -> Result<bool> {
+        let tree = self.store.tree_path(commit);
+        self.publication.is_whole(&tree, &self.interrupt).map_err(|err| self.reading(&err))
+    }
+
+    fn publish(&self, tree: &Worktree, current: Option<CommitId>) -> Result<()> {
+        if current != Some(tree.commit) {
+            self.before_publishing(tree)?;
+        }
+        if self.is_durable {
+            self.store.flush()?;
+        }
+        // Before the flip: a kill in between must not cost the old tree its time.
+        if let Some(old) = current.filter(|old| *old != tree.commit) {
+            let _ =
+                retire(&self.store, old).inspect_err(|err| warn!(error = %err, "cannot mark the old tree"));
+        }
+        self.publication.show(tree, &self.interrupt).map_err(|err| {
+            Error::io(format!("publish {} at {}", tree.commit, self.publication.path().display()), &err)
+        })
+    }
+
+    /// Receive a commit and make its tree.
+    fn make_tree(&mut self, tip: &Tip, current: Option<CommitId>) -> Result<Worktree> {
+        let lacked_filter = self.upstream.lacks_filter();
+        let (fetched, draft) = self.receive(tip, current.filter(|current| *current != tip.commit))?;
+        if self.upstream.lacks_filter() && !lacked_filter {
+            warn!("the server does not support --filter: it sends everything");
+        }
+        checkout(&self.store, &fetched, draft, &self.progress, &self.interrupt)
     }
 
     /// Fetch, and meanwhile prepare what the next tree is made from.
@@ -151,7 +181,7 @@ impl Syncer {
         })
     }
 
-    /// Whether what the link shows is whole: objects, depth and files.
+    /// Whether what is published is whole: objects, depth and files.
     fn is_sound(&mut self, commit: CommitId) -> Result<bool> {
         if self.store.is_partial() && self.upstream.source().filter.is_none() {
             info!(%commit, "the store lacks what a filter left out");
@@ -173,7 +203,11 @@ impl Syncer {
             }
         }
         match altered_files(&self.store, commit, &self.upstream.source().selection, &self.interrupt) {
-            Ok(files) if files.is_empty() => Ok(true),
+            Ok(files) if files.is_empty() => self.is_shown_whole(commit).inspect(|is_whole| {
+                if !is_whole {
+                    warn!(%commit, "published files were altered: publishing them anew");
+                }
+            }),
             Ok(files) => {
                 warn!(%commit, ?files, "published files were altered: making the tree anew");
                 Ok(false)
@@ -224,7 +258,7 @@ impl Syncer {
         match self.folding {
             Folding::Never => false,
             Folding::WhenMany => store.has_many_packs(),
-            Folding::Always => true,
+            Folding::Always => store.has_several_packs(),
         }
     }
 
@@ -245,29 +279,50 @@ impl Syncer {
         }
     }
 
-    /// What follows a success and cannot fail it.
-    pub fn tidy(&mut self, commit: CommitId, has_changed: bool) {
+    /// What follows a success and cannot fail it. `is_news`: something changed, or an earlier process may have been
+    /// killed before it came to this.
+    pub fn tidy(&mut self, commit: CommitId, is_news: bool) {
         match prune(&mut self.store, commit, self.stale_worktree_timeout, self.keeps_spare) {
             Ok(0) => {}
             Ok(removed) => debug!(removed, "removed old trees"),
-            Err(err) => warn!(error = %err, "cannot remove old trees"),
+            Err(err) => {
+                warn!(error = %err, "cannot remove old trees");
+                self.has_leftovers = true;
+            }
         }
-        if has_changed {
+        let _ = self
+            .publication
+            .prune(self.stale_worktree_timeout)
+            .inspect_err(|err| warn!(error = %err, "cannot remove what was published before"));
+        if is_news {
+            match self.store.remove_v3_trees() {
+                Ok(0) => {}
+                Ok(_) => info!("moved from git-sync v3's layout"),
+                Err(err) => warn!(error = %err, "cannot remove the old tree"),
+            }
             let _ = self
                 .store
                 .remove_unused_modules()
                 .inspect_err(|err| warn!(error = %err, "cannot tidy submodules"));
         }
-        if self.has_excess_history || (has_changed && self.is_time_to_fold(&self.store)) {
+        if self.has_excess_history || (is_news && self.is_time_to_fold(&self.store)) {
             match self.fold(&self.store) {
                 Ok(()) => self.has_excess_history = false,
-                Err(err) => self.mend(&err),
+                Err(err) => {
+                    self.has_leftovers = true;
+                    self.mend(&err);
+                }
             }
         }
-        if has_changed {
-            for module in self.store.modules().iter().filter(|module| self.is_time_to_fold(module)) {
-                let _ = self.fold(module);
+        if is_news {
+            let modules = self.store.modules();
+            let due: Vec<&Store> = modules.iter().filter(|module| self.is_time_to_fold(module)).collect();
+            for module in due {
+                self.has_leftovers |= self.fold(module).is_err();
             }
+        }
+        if self.has_leftovers {
+            self.clear_leftovers();
         }
         self.progress.enter(Stage::Idle);
     }

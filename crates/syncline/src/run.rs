@@ -91,7 +91,7 @@ impl Service {
                         if is_news {
                             syncer.describe(event.commit, &told);
                         }
-                        syncer.tidy(event.commit, has_changed);
+                        syncer.tidy(event.commit, is_news);
                     };
                     syncer = match blocking(syncer, sync_timeout, shutdown.as_mut(), tidy).await {
                         Ran::Done(syncer, ()) | Ran::TimedOut(syncer, (), _) => syncer,

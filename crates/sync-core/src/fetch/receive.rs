@@ -146,6 +146,14 @@ impl Upstream {
         let bases = (!request.haves.is_empty()).then(|| repo.objects.clone());
         let (progress, interrupt) = (&self.progress, &self.interrupt);
         let limits = &self.source.selection.limits;
+        // gix does not say where.
+        let (pack_place, shallow_file) = (pack_dir.display(), store.shallow_file());
+        let failure = |err| {
+            protocol_error(step(), err).rephrased(&[
+                ("Failed to consume the pack sent by the remote", &format!("store the pack in {pack_place}")),
+                ("'shallow' file", &shallow_file.display().to_string()),
+            ])
+        };
         let (mut pack_failed, mut made) = (false, Early::default());
         let outcome = gix::protocol::fetch(
             &mut OneRound { request, protocol: connection.handshake.server_protocol_version },
@@ -188,9 +196,9 @@ impl Upstream {
             }
             Ok(_) => Ok(made),
             Err(err) if pack_failed && (err.is_not_found() || err.is_corrupted()) => {
-                Err(Refused::Pack(protocol_error(step(), &err)))
+                Err(Refused::Pack(failure(&err)))
             }
-            Err(err) => Err(Refused::Other(protocol_error(step(), &err))),
+            Err(err) => Err(Refused::Other(failure(&err))),
         }
     }
 }

@@ -3,12 +3,17 @@
 use std::io;
 use std::path::Path;
 
+use super::place::Place;
 use crate::error::Error;
 
-/// What a killed process leaves: locks of git's own, temporary files, packs without an index, half-made trees.
-/// The owner's lock is held, so nobody else is still using them. Returns what could not be removed.
-pub(super) fn clear_leftovers(root: &Path) -> io::Result<Vec<Error>> {
-    clear_repository(&root.join(".git"))?;
+/// What a killed process or a failed step leaves: locks of git's own, temporary files, packs without an index,
+/// half-made trees. The owner's lock is held, so nobody else is still using them; it may want `spare` itself.
+/// Returns what could not be removed.
+pub(super) fn clear_leftovers(root: &Path, spare: Option<&Place>) -> io::Result<Vec<Error>> {
+    clear_repository(&root.join(".git"), spare)?;
+    for module in entries(&root.join(".git/modules"))? {
+        clear_repository(&module?.path(), None)?;
+    }
     let trees = root.join(".worktrees");
     restore_exchanged(&trees)?;
     // Consumers may have put files of theirs into a tree, which we may not be allowed to remove.
@@ -16,6 +21,7 @@ pub(super) fn clear_leftovers(root: &Path) -> io::Result<Vec<Error>> {
     for entry in entries(&trees)? {
         let entry = entry?;
         if entry.file_name().to_string_lossy().starts_with(".tmp-")
+            && spare.is_none_or(|spare| spare.dir != entry.path())
             && let Err(err) = remove_dir_if_there(&entry.path())
         {
             warnings.push(Error::io("clear what was left half-made", &err));
@@ -30,7 +36,7 @@ fn restore_exchanged(trees: &Path) -> io::Result<()> {
         let path = entry?.path();
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
         if let Some(id) = name.strip_prefix(".tmp-").and_then(|name| name.strip_suffix(".old"))
-            && !trees.join(id).exists()
+            && is_gone(&trees.join(id))
         {
             fs_err::rename(&path, trees.join(id))?;
         }
@@ -76,6 +82,14 @@ pub(crate) fn remove_dir_if_there(path: &Path) -> io::Result<()> {
     }
 }
 
+pub(super) fn remove_pack(pack: &Path) -> io::Result<()> {
+    // Without its index a pack is not there; the other order would leave an index without a pack.
+    for extension in ["idx", "rev", "bitmap", "promisor", "pack"] {
+        remove_if_there(&pack.with_extension(extension))?;
+    }
+    Ok(())
+}
+
 pub(super) fn write_if_different(path: &Path, content: &str) -> io::Result<()> {
     match fs_err::read(path) {
         Ok(found) if found == content.as_bytes() => Ok(()),
@@ -86,15 +100,24 @@ pub(super) fn write_if_different(path: &Path, content: &str) -> io::Result<()> {
 /// Readers see the old content or the new.
 pub(super) fn replace_file(path: &Path, content: &str) -> io::Result<()> {
     let temporary = path.with_extension("lock");
-    fs_err::write(&temporary, content)?;
-    fs_err::rename(temporary, path)
+    fs_err::write(&temporary, content).and_then(|()| fs_err::rename(&temporary, path)).inspect_err(|_| {
+        let _ = fs_err::remove_file(&temporary);
+    })
+}
+
+/// Whether nothing is there; not where that cannot be told.
+pub(super) fn is_gone(path: &Path) -> bool {
+    path.try_exists().is_ok_and(|there| !there)
 }
 
 /// The same inside of one repository.
-pub(super) fn clear_repository(git: &Path) -> io::Result<()> {
+pub(super) fn clear_repository(git: &Path, spare: Option<&Place>) -> io::Result<()> {
     let is_lock = |name: &str| name.ends_with(".lock");
-    remove_matching(git, &|name| is_lock(name) || name.starts_with("tmp-"))?;
-    remove_matching(&git.join("refs/heads"), &is_lock)?;
+    let is_spare = |name: &str| spare.is_some_and(|spare| spare.admin == git.join(name));
+    remove_matching(git, &|name| is_lock(name) || (name.starts_with("tmp-") && !is_spare(name)))?;
+    for dir in ["refs/heads", "logs/refs/heads"] {
+        remove_matching(&git.join(dir), &is_lock)?;
+    }
     for admin in entries(&git.join("worktrees"))? {
         remove_matching(&admin?.path(), &is_lock)?;
     }

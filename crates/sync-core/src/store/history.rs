@@ -8,7 +8,9 @@ use std::path::PathBuf;
 use gix::ObjectId;
 use gix::bstr::ByteSlice;
 
-use super::files::{entries, remove_dir_if_there, remove_if_there, remove_matching, replace_file};
+use super::files::{
+    entries, remove_dir_if_there, remove_if_there, remove_matching, remove_pack, replace_file,
+};
 use super::{BRANCH, Store};
 use crate::error::{Context, Error, Recovery, Result};
 use crate::objects::{Closure, boundary, closure, copy_objects};
@@ -50,9 +52,14 @@ impl Store {
         Ok(tips.into_iter().filter(|id| is_here(repo, id)).collect())
     }
 
-    /// Whether a commit is here, with all that its tree needs: commits come in packs with their trees.
+    /// Whether a commit was received, with all that its tree needs: commits come in packs with their trees. What a
+    /// killed process brought without recording it may lack its place in the boundary.
     pub(crate) fn has_commit(&self, id: ObjectId) -> bool {
-        self.kind.is_some() && self.repository().is_ok_and(|repo| is_here(&repo, &id))
+        self.kind.is_some()
+            && self.repository().is_ok_and(|repo| {
+                let is_recorded = || self.haves(&repo).is_ok_and(|haves| haves.contains(&id));
+                is_recorded() || (self.logged().contains(&id) && is_here(&repo, &id))
+            })
     }
 
     fn branch(&self) -> Option<ObjectId> {
@@ -152,9 +159,20 @@ impl Store {
         }
     }
 
-    /// Whether it is time to [`Store::fold`].
+    /// Whether it is time to [`Store::fold`]: there are many packs, or folding was cut short.
     pub fn has_many_packs(&self) -> bool {
-        self.packs().is_ok_and(|packs| packs.len() > MAX_PACKS)
+        let limit = if self.folding_mark().exists() { 1 } else { MAX_PACKS };
+        self.packs().is_ok_and(|packs| packs.len() > limit)
+    }
+
+    /// Is there while folding removes what is not needed any more.
+    fn folding_mark(&self) -> PathBuf {
+        self.git_dir().join("syncline-folding")
+    }
+
+    /// Whether there is anything to fold.
+    pub fn has_several_packs(&self) -> bool {
+        self.packs().is_ok_and(|packs| packs.len() > 1)
     }
 
     /// Write one pack of what the published trees and `depth` commits below the newest need, and drop all else.
@@ -181,16 +199,15 @@ impl Store {
         self.write_log(&repo, &tips, self.branch().unwrap_or_else(|| repo.object_hash().null()))
             .step(step)?;
         drop(repo);
+        fs_err::write(self.folding_mark(), "").step(step)?;
         for pack in old_packs.into_iter().filter(|pack| Some(pack) != folded.as_ref()) {
-            // Without its index a pack is not there; the other order would leave an index without a pack.
-            for extension in ["idx", "rev", "bitmap", "promisor", "pack"] {
-                remove_if_there(&pack.with_extension(extension)).step(step)?;
-            }
+            remove_pack(&pack).step(step)?;
         }
         let is_loose = |name: &str| name.len() == 2 && u8::from_str_radix(name, 16).is_ok();
         remove_matching(&self.git.join("objects"), &is_loose).step(step)?;
         self.forget_others().step(step)?;
-        self.write_shallow(&live.boundary).step(step)
+        self.write_shallow(&live.boundary).step(step)?;
+        remove_if_there(&self.folding_mark()).step(step)
     }
 
     /// References, logs and an index that git or git-sync left: they may name what is gone now.
@@ -208,7 +225,7 @@ impl Store {
         Ok(())
     }
 
-    fn packs(&self) -> io::Result<Vec<PathBuf>> {
+    pub(super) fn packs(&self) -> io::Result<Vec<PathBuf>> {
         let mut packs = Vec::new();
         for entry in entries(&self.pack_dir())? {
             packs.push(entry?.path());

@@ -11,8 +11,10 @@
 
 mod files;
 mod history;
+mod leftovers;
 mod modules;
 mod place;
+mod v3;
 
 use std::io::{self, Read, Seek, Write};
 use std::path::{Path, PathBuf};
@@ -29,6 +31,7 @@ use files::{clear_leftovers, entries, remove_if_there, write_if_different};
 pub(crate) use history::mark_promised;
 pub use history::{CommitInfo, Condition};
 pub(crate) use place::{Place, Temporary};
+use v3::is_v3_tree;
 
 /// The branch that follows what is published, named as git-sync names it.
 const BRANCH: &str = "refs/heads/git-sync";
@@ -70,14 +73,14 @@ impl Store {
         refuse_foreign_repository(&root)?;
         fs_err::create_dir_all(&git).step(step)?;
         let owner = lock(&git.join("syncline-owner"))?;
-        let warnings =
-            clear_leftovers(&root).step(|| format!("clear what was left half-made in {}", root.display()))?;
+        let warnings = clear_leftovers(&root, None)
+            .step(|| format!("clear what was left half-made in {}", root.display()))?;
         let kind = stored_kind(&git).step(step)?;
         let store = Store { root, git, kind, warnings, owner: Arc::new(owner), spare: None };
         if let Some(kind) = kind {
             store.init(kind, promisor(&store.git))?;
             store.refresh_worktree_paths().step(step)?;
-            store.remove_stray_module_places().step(step)?;
+            store.remove_stray_places().step(step)?;
         }
         Ok(store)
     }
@@ -184,7 +187,25 @@ impl Store {
     }
 
     /// A fresh view: an open one sees no more than 32 new packs. Costs a few milliseconds at most.
+    ///
+    /// gix passes over an index that it cannot open, and all that it names would seem to be missing.
     pub(crate) fn repository(&self) -> Result<gix::Repository> {
+        let step = || format!("read the packs in {}", self.pack_dir().display());
+        for _ in 0..2 {
+            let repo = self.open_repository()?;
+            repo.objects.packed_object_count().map_err(|err| Error::reading(step(), &err))?;
+            let metrics = repo.objects.store_ref().metrics();
+            if metrics.open_reachable_indices == metrics.known_reachable_indices {
+                return Ok(repo);
+            }
+        }
+        for pack in self.packs().step(step)? {
+            File::open(pack.with_extension("idx")).step(step)?;
+        }
+        Err(Error::new(Recovery::Rebuild, step(), "an index is damaged"))
+    }
+
+    fn open_repository(&self) -> Result<gix::Repository> {
         let options = gix::open::Options::isolated()
             .with(gix::sec::Trust::Full)
             .open_path_as_is(true)
@@ -206,24 +227,6 @@ impl Store {
             trees.extend(entry?.file_name().to_str().and_then(|name| name.parse::<CommitId>().ok()));
         }
         Ok(trees)
-    }
-
-    /// Remove what the link showed before, if that is a tree of git-sync v3's; whether it was.
-    pub fn remove_v3_tree(&self, path: &Path) -> Result<bool> {
-        if !is_v3_tree(&self.root, path) {
-            return Ok(false);
-        }
-        let step = || format!("remove the tree of git-sync v3 at {}", path.display());
-        // v3 and v4 call what git knows of a tree alike: of the same commit it is the new tree's by now.
-        let in_use = |admin: &Path| {
-            let name = admin.file_name().and_then(|name| name.to_str()).and_then(|name| name.parse().ok());
-            name.is_some_and(|id| self.tree_path(id).exists())
-        };
-        if let Some(place) = Place::of(path.to_owned(), &self.root).filter(|place| !in_use(&place.admin)) {
-            remove_dir_if_there(&place.admin).step(step)?;
-        }
-        fs_err::remove_dir_all(path).step(step)?;
-        Ok(true)
     }
 
     /// Write everything to disk: objects, trees and directories. It is one call for the whole file system, since
@@ -342,15 +345,6 @@ fn refuse_foreign_repository(root: &Path) -> Result<()> {
     Err(Error::new(Recovery::Reconfigure, step(), text))
 }
 
-/// git-sync v3 kept its trees in the root itself, under the commit's id, perhaps after `rev-`.
-fn is_v3_tree(root: &Path, path: &Path) -> bool {
-    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-    let is_named = name.strip_prefix("rev-").unwrap_or(name).parse::<CommitId>().is_ok();
-    let admins = root.join(".git/worktrees");
-    let is_tree = |place: Place| place.admin.parent() == Some(&admins);
-    is_named && path.parent() == Some(root) && Place::of(path.to_owned(), root).is_some_and(is_tree)
-}
-
 fn lock(path: &Path) -> std::result::Result<File, OpenError> {
     let step = || format!("lock {}", path.display());
     let mut file =
@@ -367,9 +361,8 @@ fn lock(path: &Path) -> std::result::Result<File, OpenError> {
     }
     let host = rustix::system::uname();
     let owner = format!("pid {} on {}\n", std::process::id(), host.nodename().to_string_lossy());
-    file.set_len(0).step(step)?;
-    file.rewind().step(step)?;
-    file.write_all(owner.as_bytes()).step(step)?;
+    // A note for others. The lock is held without it, too: the disk may be full.
+    let _ = file.set_len(0).and_then(|()| file.rewind()).and_then(|()| file.write_all(owner.as_bytes()));
     Ok(file)
 }
 

@@ -22,7 +22,7 @@ impl Store {
     fn module_at(&self, git: PathBuf) -> Result<Store> {
         let step = || format!("open {}", git.display());
         fs_err::create_dir_all(&git).step(step)?;
-        files::clear_repository(&git).step(step)?;
+        files::clear_repository(&git, None).step(step)?;
         let kind = stored_kind(&git).step(step)?;
         let store = Store {
             root: self.root.clone(),
@@ -38,7 +38,7 @@ impl Store {
         Ok(store)
     }
 
-    fn modules_dir(&self) -> PathBuf {
+    pub(super) fn modules_dir(&self) -> PathBuf {
         self.root.join(".git/modules")
     }
 
@@ -59,18 +59,6 @@ impl Store {
                     fs_err::remove_dir_all(admin.path())?;
                 }
             }
-        }
-        Ok(())
-    }
-
-    /// Builds that failed before their tree had its name leave places of submodules behind.
-    pub(super) fn remove_stray_module_places(&self) -> io::Result<()> {
-        for module in entries(&self.modules_dir())? {
-            let has_no_tree = |name: &str| {
-                let id = name.split('-').next().and_then(|id| id.parse().ok());
-                id.is_some_and(|id| !self.tree_path(id).exists())
-            };
-            files::remove_matching(&module?.path().join("worktrees"), &has_no_tree)?;
         }
         Ok(())
     }

@@ -63,7 +63,11 @@ impl<'a> Placer<'a> {
         limits: &'a Limits,
         interrupt: &'a Interrupt,
     ) -> io::Result<Self> {
-        let root = openat(CWD, tree_dir, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let root = openat(CWD, tree_dir, flags, Mode::empty()).map_err(|err| {
+            let err = io::Error::from(err);
+            io::Error::new(err.kind(), format!("open {}: {err}", tree_dir.display()))
+        })?;
         Ok(Placer { tree_dir, root, plan, kind, limits, written: AtomicU64::new(0), interrupt })
     }
 

@@ -39,7 +39,8 @@ pub struct Config {
     pub login: Login,
     /// Absolute.
     pub root: PathBuf,
-    /// Absolute, or relative to the root once its symbolic links are resolved.
+    pub publish: Publish,
+    /// What to publish. Absolute, or relative to the root once its symbolic links are resolved.
     pub link: PathBuf,
     pub touch_file: Option<PathBuf>,
     /// Absolute.
@@ -65,6 +66,16 @@ pub struct Config {
     pub log: LogConfig,
     /// What is worth saying although it works.
     pub warnings: Vec<String>,
+}
+
+/// What the published path is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Publish {
+    Symlink,
+    /// A directory that is exchanged for the next one.
+    Directory,
+    /// A directory that is brought up to date file by file.
+    InPlace,
 }
 
 /// When to fold the store's packs into one.
@@ -166,7 +177,13 @@ impl Config {
         }
         let root =
             r.required("root", |text| if text.is_empty() { Err("is empty") } else { Ok(cwd.join(text)) });
-        let link = link(&mut r, url.as_ref());
+        let publish = r.or("publish", Publish::Symlink, |text| match text {
+            "symlink" => Ok(Publish::Symlink),
+            "directory" => Ok(Publish::Directory),
+            "in-place" => Ok(Publish::InPlace),
+            _ => Err(format!("{text:?} is neither symlink, directory nor in-place")),
+        });
+        let link = link(&mut r, url.as_ref(), publish);
         let login = login::read(&mut r, url.as_ref(), &settings, cwd);
         let policy = policy(&mut r);
         let timeout = r.or("timeout", 0, |text| {
@@ -218,6 +235,7 @@ impl Config {
             login,
             error_file: error_file.map(|file| root.join(file)),
             root,
+            publish,
             link,
             touch_file,
             group_write,
@@ -277,14 +295,15 @@ fn sparse(text: &str) -> Result<Option<SparsePatterns>, String> {
     }
 }
 
-fn link(r: &mut Reader, url: Option<&RemoteUrl>) -> PathBuf {
+fn link(r: &mut Reader, url: Option<&RemoteUrl>, publish: Publish) -> PathBuf {
     let link = match (r.path("dest").or_else(|| r.path("link")), url) {
         (Some(link), _) => link,
+        (None, _) if publish == Publish::InPlace => PathBuf::from("."),
         (None, Some(url)) => PathBuf::from(url.last_component()),
         (None, None) => return PathBuf::new(),
     };
     let first = link.components().next().map(|part| part.as_os_str().to_owned());
-    if link.file_name().is_none() {
+    if link.file_name().is_none() && publish != Publish::InPlace {
         r.fault("link", "must be given, since the URL ends in no name");
     } else if first.is_some_and(|first| first == ".git" || first == ".worktrees") {
         r.fault("link", format!("{} is where syncline keeps its own files", link.display()));

@@ -48,7 +48,7 @@ impl Opt {
     pub fn variables_by_rank(&self) -> Vec<String> {
         let mut names = self.variables();
         names.reverse();
-        names.sort_by_key(|name| is_everybodys(name));
+        names.sort_by_key(|name| is_everybodys(name) || name == "GIT_REPO");
         names
     }
 

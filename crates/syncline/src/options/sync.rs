@@ -8,7 +8,7 @@ pub(super) const OPTIONS: &[Opt] = &[
         "repo",
         "URL",
         "",
-        &["GIT_SYNC_REPO"],
+        &["GIT_SYNC_REPO", "GIT_REPO"],
         "The repository: an https, http, ssh, git or file URL, user@host:path, or a path",
     ),
     value(WHAT, "ref", "REF", "HEAD", &[], "The branch, tag, full reference or full commit id to publish"),
@@ -80,7 +80,16 @@ pub(super) const OPTIONS: &[Opt] = &[
         "PATH",
         "the last part of the URL",
         &["GIT_SYNC_LINK"],
-        "The symlink to publish, absolute or relative to the root",
+        "The symlink (or directory, see --publish) to publish, absolute or relative to the root",
+    ),
+    value(
+        WHERE,
+        "publish",
+        "MODE",
+        "symlink",
+        &[],
+        "What to publish: symlink, flipped from tree to tree; directory, exchanged for the next one in one step; or in-place, a \
+         given directory (the root itself, unless --link names another) whose files are replaced one by one",
     ),
     value(
         WHERE,

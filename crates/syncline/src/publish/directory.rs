@@ -1,0 +1,171 @@
+//! A published directory, for consumers that cannot follow links: the next one is made beside it and takes its place
+//! in one step.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rustix::fs::{AtFlags, CWD, RenameFlags, StatxAttributes, StatxFlags, renameat_with, statx};
+use sync_core::{CommitId, Interrupt, Store, Worktree, without_dots};
+
+use super::replica::{Found, Replica, list};
+use super::{Manner, age, parent, start_time, temporary_prefix};
+
+/// The published directory.
+#[derive(Debug)]
+pub struct Directory {
+    /// Absolute, without symbolic links but its last part.
+    path: PathBuf,
+    manner: Manner,
+}
+
+impl Directory {
+    pub fn open(store: &Store, path: &Path, manner: Manner) -> io::Result<Directory> {
+        let directory =
+            Directory { path: parent(store, path)?.join(path.file_name().unwrap_or_default()), manner };
+        if directory.is_mount_point() {
+            return Err(io::Error::other(
+                "it is a mount point, which nothing can take the place of; mount the directory above it, or give --publish=in-place",
+            ));
+        }
+        directory.remove(|name| name == "new")?;
+        directory.try_exchange()?;
+        directory.current(store)?;
+        Ok(directory)
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    fn is_mount_point(&self) -> bool {
+        let found = statx(CWD, &self.path, AtFlags::SYMLINK_NOFOLLOW, StatxFlags::empty());
+        found.is_ok_and(|found| found.stx_attributes.contains(StatxAttributes::MOUNT_ROOT))
+    }
+
+    /// Not every file system can.
+    fn try_exchange(&self) -> io::Result<()> {
+        let names = ["new-1", "new-2"].map(|name| self.beside(name));
+        for name in &names {
+            fs_err::create_dir_all(name)?;
+        }
+        let exchanged = exchange(&names[0], &names[1]);
+        for name in &names {
+            fs_err::remove_dir_all(name)?;
+        }
+        exchanged.map_err(|err| {
+            let text =
+                format!("this file system cannot exchange directories ({err}); give another --publish");
+            io::Error::new(err.kind(), text)
+        })
+    }
+
+    fn beside(&self, name: &str) -> PathBuf {
+        self.path.with_file_name(format!("{}{name}", temporary_prefix(&self.path)))
+    }
+
+    /// The commit whose files it has, as its `.git` file says. Anything else must not be there, but for an empty
+    /// directory or a link.
+    pub fn current(&self, store: &Store) -> io::Result<Option<CommitId>> {
+        let found = match fs_err::symlink_metadata(&self.path) {
+            Ok(found) => found,
+            Err(err) if err.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(err) => return Err(err),
+        };
+        if found.is_symlink() {
+            return Ok(None);
+        }
+        let text = fs_err::read_to_string(self.path.join(".git")).unwrap_or_default();
+        let admin =
+            text.strip_prefix("gitdir: ").map(|admin| without_dots(&self.path.join(admin.trim_end())));
+        let is_ours =
+            admin.as_ref().is_some_and(|admin| admin.starts_with(store.root().join(".git/worktrees")));
+        if !is_ours && fs_err::read_dir(&self.path)?.next().is_some() {
+            let text = format!("{} is not syncline's; move it away", self.path.display());
+            return Err(io::Error::new(io::ErrorKind::AlreadyExists, text));
+        }
+        let id = admin.and_then(|admin| admin.file_name()?.to_str()?.parse().ok());
+        Ok(id.filter(|id| is_ours && store.tree_path(*id).is_dir()))
+    }
+
+    pub fn is_whole(&self, tree: &Path, interrupt: &Interrupt) -> io::Result<bool> {
+        let mut replica = Replica::new(tree, &self.path, self.manner, interrupt)?;
+        for path in list(tree)? {
+            if replica.look(&path)? != Found::Same {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Make a directory with the files of `tree` beside this one and let it take its place.
+    pub fn exchange(&self, tree: &Worktree, interrupt: &Interrupt) -> io::Result<()> {
+        let new = self.beside("new");
+        self.remove(|name| name == "new")?;
+        fs_err::create_dir_all(&new)?;
+        let mut replica = Replica::new(&tree.path, &new, self.manner, interrupt)?;
+        for path in list(&tree.path)? {
+            replica.put(&path)?;
+        }
+        let directory = fs_err::File::open(self.path.parent().unwrap_or(&self.path))?;
+        if self.manner.is_durable {
+            rustix::fs::syncfs(&directory)?;
+        }
+        if fs_err::symlink_metadata(&self.path).is_ok() {
+            start_time(&new)?;
+            exchange(&new, &self.path)
+                .map_err(|err| io::Error::new(err.kind(), format!("{}: {err}", self.path.display())))?;
+            self.set_aside(&new)?;
+        } else {
+            fs_err::rename(&new, &self.path)?;
+        }
+        if self.manner.is_durable { directory.sync_all() } else { Ok(()) }
+    }
+
+    /// Whoever is inside what was replaced may go on for a while.
+    fn set_aside(&self, old: &Path) -> io::Result<()> {
+        if fs_err::symlink_metadata(old)?.is_symlink() {
+            return fs_err::remove_file(old);
+        }
+        start_time(old)?;
+        let mut number = 0;
+        let aside = loop {
+            let aside = self.beside(&format!("old-{number}"));
+            if fs_err::symlink_metadata(&aside).is_err() {
+                break aside;
+            }
+            number += 1;
+        };
+        fs_err::rename(old, aside)
+    }
+
+    /// Remove the directories that were replaced longer ago than `keep`.
+    pub fn prune(&self, keep: Duration) -> io::Result<()> {
+        let parent = self.path.parent().unwrap_or(&self.path);
+        self.remove(|name| {
+            let place = parent.join(format!("{}{name}", temporary_prefix(&self.path)));
+            name.starts_with("old-") && age(&place).is_some_and(|age| age >= keep)
+        })
+    }
+
+    /// Remove what was made beside it, by the last part of its name.
+    fn remove(&self, is_due: impl Fn(&str) -> bool) -> io::Result<()> {
+        let prefix = temporary_prefix(&self.path);
+        for entry in fs_err::read_dir(self.path.parent().unwrap_or(&self.path))? {
+            let entry = entry?;
+            let name = entry.file_name();
+            let Some(name) = name.to_str().and_then(|name| name.strip_prefix(&prefix)) else { continue };
+            if is_due(name) {
+                match entry.file_type()?.is_dir() {
+                    true => fs_err::remove_dir_all(entry.path())?,
+                    false => fs_err::remove_file(entry.path())?,
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn exchange(one: &Path, other: &Path) -> io::Result<()> {
+    Ok(renameat_with(CWD, one, CWD, other, RenameFlags::EXCHANGE)?)
+}

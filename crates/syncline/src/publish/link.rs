@@ -1,0 +1,76 @@
+//! The symbolic link that consumers read: what it shows, and flipping it.
+
+use std::io;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+
+use sync_core::{CommitId, Store, Worktree, relative_path};
+
+use super::{parent, temporary_prefix};
+
+/// The published symlink.
+#[derive(Debug)]
+pub struct Link {
+    /// Absolute.
+    path: PathBuf,
+    is_durable: bool,
+}
+
+impl Link {
+    /// Clears what a killed process left beside it.
+    pub fn open(store: &Store, path: PathBuf, is_durable: bool) -> io::Result<Link> {
+        let directory = parent(store, &path)?;
+        let link = Link { path, is_durable };
+        for entry in fs_err::read_dir(directory)? {
+            let entry = entry?;
+            let name = entry.file_name();
+            // `tmp-link` is git-sync's; left behind, it would have stopped git-sync for good.
+            let is_leftover = (name == "tmp-link" && !link.path.ends_with("tmp-link"))
+                || name.to_string_lossy().starts_with(&temporary_prefix(&link.path));
+            if is_leftover && entry.file_type()?.is_symlink() {
+                fs_err::remove_file(entry.path())?;
+            }
+        }
+        Ok(link)
+    }
+
+    /// Where the link is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The commit that the link shows; `None` where there is no link or it shows no tree of this store.
+    pub fn current(&self, store: &Store) -> io::Result<Option<CommitId>> {
+        let target = match fs_err::read_link(&self.path) {
+            Ok(target) => target,
+            Err(err) if err.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(err) if err.kind() == io::ErrorKind::InvalidInput => {
+                let text = format!("{} is not a symbolic link; move it away", self.path.display());
+                return Err(io::Error::new(io::ErrorKind::AlreadyExists, text));
+            }
+            Err(err) => return Err(err),
+        };
+        let id = target.file_name().and_then(|name| name.to_str()).and_then(|name| name.parse().ok());
+        let shown = fs_err::canonicalize(&self.path).ok();
+        Ok(id.filter(|id| shown.as_deref() == Some(&store.tree_path(*id))))
+    }
+
+    /// Make the link show `tree`, in one step: readers see the old tree or the new one.
+    ///
+    /// The target is relative, so that the volume may be mounted elsewhere, and its last component is the
+    /// commit's id: consumers rely on both. If durable, the link is on disk afterwards, so that what it showed before
+    /// may go.
+    pub fn flip(&self, tree: &Worktree) -> io::Result<()> {
+        let directory = fs_err::canonicalize(self.path.parent().unwrap_or(&self.path))?;
+        let target = relative_path(&directory, &tree.path);
+        let temporary = directory.join(format!("{}new", temporary_prefix(&self.path)));
+        let _ = fs_err::remove_file(&temporary); // of a flip that failed
+        symlink(&target, &temporary).map_err(|err| {
+            io::Error::new(err.kind(), format!("make the link {}: {err}", temporary.display()))
+        })?;
+        fs_err::rename(&temporary, &self.path).inspect_err(|_| {
+            let _ = fs_err::remove_file(&temporary);
+        })?;
+        if self.is_durable { fs_err::File::open(&directory)?.sync_all() } else { Ok(()) }
+    }
+}

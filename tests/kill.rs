@@ -1,0 +1,84 @@
+//! Killed at any step, it breaks nothing: readers see a whole tree, and the next start needs no help and leaves
+//! nothing behind. All kinds of steps are tried, or with `SYNCLINE_EVERY_STEP=1` every single one (docs/testing.md).
+
+use crate::support::points::Point;
+use crate::support::scenes::{self, Scene};
+use crate::support::steps::{Call, Deed, Effect};
+use crate::support::tell;
+
+#[test]
+fn a_first_sync_survives_a_kill_at_every_step() {
+    kill_at_every_step(scenes::first_sync(true));
+}
+
+#[test]
+fn a_change_survives_a_kill_at_every_step() {
+    kill_at_every_step(scenes::change(true));
+}
+
+#[test]
+fn changes_in_one_process_survive_a_kill_at_every_step() {
+    kill_at_every_step(scenes::changes());
+}
+
+#[test]
+fn a_failed_sync_survives_a_kill_at_every_step() {
+    kill_at_every_step(scenes::failure());
+}
+
+#[test]
+fn a_change_of_submodules_survives_a_kill_at_every_step() {
+    kill_at_every_step(scenes::submodules(true));
+}
+
+#[test]
+fn pruning_survives_a_kill_at_every_step() {
+    kill_at_every_step(scenes::pruning());
+}
+
+#[test]
+fn folding_survives_a_kill_at_every_step() {
+    kill_at_every_step(scenes::folding());
+}
+
+#[test]
+fn a_move_from_git_sync_v4_survives_a_kill_at_every_step() {
+    kill_at_every_step(scenes::from_v4());
+}
+
+#[test]
+fn a_move_from_git_sync_v3_survives_a_kill_at_every_step() {
+    kill_at_every_step(scenes::from_v3());
+}
+
+fn kill_at_every_step(mut scene: Scene) {
+    let steps = scene.rehearse();
+    let befores = Point::of(&steps, is_dangerous).into_iter().map(|point| (point, Deed::Kill));
+    let middles = Point::of(&steps, is_write).into_iter().map(|point| (point, Deed::Tear));
+    let points: Vec<_> = befores.chain(middles).collect();
+    let mut killed = 0;
+    for (point, deed) in &points {
+        let case = format!("{}, {deed:?} at {point:?}", scene.name);
+        let mut is_there = point.finder();
+        let played = scene.play(|call| if is_there(call) { *deed } else { Deed::Allow });
+        killed += usize::from(played.code.is_none());
+        scene.assert_whole(&case);
+        scene.recover(&case);
+        scene.assert_settled(&case);
+    }
+    // Threads are not in step with each other, so that a number may not be reached.
+    assert!(killed * 10 >= points.len() * 9, "{}: killed {killed} times of {}", scene.name, points.len());
+    let all = steps.iter().filter(|call| is_dangerous(call)).count();
+    tell(&format!(
+        "{}: survived {killed} kills, of {all} steps that change the disk or use the network",
+        scene.name
+    ));
+}
+
+fn is_dangerous(call: &Call) -> bool {
+    matches!(call.effect, Effect::Changes | Effect::Network)
+}
+
+fn is_write(call: &Call) -> bool {
+    call.effect == Effect::Changes && call.name == "write"
+}

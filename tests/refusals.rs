@@ -1,0 +1,239 @@
+//! A disk, a quota or a kernel that refuses: what is published stays, the error says where, what the attempt took
+//! is given back, and the next one works. Every kind of step is tried with one error, or with
+//! `SYNCLINE_EVERY_STEP=1` every single step with every error (docs/testing.md).
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use nix::errno::Errno;
+
+use crate::support::points::Point;
+use crate::support::scenes::Scene;
+use crate::support::steps::{Call, Deed, Effect, masked};
+use crate::support::*;
+
+#[test]
+fn a_first_sync_survives_refusals_at_every_step() {
+    refuse_every_step(scenes::first_sync(true));
+}
+
+#[test]
+fn a_change_survives_refusals_at_every_step() {
+    refuse_every_step(scenes::change(true));
+}
+
+#[test]
+fn a_change_of_submodules_survives_refusals_at_every_step() {
+    refuse_every_step(scenes::submodules(false));
+}
+
+#[test]
+fn folding_survives_refusals_at_every_step() {
+    refuse_every_step(scenes::folding());
+}
+
+/// What may be wrong with a machine.
+struct Fault {
+    errno: Errno,
+    /// Whether it stays until the program has complained.
+    lasts: bool,
+    concerns: fn(&Call) -> bool,
+}
+
+const FAULTS: [Fault; 7] = [
+    Fault { errno: Errno::ENOSPC, lasts: true, concerns: needs_room },
+    Fault { errno: Errno::EIO, lasts: false, concerns: changes },
+    Fault { errno: Errno::EDQUOT, lasts: true, concerns: needs_room },
+    Fault { errno: Errno::EROFS, lasts: true, concerns: changes },
+    Fault { errno: Errno::EMFILE, lasts: false, concerns: opens },
+    Fault { errno: Errno::ENOMEM, lasts: false, concerns: changes },
+    Fault { errno: Errno::EIO, lasts: false, concerns: reads },
+];
+
+fn changes(call: &Call) -> bool {
+    call.effect == Effect::Changes
+}
+
+/// But for a mere look: what cannot be looked at counts as not there.
+fn reads(call: &Call) -> bool {
+    let looks = ["stat", "lstat", "statx", "newfstatat", "readlink", "readlinkat"];
+    call.effect == Effect::Reads && !looks.contains(&call.name)
+}
+
+fn opens(call: &Call) -> bool {
+    matches!(call.name, "open" | "openat")
+}
+
+fn needs_room(call: &Call) -> bool {
+    let names = ["write", "mkdir", "mkdirat", "link", "linkat", "symlink", "symlinkat", "open", "openat"];
+    changes(call) && names.contains(&call.name)
+}
+
+fn removes(call: &Call) -> bool {
+    matches!(call.name, "unlink" | "unlinkat" | "rmdir")
+}
+
+fn refuse_every_step(mut scene: Scene) {
+    let steps = scene.rehearse();
+    let mut outcomes = [0; 3];
+    for (fault, point) in cases(&steps) {
+        match std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| refuse(&scene, fault, &point))) {
+            Ok(f) => outcomes[f as usize] += 1,
+            Err(_) => eprintln!("-----"),
+        }
+    }
+    let [unreached, harmless, failed] = outcomes;
+    let name = scene.name;
+    tell(&format!("{name}: survived {} refusals, {failed} of which failed a sync", harmless + failed));
+    assert!(unreached * 10 <= harmless + failed, "{name}: {unreached} steps were not reached");
+}
+
+/// Every step with one of the faults that concern it, or with all of them.
+fn cases(steps: &[Call]) -> Vec<(&'static Fault, Point)> {
+    let points = Point::of(steps, |call| FAULTS.iter().any(|fault| (fault.concerns)(call)));
+    let of_point = |(at, point): (usize, Point)| {
+        let faults: Vec<_> = FAULTS.iter().filter(|fault| (fault.concerns)(&point.call)).collect();
+        let chosen = if tries_every_step() { faults } else { vec![faults[at % faults.len()]] };
+        chosen.into_iter().map(move |fault| (fault, point.clone()))
+    };
+    points.into_iter().enumerate().flat_map(of_point).collect()
+}
+
+/// What came of a refusal.
+enum Outcome {
+    /// Nothing was refused: threads are not in step with each other.
+    Unreached,
+    Harmless,
+    SyncFailed,
+}
+
+fn refuse(scene: &Scene, fault: &Fault, point: &Point) -> Outcome {
+    let case = format!("{}, {:?} at {point:?}", scene.name, fault.errno);
+    let root = scene.env.root();
+    let (mut is_there, mut refused, mut complaint) = (point.finder(), Vec::new(), None);
+    let played = scene.play(|call| {
+        if call.effect == Effect::Logs && !refused.is_empty() && complaint.is_none() {
+            complaint = Some(call.object.clone());
+            if call.object.contains("sync failed") {
+                scene.assert_whole(&case);
+                // What cannot be removed now is removed later.
+                if !refused.iter().any(removes) {
+                    scene.assert_given_back(&case);
+                }
+            }
+        }
+        let lasts = fault.lasts && !refused.is_empty() && complaint.is_none() && (fault.concerns)(call);
+        let is_futile = call.name.starts_with("mkdir") && root.join(&call.object).is_dir();
+        if (is_there(call) || lasts) && !is_futile {
+            refused.push(call.clone());
+            return Deed::Refuse(fault.errno);
+        }
+        Deed::Allow
+    });
+    assert!(!played.log.contains("damaged"), "{case}: {}", played.log);
+    let complaint = complaint.filter(|line| line.contains("\"ERROR\"") || line.contains("\"WARN\""));
+    if let Some(complaint) = &complaint {
+        assert!(complaint.contains("(os error"), "{case}: not told why: {complaint}");
+        let is_named = |call: &Call| names_place(complaint, &root, &call.object);
+        assert!(refused.iter().any(is_named), "{case}: not told where: {complaint}");
+    }
+    // A start that failed, or work that is left to the next one.
+    let failed = complaint.as_ref().is_some_and(|line| line.contains("sync failed"));
+    if played.code != Some(0) || (complaint.is_some() && !failed) {
+        assert_eq!(
+            played.code,
+            Some(i32::from(played.log.contains("cannot start"))),
+            "{case}: {}",
+            played.log
+        );
+        scene.assert_whole(&case);
+        scene.recover(&case);
+    }
+    scene.assert_settled(&case);
+    match refused[..] {
+        [] => Outcome::Unreached,
+        _ if failed => Outcome::SyncFailed,
+        _ => Outcome::Harmless,
+    }
+}
+
+/// Whether a log line names a place in the root or a directory above it.
+fn names_place(line: &str, root: &Path, place: &str) -> bool {
+    let line = masked(line);
+    let is_told = |place: &Path| line.contains(&masked(&root.join(place).to_string_lossy()));
+    let mut places = Path::new(place).ancestors().filter(|above| above.parent().is_some());
+    places.any(is_told) || (place.is_empty() && line.contains(root.to_str().unwrap()))
+}
+
+#[test]
+fn a_full_disk_keeps_nothing_of_what_does_not_fit() {
+    // There is no room for the pack, none for the tree beside it, none for so many files.
+    for (bytes, inodes) in [(1 << 20, 1000), (4 << 20, 1000), (64 << 20, 60)] {
+        let env = Env::new();
+        let repo = env.repo("up");
+        let small = repo.head();
+        repo.commit_incompressible(3 << 20);
+        fs::create_dir(env.root()).unwrap();
+        let root = env.root();
+        let Some(disk) = Disk::mount(&root, bytes, inodes) else {
+            return tell("a full disk: not tried, since this user may not mount one");
+        };
+        let log = env.syncline(repo.url()).fail();
+        assert!(log.contains("No space left on device") && log.contains(root.to_str().unwrap()), "{log}");
+        let (used, files) = disk.used();
+        assert!(used < 100 << 10 && files < 40, "{used} bytes and {files} files are left");
+
+        repo.git(&["reset", "--quiet", "--hard", &small]);
+        env.syncline(repo.url()).sync();
+        let before = disk.used();
+        disk.resize(before.0 + bytes, before.1 + inodes);
+        let running = env.syncline(repo.url()).arg("--period=10ms").arg("-v1").spawn();
+        running.wait_for("nothing new");
+        repo.commit_incompressible(3 << 20);
+        running.wait_for_times("sync failed", 2);
+        assert_eq!(env.published().as_ref(), Some(&small), "{}", running.log());
+        assert_eq!(git(&env.link(), &["status", "--porcelain"]), "");
+        eventually("the space", || {
+            let (used, files) = disk.used();
+            (used < before.0 + (100 << 10) && files < before.1 + 20).then_some(())
+        });
+        disk.resize(64 << 20, 1000);
+        eventually("publication", || (env.published()? == repo.head()).then_some(()));
+        drop(running);
+        env.syncline(repo.url()).sync();
+        env.assert_published(&repo, &repo.head());
+        env.assert_no_leftovers();
+    }
+}
+
+/// A small file system of its own, gone when dropped.
+struct Disk<'a>(&'a Path);
+
+impl Disk<'_> {
+    fn mount(at: &Path, bytes: u64, inodes: u64) -> Option<Disk<'_>> {
+        let options = format!("size={bytes},nr_inodes={inodes}");
+        mount(&["-t", "tmpfs", "-o", &options, "none", at.to_str().unwrap()]).then_some(Disk(at))
+    }
+
+    fn resize(&self, bytes: u64, inodes: u64) {
+        let options = format!("remount,size={bytes},nr_inodes={inodes}");
+        assert!(mount(&["-o", &options, self.0.to_str().unwrap()]), "{options}");
+    }
+
+    /// Bytes and inodes.
+    fn used(&self) -> (u64, u64) {
+        let found = rustix::fs::statvfs(self.0).unwrap();
+        ((found.f_blocks - found.f_bfree) * found.f_frsize, found.f_files - found.f_ffree)
+    }
+}
+
+impl Drop for Disk<'_> {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("--lazy").arg(self.0).status();
+    }
+}
+
+fn mount(args: &[&str]) -> bool {
+    Command::new("mount").args(args).quiet().status().is_ok_and(|status| status.success())
+}

@@ -1,0 +1,50 @@
+//! Places in a run: the n-th of calls that are alike, counted over all threads.
+
+use std::collections::{HashMap, HashSet};
+
+use super::steps::Call;
+use super::tries_every_step;
+
+/// A place in a run.
+#[derive(Clone, Debug)]
+pub struct Point {
+    /// Without what differs between runs.
+    pub call: Call,
+    number: usize,
+}
+
+impl Point {
+    /// The places of the calls that are of interest: of those that are unlike all before them, and some more, or of
+    /// every single one.
+    pub fn of(calls: &[Call], is_of_interest: impl Fn(&Call) -> bool) -> Vec<Point> {
+        let (mut numbers, mut seen, mut points) = (HashMap::new(), HashSet::new(), Vec::new());
+        for (at, call) in calls.iter().filter(|call| is_of_interest(call)).map(Call::masked).enumerate() {
+            let number = numbers.entry((call.name, call.object.clone())).or_insert(0);
+            *number += 1;
+            if seen.insert((call.name, kind(&call.object))) || at % 25 == 24 || tries_every_step() {
+                points.push(Point { number: *number, call });
+            }
+        }
+        points
+    }
+
+    /// Tells of every call of a run whether it is the one.
+    pub fn finder(&self) -> impl FnMut(&Call) -> bool {
+        let mut passed = 0;
+        move |call| {
+            let is_alike = call.masked() == self.call;
+            passed += usize::from(is_alike);
+            is_alike && passed == self.number
+        }
+    }
+}
+
+/// What is alike about paths: the files of a tree, or of a directory of loose objects.
+fn kind(path: &str) -> String {
+    let parts: Vec<&str> = path.split('/').collect();
+    match parts[..] {
+        [".worktrees", tree, ref below @ ..] => format!("{tree}/{}", !below.is_empty()),
+        [".git", "objects", fan, ref below @ ..] if fan.len() == 2 => format!("loose/{}", !below.is_empty()),
+        _ => path.to_owned(),
+    }
+}
