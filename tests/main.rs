@@ -21,6 +21,7 @@ mod options;
 mod polling;
 mod publishing;
 mod random;
+mod readme;
 mod references;
 mod refusals;
 mod reusing;

@@ -176,9 +176,10 @@ fn config(base: &Path, dir: &Path, port: u16, tls_port: u16, directives: &str) -
     )
 }
 
-/// A CA and a certificate of its making for localhost.
+/// A CA and a certificate of its making for localhost and example.com.
 fn make_certificates(dir: &Path, days: i32) {
-    fs::write(dir.join("san"), "subjectAltName=DNS:localhost\nbasicConstraints=CA:FALSE\n").unwrap();
+    fs::write(dir.join("san"), "subjectAltName=DNS:localhost,DNS:example.com\nbasicConstraints=CA:FALSE\n")
+        .unwrap();
     let openssl = |args: &str| {
         let output = Command::new("openssl").args(args.split(' ')).current_dir(dir).output().unwrap();
         assert!(output.status.success(), "openssl {args}: {}", text(&output.stderr));

@@ -1,0 +1,93 @@
+//! The README's commands, as they stand in the file.
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::Path;
+use std::process::Command;
+
+use crate::support::*;
+
+/// What cannot be run here as it is has a stand-in: a build of what is built already, and the tests themselves.
+const STAND_INS: [(&str, &str); 2] = [
+    (
+        "cargo",
+        r#"case "$*" in
+            "run --release -- "*) shift 3; exec syncline "$@" ;;
+            "run --example clone -- "*) shift 4; exec "$CLONE" "$@" ;;
+            *) exit 1 ;;
+        esac"#,
+    ),
+    ("docker", r#"[ "$1" = build ] && [ -f "${@: -1}/Dockerfile" ]"#),
+];
+
+/// Where the commands write, besides /srv; nothing of it is seen outside of the test.
+const TEMPORARY: &str = "/tmp/syncline /tmp/clone";
+
+/// The lines of all blocks of `sh`.
+fn commands(text: &str) -> Vec<&str> {
+    let mut lines = text.lines();
+    let mut commands = Vec::new();
+    while lines.any(|line| line == "```sh") {
+        commands.extend(lines.by_ref().take_while(|line| *line != "```"));
+    }
+    commands
+}
+
+fn script(path: &Path, text: &str) {
+    fs::write(path, format!("#!/bin/bash\n{text}\n")).unwrap();
+    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+#[test]
+fn the_readmes_commands_do_what_it_says() {
+    let project = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let readme = fs::read_to_string(project.join("README.md")).unwrap();
+    let commands = commands(&readme);
+    assert!(commands.len() >= 7, "{commands:?}");
+    let unshare = Command::new("unshare").args(["--mount", "true"]).status().unwrap();
+    if !unshare.success() {
+        return tell("namespaces are not permitted here: the README's commands were not run");
+    }
+    let env = Env::new();
+    // What is said of this repository is tried on one of its looks.
+    let here = env.repo("here");
+    for file in ["Dockerfile", "scripts/bench", "tests/run"] {
+        assert!(project.join(file).exists(), "{file}");
+        fs::create_dir_all(here.path.join(file).parent().unwrap()).unwrap();
+        script(&here.path.join(file), "exit 0");
+    }
+    let site = env.repo("site.git");
+    let nginx = Nginx::start(&env.path(""));
+    let guide = Guide::start(nginx.tls_port());
+    let bin = env.path("bin");
+    fs::create_dir(&bin).unwrap();
+    for (name, text) in STAND_INS {
+        script(&bin.join(name), text);
+    }
+    symlink(binary(), bin.join("syncline")).unwrap();
+    let clone = Path::new(env!("CARGO_BIN_EXE_syncline")).with_file_name("examples").join("clone");
+    assert!(clone.exists(), "build the examples first: cargo test --workspace does");
+    let script = format!(
+        "set -euo pipefail\nfor dir in /srv {TEMPORARY}; do mount -t tmpfs none $dir; done\n{}\n\
+         readlink /tmp/syncline/here\ncat /srv/site/site.git/file\ncat $(ls -d /tmp/clone/.worktrees/*)/file",
+        commands.join("\n"),
+    );
+    let dirs = TEMPORARY.split(' ').filter(|dir| fs::create_dir(dir).is_ok()).collect::<Vec<_>>();
+    let output = Command::new("unshare")
+        .args(["--mount", "bash", "-c", &script])
+        .current_dir(&here.path)
+        .env("PATH", format!("{}:{}", bin.display(), std::env::var("PATH").unwrap()))
+        .env("CLONE", clone)
+        .env("HTTPS_PROXY", guide.url())
+        .env("SSL_CERT_FILE", nginx.ca_file())
+        .output()
+        .unwrap();
+    dirs.iter().for_each(|dir| fs::remove_dir(dir).unwrap());
+    let shown = format!("{}{}", text(&output.stdout), text(&output.stderr));
+    assert!(output.status.success(), "{shown}");
+    let lines: Vec<String> = text(&output.stdout).lines().map(str::to_owned).collect();
+    let last = &lines[lines.len() - 3..];
+    assert_eq!(last[0], format!(".worktrees/{}", here.head()), "{shown}");
+    assert_eq!(last[1..], ["one", "one"], "{shown}");
+    assert!(shown.contains(&format!("commit {}", site.head())), "{shown}");
+}
