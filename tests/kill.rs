@@ -53,8 +53,8 @@ fn a_move_from_git_sync_v3_survives_a_kill_at_every_step() {
 
 fn kill_at_every_step(mut scene: Scene) {
     let steps = scene.rehearse();
-    let befores = Point::of(&steps, is_dangerous).into_iter().map(|point| (point, Deed::Kill));
-    let middles = Point::of(&steps, is_write).into_iter().map(|point| (point, Deed::Tear));
+    let befores = Point::of(&steps, 70, is_dangerous).into_iter().map(|point| (point, Deed::Kill));
+    let middles = Point::of(&steps, 20, is_write).into_iter().map(|point| (point, Deed::Tear));
     let points: Vec<_> = befores.chain(middles).collect();
     let mut killed = 0;
     for (point, deed) in &points {

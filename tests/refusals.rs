@@ -24,6 +24,11 @@ fn a_change_survives_refusals_at_every_step() {
 }
 
 #[test]
+fn changes_in_one_process_survive_refusals_at_every_step() {
+    refuse_every_step(scenes::changes());
+}
+
+#[test]
 fn a_change_of_submodules_survives_refusals_at_every_step() {
     refuse_every_step(scenes::submodules(false));
 }
@@ -78,20 +83,21 @@ fn refuse_every_step(mut scene: Scene) {
     let steps = scene.rehearse();
     let mut outcomes = [0; 3];
     for (fault, point) in cases(&steps) {
-        match std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| refuse(&scene, fault, &point))) {
-            Ok(f) => outcomes[f as usize] += 1,
-            Err(_) => eprintln!("-----"),
-        }
+        outcomes[refuse(&scene, fault, &point) as usize] += 1;
     }
     let [unreached, harmless, failed] = outcomes;
-    let name = scene.name;
-    tell(&format!("{name}: survived {} refusals, {failed} of which failed a sync", harmless + failed));
-    assert!(unreached * 10 <= harmless + failed, "{name}: {unreached} steps were not reached");
+    let (name, refused) = (scene.name, harmless + failed);
+    tell(&format!(
+        "{name}: survived {refused} refusals of {} tried, {failed} of which failed a sync",
+        refused + unreached
+    ));
+    // Threads are not in step with each other, so that a number may not be reached.
+    assert!(unreached * 5 <= refused, "{name}: {unreached} steps were not reached");
 }
 
 /// Every step with one of the faults that concern it, or with all of them.
 fn cases(steps: &[Call]) -> Vec<(&'static Fault, Point)> {
-    let points = Point::of(steps, |call| FAULTS.iter().any(|fault| (fault.concerns)(call)));
+    let points = Point::of(steps, 60, |call| FAULTS.iter().any(|fault| (fault.concerns)(call)));
     let of_point = |(at, point): (usize, Point)| {
         let faults: Vec<_> = FAULTS.iter().filter(|fault| (fault.concerns)(&point.call)).collect();
         let chosen = if tries_every_step() { faults } else { vec![faults[at % faults.len()]] };
@@ -111,8 +117,9 @@ enum Outcome {
 fn refuse(scene: &Scene, fault: &Fault, point: &Point) -> Outcome {
     let case = format!("{}, {:?} at {point:?}", scene.name, fault.errno);
     let root = scene.env.root();
-    let (mut is_there, mut refused, mut complaint) = (point.finder(), Vec::new(), None);
+    let (mut is_there, mut refused, mut complaint, mut is_ending) = (point.finder(), Vec::new(), None, false);
     let played = scene.play(|call| {
+        is_ending |= refused.is_empty() && call.object.contains("\"message\":\"stopping\"");
         if call.effect == Effect::Logs && !refused.is_empty() && complaint.is_none() {
             complaint = Some(call.object.clone());
             if call.object.contains("sync failed") {
@@ -140,7 +147,7 @@ fn refuse(scene: &Scene, fault: &Fault, point: &Point) -> Outcome {
     }
     // A start that failed, or work that is left to the next one.
     let failed = complaint.as_ref().is_some_and(|line| line.contains("sync failed"));
-    if played.code != Some(0) || (complaint.is_some() && !failed) {
+    if played.code != Some(0) || is_ending || (complaint.is_some() && !failed) {
         assert_eq!(
             played.code,
             Some(i32::from(played.log.contains("cannot start"))),
@@ -169,7 +176,11 @@ fn names_place(line: &str, root: &Path, place: &str) -> bool {
 #[test]
 fn a_full_disk_keeps_nothing_of_what_does_not_fit() {
     // There is no room for the pack, none for the tree beside it, none for so many files.
-    for (bytes, inodes) in [(1 << 20, 1000), (4 << 20, 1000), (64 << 20, 60)] {
+    for (bytes, inodes, fault) in [
+        (1 << 20, 1000, "No space left on device"),
+        (4 << 20, 1000, "there is no room: 3145738 bytes are needed"),
+        (64 << 20, 60, "there is no room: 50 new files are needed"),
+    ] {
         let env = Env::new();
         let repo = env.repo("up");
         let small = repo.head();
@@ -180,7 +191,7 @@ fn a_full_disk_keeps_nothing_of_what_does_not_fit() {
             return tell("a full disk: not tried, since this user may not mount one");
         };
         let log = env.syncline(repo.url()).fail();
-        assert!(log.contains("No space left on device") && log.contains(root.to_str().unwrap()), "{log}");
+        assert!(log.contains(fault) && log.contains(root.to_str().unwrap()), "{log}");
         let (used, files) = disk.used();
         assert!(used < 100 << 10 && files < 40, "{used} bytes and {files} files are left");
 

@@ -1,5 +1,6 @@
 //! Repositories and servers that mean harm: docs/hostile-input.md names the test of every attack.
 
+mod leftovers;
 mod limits;
 mod links;
 mod names;

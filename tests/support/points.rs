@@ -14,9 +14,9 @@ pub struct Point {
 }
 
 impl Point {
-    /// The places of the calls that are of interest: of those that are unlike all before them, and some more, or of
-    /// every single one.
-    pub fn of(calls: &[Call], is_of_interest: impl Fn(&Call) -> bool) -> Vec<Point> {
+    /// The places of the calls that are of interest: of those that are unlike all before them and some more, of these
+    /// about `most`, evenly spread; or of every single one.
+    pub fn of(calls: &[Call], most: usize, is_of_interest: impl Fn(&Call) -> bool) -> Vec<Point> {
         let (mut numbers, mut seen, mut points) = (HashMap::new(), HashSet::new(), Vec::new());
         for (at, call) in calls.iter().filter(|call| is_of_interest(call)).map(Call::masked).enumerate() {
             let number = numbers.entry((call.name, call.object.clone())).or_insert(0);
@@ -25,7 +25,8 @@ impl Point {
                 points.push(Point { number: *number, call });
             }
         }
-        points
+        let step = if tries_every_step() { 1 } else { points.len().div_ceil(most).max(1) };
+        points.into_iter().step_by(step).collect()
     }
 
     /// Tells of every call of a run whether it is the one.

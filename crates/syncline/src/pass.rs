@@ -255,11 +255,12 @@ impl Syncer {
     }
 
     fn is_time_to_fold(&self, store: &Store) -> bool {
-        match self.folding {
+        let is_due = match self.folding {
             Folding::Never => false,
             Folding::WhenMany => store.has_many_packs(),
             Folding::Always => store.has_several_packs(),
-        }
+        };
+        is_due || store.is_half_folded()
     }
 
     fn fold(&self, store: &Store) -> Result<()> {
@@ -282,7 +283,46 @@ impl Syncer {
     /// What follows a success and cannot fail it. `is_news`: something changed, or an earlier process may have been
     /// killed before it came to this.
     pub fn tidy(&mut self, commit: CommitId, is_news: bool) {
-        match prune(&mut self.store, commit, self.stale_worktree_timeout, self.keeps_spare) {
+        self.prune(&[commit], self.keeps_spare);
+        if is_news {
+            match self.store.remove_v3_trees() {
+                Ok(0) => {}
+                Ok(_) => info!("moved from git-sync v3's layout"),
+                Err(err) => warn!(error = %err, "cannot remove the old tree"),
+            }
+            self.remove_unused_modules();
+        }
+        if self.has_excess_history || (is_news && self.is_time_to_fold(&self.store)) {
+            self.fold_repository();
+        }
+        if is_news {
+            self.fold_modules();
+        }
+        self.end_tidying();
+    }
+
+    /// Bounds what commits leave that were fetched and then refused, one after the other: trees that were not
+    /// published, packs, and submodules that no tree has. The newest commit may be tried again.
+    pub fn tidy_after_failure(&mut self) {
+        let (Ok(named), Ok(current)) =
+            (self.publication.named(&self.store), self.publication.current(&self.store))
+        else {
+            return;
+        };
+        let in_use: Vec<CommitId> = named.into_iter().chain(self.store.newest()).collect();
+        self.prune(&in_use, false);
+        if self.folding != Folding::Never && self.store.has_many_packs() {
+            // Folding keeps what the branch names.
+            let _ = current.map(|current| self.store.adopt(current));
+            self.remove_unused_modules();
+            self.fold_repository();
+        }
+        self.fold_modules();
+        self.end_tidying();
+    }
+
+    fn prune(&mut self, in_use: &[CommitId], keeps_spare: bool) {
+        match prune(&mut self.store, in_use, self.stale_worktree_timeout, keeps_spare) {
             Ok(0) => {}
             Ok(removed) => debug!(removed, "removed old trees"),
             Err(err) => {
@@ -294,33 +334,32 @@ impl Syncer {
             .publication
             .prune(self.stale_worktree_timeout)
             .inspect_err(|err| warn!(error = %err, "cannot remove what was published before"));
-        if is_news {
-            match self.store.remove_v3_trees() {
-                Ok(0) => {}
-                Ok(_) => info!("moved from git-sync v3's layout"),
-                Err(err) => warn!(error = %err, "cannot remove the old tree"),
-            }
-            let _ = self
-                .store
-                .remove_unused_modules()
-                .inspect_err(|err| warn!(error = %err, "cannot tidy submodules"));
-        }
-        if self.has_excess_history || (is_news && self.is_time_to_fold(&self.store)) {
-            match self.fold(&self.store) {
-                Ok(()) => self.has_excess_history = false,
-                Err(err) => {
-                    self.has_leftovers = true;
-                    self.mend(&err);
-                }
+    }
+
+    fn remove_unused_modules(&self) {
+        let removed = self.store.remove_unused_modules();
+        let _ = removed.inspect_err(|err| warn!(error = %err, "cannot tidy submodules"));
+    }
+
+    fn fold_repository(&mut self) {
+        match self.fold(&self.store) {
+            Ok(()) => self.has_excess_history = false,
+            Err(err) => {
+                self.has_leftovers = true;
+                self.mend(&err);
             }
         }
-        if is_news {
-            let modules = self.store.modules();
-            let due: Vec<&Store> = modules.iter().filter(|module| self.is_time_to_fold(module)).collect();
-            for module in due {
-                self.has_leftovers |= self.fold(module).is_err();
-            }
+    }
+
+    fn fold_modules(&mut self) {
+        let modules = self.store.modules();
+        let due: Vec<&Store> = modules.iter().filter(|module| self.is_time_to_fold(module)).collect();
+        for module in due {
+            self.has_leftovers |= self.fold(module).is_err();
         }
+    }
+
+    fn end_tidying(&mut self) {
         if self.has_leftovers {
             self.clear_leftovers();
         }

@@ -103,6 +103,11 @@ impl Service {
                     status.failed(err.to_string(), schedule.failures(), started.elapsed());
                     let arguments = json!({ "failures": schedule.failures(), "step": err.step() });
                     files.record("sync failed", &err.to_string(), &arguments);
+                    let tidy = Syncer::tidy_after_failure;
+                    syncer = match blocking(syncer, sync_timeout, shutdown.as_mut(), tidy).await {
+                        Ran::Done(syncer, ()) | Ran::TimedOut(syncer, (), _) => syncer,
+                        Ran::Over(exit) => return exit,
+                    };
                 }
             }
             if let Next::Wait(pause) = next {

@@ -8,7 +8,8 @@ use gix::bstr::ByteSlice;
 use gix::index::entry::{Flags, Mode};
 
 use super::draft::{Adopted, Draft};
-use super::{SPARSE_FILE, Worktree, filter, missing, to_path};
+use super::room::Room;
+use super::{SPARSE_FILE, Worktree, filter, missing, room, to_path};
 use crate::error::{Context, Error, Recovery, Result};
 use crate::fetch::Fetched;
 use crate::objects::threads;
@@ -64,7 +65,8 @@ impl Build<'_> {
         if let Some(draft) = draft {
             self.reuse(draft.adopt(&mut index, &building.dir).step(step)?);
         }
-        self.refuse_excess(&repo, &index, &before, &fetched.selection.limits)?;
+        let needed = self.refuse_excess(&repo, &index, &before, &fetched.selection.limits)?;
+        room::check(&building.dir, &needed).step(step)?;
         fs_err::write(building.dir.join(".git"), place.pointer()).step(step)?;
         let special = filter::write_special(&repo, &mut index, &building.dir, self.interrupt)?;
         self.made.written += special + self.write_rest(&repo, &mut index, &building.dir)?;
@@ -76,14 +78,15 @@ impl Build<'_> {
         self.modules(store, fetched, building, place, last)
     }
 
-    /// Count the bytes that the tree comes to. What is there has its size in the index.
+    /// Count the bytes that the tree comes to. What is there has its size in the index; the rest is returned.
     fn refuse_excess(
         &mut self,
         repo: &gix::Repository,
         index: &gix::index::State,
         before: &[(Mode, bool)],
         limits: &Limits,
-    ) -> Result<()> {
+    ) -> Result<Room> {
+        let mut needed = Room::default();
         let step = || format!("write the tree of {}", self.id);
         let refused = |excess| Error::new(Recovery::Reconfigure, step(), excess);
         let wanted = index.entries().iter().zip(before).filter(|(_, (_, left_out))| !left_out);
@@ -96,6 +99,7 @@ impl Build<'_> {
                     let text = format!("{:?} is a {}, not a file", entry.path(index), header.kind());
                     return Err(Error::new(Recovery::Reconfigure, step(), text));
                 }
+                needed.add(header.size(), entry.mode == Mode::SYMLINK);
                 header.size()
             };
             limits.check_blob(size, entry.path(index)).map_err(refused)?;
@@ -105,7 +109,8 @@ impl Build<'_> {
             }
             self.bytes += size;
         }
-        limits.check_tree(self.bytes).map_err(refused)
+        limits.check_tree(self.bytes).map_err(refused)?;
+        Ok(needed)
     }
 
     fn reuse(&mut self, adopted: Option<Adopted>) {

@@ -9,6 +9,7 @@ mod draft;
 mod filter;
 mod form;
 mod link;
+mod room;
 mod spare;
 mod symlinks;
 mod verify;

@@ -74,7 +74,7 @@ impl Upstream {
         let repo = store.repository()?;
         let shallow = match self.source.depth.0 {
             Some(depth) => Shallow::DepthAtRemote(depth),
-            None if repo.is_shallow().step(step)? => Shallow::undo(),
+            None if store.is_shallow(&repo).map_err(|err| err.within(&step()))? => Shallow::undo(),
             None => Shallow::NoChange,
         };
         let request = Request {

@@ -62,6 +62,11 @@ impl Store {
             })
     }
 
+    /// The newest commit that was received, whether or not it came to be published.
+    pub fn newest(&self) -> Option<CommitId> {
+        self.branch().map(CommitId)
+    }
+
     fn branch(&self) -> Option<ObjectId> {
         let text = fs_err::read_to_string(self.git_dir().join(BRANCH)).ok()?;
         ObjectId::from_hex(text.trim_end().as_bytes()).ok()
@@ -159,10 +164,14 @@ impl Store {
         }
     }
 
-    /// Whether it is time to [`Store::fold`]: there are many packs, or folding was cut short.
+    /// Whether it is time to [`Store::fold`].
     pub fn has_many_packs(&self) -> bool {
-        let limit = if self.folding_mark().exists() { 1 } else { MAX_PACKS };
-        self.packs().is_ok_and(|packs| packs.len() > limit)
+        self.packs().is_ok_and(|packs| packs.len() > MAX_PACKS)
+    }
+
+    /// Whether [`Store::fold`] was cut short while it removed what is not needed any more.
+    pub fn is_half_folded(&self) -> bool {
+        self.folding_mark().exists()
     }
 
     /// Is there while folding removes what is not needed any more.
@@ -194,7 +203,7 @@ impl Store {
             mark_promised(pack).step(step)?;
         }
         // At every moment in between, no commit is without its parents or its place in the boundary.
-        self.extend_shallow(&repo, &live.boundary).step(step)?;
+        self.extend_shallow(&repo, &live.boundary).map_err(|err| err.within(&step()))?;
         // Trees may go long before the next folding.
         self.write_log(&repo, &tips, self.branch().unwrap_or_else(|| repo.object_hash().null()))
             .step(step)?;
@@ -234,18 +243,25 @@ impl Store {
         Ok(packs)
     }
 
+    /// Whether the history ends before its beginning.
+    pub(crate) fn is_shallow(&self, repo: &gix::Repository) -> Result<bool> {
+        repo.is_shallow().step(|| format!("read {}", self.shallow_file().display()))
+    }
+
     /// Add to the boundary.
-    pub(crate) fn extend_shallow(&self, repo: &gix::Repository, more: &[ObjectId]) -> gix::Result<()> {
-        let both: Vec<ObjectId> = boundary(repo)?.iter().chain(more).copied().collect();
-        self.write_shallow(&both).map_err(gix::Error::from_error)
+    pub(crate) fn extend_shallow(&self, repo: &gix::Repository, more: &[ObjectId]) -> Result<()> {
+        let step = || format!("add to {}", self.shallow_file().display());
+        let both: Vec<ObjectId> = boundary(repo).step(step)?.iter().chain(more).copied().collect();
+        self.write_shallow(&both).step(step)
     }
 
     /// Draw the boundary anew for the commits just passed; it stays as it was for all others.
-    pub(crate) fn redraw_shallow(&self, repo: &gix::Repository, passed: &Closure) -> gix::Result<()> {
-        let stored = boundary(repo)?;
+    pub(crate) fn redraw_shallow(&self, repo: &gix::Repository, passed: &Closure) -> Result<()> {
+        let step = || format!("redraw {}", self.shallow_file().display());
+        let stored = boundary(repo).step(step)?;
         let others = stored.iter().filter(|id| !passed.commits.contains(id));
         let redrawn: Vec<ObjectId> = others.chain(&passed.boundary).copied().collect();
-        self.write_shallow(&redrawn).map_err(gix::Error::from_error)
+        self.write_shallow(&redrawn).step(step)
     }
 
     pub(crate) fn write_shallow(&self, boundary: &[ObjectId]) -> io::Result<()> {

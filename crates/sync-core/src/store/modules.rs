@@ -68,8 +68,9 @@ impl Store {
         let step = || format!("remove unused submodules in {}", self.modules_dir().display());
         for module in entries(&self.modules_dir()).step(step)? {
             let module = module.step(step)?.path();
-            if entries(&module.join("worktrees")).step(step)?.next().is_none() {
-                fs_err::remove_dir_all(module).step(step)?;
+            match entries(&module.join("worktrees")).step(step)?.next() {
+                Some(admin) => _ = admin.step(step)?,
+                None => fs_err::remove_dir_all(module).step(step)?,
             }
         }
         Ok(())

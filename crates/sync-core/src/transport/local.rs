@@ -57,6 +57,7 @@ pub(crate) fn receive(
     interrupt: &Interrupt,
 ) -> Result<ObjectId> {
     let step = || format!("fetch {} from {}", source.reference, source.url);
+    let within = |err: Error| err.within(&step());
     progress.enter(Stage::Requesting);
     let repo = open(path, source)?;
     let commit = repo
@@ -68,17 +69,17 @@ pub(crate) fn receive(
     let mut here = store.repository()?;
     here.objects.refresh_never();
     let haves = store.haves(&here)?;
-    let uncut = source.depth.0.is_none() && !here.is_shallow().step(step)?;
+    let uncut = source.depth.0.is_none() && !store.is_shallow(&here).map_err(within)?;
     // With its history uncut, whatever is here is here with all that it needs.
     // Not as `has_object` has it: to that, the empty tree is everywhere.
     let is_complete = |id: &gix::oid| uncut && here.objects.exists(id);
     let is_known = |id: &gix::oid| !haves.is_empty() && here.objects.exists(id);
     let needed = closure(&repo, &[commit], source.depth, is_known, is_complete, interrupt).step(step)?;
     // Before the commits come, so that a kill in between leaves none without its place in the boundary.
-    store.extend_shallow(&here, &needed.boundary).step(step)?;
+    store.extend_shallow(&here, &needed.boundary).map_err(within)?;
     if !needed.objects.is_empty() {
         copy_objects(&repo, &needed.objects, &store.pack_dir(), progress, interrupt)?;
     }
-    store.redraw_shallow(&here, &needed).step(step)?;
+    store.redraw_shallow(&here, &needed).map_err(within)?;
     Ok(commit)
 }

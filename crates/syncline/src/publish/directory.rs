@@ -30,7 +30,7 @@ impl Directory {
         }
         directory.remove(|name| name == "new")?;
         directory.try_exchange()?;
-        directory.current(store)?;
+        directory.named(store)?;
         Ok(directory)
     }
 
@@ -66,7 +66,7 @@ impl Directory {
 
     /// The commit whose files it has, as its `.git` file says. Anything else must not be there, but for an empty
     /// directory or a link.
-    pub fn current(&self, store: &Store) -> io::Result<Option<CommitId>> {
+    pub fn named(&self, store: &Store) -> io::Result<Option<CommitId>> {
         let found = match fs_err::symlink_metadata(&self.path) {
             Ok(found) => found,
             Err(err) if err.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -84,8 +84,7 @@ impl Directory {
             let text = format!("{} is not syncline's; move it away", self.path.display());
             return Err(io::Error::new(io::ErrorKind::AlreadyExists, text));
         }
-        let id = admin.and_then(|admin| admin.file_name()?.to_str()?.parse().ok());
-        Ok(id.filter(|id| is_ours && store.tree_path(*id).is_dir()))
+        Ok(admin.filter(|_| is_ours).and_then(|admin| admin.file_name()?.to_str()?.parse().ok()))
     }
 
     pub fn is_whole(&self, tree: &Path, interrupt: &Interrupt) -> io::Result<bool> {

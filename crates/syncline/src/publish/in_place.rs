@@ -61,9 +61,9 @@ impl InPlace {
         self.root.join(".worktrees/.in-place")
     }
 
-    pub fn current(&self, store: &Store) -> io::Result<Option<CommitId>> {
-        let Some((commit, _)) = self.remembered()? else { return Ok(None) };
-        Ok(commit.filter(|id| store.tree_path(*id).is_dir()))
+    /// The commit whose files are all there.
+    pub fn named(&self) -> io::Result<Option<CommitId>> {
+        Ok(self.remembered()?.and_then(|(commit, _)| commit))
     }
 
     /// The commit, and the rest of the file that says what is in the directory; nothing if that is another's.

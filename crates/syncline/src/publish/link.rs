@@ -39,20 +39,25 @@ impl Link {
         &self.path
     }
 
-    /// The commit that the link shows; `None` where there is no link or it shows no tree of this store.
-    pub fn current(&self, store: &Store) -> io::Result<Option<CommitId>> {
-        let target = match fs_err::read_link(&self.path) {
-            Ok(target) => target,
-            Err(err) if err.kind() == io::ErrorKind::NotFound => return Ok(None),
+    /// The commit that the link names, wherever it leads.
+    pub fn named(&self) -> io::Result<Option<CommitId>> {
+        match fs_err::read_link(&self.path) {
+            Ok(target) => {
+                Ok(target.file_name().and_then(|name| name.to_str()).and_then(|name| name.parse().ok()))
+            }
+            Err(err) if err.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(err) if err.kind() == io::ErrorKind::InvalidInput => {
                 let text = format!("{} is not a symbolic link; move it away", self.path.display());
-                return Err(io::Error::new(io::ErrorKind::AlreadyExists, text));
+                Err(io::Error::new(io::ErrorKind::AlreadyExists, text))
             }
-            Err(err) => return Err(err),
-        };
-        let id = target.file_name().and_then(|name| name.to_str()).and_then(|name| name.parse().ok());
+            Err(err) => Err(err),
+        }
+    }
+
+    /// The commit that the link shows; `None` where there is no link or it shows no tree of this store.
+    pub fn current(&self, store: &Store) -> io::Result<Option<CommitId>> {
         let shown = fs_err::canonicalize(&self.path).ok();
-        Ok(id.filter(|id| shown.as_deref() == Some(&store.tree_path(*id))))
+        Ok(self.named()?.filter(|id| shown.as_deref() == Some(&store.tree_path(*id))))
     }
 
     /// Make the link show `tree`, in one step: readers see the old tree or the new one.

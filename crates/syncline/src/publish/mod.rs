@@ -59,12 +59,20 @@ impl Publication {
         }
     }
 
+    /// The commit that it names, whether that has a tree or not.
+    pub fn named(&self, store: &Store) -> io::Result<Option<CommitId>> {
+        match self {
+            Publication::Link(link) => link.named(),
+            Publication::Directory(directory) => directory.named(store),
+            Publication::InPlace(in_place) => in_place.named(),
+        }
+    }
+
     /// The commit that is shown; `None` where that is nothing, something half-done, or no tree of this store.
     pub fn current(&self, store: &Store) -> io::Result<Option<CommitId>> {
         match self {
             Publication::Link(link) => link.current(store),
-            Publication::Directory(directory) => directory.current(store),
-            Publication::InPlace(in_place) => in_place.current(store),
+            _ => Ok(self.named(store)?.filter(|id| store.tree_path(*id).is_dir())),
         }
     }
 
@@ -128,14 +136,14 @@ fn start_time(directory: &Path) -> io::Result<()> {
 }
 
 /// Remove the trees that were replaced longer ago than `keep`; the newest of them stays without a name if
-/// `keeps_spare`. `current` is never one of them. One that cannot be removed does not keep the others.
+/// `keeps_spare`. Those `in_use` are never among them. One that cannot be removed does not keep the others.
 pub fn prune(
     store: &mut Store,
-    current: CommitId,
+    in_use: &[CommitId],
     keep: Duration,
     keeps_spare: bool,
 ) -> Result<usize, sync_core::Error> {
-    let others = store.trees().unwrap_or_default().into_iter().filter(|id| *id != current);
+    let others = store.trees().unwrap_or_default().into_iter().filter(|id| !in_use.contains(id));
     let with_age = others.filter_map(|id| Some((age(&store.tree_path(id))?, id)));
     let mut old: Vec<_> = with_age.filter(|(age, _)| *age >= keep).collect();
     old.sort_by_key(|(age, _)| std::cmp::Reverse(*age));
