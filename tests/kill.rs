@@ -1,9 +1,9 @@
 //! Killed at any step, it breaks nothing: readers see a whole tree, and the next start needs no help and leaves
 //! nothing behind. All kinds of steps are tried, or with `SYNCLINE_EVERY_STEP=1` every single one (docs/testing.md).
 
-use crate::support::points::Point;
-use crate::support::scenes::{self, Scene};
-use crate::support::steps::{Call, Deed, Effect};
+use crate::stepping::points::Point;
+use crate::stepping::scenes::{self, Scene};
+use crate::stepping::steps::{Call, Deed, Effect};
 use crate::support::tell;
 
 #[test]

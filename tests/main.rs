@@ -33,6 +33,7 @@ mod soak;
 mod sources;
 mod ssh;
 mod ssh_keys;
+mod stepping;
 mod store;
 mod submodules;
 mod tokens;

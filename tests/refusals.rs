@@ -8,9 +8,9 @@ use std::process::Command;
 
 use nix::errno::Errno;
 
-use crate::support::points::Point;
-use crate::support::scenes::Scene;
-use crate::support::steps::{Call, Deed, Effect, masked};
+use crate::stepping::points::Point;
+use crate::stepping::scenes::{self, Scene};
+use crate::stepping::steps::{Call, Deed, Effect, masked};
 use crate::support::*;
 
 #[test]

@@ -1,13 +1,10 @@
 //! What the tests share: a scratch directory, upstream repositories made by git, servers, and the program.
 
-pub mod points;
 mod proxies;
 mod raw;
 mod repo;
-pub mod scenes;
 mod servers;
 mod sshd;
-pub mod steps;
 mod wire;
 
 use std::fs;
@@ -178,6 +175,7 @@ pub fn tries_every_step() -> bool {
 }
 
 /// Say something that is not held back when the test passes.
+#[expect(clippy::explicit_write, reason = "macros are held back")]
 pub fn tell(text: &str) {
     writeln!(std::io::stderr(), "{text}").unwrap();
 }

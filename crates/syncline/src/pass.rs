@@ -298,6 +298,7 @@ impl Syncer {
         if is_news {
             self.fold_modules();
         }
+        self.has_leftovers |= is_news; // drafts go without a word when they cannot be removed
         self.end_tidying();
     }
 

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::steps::Call;
-use super::tries_every_step;
+use crate::support::tries_every_step;
 
 /// A place in a run.
 #[derive(Clone, Debug)]

@@ -7,7 +7,7 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 use super::steps::{Call, Deed, Effect, masked, step_through};
-use super::{Env, GitDaemon, Repo, Syncline, git, isolated_git, listing, noise, text, walk};
+use crate::support::{Env, GitDaemon, Repo, Syncline, git, isolated_git, listing, noise, text, walk};
 
 pub struct Scene {
     pub name: &'static str,

@@ -20,7 +20,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 
-use super::{PATIENCE, text};
+use crate::support::{PATIENCE, text};
 
 /// A system call that is about to be made.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -74,6 +74,7 @@ pub fn step_through(command: &Command, dir: &Path, decide: impl FnMut(&Call) -> 
 }
 
 /// Started by a shell that waits until it is watched.
+#[expect(clippy::zombie_processes, reason = "`follow` waits for all threads")]
 fn launch(command: &Command) -> Pid {
     let mut shell = Command::new("/bin/sh");
     shell.args(["-c", r#"read -r _; exec "$0" "$@""#]).arg(command.get_program()).args(command.get_args());
