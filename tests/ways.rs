@@ -8,8 +8,8 @@ use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use crate::stepping::steps::{Deed, Effect, step_through};
 use crate::submodules::{commit, pin};
-use crate::support::steps::{Deed, Effect, step_through};
 use crate::support::*;
 
 /// A file system in memory; `None` where this process may not mount.

@@ -126,3 +126,21 @@ fn a_large_number_of_references_that_nobody_asked_for_is_passed_over() {
         assert_eq!(git(&env.root(), &["for-each-ref", "--format=%(refname)"]), "refs/heads/git-sync");
     }
 }
+
+#[test]
+fn references_without_end_are_refused_in_time() {
+    // Long names, so that it is soon much.
+    let reference = line(format!("{HEAD} refs/heads/{}\n", "x".repeat(60_000)));
+    let fault = failure(&server(reference.repeat(2_300), Vec::new()));
+    assert!(fault.contains("names more references than fit into 128 MiB"), "{fault}");
+
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("git://{}/x", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        let mut client = listener.accept().unwrap().0;
+        std::io::Write::write_all(&mut client, &line(format!("{HEAD} HEAD\0agent=git/2\n"))).unwrap();
+        while std::io::Write::write_all(&mut client, &reference).is_ok() {}
+    });
+    let fault = crate::support::fault(&Env::new().syncline(url).fail());
+    assert!(fault.contains("names more references than fit into 128 MiB"), "{fault}");
+}

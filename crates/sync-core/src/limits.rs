@@ -49,6 +49,13 @@ impl From<Excess> for io::Error {
     }
 }
 
+impl Excess {
+    /// A server that says more than this besides packs.
+    pub(crate) fn of_talk(most: u64) -> Excess {
+        Excess(format!("the server names more references than fit into {}", Bytes(most)))
+    }
+}
+
 impl Limits {
     pub(crate) fn check_files(&self, count: u64) -> Result<(), Excess> {
         let most = self.files;

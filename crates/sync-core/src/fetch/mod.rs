@@ -23,7 +23,7 @@ use crate::protocol::{agent, http_status, protocol_error, without_deepen_relativ
 use crate::source::Reference;
 use crate::store::{Store, remove_dir_if_there};
 use crate::submodules::{MAX_DEPTH, Submodules};
-use crate::transport::{ConnectOptions, git, http::Client, local, ssh};
+use crate::transport::{ConnectOptions, Ration, git, http::Client, local, ssh};
 use crate::unpack::Early;
 use crate::url::Kind;
 use crate::{Auth, CommitId, Credentials, Interrupt, RemoteUrl, Selection, Source, SparsePatterns};
@@ -47,6 +47,7 @@ struct Connection {
     handshake: Handshake,
     /// What it is a part of, over SSH.
     session: Option<ssh::Session>,
+    ration: Ration,
 }
 
 /// Where the reference points now.
@@ -158,6 +159,7 @@ impl Upstream {
             .take()
             .filter(|kept| is_http && kept.handshake.server_protocol_version == Protocol::V2);
         let mut connection = self.connect().map_err(Unlisted::Answered)?;
+        connection.ration.renew();
         let source = &self.source;
         let step = || format!("list references of {}", source.url);
         self.progress.enter(Stage::Listing);
@@ -222,18 +224,18 @@ impl Upstream {
         self.progress.enter(Stage::Connecting);
         let url = &self.source.url;
         let step = || format!("connect to {url}");
-        let mut session = None;
+        let (mut session, ration) = (None, Ration::new());
         let mut transport: Box<dyn Transport + Send> = match &url.0 {
             Kind::Http(http) => {
-                let client = Client::new(http, &self.options, &self.interrupt);
+                let client = Client::new(http, &self.options, &self.interrupt, &ration);
                 let base = gix::url::parse(http.base.as_str()).step(step)?;
                 Box::new(http::Transport::new_http(client, base, Protocol::V2, false))
             }
             Kind::Git { host, port, path } => {
-                git::connect(host, *port, path, &self.options, &self.interrupt).step(step)?
+                git::connect(host, *port, path, &self.options, &self.interrupt, &ration).step(step)?
             }
             Kind::Ssh(url) => {
-                let connected = ssh::connect(&self.sessions, url, &self.options, &self.interrupt);
+                let connected = ssh::connect(&self.sessions, url, &self.options, &self.interrupt, &ration);
                 let (transport, used) = connected.map_err(|failure| failure.into_error(step()))?;
                 session = Some(used);
                 transport
@@ -250,7 +252,7 @@ impl Upstream {
         if handshake.server_protocol_version != Protocol::V2 {
             handshake.capabilities = without_deepen_relative(&handshake.capabilities).step(step)?;
         }
-        Ok(Connection { transport, handshake, session })
+        Ok(Connection { transport, handshake, session, ration })
     }
 }
 

@@ -155,10 +155,13 @@ impl Upstream {
             ])
         };
         let (mut pack_failed, mut made) = (false, Early::default());
+        let ration = connection.ration.clone();
+        ration.renew();
         let outcome = gix::protocol::fetch(
             &mut OneRound { request, protocol: connection.handshake.server_protocol_version },
             |pack, gix_progress, _| {
                 progress.enter(Stage::Receiving);
+                ration.lift();
                 let pack = &mut limits.pack(pack);
                 if let Some((commit, dir)) = early {
                     let unpacked = unpack(pack, commit, &pack_dir, dir, limits, progress, interrupt);

@@ -8,6 +8,7 @@ use ureq::http::Response;
 use ureq::{Agent, Body, BodyReader};
 
 use super::http::{status_error, transport_error};
+use super::ration::{Ration, Rationed};
 
 /// A POST that is not sent yet.
 pub(super) struct Request {
@@ -54,19 +55,22 @@ enum Exchange {
 
 /// One exchange, in the hands of several.
 #[derive(Clone)]
-pub(super) struct Shared(Arc<Mutex<Exchange>>);
+pub(super) struct Shared {
+    exchange: Arc<Mutex<Exchange>>,
+    ration: Ration,
+}
 
 impl Shared {
-    pub(super) fn building(request: Request) -> Self {
-        Shared(Arc::new(Mutex::new(Exchange::Building(request))))
+    pub(super) fn building(request: Request, ration: &Ration) -> Self {
+        Shared { exchange: Arc::new(Mutex::new(Exchange::Building(request))), ration: ration.clone() }
     }
 
-    pub(super) fn answered(response: Response<Body>) -> Self {
-        Shared(Arc::new(Mutex::new(Exchange::Answered(response))))
+    pub(super) fn answered(response: Response<Body>, ration: &Ration) -> Self {
+        Shared { exchange: Arc::new(Mutex::new(Exchange::Answered(response))), ration: ration.clone() }
     }
 
     fn lock(&self) -> MutexGuard<'_, Exchange> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.exchange.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The response's headers as lines, the request being sent if it was not yet.
@@ -88,12 +92,13 @@ impl Shared {
         Ok(lines)
     }
 
-    fn take_body(&self) -> io::Result<BodyReader<'static>> {
-        match std::mem::replace(&mut *self.lock(), Exchange::Over) {
-            Exchange::Answered(response) => Ok(response.into_body().into_reader()),
-            Exchange::Building(request) => Ok(request.send()?.into_body().into_reader()),
-            Exchange::Over => Err(io::Error::other("the answer was read already")),
-        }
+    fn take_body(&self) -> io::Result<Rationed<BodyReader<'static>>> {
+        let response = match std::mem::replace(&mut *self.lock(), Exchange::Over) {
+            Exchange::Answered(response) => response,
+            Exchange::Building(request) => request.send()?,
+            Exchange::Over => return Err(io::Error::other("the answer was read already")),
+        };
+        Ok(self.ration.of(response.into_body().into_reader()))
     }
 }
 
@@ -121,7 +126,7 @@ pub(crate) struct Lazy<R> {
 }
 
 pub(crate) type Headers = Lazy<Cursor<Vec<u8>>>;
-pub(crate) type ResponseBody = Lazy<io::BufReader<BodyReader<'static>>>;
+pub(crate) type ResponseBody = Lazy<io::BufReader<Rationed<BodyReader<'static>>>>;
 
 impl Headers {
     pub(super) fn of(shared: &Shared) -> Self {

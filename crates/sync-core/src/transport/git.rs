@@ -6,9 +6,9 @@ use gix::protocol::transport::Protocol;
 use gix::protocol::transport::client::blocking_io::Transport;
 use gix::protocol::transport::client::git::{ConnectMode, blocking_io::Connection};
 
-use super::ConnectOptions;
 use super::dial::dial;
 use super::socket::Patience;
+use super::{ConnectOptions, Ration};
 use crate::Interrupt;
 
 pub(crate) fn connect(
@@ -17,11 +17,12 @@ pub(crate) fn connect(
     path: &str,
     options: &ConnectOptions,
     interrupt: &Interrupt,
+    ration: &Ration,
 ) -> io::Result<Box<dyn Transport + Send>> {
     let socket = dial(host, port, options.tunnel_for(host, port), &Patience::new(interrupt))?;
     let writer = io::BufWriter::new(socket.try_clone()?);
     Ok(Box::new(Connection::new(
-        socket,
+        ration.of(socket),
         writer,
         Protocol::V2,
         path,

@@ -13,10 +13,10 @@ use gix::protocol::transport::client::blocking_io::http::{
 use ureq::http::{HeaderMap, Response, Uri, header};
 use ureq::{Agent, Body};
 
-use super::ConnectOptions;
 use super::connector::{agent, agent_config};
 use super::exchange::{Headers, PostBody, Request, ResponseBody, Shared};
 use super::socket::Patience;
+use super::{ConnectOptions, Ration};
 use crate::credentials::Credentials;
 use crate::url::HttpUrl;
 use crate::{Interrupt, Place};
@@ -49,6 +49,7 @@ pub(crate) struct Client {
     credentials: Credentials,
     follow_redirects: bool,
     redirected: Option<String>,
+    ration: Ration,
 }
 
 /// Headers that may be secret and the only origin that may see them.
@@ -59,7 +60,12 @@ struct Own {
 }
 
 impl Client {
-    pub(crate) fn new(url: &HttpUrl, options: &ConnectOptions, interrupt: &Interrupt) -> Client {
+    pub(crate) fn new(
+        url: &HttpUrl,
+        options: &ConnectOptions,
+        interrupt: &Interrupt,
+        ration: &Ration,
+    ) -> Client {
         let http = options.http_for(&url.base);
         let config = agent_config(&http)
             .max_redirects(0)
@@ -75,7 +81,14 @@ impl Client {
         let follow_redirects = http.follow_redirects;
         let agent = agent(config, http, Patience::new(interrupt));
         let own = origin(&url.base).map(|origin| Own { origin, headers: secrets });
-        Client { agent, own, credentials: options.credentials.clone(), follow_redirects, redirected: None }
+        Client {
+            agent,
+            own,
+            credentials: options.credentials.clone(),
+            follow_redirects,
+            redirected: None,
+            ration: ration.clone(),
+        }
     }
 
     /// The user's own headers, where they may go.
@@ -198,7 +211,7 @@ impl Http for Client {
                 if !response.status().is_success() {
                     return Err(status_error(&url, &mut response).raise());
                 }
-                let shared = Shared::answered(response);
+                let shared = Shared::answered(response, &self.ration);
                 return Ok(GetResponse { headers: Headers::of(&shared), body: ResponseBody::of(shared) });
             }
             if !self.follow_redirects {
@@ -223,7 +236,7 @@ impl Http for Client {
         let mut headers = split_headers(headers);
         headers.extend(self.own_headers(url));
         let request = Request { agent: self.agent.clone(), url: url.to_owned(), headers, body: Vec::new() };
-        let shared = Shared::building(request);
+        let shared = Shared::building(request, &self.ration);
         Ok(PostResponse {
             post_body: PostBody(shared.clone()),
             headers: Headers::of(&shared),
@@ -274,14 +287,14 @@ mod tests {
     #[test]
     fn a_connection_is_kept_for_the_longest_of_periods() {
         let url = HttpUrl { base: "https://host/x".into(), login: None };
-        let client = Client::new(&url, &ConnectOptions::default(), &Interrupt::new());
+        let client = Client::new(&url, &ConnectOptions::default(), &Interrupt::new(), &Ration::new());
         assert!(client.agent.config().max_idle_age() >= Duration::from_secs(30 * 24 * 3600));
     }
 
     #[test]
     fn a_login_is_only_for_its_own_origin() {
         let url = HttpUrl { base: "https://host/x".into(), login: Some(Auth::basic("u", "p")) };
-        let client = Client::new(&url, &ConnectOptions::default(), &Interrupt::new());
+        let client = Client::new(&url, &ConnectOptions::default(), &Interrupt::new(), &Ration::new());
         let basic = [("authorization".to_owned(), "Basic dTpw".to_owned())];
         assert_eq!(client.own_headers("https://HOST:443/y"), basic);
         for other in ["http://host/x", "https://host:444/x", "https://host.evil/x", "https://evil/x"] {

@@ -9,6 +9,7 @@ pub(crate) mod http;
 pub(crate) mod local;
 mod options;
 pub(crate) mod proxy;
+mod ration;
 mod request;
 mod socket;
 pub(crate) mod ssh;
@@ -16,6 +17,7 @@ mod tls;
 
 pub use options::{Allowed, ConnectOptions, HttpSetting, is_loopback};
 pub use proxy::{Exceptions, Proxies, Proxy};
+pub(crate) use ration::Ration;
 pub use request::HttpRequest;
 
 /// How the program presents itself to servers. Some answer only to agents that begin with `git/`.

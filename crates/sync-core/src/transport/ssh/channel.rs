@@ -18,6 +18,7 @@ use super::Failure;
 use super::client::End;
 use super::session::Session;
 use crate::Interrupt;
+use crate::transport::Ration;
 
 /// How much of what the server has to say is kept.
 const MAX_COMPLAINT: usize = 4096;
@@ -33,6 +34,7 @@ pub(super) fn open(
     session: &Session,
     path: &str,
     interrupt: &Interrupt,
+    ration: &Ration,
 ) -> Result<Box<dyn Transport + Send>, Failure> {
     let (handle, command) = (session.handle.clone(), format!("git-upload-pack {}", quoted(path)));
     let opening = async move {
@@ -59,7 +61,7 @@ pub(super) fn open(
     };
     let reader =
         Reader { session: session.clone(), interrupt, half, output: Some(output), chunk: Cursor::default() };
-    let writer = BufWriter::new(writer);
+    let (reader, writer) = (ration.of(reader), BufWriter::new(writer));
     let no_host = None::<(String, _)>;
     Ok(Box::new(Connection::new(reader, writer, Protocol::V2, path, no_host, ConnectMode::Process, false)))
 }

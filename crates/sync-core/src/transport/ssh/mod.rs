@@ -22,7 +22,7 @@ use gix::protocol::transport::client::blocking_io::Transport;
 
 pub(crate) use session::Session;
 
-use super::ConnectOptions;
+use super::{ConnectOptions, Ration};
 use crate::Interrupt;
 use crate::error::{Error, Recovery};
 use crate::url::SshUrl;
@@ -128,9 +128,10 @@ pub(crate) fn connect(
     url: &SshUrl,
     options: &ConnectOptions,
     interrupt: &Interrupt,
+    ration: &Ration,
 ) -> Result<(Box<dyn Transport + Send>, Session), Failure> {
     let open = |session: Session| {
-        let transport = channel::open(&session, &url.path, interrupt)?;
+        let transport = channel::open(&session, &url.path, interrupt, ration)?;
         sessions.keep(session.clone());
         Ok((transport, session))
     };
