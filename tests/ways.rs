@@ -314,6 +314,43 @@ fn in_place_works_across_file_systems_and_in_a_mount_point() {
     drop(mounted);
 }
 
+/// Kill a change from one commit to another at its `step`th change of `dir`; whether it got so far.
+fn is_killed(syncline: &Syncline, dir: &Path, step: usize) -> bool {
+    let mut made = 0;
+    let code = step_through(&syncline.command, dir, |call| {
+        made += usize::from(call.effect == Effect::Changes);
+        if made == step { Deed::Kill } else { Deed::Allow }
+    });
+    code.is_none()
+}
+
+#[test]
+fn a_directory_is_whole_whenever_the_program_is_killed() {
+    let env = Env::new();
+    let repo = env.repo("up");
+    let commits = first_and_second(&repo);
+    let dir = env.path("served");
+    let sync = || env.syncline(repo.url()).arg("--publish=directory").arg("--link").arg(dir.join("site"));
+    let mut step = 0;
+    loop {
+        advance(&repo, &commits[0]);
+        sync().sync();
+        let old = listing(&dir.join("site"));
+        advance(&repo, &commits[1]);
+        step += 1;
+        if !is_killed(&sync().one_time(), &dir, step) {
+            break;
+        }
+        let found = listing(&dir.join("site"));
+        sync().sync();
+        let new = listing(&dir.join("site"));
+        assert!(found == old || found == new, "{step}: {found:?}");
+        assert_holds(&dir.join("site"), &repo, &[]);
+        assert_eq!(fs::read_dir(&dir).unwrap().count(), 1);
+    }
+    assert!(step > 15, "{step}");
+}
+
 #[test]
 fn in_place_an_interrupted_run_is_completed_by_the_next() {
     let env = Env::new();
@@ -328,17 +365,11 @@ fn in_place_an_interrupted_run_is_completed_by_the_next() {
         assert_holds(&dir, &repo, &[]);
         advance(&repo, &commits[1]);
         step += 1;
-        let mut made = 0;
-        let code = step_through(&sync().one_time().command, &dir, |call| {
-            made += usize::from(call.effect == Effect::Changes);
-            if made == step { Deed::Kill } else { Deed::Allow }
-        });
-        if code.is_some() {
+        if !is_killed(&sync().one_time(), &dir, step) {
             break;
         }
         // Not even the same commit is needed.
-        let next = &commits[step % 2];
-        advance(&repo, next);
+        advance(&repo, &commits[step % 2]);
         sync().sync();
         assert_holds(&dir, &repo, &[]);
         env.assert_no_leftovers();

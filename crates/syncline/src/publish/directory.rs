@@ -111,7 +111,6 @@ impl Directory {
             rustix::fs::syncfs(&directory)?;
         }
         if fs_err::symlink_metadata(&self.path).is_ok() {
-            start_time(&new)?;
             exchange(&new, &self.path)
                 .map_err(|err| io::Error::new(err.kind(), format!("{}: {err}", self.path.display())))?;
             self.set_aside(&new)?;
