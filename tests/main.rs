@@ -16,6 +16,7 @@ mod invariants;
 mod kill;
 mod lifecycle;
 mod logins;
+mod memory;
 mod moving;
 mod options;
 mod polling;

@@ -69,6 +69,29 @@ fn attributes_shape_files_as_git_does() {
     env.assert_published(&repo, &commit);
 }
 
+/// They are written one at a time and, where their form is the blob's, piece by piece.
+#[test]
+fn attributes_shape_large_files_as_git_does() {
+    let env = Env::new();
+    let repo = env.repo("up");
+    repo.write(
+        ".gitattributes",
+        "*.crlf text eol=crlf\n*.lf text eol=lf\n*.auto text=auto\n*.id ident\n*.wide working-tree-encoding=UTF-16\n",
+    );
+    let lines = "a line with $Id$\n".repeat(100_000);
+    for file in ["x.crlf", "x.lf", "x.auto", "x.id", "raw", "dir/run"] {
+        repo.write(file, &lines);
+    }
+    repo.git(&["add", "--all"]);
+    let blob = repo.git(&["hash-object", "-w", "--no-filters", "raw"]);
+    repo.git(&["update-index", "--add", "--cacheinfo", &format!("100644,{blob},x.wide")]);
+    repo.git(&["update-index", "--chmod=+x", "dir/run"]);
+    repo.git(&["commit", "--quiet", "--message=large"]);
+    repo.git(&["reset", "--quiet", "--hard"]);
+    env.syncline(repo.url()).sync();
+    env.assert_published(&repo, &repo.head());
+}
+
 /// The tree is what `git clone` makes of it, whatever `git status` says to that.
 #[track_caller]
 fn assert_as_cloned(env: &Env, repo: &Repo) {

@@ -5,8 +5,8 @@ use std::os::unix::fs::PermissionsExt;
 
 use crate::support::*;
 
-/// An object database opened by gix sees 32 packs at most, `shallow` only ever grows, and packs come with a
-/// `.keep` file: each would end a long-lived process sooner or later.
+/// An object database opened by gix sees 32 packs at most, and `shallow` only ever grows: each would end a long-lived
+/// process sooner or later.
 #[test]
 fn many_changes_leave_a_bounded_store() {
     let env = Env::new();
@@ -94,6 +94,32 @@ fn a_damaged_store_is_mended_while_the_tree_stays() {
             assert_eq!(env.published() != before, change, "{name}: {log}");
             env.assert_published(&repo, &repo.head());
         }
+    }
+}
+
+/// A blob is only read when its file is written, so its damage shows no earlier.
+#[test]
+fn a_damaged_blob_is_fetched_anew() {
+    let env = Env::new();
+    let repo = env.repo("up");
+    let nginx = Nginx::start(&env.path(""));
+    // The second is large, and written in pieces.
+    for size in [100_000, 3 << 20] {
+        repo.write("blob", noise(size as u64, size));
+        let commit = repo.commit(&[]);
+        env.syncline(nginx.url("up/.git")).arg("--git-gc=aggressive").sync();
+        let packs =
+            fs::read_dir(env.root().join(".git/objects/pack")).unwrap().map(|entry| entry.unwrap().path());
+        let pack = packs.max_by_key(|path| path.metadata().unwrap().len()).unwrap();
+        let mut bytes = fs::read(&pack).unwrap();
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 1;
+        fs::remove_file(&pack).unwrap();
+        fs::write(&pack, bytes).unwrap();
+        fs::remove_dir_all(env.root().join(".worktrees")).unwrap();
+        let log = env.syncline(nginx.url("up/.git")).sync().stderr;
+        assert!(log.contains("the store is damaged"), "{size}: {log}");
+        env.assert_published(&repo, &commit);
     }
 }
 

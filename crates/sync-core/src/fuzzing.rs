@@ -12,10 +12,13 @@ use gix::protocol::transport::client::Capabilities;
 use russh::keys::{PublicKey, PublicKeyOrCertificate};
 use ureq::http::HeaderMap;
 
+use crate::objects::{Content, Delta};
 use crate::transport::{http, proxy, ssh};
+use crate::unpack::{EarlyTree, Intake};
 use crate::url::Kind;
 use crate::{
-    ConnectOptions, Error, Interrupt, Place, Progress, Proxy, Recovery, RemoteUrl, SparsePatterns, SshOptions,
+    ConnectOptions, Error, Interrupt, Place, Progress, Proxy, Recovery, RemoteUrl, Resources, SparsePatterns,
+    SshOptions,
 };
 
 /// Whether a host is trusted that shows `key`, or why the file cannot be read.
@@ -115,7 +118,12 @@ pub fn expand_ident(text: &[u8], id: &str) -> Vec<u8> {
 }
 
 pub fn apply_delta(base: &[u8], delta: &[u8]) -> io::Result<Vec<u8>> {
-    crate::unpack::deltas::apply(base, delta)
+    let (mut made, base) = (Vec::new(), Content::Held(base.to_vec().into()));
+    Delta::open(delta)?.apply(&base, &mut |piece| {
+        made.extend_from_slice(piece);
+        Ok(())
+    })?;
+    Ok(made)
 }
 
 /// A file that was written while its pack was read: its path, its blob, whether it is executable.
@@ -126,14 +134,25 @@ pub fn unpack(pack: &[u8], commit: ObjectId, packs: &Path, tree: &Path) -> io::R
     // Pieces arrive as from a network.
     let mut pack = io::BufReader::with_capacity(1000, pack);
     let (limits, progress, interrupt) = (crate::Limits::default(), Progress::new(), Interrupt::new());
-    let made = crate::unpack::unpack(&mut pack, commit, packs, tree, &limits, &progress, &interrupt)?;
+    let intake = Intake {
+        pack_dir: packs.to_owned(),
+        hash: commit.kind(),
+        tree: Some(EarlyTree { commit, dir: tree, limits: &limits }),
+        resources: Resources { threads: 2, memory: None },
+        progress: &progress,
+        interrupt: &interrupt,
+    };
+    let made = intake.take(&mut pack, None)?.early;
     Ok(made.files.into_iter().map(|file| (file.path.into(), file.id, file.is_executable)).collect())
 }
 
-/// Any other pack.
+/// The same as gix does it, without a tree.
 pub fn receive(mut pack: &[u8], packs: &Path) -> Result<(), String> {
+    let options = gix_pack::bundle::write::Options { alloc_limit_bytes: Some(1 << 31), ..Default::default() };
     let (kind, progress) = (gix::hash::Kind::Sha1, &mut gix::progress::Discard);
-    crate::objects::receive_pack(&mut pack, packs, None, kind, progress, &Interrupt::new())
+    let stop = std::sync::atomic::AtomicBool::new(false);
+    let no_bases = None::<gix::OdbHandle>;
+    gix_pack::Bundle::write_to_directory(&mut pack, Some(packs), progress, &stop, no_bases, kind, options)
         .map(|_| ())
         .map_err(|err| err.to_string())
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 
-use gix::progress::{Id, MessageLevel, StepShared, Unit};
+use gix::progress::StepShared;
 
 /// What is being done.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -149,11 +149,6 @@ impl Progress {
     pub(crate) fn bytes(&self) -> Counter {
         Counter(self.0.bytes.clone())
     }
-
-    /// A receiver of gix's own progress, which fills the counters here.
-    pub(crate) fn gix(&self) -> GixProgress {
-        GixProgress { progress: self.clone(), role: Role::Ignored, own: StepShared::default() }
-    }
 }
 
 impl std::fmt::Debug for Progress {
@@ -177,82 +172,5 @@ impl gix::Count for Counter {
     }
     fn counter(&self) -> StepShared {
         self.0.clone()
-    }
-}
-
-#[derive(Clone, Copy, PartialEq)]
-enum Role {
-    Ignored,
-    Bytes,
-    Objects,
-}
-
-/// gix reports progress as a tree of named items; the few that say something are told apart by their id.
-pub(crate) struct GixProgress {
-    progress: Progress,
-    role: Role,
-    own: StepShared,
-}
-
-impl GixProgress {
-    fn target(&self) -> &StepShared {
-        match self.role {
-            Role::Ignored => &self.own,
-            Role::Bytes => &self.progress.0.bytes,
-            Role::Objects => &self.progress.0.done,
-        }
-    }
-}
-
-impl gix::Count for GixProgress {
-    fn set(&self, step: usize) {
-        self.target().store(step, Ordering::Relaxed);
-    }
-    fn step(&self) -> usize {
-        self.target().load(Ordering::Relaxed)
-    }
-    fn inc_by(&self, step: usize) {
-        self.target().fetch_add(step, Ordering::Relaxed);
-    }
-    fn counter(&self) -> StepShared {
-        self.target().clone()
-    }
-}
-
-impl gix::Progress for GixProgress {
-    fn init(&mut self, max: Option<usize>, _unit: Option<Unit>) {
-        if self.role == Role::Objects {
-            self.progress.set_total(max.unwrap_or(0));
-        }
-    }
-    fn set_name(&mut self, _name: String) {}
-    fn name(&self) -> Option<String> {
-        None
-    }
-    fn id(&self) -> Id {
-        gix::progress::UNKNOWN
-    }
-    fn message(&self, _level: MessageLevel, _message: String) {}
-}
-
-impl gix::NestedProgress for GixProgress {
-    type SubProgress = GixProgress;
-
-    fn add_child(&mut self, name: impl Into<String>) -> Self::SubProgress {
-        self.add_child_with_id(name, gix::progress::UNKNOWN)
-    }
-
-    fn add_child_with_id(&mut self, _name: impl Into<String>, id: Id) -> Self::SubProgress {
-        // gix_pack::bundle::write::ProgressId and gix_pack::index::write::ProgressId.
-        let role = match &id {
-            b"BWRB" => Role::Bytes,
-            b"IWIO" => Role::Objects,
-            b"IWRO" => {
-                self.progress.enter(Stage::Resolving);
-                Role::Objects
-            }
-            _ => Role::Ignored,
-        };
-        GixProgress { progress: self.progress.clone(), role, own: StepShared::default() }
     }
 }

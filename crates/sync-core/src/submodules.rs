@@ -7,6 +7,7 @@ use gix::bstr::{BString, ByteSlice};
 use gix::index::entry::{Flags, Mode};
 
 use crate::error::{Context, Error, Recovery, Result};
+use crate::store::Store;
 use crate::trees::index_of;
 use crate::{ConnectOptions, Limits, RemoteUrl, SparsePatterns};
 
@@ -35,7 +36,7 @@ pub(crate) struct Wanted {
 /// The submodules that `commit` pins and `.gitmodules` locates; `parent` is where relative URLs start. A pin
 /// that `.gitmodules` does not mention stays an empty directory, and one that `sparse` leaves out is not wanted.
 pub(crate) fn wanted(
-    repo: &gix::Repository,
+    store: &Store,
     commit: ObjectId,
     parent: &RemoteUrl,
     sparse: Option<&SparsePatterns>,
@@ -43,6 +44,7 @@ pub(crate) fn wanted(
     options: &ConnectOptions,
 ) -> Result<Vec<Wanted>> {
     let step = || format!("read the submodules of {commit}");
+    let repo = store.repository()?;
     let tree = repo
         .find_commit(commit)
         .and_then(|commit| commit.tree())
@@ -55,7 +57,7 @@ pub(crate) fn wanted(
     let empty = gix::config::File::default();
     let modules = gix::submodule::File::from_bytes(&text.data, None, &empty)
         .map_err(|err| Error::new(Recovery::Reconfigure, step(), Error::gix("", &err).cause()))?;
-    let mut index = index_of(repo, commit, limits, &mut 0)?;
+    let mut index = index_of(&store.objects(&repo)?, commit, limits, &mut 0)?;
     if let Some(sparse) = sparse {
         sparse.apply(&mut index).step(step)?;
     }

@@ -2,17 +2,19 @@
 //! of it is kept, so that a small one that names itself over and over ends soon.
 
 use std::cell::RefCell;
+use std::path::PathBuf;
 
 use gix::ObjectId;
 use gix::bstr::{BStr, BString, ByteSlice};
 use gix::hashtable::HashMap as IdMap;
 use gix::objs::tree::{EntryKind, EntryRef};
-use gix::objs::{Data, Find, Kind, TreeRefIter};
+use gix::objs::{Data, Find, FindExt, Kind, TreeRefIter};
 use gix::validate::path::component::Error as Fault;
 
 use crate::checkout::PATH_RULES;
 use crate::error::{Error, Recovery, Result};
 use crate::limits::Limits;
+use crate::objects::Objects;
 
 /// Linux opens no longer path, and no file system has a longer name. The path bounds the depth, too.
 pub(crate) const PATH: usize = 4096;
@@ -23,21 +25,22 @@ const PATHS: usize = 1 << 30;
 
 /// All files of `commit` as an index, if they may be written. `count` goes on with files and directories.
 pub(crate) fn index_of(
-    repo: &gix::Repository,
+    objects: &Objects,
     commit: ObjectId,
     limits: &Limits,
     count: &mut u64,
 ) -> Result<gix::index::File> {
     let step = || format!("read the tree of {commit}");
-    let tree = repo.find_commit(commit).and_then(|commit| Ok(commit.tree_id()?.detach()));
+    let mut buffer = Vec::new();
+    let tree = objects.find_commit_iter(&commit, &mut buffer).and_then(|mut commit| commit.tree_id());
     let tree = tree.map_err(|err| Error::reading(step(), &err))?;
     let known = RefCell::new(Known { entries: *count, ..Known::default() });
-    let judge = Judge { repo, limits, known };
+    let judge = Judge { objects, limits, known };
     let state = gix::index::State::from_tree(&tree, &judge, PATH_RULES);
     let known = judge.known.into_inner();
     *count = known.entries;
     match (state, known.refusal) {
-        (Ok(state), _) => Ok(gix::index::File::from_state(state, repo.index_path())),
+        (Ok(state), _) => Ok(gix::index::File::from_state(state, PathBuf::new())),
         (Err(_), Some(refusal)) => Err(Error::new(Recovery::Reconfigure, step(), refusal)),
         (Err(err), None) => Err(Error::reading(step(), &err)),
     }
@@ -45,7 +48,7 @@ pub(crate) fn index_of(
 
 /// Finds trees, and judges them.
 struct Judge<'a> {
-    repo: &'a gix::Repository,
+    objects: &'a Objects,
     limits: &'a Limits,
     known: RefCell<Known>,
 }
@@ -62,7 +65,7 @@ struct Known {
 
 impl Find for Judge<'_> {
     fn try_find<'b>(&self, id: &gix::oid, buffer: &'b mut Vec<u8>) -> gix::Result<Option<Data<'b>>> {
-        let found = Find::try_find(self.repo, id, buffer)?;
+        let found = Find::try_find(self.objects, id, buffer)?;
         if let Some(tree) = found.as_ref().filter(|found| found.kind == Kind::Tree) {
             let mut known = self.known.borrow_mut();
             if let Err(refusal) = known.judge(id, tree.data, self.limits) {

@@ -2,7 +2,7 @@
 //!
 //! The life of the process. Reading order: `options` (the table), `args` (what was typed), `config` (what it
 //! means), `run` (the loop), `pass` (one sync), `publish` (the link), `hooks` and `files` (whom to tell),
-//! `schedule` (when next), `log`.
+//! `schedule` (when next), `log`, `machine` (how much of it to use).
 
 mod args;
 mod clock;
@@ -11,6 +11,7 @@ mod files;
 mod hooks;
 mod log;
 mod login;
+mod machine;
 mod manual;
 mod options;
 mod pass;
@@ -26,7 +27,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use sync_core::{Error, HttpSetting, Interrupt, OpenError, Recovery, Store, Upstream};
+use sync_core::{Error, HttpSetting, Interrupt, OpenError, Recovery, Resources, Store, Upstream};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::spawn_blocking;
 use tracing::{error, info, warn};
@@ -164,12 +165,15 @@ fn refuse(faults: &[String]) -> ExitCode {
 }
 
 async fn serve(config: Config) -> Exit {
+    let resources = machine::resources();
     info!(
         version = env!("CARGO_PKG_VERSION"),
         repo = %config.source.url,
         reference = %config.source.reference,
         root = %config.root.display(),
         link = %config.link.display(),
+        threads = resources.threads(),
+        memory_limit = resources.memory,
         "starting"
     );
     for warning in &config.warnings {
@@ -178,7 +182,7 @@ async fn serve(config: Config) -> Exit {
     let status = Status::new(config.source.url.to_string(), config.source.reference.to_string());
     // Probes are answered while the root is waited for, too.
     tokio::select! {
-        exit = work(&config, &status) => exit,
+        exit = work(&config, &status, resources) => exit,
         err = answer(config.http.clone(), status.clone()) => {
             error!(error = %err, "cannot serve HTTP");
             Exit::Failure
@@ -187,7 +191,7 @@ async fn serve(config: Config) -> Exit {
     }
 }
 
-async fn work(config: &Config, status: &Status) -> Exit {
+async fn work(config: &Config, status: &Status, resources: Resources) -> Exit {
     let shutdown = match listen() {
         Ok(shutdown) => shutdown,
         Err(err) => {
@@ -197,7 +201,7 @@ async fn work(config: &Config, status: &Status) -> Exit {
     };
     tokio::pin!(shutdown);
     let store = tokio::select! {
-        store = own(&config.root, config.wait_for_lock) => store,
+        store = own(&config.root, resources, config.wait_for_lock) => store,
         _ = &mut shutdown => return Exit::Success,
     };
     let service = match store.and_then(|store| prepare(config, store, status)) {
@@ -227,12 +231,12 @@ async fn answer(http: Option<Http>, status: Status) -> std::io::Error {
 }
 
 /// Open the store; wait for its owner if so wished.
-async fn own(root: &Path, wait: bool) -> Result<Store, Error> {
+async fn own(root: &Path, resources: Resources, wait: bool) -> Result<Store, Error> {
     let mut said = false;
     loop {
         // Opening may have to remove a half-made tree of many files.
         let path = root.to_owned();
-        let opened = spawn_blocking(move || Store::open(&path)).await;
+        let opened = spawn_blocking(move || Store::open(&path, resources)).await;
         match opened.unwrap_or_else(|err| Err(Error::io("open the store", &err).into())) {
             Ok(store) => return Ok(store),
             Err(OpenError::Failed(err)) => return Err(err),

@@ -6,13 +6,14 @@ use std::path::{Path, PathBuf};
 
 use gix::bstr::ByteSlice;
 use gix::index::entry::{Flags, Mode};
+use gix::objs::HeaderExt;
 
-use super::draft::{Adopted, Draft};
+use super::draft::{Adopted, Draft, DraftPlan};
 use super::room::Room;
 use super::{SPARSE_FILE, Worktree, filter, missing, room, to_path};
 use crate::error::{Context, Error, Recovery, Result};
 use crate::fetch::Fetched;
-use crate::objects::threads;
+use crate::objects::{Objects, is_damage};
 use crate::progress::Progress;
 use crate::store::{Place, Store, Temporary};
 use crate::trees::{PATH, index_of};
@@ -50,8 +51,8 @@ impl Build<'_> {
         let Site { building, place, draft, early } = site;
         let id = fetched.commit;
         let step = || format!("write the tree of {id} to {}", building.dir.display());
-        let repo = store.repository()?;
-        let mut index = index(&repo, fetched, &mut self.files)?;
+        let objects = store.objects(&store.repository()?)?;
+        let mut index = index(&objects, fetched, &mut self.files)?;
         let entries = index.entries().iter();
         let before: Vec<(Mode, bool)> =
             entries.map(|entry| (entry.mode, entry.flags.contains(Flags::SKIP_WORKTREE))).collect();
@@ -65,11 +66,11 @@ impl Build<'_> {
         if let Some(draft) = draft {
             self.reuse(draft.adopt(&mut index, &building.dir).step(step)?);
         }
-        let needed = self.refuse_excess(&repo, &index, &before, &fetched.selection.limits)?;
+        let (needed, large) = self.weigh(&objects, &index, &before, &fetched.selection.limits)?;
         room::check(&building.dir, &needed).step(step)?;
         fs_err::write(building.dir.join(".git"), place.pointer()).step(step)?;
-        let special = filter::write_special(&repo, &mut index, &building.dir, self.interrupt)?;
-        self.made.written += special + self.write_rest(&repo, &mut index, &building.dir)?;
+        self.made.written += filter::write_special(self, &objects, &mut index, &large, &building.dir)?;
+        self.made.written += self.write_rest(objects, &mut index, &building.dir)?;
         for (entry, (mode, left_out)) in index.entries_mut().iter_mut().zip(before) {
             entry.mode = mode;
             entry.flags.set(Flags::SKIP_WORKTREE, left_out);
@@ -78,29 +79,35 @@ impl Build<'_> {
         self.modules(store, fetched, building, place, last)
     }
 
-    /// Count the bytes that the tree comes to. What is there has its size in the index; the rest is returned.
-    fn refuse_excess(
+    /// Count the bytes that the tree comes to. What is there has its size in the index; what the rest needs is
+    /// returned, and which entries of it are large.
+    fn weigh(
         &mut self,
-        repo: &gix::Repository,
+        objects: &Objects,
         index: &gix::index::State,
         before: &[(Mode, bool)],
         limits: &Limits,
-    ) -> Result<Room> {
-        let mut needed = Room::default();
+    ) -> Result<(Room, HashSet<usize>)> {
         let step = || format!("write the tree of {}", self.id);
         let refused = |excess| Error::new(Recovery::Reconfigure, step(), excess);
-        let wanted = index.entries().iter().zip(before).filter(|(_, (_, left_out))| !left_out);
-        for (entry, _) in wanted.filter(|(entry, _)| entry.mode != Mode::COMMIT) {
+        let (headers, mut needed, mut large) = (objects.headers(), Room::default(), HashSet::new());
+        for (at, (entry, (mode, left_out))) in index.entries().iter().zip(before).enumerate() {
+            if *left_out || *mode == Mode::COMMIT {
+                continue;
+            }
             let size = if entry.flags.contains(Flags::SKIP_WORKTREE) {
                 entry.stat.size.into()
             } else {
-                let header = repo.find_header(entry.id).map_err(|err| missing(self.id, &err))?;
-                if header.kind() != gix::objs::Kind::Blob {
-                    let text = format!("{:?} is a {}, not a file", entry.path(index), header.kind());
+                let header = headers.header(&entry.id).map_err(|err| missing(self.id, &err))?;
+                if header.kind != gix::objs::Kind::Blob {
+                    let text = format!("{:?} is a {}, not a file", entry.path(index), header.kind);
                     return Err(Error::new(Recovery::Reconfigure, step(), text));
                 }
-                needed.add(header.size(), entry.mode == Mode::SYMLINK);
-                header.size()
+                if header.size > objects.resources.large() {
+                    large.insert(at);
+                }
+                needed.add(header.size, *mode == Mode::SYMLINK);
+                header.size
             };
             limits.check_blob(size, entry.path(index)).map_err(refused)?;
             if entry.mode == Mode::SYMLINK && !(1..PATH as u64).contains(&size) {
@@ -110,7 +117,7 @@ impl Build<'_> {
             self.bytes += size;
         }
         limits.check_tree(self.bytes).map_err(refused)?;
-        Ok(needed)
+        Ok((needed, large))
     }
 
     fn reuse(&mut self, adopted: Option<Adopted>) {
@@ -144,8 +151,11 @@ impl Build<'_> {
             let inside = Place { dir: building.dir.join(path), admin: admin.clone() };
             let final_place = Place { dir: place.dir.join(path), admin };
             let last = last.as_ref().and_then(|last| Place::of(last.dir.join(path), self.root));
-            let draft = last
-                .and_then(|last| Draft::of(last, self.id, Temporary::draft(self.root), self.interrupt).ok());
+            let draft = last.and_then(|last| {
+                let (place, threads) = (Temporary::draft(self.root), store.resources().threads());
+                let plan = DraftPlan { spare: None, last, id: self.id, place, threads };
+                plan.carry_out(self.interrupt).ok()
+            });
             let site = Site { building: &inside, place: &final_place, draft, early: &[] };
             self.tree(&module_store, &module.fetched, site)
                 .map_err(|err| err.within(&format!("check out submodule {:?}", module.path)))?;
@@ -154,28 +164,28 @@ impl Build<'_> {
     }
 
     /// Let gix write what is not marked as done.
-    fn write_rest(&self, repo: &gix::Repository, index: &mut gix::index::File, dir: &Path) -> Result<usize> {
+    fn write_rest(&self, objects: Objects, index: &mut gix::index::File, dir: &Path) -> Result<usize> {
         let step = || format!("write the tree of {} to {}", self.id, dir.display());
+        let (files, bytes) = (self.progress.files(), self.progress.bytes());
         // gix counts those that it passes over, too.
+        gix::Count::set(&files, 0);
         let is_left = |entry: &&gix::index::Entry| {
             entry.mode != Mode::COMMIT && !entry.flags.contains(Flags::SKIP_WORKTREE)
         };
         let left = index.entries().iter().filter(is_left).count();
         let options = gix_worktree_state::checkout::Options {
-            thread_limit: Some(threads()),
+            thread_limit: Some(objects.resources.threads()),
             destination_is_initially_empty: true,
             attributes: filter::attributes().step(step)?,
             validate: super::PATH_RULES,
             fs: gix::fs::Capabilities { ignore_case: false, ..Default::default() },
-            ..gix_worktree_state::checkout::Options::new(filter::pipeline(repo))
+            ..gix_worktree_state::checkout::Options::new(filter::pipeline(objects.hash))
         };
-        let objects = repo.objects.clone().into_arc().step(step)?;
-        let (files, bytes) = (self.progress.files(), self.progress.bytes());
         let outcome =
             gix_worktree_state::checkout(index, dir, objects, &files, &bytes, self.interrupt.flag(), options)
                 .map_err(|err| {
                     // An error of the file system is one of writing.
-                    let is_writing = err.downcast_any_ref::<io::Error>().is_some();
+                    let is_writing = err.downcast_any_ref::<io::Error>().is_some_and(|err| !is_damage(err));
                     if is_writing { Error::gix(step(), &err) } else { Error::reading(step(), &err) }
                 })?;
         // gix returns Ok for an interrupted checkout and for one with collisions.
@@ -192,24 +202,13 @@ impl Build<'_> {
 }
 
 /// The files of a commit, with those marked that patterns leave out.
-pub(super) fn index(repo: &gix::Repository, fetched: &Fetched, count: &mut u64) -> Result<gix::index::File> {
+pub(super) fn index(objects: &Objects, fetched: &Fetched, count: &mut u64) -> Result<gix::index::File> {
     let id = fetched.commit;
-    let repo = in_memory(repo, fetched).map_err(|err| missing(id, &err))?;
-    let mut index = index_of(&repo, id.0, &fetched.selection.limits, count)?;
+    let mut index = index_of(objects, id.0, &fetched.selection.limits, count)?;
     if let Some(sparse) = &fetched.selection.sparse {
         sparse.apply(&mut index).step(|| format!("apply the sparse patterns to {id}"))?;
     }
     Ok(index)
-}
-
-/// The repository, with the trees that are at hand.
-fn in_memory(repo: &gix::Repository, fetched: &Fetched) -> gix::Result<gix::Repository> {
-    let mut repo = repo.clone();
-    repo.objects.enable_object_memory();
-    for tree in &fetched.early.trees {
-        gix::objs::Write::write_buf(&repo.objects, gix::objs::Kind::Tree, tree)?;
-    }
-    Ok(repo)
 }
 
 /// Mark the files that were written while the pack came as done; how many there are.

@@ -46,6 +46,7 @@ pub struct DraftPlan {
     pub(crate) id: CommitId,
     /// Where links are made.
     pub(crate) place: Temporary,
+    pub(crate) threads: usize,
 }
 
 /// A tree beside the published ones, from which [`checkout`](super::checkout) makes the next. It is removed when it
@@ -89,38 +90,28 @@ impl Modes {
 impl DraftPlan {
     /// Make the draft. An error means that the next tree has to be written in full, and nothing worse.
     pub fn carry_out(self, interrupt: &Interrupt) -> io::Result<Draft> {
-        let DraftPlan { spare, last, id, place } = self;
+        let DraftPlan { spare, last, id, place, threads } = self;
         let modes = begin(&place.dir)?;
         if let Some(spare) = spare
-            && let Some(index) = spare::check(&spare, id, modes, interrupt)?
+            && let Some(index) = spare::check(&spare, id, modes, threads, interrupt)?
         {
             return Ok(Draft { tree: spare, index, origin: Origin::RetiredTree, altered: Vec::new(), last });
         }
-        Draft::link(place, last, id, modes, interrupt)
+        Draft::link(place, last, id, modes, threads, interrupt)
     }
 }
 
 impl Draft {
-    /// A draft of a tree that is made within another.
-    pub(super) fn of(
-        last: Place,
-        id: CommitId,
-        place: Temporary,
-        interrupt: &Interrupt,
-    ) -> io::Result<Draft> {
-        let modes = begin(&place.dir)?;
-        Draft::link(place, last, id, modes, interrupt)
-    }
-
     fn link(
         tree: Temporary,
         last: Place,
         id: CommitId,
         modes: Modes,
+        threads: usize,
         interrupt: &Interrupt,
     ) -> io::Result<Draft> {
         let mut index = read_index(&last, id).map_err(io::Error::other)?.into_parts().0;
-        let linked = link::link_files(&last.dir, &mut index, &tree.dir, modes, interrupt)?;
+        let linked = link::link_files(&last.dir, &mut index, &tree.dir, modes, threads, interrupt)?;
         for path in &linked.altered {
             // Nothing may have come into the directory, and the next tree may have a file of that name.
             remove_empty_parents(&tree.dir, to_path(path.as_bstr()));

@@ -1,19 +1,28 @@
 //! Files whose form in the working tree gix does not produce as git does: `ident`, some encodings, and whatever
-//! attributes say in files that gix does not look into. Everything else is left to gix.
+//! attributes say in files that gix does not look into; and large files, which it would hold as a whole on every
+//! thread. Everything else is left to gix.
 
+use std::collections::{HashMap, HashSet};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+use gix::ObjectId;
+use gix::attrs::search::Outcome;
 use gix::bstr::{BStr, ByteSlice};
 use gix::filter::plumbing::Pipeline;
 use gix::index::entry::{Flags, Mode};
+use gix::index::{Entry, State};
+use gix::objs::{Data, Find, FindExt, Kind};
+use gix::worktree::Stack;
 use gix::worktree::stack::state::{Attributes, attributes::Source};
 
+use super::build::Build;
 use super::form::Form;
 use super::{missing, stat_of, to_path};
-use crate::error::{Context, Result};
-use crate::{CommitId, Interrupt};
+use crate::CommitId;
+use crate::error::{Context, Error, Result};
+use crate::objects::Objects;
 
 /// UTF-8's mark of byte order.
 const MARK: &[u8] = "\u{feff}".as_bytes();
@@ -26,64 +35,118 @@ pub(super) fn attributes() -> io::Result<Attributes> {
 }
 
 /// A pipeline that knows no external drivers: nothing in a repository can make it run a program.
-pub(super) fn pipeline(repo: &gix::Repository) -> Pipeline {
-    Pipeline::new(Default::default(), repo.object_hash(), Default::default())
+pub(super) fn pipeline(hash: gix::hash::Kind) -> Pipeline {
+    Pipeline::new(Default::default(), hash, Default::default())
 }
 
-/// Write the files that need it, mark them as done and return how many there were. Then the attributes are hidden
-/// from gix by modes that are not theirs: all files are written that are not to be as their blobs are.
+/// Write the files that need it, and those of the `large` entries, one at a time; mark them as done and return how
+/// many there were. Where attributes ask for what gix does not do, they are then hidden from it by modes that are
+/// not theirs: all files are written that are not to be as their blobs are.
 pub(super) fn write_special(
-    repo: &gix::Repository,
-    index: &mut gix::index::State,
+    build: &Build<'_>,
+    objects: &Objects,
+    index: &mut State,
+    large: &HashSet<usize>,
     dir: &Path,
-    interrupt: &Interrupt,
 ) -> Result<usize> {
-    let step = || format!("write files with attributes to {}", dir.display());
-    if !mentions_special(repo, index)? {
+    let is_mentioned = mentions_special(objects, index)?;
+    if !is_mentioned && large.is_empty() {
         return Ok(0);
     }
-    let mut repo = repo.clone();
-    repo.objects.enable_object_memory();
-    let mut files = Vec::new();
-    for entry in attribute_files(index) {
-        let shown = match as_git_reads(&repo.find_object(entry.id).step(step)?.data) {
-            Some(text) => repo.write_blob(text).step(step)?.detach(),
-            None => entry.id,
-        };
-        files.push((entry.path(index).to_owned(), shown));
-    }
-    let case = gix::glob::pattern::Case::Sensitive;
-    let state = gix::worktree::stack::State::AttributesStack(attributes().step(step)?);
-    let mut stack = gix::worktree::Stack::new(dir, state, case, Vec::new(), files);
-    let mut found = stack.selected_attribute_matches(Form::ATTRIBUTES);
-    let mut parents = Parents { dir, last: None };
+    let mut writer = Writer::new(build, objects, index, dir)?;
     let mut written = 0;
     let (entries, paths) = index.entries_mut_and_pathbacking();
-    for entry in entries {
-        let path = entry.path_in(paths);
+    for (at, entry) in entries.iter_mut().enumerate() {
+        let (path, is_large) = (entry.path_in(paths), large.contains(&at));
         let is_file = matches!(entry.mode, Mode::FILE | Mode::FILE_EXECUTABLE);
-        if is_file && !entry.flags.contains(Flags::SKIP_WORKTREE) {
-            interrupt.check().step(step)?;
-            let platform = stack.at_path(to_path(path), Some(entry.mode), &repo.objects).step(step)?;
-            platform.matching_attributes(&mut found);
-            let form = Form::of(&found);
-            if form.is_other() || is_attributes(path) {
-                let blob = repo.find_blob(entry.id).map_err(|err| missing(CommitId(entry.id), &err))?;
-                let content = form.apply(&blob.data, entry.id).step(step)?;
-                let relative = to_path(path);
-                parents.create(relative).step(step)?;
-                let target = dir.join(relative);
-                create(&target, entry.mode, &content).step(|| format!("write {}", target.display()))?;
-                entry.stat = stat_of(&target).step(step)?;
+        if is_file && !entry.flags.contains(Flags::SKIP_WORKTREE) && (is_mentioned || is_large) {
+            let form = writer.form(path, entry.mode)?;
+            if is_large || form.is_other() || is_attributes(path) {
+                writer.write(path, entry, &form)?;
+                entry.stat = stat_of(&dir.join(to_path(path))).step(|| step(dir))?;
                 entry.flags.insert(Flags::SKIP_WORKTREE);
                 written += 1;
             }
         }
-        if entry.mode == Mode::FILE && is_attributes(path) {
+        if is_mentioned && entry.mode == Mode::FILE && is_attributes(path) {
             entry.mode = Mode::FILE_EXECUTABLE;
         }
     }
     Ok(written)
+}
+
+fn step(dir: &Path) -> String {
+    format!("write large files and those with attributes to {}", dir.display())
+}
+
+struct Writer<'a> {
+    build: &'a Build<'a>,
+    objects: &'a Objects,
+    dir: &'a Path,
+    shown: Shown,
+    stack: Stack,
+    found: Outcome,
+    parents: Parents<'a>,
+}
+
+impl<'a> Writer<'a> {
+    fn new(build: &'a Build<'a>, objects: &'a Objects, index: &State, dir: &'a Path) -> Result<Self> {
+        let step = || step(dir);
+        let (mut shown, mut files, mut text) = (Shown::default(), Vec::new(), Vec::new());
+        for entry in attribute_files(index) {
+            let read = objects.find(&entry.id, &mut text).map_err(|err| missing(CommitId(entry.id), &err))?;
+            shown.0.insert(entry.id, as_git_reads(read.data).unwrap_or_else(|| read.data.to_owned()));
+            files.push((entry.path(index).to_owned(), entry.id));
+        }
+        let case = gix::glob::pattern::Case::Sensitive;
+        let state = gix::worktree::stack::State::AttributesStack(attributes().step(step)?);
+        let stack = Stack::new(dir, state, case, Vec::new(), files);
+        let found = stack.selected_attribute_matches(Form::ATTRIBUTES);
+        Ok(Writer { build, objects, dir, shown, stack, found, parents: Parents { dir, last: None } })
+    }
+
+    fn form(&mut self, path: &BStr, mode: Mode) -> Result<Form> {
+        let step = || step(self.dir);
+        self.build.interrupt.check().step(step)?;
+        let platform = self.stack.at_path(to_path(path), Some(mode), &self.shown).step(step)?;
+        platform.matching_attributes(&mut self.found);
+        Ok(Form::of(&self.found))
+    }
+
+    /// A file that is not as its blob is has to be held.
+    fn write(&mut self, path: &BStr, entry: &Entry, form: &Form) -> Result<()> {
+        let target = self.dir.join(to_path(path));
+        let step = || format!("write {}", target.display());
+        self.parents.create(to_path(path)).step(step)?;
+        let mut file = create(&target, entry.mode).step(step)?;
+        let (files, bytes) = (self.build.progress.files(), self.build.progress.bytes());
+        gix::Count::step(&files);
+        if form.is_other() {
+            let mut blob = Vec::new();
+            let blob = self.objects.find_blob(&entry.id, &mut blob);
+            let blob = blob.map_err(|err| missing(CommitId(entry.id), &err))?;
+            let content = form.apply(blob.data, entry.id).step(step)?;
+            return file.write_all(&content).step(step);
+        }
+        let written = self.objects.pieces(&entry.id, &mut |piece| {
+            self.build.interrupt.check()?;
+            gix::Count::inc_by(&bytes, piece.len());
+            file.write_all(piece)
+        });
+        written.map_err(|err| Error::reading(step(), &err))
+    }
+}
+
+/// The attribute files of a tree as gix must be shown them, by their ids.
+#[derive(Default)]
+struct Shown(HashMap<ObjectId, Vec<u8>>);
+
+impl Find for Shown {
+    fn try_find<'a>(&self, id: &gix::oid, buffer: &'a mut Vec<u8>) -> gix::Result<Option<Data<'a>>> {
+        let Some(text) = self.0.get(id) else { return Ok(None) };
+        buffer.clone_from(text);
+        Ok(Some(Data::new(buffer, Kind::Blob, id.kind())))
+    }
 }
 
 /// Creates directories, each once as long as the paths come sorted.
@@ -115,12 +178,13 @@ fn is_special(attributes: &[u8]) -> bool {
 }
 
 /// Matching every path costs more than reading the few attribute files first.
-fn mentions_special(repo: &gix::Repository, index: &gix::index::State) -> Result<bool> {
+fn mentions_special(objects: &Objects, index: &State) -> Result<bool> {
+    let mut buffer = Vec::new();
     for entry in attribute_files(index) {
-        let text = repo.find_object(entry.id).map_err(|err| missing(CommitId(entry.id), &err))?;
+        let text = objects.find(&entry.id, &mut buffer).map_err(|err| missing(CommitId(entry.id), &err))?;
         // gix looks into plain files only; git into links, too: what they hold is where they lead.
-        let is_misread = entry.mode != Mode::FILE || as_git_reads(&text.data).is_some();
-        if is_special(&text.data) || (is_misread && may_change_form(&text.data)) {
+        let is_misread = entry.mode != Mode::FILE || as_git_reads(text.data).is_some();
+        if is_special(text.data) || (is_misread && may_change_form(text.data)) {
             return Ok(true);
         }
     }
@@ -135,7 +199,7 @@ fn as_git_reads(attributes: &[u8]) -> Option<Vec<u8>> {
     (end < attributes.len() || !before.is_empty()).then(|| [before, &attributes[..end]].concat())
 }
 
-fn attribute_files(index: &gix::index::State) -> impl Iterator<Item = &gix::index::Entry> {
+fn attribute_files(index: &State) -> impl Iterator<Item = &Entry> {
     index.entries().iter().filter(|entry| entry.mode != Mode::COMMIT && is_attributes(entry.path(index)))
 }
 
@@ -143,10 +207,10 @@ fn is_attributes(path: &BStr) -> bool {
     path.rsplit_str("/").next() == Some(b".gitattributes")
 }
 
-fn create(path: &Path, mode: Mode, content: &[u8]) -> io::Result<()> {
+fn create(path: &Path, mode: Mode) -> io::Result<fs_err::File> {
     let permissions = if mode == Mode::FILE_EXECUTABLE { 0o777 } else { 0o666 };
     let mut file = fs_err::OpenOptions::new();
     file.write(true).create_new(true);
     file.options_mut().mode(permissions);
-    file.open(path)?.write_all(content)
+    file.open(path)
 }

@@ -6,14 +6,13 @@ use std::os::fd::OwnedFd;
 use std::path::Path;
 
 use gix::bstr::{BStr, BString, ByteSlice};
-use gix::index::entry::{Flags, Mode};
+use gix::index::entry::{self, Flags, Mode};
 use gix::index::{Entry, State};
 use rustix::fs::{AtFlags, Mode as RawMode, OFlags, Stat, fstat, linkat, openat, statat, unlinkat};
 
 use super::draft::Modes;
 use super::{index_stat, to_path};
 use crate::Interrupt;
-use crate::objects::threads;
 
 /// What came of linking.
 pub(super) struct Linked {
@@ -32,16 +31,17 @@ pub(super) fn link_files(
     index: &mut State,
     new_dir: &Path,
     modes: Modes,
+    threads: usize,
     interrupt: &Interrupt,
 ) -> io::Result<Linked> {
-    let share = index.entries().len().div_ceil(threads()).max(1);
+    let share = index.entries().len().div_ceil(threads).max(1);
     let linker = Linker { old_dir, index: &*index, new_dir, modes, interrupt };
     let outcomes = super::on_threads(index.entries().chunks(share), |entries| linker.link_all(entries))?;
     let mut all = Linked { copied: 0, altered: Vec::new() };
     for (entries, outcome) in index.entries_mut().chunks_mut(share).zip(outcomes) {
         for (entry, stat) in entries.iter_mut().zip(outcome.stats) {
             match stat {
-                Some(stat) => entry.stat = index_stat(&stat),
+                Some(stat) => entry.stat = stat,
                 None => entry.flags.insert(Flags::SKIP_WORKTREE),
             }
         }
@@ -62,7 +62,7 @@ struct Linker<'a> {
 /// What one thread did: for every entry the stat of its file, if it has one now.
 #[derive(Default)]
 struct Share {
-    stats: Vec<Option<Stat>>,
+    stats: Vec<Option<entry::Stat>>,
     copied: usize,
     altered: Vec<BString>,
 }
@@ -87,7 +87,7 @@ impl<'a> Linker<'a> {
                 Some((_, Some(dirs))) => self.take(entry, dirs, name.as_bstr(), &mut share)?,
                 _ => None,
             };
-            share.stats.push(stat);
+            share.stats.push(stat.as_ref().map(index_stat));
         }
         Ok(share)
     }

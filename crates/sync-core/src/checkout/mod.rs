@@ -1,8 +1,8 @@
 //! From a fetched commit to a complete tree of files under its final name.
 //!
-//! A tree is built beside its place ([`build`]): from what an earlier tree has already ([`draft`]), files in a
-//! form that gix does not write are written here ([`filter`]), gix writes the rest. Symbolic links come last,
-//! so nothing is ever written through one. The name is the mark: a tree under its final name is complete.
+//! A tree is built beside its place ([`build`]): from what an earlier tree has already ([`draft`]), large files and
+//! those in a form that gix does not write are written here ([`filter`]), gix writes the rest. Symbolic links come
+//! last, so nothing is ever written through one. The name is the mark: a tree under its final name is complete.
 
 mod build;
 mod draft;

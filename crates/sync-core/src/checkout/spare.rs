@@ -15,7 +15,6 @@ use rustix::fs::{AtFlags, FileType, Mode as RawMode, OFlags, RawDir, fstat, stat
 
 use super::draft::Modes;
 use super::{index_stat, on_threads, read_index, to_path};
-use crate::objects::threads;
 use crate::store::Place;
 use crate::{CommitId, Interrupt};
 
@@ -32,6 +31,7 @@ pub(super) fn check(
     place: &Place,
     id: CommitId,
     modes: Modes,
+    threads: usize,
     interrupt: &Interrupt,
 ) -> io::Result<Option<State>> {
     let Ok(index) = read_index(place, id) else { return Ok(None) };
@@ -41,12 +41,12 @@ pub(super) fn check(
     }
     let checker = Checker { dir: &place.dir, index: &index, modes, interrupt };
     let directories: Vec<(&BStr, Count)> = count(&index).into_iter().collect();
-    let share = directories.len().div_ceil(threads()).max(1);
+    let share = directories.len().div_ceil(threads).max(1);
     let listed = on_threads(directories.chunks(share), |directories| checker.are_listed(directories))?;
     if !listed.into_iter().all(|as_expected| as_expected) {
         return Ok(None);
     }
-    let share = index.entries().len().div_ceil(threads()).max(1);
+    let share = index.entries().len().div_ceil(threads).max(1);
     let stats = on_threads(index.entries().chunks(share), |entries| checker.stats(entries))?;
     let Some(stats) = stats.into_iter().collect::<Option<Vec<_>>>() else { return Ok(None) };
     for (entry, stat) in index.entries_mut().iter_mut().filter(|entry| is_there(entry)).zip(stats.concat()) {

@@ -6,11 +6,13 @@ use std::str::FromStr;
 
 use gix::bstr::{BString, ByteSlice};
 use gix::index::entry::{Flags, Mode};
+use gix::objs::{FindExt, HeaderExt};
 
 use super::{build, missing};
 use crate::error::{Context, Error, Recovery, Result};
 use crate::fetch::Fetched;
 use crate::store::Store;
+use crate::trees::PATH;
 use crate::{CommitId, Interrupt};
 
 /// What becomes of symbolic links.
@@ -68,13 +70,19 @@ pub(super) fn check(store: &Store, fetched: &Fetched, interrupt: &Interrupt) -> 
 }
 
 fn gather(store: &Store, fetched: &Fetched, prefix: &[u8], links: &mut Links) -> Result<()> {
-    let repo = store.repository()?;
-    let index = build::index(&repo, fetched, &mut 0)?;
+    let objects = store.objects(&store.repository()?)?;
+    let index = build::index(&objects, fetched, &mut 0)?;
+    let (headers, mut buffer) = (objects.headers(), Vec::new());
     let is_link = |entry: &&gix::index::Entry| {
         entry.mode == Mode::SYMLINK && !entry.flags.contains(Flags::SKIP_WORKTREE)
     };
     for entry in index.entries().iter().filter(is_link) {
-        let target = repo.find_blob(entry.id).map_err(|err| missing(CommitId(entry.id), &err))?;
+        let missing = |err| missing(CommitId(entry.id), &err);
+        // What is too long for a link is refused when the tree is weighed.
+        if headers.header(&entry.id).map_err(missing)?.size >= PATH as u64 {
+            continue;
+        }
+        let target = objects.find_blob(&entry.id, &mut buffer).map_err(missing)?;
         let path = [prefix, entry.path(&index)].concat();
         links.insert(path.into(), target.data.as_bstr().to_owned());
     }

@@ -29,9 +29,8 @@ impl Upstream {
         let sparse = selection.sparse.as_ref().filter(|_| *count == 0);
         // Patterns are the repository's own; submodules come whole.
         let whole = Selection { sparse: None, ..selection.clone() };
-        let repo = store.repository()?;
         for Wanted { path, commit, url } in
-            wanted(&repo, commit, url, sparse, &selection.limits, &self.options)?
+            wanted(store, commit, url, sparse, &selection.limits, &self.options)?
         {
             *count += 1;
             let step = || format!("fetch submodule {path:?} from {url}");

@@ -1,6 +1,7 @@
 //! Packs: asking for them and taking them in.
 
 use std::collections::BTreeSet;
+use std::io::ErrorKind;
 use std::path::Path;
 
 use gix::ObjectId;
@@ -11,14 +12,13 @@ use gix::protocol::transport::Protocol;
 
 use super::{Connection, Tip, Upstream};
 use crate::error::{Context, Error, Recovery, Result};
-use crate::objects::receive_pack;
 use crate::progress::Stage;
 use crate::protocol::{OneRound, Request, agent, can_filter, object_kind, protocol_error};
 use crate::source::Reference;
 use crate::store::{Store, mark_promised, remove_dir_if_there};
 use crate::transport::local;
 use crate::trees::index_of;
-use crate::unpack::{Early, unpack};
+use crate::unpack::{Early, EarlyTree, Intake};
 use crate::url::Kind;
 use crate::{CommitId, Filter};
 
@@ -108,7 +108,7 @@ impl Upstream {
         let step = || format!("find out what the tree of {commit} lacks");
         let mut repo = store.repository()?;
         repo.objects.refresh_never();
-        let mut index = index_of(&repo, commit, &self.source.selection.limits, &mut 0)?;
+        let mut index = index_of(&store.objects(&repo)?, commit, &self.source.selection.limits, &mut 0)?;
         if let Some(sparse) = &self.source.selection.sparse {
             sparse.apply(&mut index).step(step)?;
         }
@@ -141,16 +141,22 @@ impl Upstream {
     ) -> std::result::Result<Early, Refused> {
         let step = || format!("fetch {} from {}", self.source.reference, self.source.url);
         self.progress.enter(Stage::Requesting);
-        let repo = store.repository()?;
-        let (pack_dir, is_partial) = (store.pack_dir(), store.is_partial());
-        let bases = (!request.haves.is_empty()).then(|| repo.objects.clone());
-        let (progress, interrupt) = (&self.progress, &self.interrupt);
+        let is_partial = store.is_partial();
+        let bases = match request.haves.is_empty() {
+            true => None,
+            false => Some(store.repository().and_then(|repo| store.objects(&repo))?),
+        };
         let limits = &self.source.selection.limits;
+        let tree = early.map(|(commit, dir)| EarlyTree { commit, dir, limits });
+        let intake = Intake { tree, ..store.intake(&self.progress, &self.interrupt) };
         // gix does not say where.
-        let (pack_place, shallow_file) = (pack_dir.display(), store.shallow_file());
+        let (pack_place, shallow_file) = (store.pack_dir(), store.shallow_file());
         let failure = |err| {
             protocol_error(step(), err).rephrased(&[
-                ("Failed to consume the pack sent by the remote", &format!("store the pack in {pack_place}")),
+                (
+                    "Failed to consume the pack sent by the remote",
+                    &format!("store the pack in {}", pack_place.display()),
+                ),
                 ("'shallow' file", &shallow_file.display().to_string()),
             ])
         };
@@ -159,25 +165,21 @@ impl Upstream {
         ration.renew();
         let outcome = gix::protocol::fetch(
             &mut OneRound { request, protocol: connection.handshake.server_protocol_version },
-            |pack, gix_progress, _| {
-                progress.enter(Stage::Receiving);
+            |pack, _, _| {
+                self.progress.enter(Stage::Receiving);
                 ration.lift();
-                let pack = &mut limits.pack(pack);
-                if let Some((commit, dir)) = early {
-                    let unpacked = unpack(pack, commit, &pack_dir, dir, limits, progress, interrupt);
-                    made = unpacked.map_err(gix::Error::from_error)?;
-                    return Ok(true);
-                }
-                let received =
-                    receive_pack(pack, &pack_dir, bases, repo.object_hash(), gix_progress, interrupt);
-                pack_failed = received.is_err();
-                if let Some(pack) = received?.filter(|_| is_partial) {
+                let taken = intake.take(&mut limits.pack(pack), bases.as_ref()).map_err(|err| {
+                    pack_failed = matches!(err.kind(), ErrorKind::InvalidData | ErrorKind::NotFound);
+                    gix::Error::from_error(err)
+                })?;
+                if let Some(pack) = taken.pack.filter(|_| is_partial) {
                     mark_promised(&pack).map_err(gix::Error::from_error)?;
                 }
+                made = taken.early;
                 Ok(true)
             },
-            progress.gix(),
-            interrupt.flag(),
+            gix::progress::Discard,
+            self.interrupt.flag(),
             fetch::Context {
                 handshake: &mut connection.handshake,
                 transport: &mut connection.transport,
@@ -198,9 +200,7 @@ impl Upstream {
                 Ok(made)
             }
             Ok(_) => Ok(made),
-            Err(err) if pack_failed && (err.is_not_found() || err.is_corrupted()) => {
-                Err(Refused::Pack(failure(&err)))
-            }
+            Err(err) if pack_failed => Err(Refused::Pack(failure(&err))),
             Err(err) => Err(Refused::Other(failure(&err))),
         }
     }

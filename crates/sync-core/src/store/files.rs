@@ -60,7 +60,7 @@ pub(super) fn remove_matching(dir: &Path, is_leftover: &dyn Fn(&str) -> bool) ->
 }
 
 /// The entries of a directory; none where it does not exist.
-pub(super) fn entries(dir: &Path) -> io::Result<impl Iterator<Item = io::Result<fs_err::DirEntry>> + use<>> {
+pub(crate) fn entries(dir: &Path) -> io::Result<impl Iterator<Item = io::Result<fs_err::DirEntry>> + use<>> {
     match fs_err::read_dir(dir) {
         Ok(entries) => Ok(Some(entries).into_iter().flatten()),
         Err(err) if err.kind() == io::ErrorKind::NotFound => Ok(None.into_iter().flatten()),

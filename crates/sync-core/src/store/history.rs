@@ -150,7 +150,9 @@ impl Store {
         }
         let found = self.repository().and_then(|mut repo| {
             repo.objects.refresh_never();
-            let one = closure(&repo, &[id.0], Depth::default(), |_| false, |_| false, interrupt);
+            let (objects, shallow) = (self.objects(&repo)?, boundary(&repo).step(step)?);
+            let newest = (&shallow, Depth::default());
+            let one = closure(&objects, &[id.0], newest, |_| false, |_| false, interrupt);
             let one = one.map_err(|err| Error::reading(step(), &err))?;
             if !self.is_partial() && !one.objects.iter().all(|id| repo.has_object(id)) {
                 return Ok(Condition::Damaged);
@@ -192,13 +194,15 @@ impl Store {
         let repo = self.repository()?;
         let tips = self.haves(&repo)?;
         let ids: Vec<ObjectId> = tips.iter().copied().collect();
-        let mut live = closure(&repo, &ids, depth, |_| false, |_| false, interrupt)
+        let (objects, shallow) = (self.objects(&repo)?, boundary(&repo).step(step)?);
+        let mut live = closure(&objects, &ids, (&shallow, depth), |_| false, |_| false, interrupt)
             .map_err(|err| Error::reading(step(), &err))?;
         let is_partial = self.is_partial();
         if is_partial {
             live.objects.retain(|id| repo.has_object(id));
         }
-        let folded = copy_objects(&repo, &live.objects, &self.pack_dir(), progress, interrupt)?;
+        let intake = self.intake(progress, interrupt);
+        let folded = copy_objects(&objects, &live.objects, &intake, repo.path())?;
         if let Some(pack) = folded.as_ref().filter(|_| is_partial) {
             mark_promised(pack).step(step)?;
         }
@@ -207,7 +211,7 @@ impl Store {
         // Trees may go long before the next folding.
         self.write_log(&repo, &tips, self.branch().unwrap_or_else(|| repo.object_hash().null()))
             .step(step)?;
-        drop(repo);
+        drop((repo, objects));
         fs_err::write(self.folding_mark(), "").step(step)?;
         for pack in old_packs.into_iter().filter(|pack| Some(pack) != folded.as_ref()) {
             remove_pack(&pack).step(step)?;

@@ -13,6 +13,7 @@ mod files;
 mod history;
 mod leftovers;
 mod modules;
+mod packs;
 mod place;
 mod v3;
 
@@ -24,10 +25,10 @@ use fs_err::{File, OpenOptions};
 use gix::hash::Kind;
 
 use crate::error::{Context, Error, Recovery, Result};
-use crate::{CommitId, DraftPlan, RemoteUrl};
+use crate::{CommitId, DraftPlan, RemoteUrl, Resources};
 
-pub(crate) use files::remove_dir_if_there;
-use files::{clear_leftovers, entries, remove_if_there, write_if_different};
+use files::{clear_leftovers, remove_if_there, write_if_different};
+pub(crate) use files::{entries, remove_dir_if_there};
 pub(crate) use history::mark_promised;
 pub use history::{CommitInfo, Condition};
 pub(crate) use place::{Place, Temporary};
@@ -46,6 +47,7 @@ pub struct Store {
     owner: Arc<File>,
     /// The tree that was retired last, to make the next one from.
     spare: Option<Temporary>,
+    resources: Resources,
 }
 
 /// Why a [`Store`] could not be opened.
@@ -64,8 +66,9 @@ impl From<Error> for OpenError {
 }
 
 impl Store {
-    /// Own `root`, creating it if need be, and clear what an earlier owner left half-made.
-    pub fn open(root: &Path) -> std::result::Result<Store, OpenError> {
+    /// Own `root`, creating it if need be, and clear what an earlier owner left half-made. All work on the store
+    /// keeps to `resources`.
+    pub fn open(root: &Path, resources: Resources) -> std::result::Result<Store, OpenError> {
         let step = || format!("open {}", root.display());
         fs_err::create_dir_all(root).step(step)?;
         let root = fs_err::canonicalize(root).step(step)?;
@@ -76,7 +79,7 @@ impl Store {
         let warnings = clear_leftovers(&root, None)
             .step(|| format!("clear what was left half-made in {}", root.display()))?;
         let kind = stored_kind(&git).step(step)?;
-        let store = Store { root, git, kind, warnings, owner: Arc::new(owner), spare: None };
+        let store = Store { root, git, kind, warnings, owner: Arc::new(owner), spare: None, resources };
         if let Some(kind) = kind {
             store.init(kind, promisor(&store.git))?;
             store.refresh_worktree_paths().step(step)?;
@@ -286,6 +289,7 @@ impl Store {
             last: self.place(last),
             id: last,
             place: Temporary::draft(&self.root),
+            threads: self.resources.threads(),
         }
     }
 

@@ -31,6 +31,7 @@ impl Store {
             warnings: Vec::new(),
             owner: self.owner.clone(),
             spare: None,
+            resources: self.resources,
         };
         if let Some(kind) = kind {
             store.init(kind, promisor(&store.git))?;

@@ -7,7 +7,7 @@ use gix::objs::Exists;
 
 use crate::error::{Context, Error, Recovery, Result};
 use crate::fetch::{Tip, missing_reference, tip};
-use crate::objects::{closure, copy_objects};
+use crate::objects::{boundary, closure, copy_objects};
 use crate::progress::{Progress, Stage};
 use crate::source::Reference;
 use crate::store::Store;
@@ -74,11 +74,13 @@ pub(crate) fn receive(
     // Not as `has_object` has it: to that, the empty tree is everywhere.
     let is_complete = |id: &gix::oid| uncut && here.objects.exists(id);
     let is_known = |id: &gix::oid| !haves.is_empty() && here.objects.exists(id);
-    let needed = closure(&repo, &[commit], source.depth, is_known, is_complete, interrupt).step(step)?;
+    let (objects, shallow) = (store.objects(&repo)?, boundary(&repo).step(step)?);
+    let until = (&shallow, source.depth);
+    let needed = closure(&objects, &[commit], until, is_known, is_complete, interrupt).step(step)?;
     // Before the commits come, so that a kill in between leaves none without its place in the boundary.
     store.extend_shallow(&here, &needed.boundary).map_err(within)?;
     if !needed.objects.is_empty() {
-        copy_objects(&repo, &needed.objects, &store.pack_dir(), progress, interrupt)?;
+        copy_objects(&objects, &needed.objects, &store.intake(progress, interrupt), repo.path())?;
     }
     store.redraw_shallow(&here, &needed).map_err(within)?;
     Ok(commit)

@@ -1,225 +1,245 @@
 //! Objects that are given by their difference from others, after all of the pack has come.
 
-use std::collections::HashMap;
-use std::io;
+use std::io::{self, BufRead};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use gix::ObjectId;
-use gix::hashtable::HashMap as IdMap;
 use gix::objs::Kind;
 
-use super::disk::{Inflater, PackFile};
+use super::disk::PackFile;
 use super::entries::{AllRead, Base, Delta, Whole};
-use super::place::{Hand, Placed, Placer};
-use super::{EarlyFile, LARGEST, corrupt, hash};
-use crate::objects::threads;
-use crate::progress::{Progress, Stage};
+use super::place::{Hand, Placed, Placer, hasher};
+use super::{EarlyFile, Intake, Object, hash};
+use crate::objects::{self, Content, Inflater, Objects, Spill, corrupt, pieces, refuse_huge, stream};
+use crate::progress::Stage;
 
-/// Put all deltas together, giving the objects their ids; the files that came of them.
+/// Put all deltas together, giving the objects their ids; the files that came of them. What they start from that
+/// the pack does not hold is added to it.
 pub(super) fn resolve(
+    intake: &Intake<'_>,
     pack: &PackFile,
     read: &mut AllRead,
     placer: &Placer<'_>,
-    progress: &Progress,
+    bases: Option<&Objects>,
 ) -> io::Result<Vec<EarlyFile>> {
     if read.deltas.is_empty() {
         return Ok(Vec::new());
     }
-    progress.enter(Stage::Resolving);
-    progress.set_total(read.deltas.len());
-    let family = Family::of(read);
-    let roots: Vec<&Whole> = read.whole.iter().filter(|whole| family.has_children(whole.at)).collect();
-    let next = AtomicUsize::new(0);
-    let outcomes: Vec<_> = std::thread::scope(|scope| {
-        let work = || family.resolve(pack, placer, &roots, &next, progress);
-        let started: Vec<_> = (0..threads()).map(|_| scope.spawn(work)).collect();
-        started.into_iter().map(|thread| thread.join()).collect()
-    });
-    let mut files = Vec::new();
-    let mut resolved = Vec::new();
-    for outcome in outcomes {
-        let (ids, written): Placed = super::join(outcome)?;
-        resolved.extend(ids);
-        files.extend(written);
-    }
-    drop(family);
+    intake.progress.enter(Stage::Resolving);
+    intake.progress.set_total(read.deltas.len());
+    read.deltas.sort_unstable_by(|a, b| a.base.cmp(&b.base));
+    let family = Family { intake, pack, placer, objects: &read.objects, deltas: &read.deltas };
+    let (mut resolved, mut files) = family.resolve(&read.whole)?;
+    let (added, (more_resolved, more_files)) = family.adopt(bases)?;
+    resolved.extend(more_resolved);
+    files.extend(more_files);
     for (at, id) in resolved {
         read.objects[at].id = id;
     }
-    if read.deltas.iter().any(|delta| read.objects[delta.at].id.is_null()) {
+    if read.objects.iter().any(|object| object.id.is_null()) {
         return Err(corrupt("a delta has no base"));
+    }
+    if !added.is_empty() {
+        read.objects.extend(added);
+        read.trailer = pack.close(read.objects.len(), intake.hash)?;
     }
     Ok(files)
 }
 
 /// Who is made from whom.
 struct Family<'a> {
-    read: &'a AllRead,
-    by_offset: HashMap<u64, Vec<&'a Delta>>,
-    by_id: IdMap<ObjectId, Vec<&'a Delta>>,
+    intake: &'a Intake<'a>,
+    pack: &'a PackFile,
+    placer: &'a Placer<'a>,
+    objects: &'a [Object],
+    /// Sorted by their bases.
+    deltas: &'a [Delta],
 }
 
 impl<'a> Family<'a> {
-    fn of(read: &'a AllRead) -> Self {
-        let (mut by_offset, mut by_id) = (HashMap::<_, Vec<_>>::new(), IdMap::<_, Vec<_>>::default());
-        for delta in &read.deltas {
-            match delta.base {
-                Base::Offset(offset) => by_offset.entry(offset).or_default().push(delta),
-                Base::Id(id) => by_id.entry(id).or_default().push(delta),
-            }
+    /// All that is made from what is there in full, on several threads.
+    fn resolve(&self, whole: &[Whole]) -> io::Result<Placed> {
+        let is_root = |whole: &&Whole| {
+            let object = &self.objects[whole.at];
+            !self.of(&Base::Offset(object.offset)).is_empty() || !self.of(&Base::Id(object.id)).is_empty()
+        };
+        let roots: Vec<&Whole> = whole.iter().filter(is_root).collect();
+        let next = AtomicUsize::new(0);
+        let Intake { resources, .. } = self.intake;
+        let outcomes: Vec<_> = std::thread::scope(|scope| {
+            let work = || {
+                let mut work = Work::new(self);
+                while let Some(root) = roots.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    work.root(root)?;
+                }
+                Ok(work.done())
+            };
+            let started: Vec<_> =
+                (0..resources.threads().min(roots.len())).map(|_| scope.spawn(work)).collect();
+            started.into_iter().map(|thread| thread.join()).collect()
+        });
+        let (mut resolved, mut files) = Placed::default();
+        for outcome in outcomes {
+            let (ids, written) = super::join(outcome)?;
+            resolved.extend(ids);
+            files.extend(written);
         }
-        Family { read, by_offset, by_id }
+        Ok((resolved, files))
     }
 
-    fn has_children(&self, at: usize) -> bool {
-        let object = &self.read.objects[at];
-        self.by_offset.contains_key(&object.offset) || self.by_id.contains_key(&object.id)
-    }
-
-    /// One thread's share: whatever root is next, and all that is made from it.
-    fn resolve(
-        &self,
-        pack: &PackFile,
-        placer: &Placer<'_>,
-        roots: &[&Whole],
-        next: &AtomicUsize,
-        progress: &Progress,
-    ) -> io::Result<Placed> {
-        let (mut ids, mut hand, mut inflater) = (Vec::new(), Hand::new(placer), Inflater::new());
-        let done = progress.files();
-        while let Some(root) = roots.get(next.fetch_add(1, Ordering::Relaxed)) {
-            let object = &self.read.objects[root.at];
-            let bytes = pack.inflate(&mut inflater, root.data_offset, root.size)?;
-            // Depth first. A base is held only while more is made from it, so that a chain holds two objects.
-            let mut open = vec![(bytes, self.children(object.offset, object.id))];
-            while let Some((base, mut children)) = open.pop() {
-                let Some(child) = children.pop() else { continue };
-                let bytes = self.make(child, &base, pack, &mut inflater)?;
-                if !children.is_empty() {
-                    open.push((base, children));
-                }
-                placer.interrupt.check()?;
-                let id = hash(object.id.kind(), root.kind, &bytes)?;
-                if root.kind == Kind::Blob {
-                    hand.place(id, &bytes)?;
-                }
-                ids.push((child.at, id));
-                gix::Count::step(&done);
-                let grandchildren = self.children(self.read.objects[child.at].offset, id);
-                if !grandchildren.is_empty() {
-                    open.push((bytes, grandchildren));
-                }
+    /// All that is made from what is not in the pack, which becomes a part of it.
+    fn adopt(&self, bases: Option<&Objects>) -> io::Result<(Vec<Object>, Placed)> {
+        let Some(bases) = bases else { return Ok(Default::default()) };
+        let (mut added, mut work, mut addition) = (Vec::new(), Work::new(self), None);
+        for delta in self.deltas {
+            let Base::Id(id) = delta.base else { continue };
+            if delta.is_done.load(Ordering::Relaxed) {
+                continue;
             }
+            // What is nowhere may yet come of another.
+            let Some((kind, content)) = bases.content(&id)? else { continue };
+            let addition = match &mut addition {
+                Some(addition) => addition,
+                none => none.insert(self.pack.reopen(self.intake.hash)?),
+            };
+            added.push(addition.add(id, kind, &content)?);
+            work.grow(kind, content, self.claim(&delta.base))?;
         }
-        Ok((ids, hand.files))
+        Ok((added, work.done()))
     }
 
-    /// What is made from an object and was not made yet; whoever gets it has to make it.
+    /// What is made from a base.
+    fn of(&self, base: &Base) -> &'a [Delta] {
+        let start = self.deltas.partition_point(|delta| delta.base < *base);
+        let length = self.deltas[start..].partition_point(|delta| delta.base == *base);
+        &self.deltas[start..start + length]
+    }
+
+    /// What is made from a base and was not made yet; whoever gets it has to make it.
+    fn claim(&self, base: &Base) -> Vec<&'a Delta> {
+        self.of(base).iter().filter(|delta| !delta.is_done.swap(true, Ordering::Relaxed)).collect()
+    }
+
     fn children(&self, offset: u64, id: ObjectId) -> Vec<&'a Delta> {
-        let by_offset = self.by_offset.get(&offset).into_iter().flatten();
-        let all = by_offset.chain(self.by_id.get(&id).into_iter().flatten()).copied();
-        all.filter(|delta| !delta.is_done.swap(true, Ordering::Relaxed)).collect()
+        let mut children = self.claim(&Base::Offset(offset));
+        children.extend(self.claim(&Base::Id(id)));
+        children
+    }
+}
+
+/// One thread's share.
+struct Work<'a> {
+    family: &'a Family<'a>,
+    hand: Hand<'a>,
+    inflater: Inflater,
+    /// What a delta says.
+    buffer: Vec<u8>,
+    ids: Vec<(usize, ObjectId)>,
+}
+
+impl<'a> Work<'a> {
+    fn new(family: &'a Family<'a>) -> Self {
+        let hand = Hand::new(family.placer);
+        Work { family, hand, inflater: Inflater::new(), buffer: Vec::new(), ids: Vec::new() }
+    }
+
+    fn done(self) -> Placed {
+        (self.ids, self.hand.files)
+    }
+
+    /// All that is made from an object of the pack.
+    fn root(&mut self, root: &Whole) -> io::Result<()> {
+        let Family { intake, pack, objects, .. } = *self.family;
+        let object = &objects[root.at];
+        let children = self.family.children(object.offset, object.id);
+        if children.is_empty() {
+            return Ok(()); // a twin was before us
+        }
+        let content = if root.size > intake.resources.large() {
+            Content::spill(&intake.pack_dir, |put| {
+                pieces(stream(&pack.file, root.data_offset, root.size), put)
+            })?
+        } else {
+            let mut bytes = Vec::new();
+            self.inflater.whole(&pack.file, root.data_offset, root.size as usize, &mut bytes)?;
+            Content::Held(bytes.into())
+        };
+        self.grow(root.kind, content, children)
+    }
+
+    /// Depth first. A base is kept only while more is made from it; where many are, they go to disk.
+    fn grow(&mut self, kind: Kind, content: Content, children: Vec<&'a Delta>) -> io::Result<()> {
+        let Family { intake, objects, .. } = *self.family;
+        let done = intake.progress.files();
+        let mut open = vec![(content, children)];
+        while let Some((base, mut children)) = open.pop() {
+            let Some(child) = children.pop() else { continue };
+            intake.interrupt.check()?;
+            let held: u64 = open.iter().map(|(content, _)| content.held()).sum();
+            let room = intake.resources.held().saturating_sub(held).min(intake.resources.large());
+            let (id, content) = self.make(kind, child, &base, room)?;
+            if !children.is_empty() {
+                open.push((base, children));
+            }
+            self.ids.push((child.at, id));
+            gix::Count::step(&done);
+            let grandchildren = self.family.children(objects[child.at].offset, id);
+            if !grandchildren.is_empty() {
+                open.push((content, grandchildren));
+            }
+        }
+        Ok(())
     }
 
     fn make(
-        &self,
+        &mut self,
+        kind: Kind,
         child: &Delta,
-        base: &[u8],
-        pack: &PackFile,
-        inflater: &mut Inflater,
-    ) -> io::Result<Vec<u8>> {
-        apply(base, &pack.inflate(inflater, child.data_offset, child.size)?)
-    }
-}
-
-/// Put an object together (gitformat-pack(5), "Deltified representation").
-pub(crate) fn apply(base: &[u8], delta: &[u8]) -> io::Result<Vec<u8>> {
-    let mut rest = delta;
-    if length(&mut rest)? != base.len() as u64 {
-        return Err(corrupt("a delta is for another base"));
-    }
-    let size = length(&mut rest)?;
-    if size > LARGEST {
-        return Err(corrupt(format!("an object of {size} bytes is too large")));
-    }
-    // A header may lie: room is made as it is needed.
-    let mut out = Vec::with_capacity((size as usize).min(base.len() + delta.len()));
-    while let Some((&command, after)) = rest.split_first() {
-        rest = after;
-        let piece = if command & 0x80 == 0 {
-            let (piece, after) = rest.split_at_checked(command.into()).unwrap_or_default();
-            rest = after;
-            piece
-        } else {
-            let start = operand(&mut rest, command, 4)?;
-            let length = match operand(&mut rest, command >> 4, 3)? {
-                0 => 0x10000,
-                length => length,
-            };
-            base.get(start..start + length).unwrap_or_default()
-        };
-        if piece.is_empty() || (out.len() + piece.len()) as u64 > size {
-            return Err(corrupt("a delta makes no sense"));
+        base: &Content,
+        room: u64,
+    ) -> io::Result<(ObjectId, Content)> {
+        let Family { intake, pack, .. } = self.family;
+        if child.size > intake.resources.large() {
+            let stream = stream(&pack.file, child.data_offset, child.size);
+            return self.apply(kind, stream, base, room);
         }
-        out.extend_from_slice(piece);
+        let mut buffer = std::mem::take(&mut self.buffer);
+        self.inflater.whole(&pack.file, child.data_offset, child.size as usize, &mut buffer)?;
+        let made = self.apply(kind, &buffer[..], base, room);
+        self.buffer = buffer;
+        made
     }
-    if out.len() as u64 == size { Ok(out) } else { Err(corrupt("a delta ends too early")) }
-}
 
-/// A number of seven bits a byte, the lowest first.
-fn length(rest: &mut &[u8]) -> io::Result<u64> {
-    let mut number = 0;
-    for shift in (0..63).step_by(7) {
-        let (&byte, after) = rest.split_first().ok_or_else(|| corrupt("a delta ends too early"))?;
-        *rest = after;
-        number |= u64::from(byte & 0x7f) << shift;
-        if byte & 0x80 == 0 {
-            return Ok(number);
+    fn apply(
+        &mut self,
+        kind: Kind,
+        delta: impl BufRead,
+        base: &Content,
+        room: u64,
+    ) -> io::Result<(ObjectId, Content)> {
+        let intake = self.family.intake;
+        let delta = objects::Delta::open(delta)?;
+        refuse_huge(kind, delta.size)?;
+        if delta.size > room {
+            let mut hasher = hasher(intake.hash, kind, delta.size);
+            let mut spill = Spill::create(&intake.pack_dir)?;
+            delta.apply(base, &mut |piece| {
+                intake.interrupt.check()?;
+                hasher.update(piece);
+                spill.add(piece)
+            })?;
+            let id = hasher.try_finalize().map_err(io::Error::other)?;
+            return Ok((id, self.hand.place_large(id, spill)?));
         }
-    }
-    Err(corrupt("a delta makes no sense"))
-}
-
-/// A number of which only the bytes are there whose bits are set.
-fn operand(rest: &mut &[u8], bits: u8, bytes: u32) -> io::Result<usize> {
-    let mut number = 0;
-    for at in (0..bytes).filter(|at| bits & 1 << at != 0) {
-        let (&byte, after) = rest.split_first().ok_or_else(|| corrupt("a delta ends too early"))?;
-        *rest = after;
-        number |= usize::from(byte) << (8 * at);
-    }
-    Ok(number)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn deltas_copy_and_insert() {
-        let base = b"hello world";
-        // Copy 6 from 0, insert "there".
-        let delta = [&[11, 11, 0x90, 6, 5][..], b"there"].concat();
-        assert_eq!(apply(base, &delta).unwrap(), b"hello there");
-        let long = [0xff, 0xff, 3, 1, 0x91, 0xff, 1];
-        assert_eq!(apply(&[7; 0xffff], &long).unwrap(), [7]);
-    }
-
-    #[test]
-    fn nonsense_is_refused() {
-        for delta in [
-            &[][..],
-            &[5],
-            &[10, 1, 1, b'x'],     // another base
-            &[11, 1, 0x90, 2],     // longer than it says
-            &[11, 2, 1, b'x'],     // shorter than it says
-            &[11, 2, 3, b'x'],     // the insert ends too early
-            &[11, 2, 0],           // reserved
-            &[11, 2, 0x91, 10, 2], // beyond the base
-            &[11, 2, 0x91],        // no operand
-            &[11, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 1],
-        ] {
-            assert!(apply(b"hello world", delta).is_err(), "{delta:?}");
+        let mut bytes = Vec::with_capacity(delta.size as usize);
+        delta.apply(base, &mut |piece| {
+            bytes.extend_from_slice(piece);
+            Ok(())
+        })?;
+        let id = hash(intake.hash, kind, &bytes)?;
+        if kind == Kind::Blob {
+            self.hand.place(id, &bytes)?;
         }
+        Ok((id, Content::Held(bytes.into())))
     }
 }

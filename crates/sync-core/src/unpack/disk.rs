@@ -1,6 +1,6 @@
-//! The pack file: written as it comes, read again for deltas, named when all is well.
+//! The pack file: written as it comes, read again for deltas, completed if need be, named when all is well.
 
-use std::io::{self, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, SyncSender};
 
@@ -8,16 +8,16 @@ use fs_err::File;
 use fs_err::os::unix::fs::FileExt;
 use gix::ObjectId;
 use gix::hash::Kind;
-use sirocco::Format;
-use sirocco::inflate::Decoder;
+use gix::objs::Kind as ObjectKind;
 
 use super::entries::Packet;
-use super::{LARGEST, Object, corrupt, index};
+use super::{Object, index};
+use crate::objects::{Content, Deflater, corrupt, header_of};
 
 /// A pack that has no name yet; it goes with its owner unless it is given one.
 pub(super) struct PackFile {
     path: PathBuf,
-    file: File,
+    pub(super) file: File,
 }
 
 impl PackFile {
@@ -49,32 +49,38 @@ impl PackFile {
         hasher.try_finalize().map_err(io::Error::other)
     }
 
-    /// Inflate the stream at an offset, of exactly `size` bytes.
-    pub(super) fn inflate(&self, reader: &mut Inflater, offset: u64, size: u64) -> io::Result<Vec<u8>> {
-        if size > LARGEST {
-            return Err(corrupt(format!("an object of {size} bytes is too large for a delta")));
-        }
-        let mut out = vec![0; size as usize + 64];
-        let (mut at, mut written) = (offset, 0);
-        reader.decoder.reset();
+    /// Begin to add objects behind the last.
+    pub(super) fn reopen(&self, kind: Kind) -> io::Result<Addition<'_>> {
+        let end = self.file.metadata()?.len().checked_sub(kind.len_in_bytes() as u64);
+        let end = end.ok_or_else(|| corrupt("it ends too early"))?;
+        self.file.set_len(end)?;
+        (&self.file).seek(SeekFrom::Start(end))?;
+        let end = End { file: &self.file, offset: end, crc32: crc32fast::Hasher::new() };
+        Ok(Addition { end, deflater: Deflater::new() })
+    }
+
+    /// Make the header and the checksum those of a pack of `count` objects.
+    pub(super) fn close(&self, count: usize, kind: Kind) -> io::Result<ObjectId> {
+        let count = u32::try_from(count).map_err(io::Error::other)?;
+        self.file.write_all_at(&gix_pack::data::header::encode(gix_pack::data::Version::V2, count), 0)?;
+        let mut hasher = gix::hash::hasher(kind);
+        let mut buffer = vec![0; 64 * 1024];
+        let mut file = &self.file;
+        file.seek(SeekFrom::Start(0))?;
         loop {
-            let read = self.file.read_at(&mut reader.buffer, at)?;
-            let step = reader.decoder.decompress(&reader.buffer[..read], &mut out, read == 0);
-            let step = step.map_err(corrupt)?;
-            at += step.consumed as u64;
-            written += step.output.len();
-            if step.done && written as u64 == size {
-                out.truncate(written);
-                return Ok(out);
-            }
-            if step.done || step.full || read == 0 {
-                return Err(corrupt("an object is not as long as it says"));
+            match file.read(&mut buffer)? {
+                0 => break,
+                read => hasher.update(&buffer[..read]),
             }
         }
+        let checksum = hasher.try_finalize().map_err(io::Error::other)?;
+        file.write_all(checksum.as_slice())?;
+        Ok(checksum)
     }
 
     /// Write the index beside the pack and give both their names, the index's last: it makes the pack known.
-    pub(super) fn finish(&self, objects: &mut [Object], checksum: ObjectId) -> io::Result<()> {
+    /// Returns the pack's.
+    pub(super) fn finish(&self, objects: &mut [Object], checksum: ObjectId) -> io::Result<PathBuf> {
         let name = self.path.with_file_name(format!("pack-{checksum}"));
         let (pack, index) = (name.with_extension("pack"), name.with_extension("idx"));
         let half_made = self.path.with_extension("idx");
@@ -87,7 +93,8 @@ impl PackFile {
         });
         written.inspect_err(|_| {
             let _ = fs_err::remove_file(&half_made).and(fs_err::remove_file(&pack));
-        })
+        })?;
+        Ok(pack)
     }
 }
 
@@ -98,14 +105,39 @@ impl Drop for PackFile {
     }
 }
 
-/// What one thread needs to inflate objects of a file.
-pub(super) struct Inflater {
-    decoder: Box<Decoder>,
-    buffer: Vec<u8>,
+/// The end of a pack that grows.
+pub(super) struct Addition<'a> {
+    end: End<'a>,
+    deflater: Deflater,
 }
 
-impl Inflater {
-    pub(super) fn new() -> Self {
-        Inflater { decoder: Box::new(Decoder::new(Format::Zlib)), buffer: vec![0; 16 * 1024] }
+struct End<'a> {
+    file: &'a File,
+    offset: u64,
+    crc32: crc32fast::Hasher,
+}
+
+impl Addition<'_> {
+    pub(super) fn add(&mut self, id: ObjectId, kind: ObjectKind, content: &Content) -> io::Result<Object> {
+        let Addition { end, deflater } = self;
+        let offset = end.offset;
+        end.crc32 = crc32fast::Hasher::new();
+        header_of(kind).write_to(content.len(), end)?;
+        content.pieces(0, content.len(), &mut |piece| deflater.add(piece, end))?;
+        deflater.finish(end)?;
+        Ok(Object { offset, crc32: end.crc32.clone().finalize(), id })
+    }
+}
+
+impl Write for End<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = (&mut &*self.file).write(bytes)?;
+        self.crc32.update(&bytes[..written]);
+        self.offset += written as u64;
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }

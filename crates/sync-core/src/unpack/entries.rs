@@ -1,7 +1,6 @@
 //! The entries of a pack as they arrive: each is inflated once.
 
 use std::io::{self, BufRead, Read};
-use std::sync::Mutex;
 use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::{Receiver, SyncSender};
 
@@ -12,11 +11,9 @@ use gix_pack::data::entry::Header;
 use sirocco::Format;
 use sirocco::inflate::Decoder;
 
-use super::place::{Blob, Work};
-use super::plan::Plan;
-use super::{LARGE, LARGEST, Object, corrupt, hash};
-use crate::Interrupt;
-use crate::progress::Progress;
+use super::place::{Blob, Placer, Work, hasher};
+use super::{Intake, Object, hash};
+use crate::objects::{LARGEST, ROOM, corrupt, refuse_huge, wrong_length};
 
 /// What the disk thread gets: bytes that count for the checksum, or the checksum itself.
 pub(super) enum Packet {
@@ -37,6 +34,7 @@ pub(super) struct Delta {
 }
 
 /// From what a delta starts.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Base {
     Offset(u64),
     Id(ObjectId),
@@ -58,15 +56,15 @@ pub(super) struct AllRead {
     pub(super) trailer: ObjectId,
 }
 
-/// How many bytes of blobs go to the placing thread at once.
-const BATCH: usize = 256 * 1024;
-
-/// sirocco decodes fastest with some room behind the output.
-const ROOM: usize = 64;
+/// The pieces of large objects.
+const WINDOW: u64 = 256 * 1024;
 
 pub(super) struct Entries<'a> {
     source: &'a mut dyn BufRead,
+    intake: &'a Intake<'a>,
     kind: Kind,
+    /// Larger objects go through in pieces.
+    large: u64,
     decoder: Box<Decoder>,
     /// Bytes that arrived, and how many of them were used.
     packet: Vec<u8>,
@@ -81,35 +79,45 @@ pub(super) struct Entries<'a> {
 impl<'a> Entries<'a> {
     pub(super) fn new(
         source: &'a mut dyn BufRead,
-        kind: Kind,
+        intake: &'a Intake<'a>,
         to_disk: SyncSender<Packet>,
         from_disk: Receiver<Vec<u8>>,
     ) -> Self {
-        let decoder = Box::new(Decoder::new(Format::Zlib));
-        let crc32 = crc32fast::Hasher::new();
-        Entries { source, kind, decoder, packet: Vec::new(), used: 0, start: 0, crc32, to_disk, from_disk }
+        Entries {
+            source,
+            intake,
+            kind: intake.hash,
+            large: intake.resources.large(),
+            decoder: Box::new(Decoder::new(Format::Zlib)),
+            packet: Vec::new(),
+            used: 0,
+            start: 0,
+            crc32: crc32fast::Hasher::new(),
+            to_disk,
+            from_disk,
+        }
     }
 
     /// Read the pack to its end.
     pub(super) fn read_all(
         &mut self,
-        plan: &Mutex<Plan>,
+        placer: &Placer<'_>,
         to_placer: SyncSender<Work>,
         from_placer: &Receiver<Vec<u8>>,
-        progress: &Progress,
-        interrupt: &Interrupt,
     ) -> io::Result<AllRead> {
+        let Intake { progress, interrupt, .. } = *self.intake;
         let mut header = [0; 12];
         self.read_exact(&mut header)?;
         let (_, count) = gix_pack::data::header::decode(&header).map_err(corrupt)?;
         progress.set_total(count as usize);
         let (done, bytes) = (progress.files(), progress.bytes());
-        let mut out = Batches { to_placer, from_placer, bytes: Vec::new(), blobs: Vec::new() };
+        let most = self.intake.resources.batch() as usize;
+        let mut out = Batches { to_placer, from_placer, bytes: Vec::new(), blobs: Vec::new(), most };
         let trailer = ObjectId::null(self.kind);
         let mut read = AllRead { objects: Vec::new(), whole: Vec::new(), deltas: Vec::new(), trailer };
         for at in 0..count as usize {
             interrupt.check()?;
-            self.entry(at, plan, &mut out, &mut read)?;
+            self.entry(at, placer, &mut out, &mut read)?;
             gix::Count::step(&done);
             gix::Count::set(&bytes, self.offset() as usize);
         }
@@ -121,7 +129,7 @@ impl<'a> Entries<'a> {
     fn entry(
         &mut self,
         at: usize,
-        plan: &Mutex<Plan>,
+        placer: &Placer<'_>,
         out: &mut Batches<'_>,
         read: &mut AllRead,
     ) -> io::Result<()> {
@@ -132,7 +140,7 @@ impl<'a> Entries<'a> {
         let (size, data_offset) = (entry.decompressed_size, entry.data_offset);
         let mut id = ObjectId::null(self.kind);
         match entry.header {
-            Header::Blob if size > LARGE => self.large_blob(at, size, out)?,
+            Header::Blob if size > self.large => self.large_blob(at, size, out)?,
             Header::Blob => self.blob(at, size as usize, out)?,
             Header::OfsDelta { base_distance } => {
                 let base = offset.checked_sub(base_distance).ok_or_else(|| corrupt("a delta has no base"))?;
@@ -143,9 +151,8 @@ impl<'a> Entries<'a> {
             }
             Header::Commit | Header::Tree | Header::Tag => {
                 let kind = entry.header.as_kind().unwrap_or(ObjectKind::Tag);
-                let body = self.whole(size)?;
-                id = hash(self.kind, kind, &body)?;
-                plan.lock().map_err(|_| io::Error::other("a thread died"))?.learn(kind, id, body);
+                refuse_huge(kind, size)?;
+                id = self.other(kind, size, placer)?;
             }
         }
         if let Some(kind) = entry.header.as_kind() {
@@ -175,13 +182,26 @@ impl<'a> Entries<'a> {
         out.work(Work::End)
     }
 
-    fn whole(&mut self, size: u64) -> io::Result<Vec<u8>> {
-        if size > LARGEST {
-            return Err(corrupt(format!("an object of {size} bytes is too large")));
+    /// A commit, tag or tree; of a very large one nothing but its id is known.
+    fn other(&mut self, kind: ObjectKind, size: u64, placer: &Placer<'_>) -> io::Result<ObjectId> {
+        if size > self.intake.resources.waiting() {
+            let mut hasher = hasher(self.kind, kind, size);
+            self.in_pieces(size, |piece| {
+                hasher.update(piece);
+                Ok(())
+            })?;
+            return hasher.try_finalize().map_err(io::Error::other);
         }
+        let body = self.whole(size)?;
+        let id = hash(self.kind, kind, &body)?;
+        placer.learn(kind, id, &body)?;
+        Ok(id)
+    }
+
+    fn whole(&mut self, size: u64) -> io::Result<Vec<u8>> {
         // A header may lie: room is made as it is needed.
-        let mut body = Vec::with_capacity(size.min(LARGE) as usize);
-        if size <= LARGE {
+        let mut body = Vec::with_capacity(size.min(self.large) as usize + ROOM);
+        if size <= self.large {
             body.resize(size as usize + ROOM, 0);
             self.inflate_into(&mut body, size as usize)?;
             body.truncate(size as usize);
@@ -217,16 +237,17 @@ impl<'a> Entries<'a> {
                 return Ok(());
             }
             if done || full || written > size {
-                return Err(corrupt("an object is not as long as it says"));
+                return Err(wrong_length());
             }
         }
     }
 
     /// Inflate the next stream, of exactly `size` bytes, through a window.
     fn in_pieces(&mut self, size: u64, mut take: impl FnMut(&[u8]) -> io::Result<()>) -> io::Result<()> {
-        let mut window = vec![0; size.min(BATCH as u64) as usize + ROOM];
+        let mut window = vec![0; size.min(WINDOW) as usize + ROOM];
         let mut written = 0;
         loop {
+            self.intake.interrupt.check()?;
             self.refill()?;
             let step = self.decoder.decompress(&self.packet[self.used..], &mut window, false);
             let step = step.map_err(corrupt)?;
@@ -238,7 +259,7 @@ impl<'a> Entries<'a> {
                 return Ok(());
             }
             if done || written > size {
-                return Err(corrupt("an object is not as long as it says"));
+                return Err(wrong_length());
             }
             if full {
                 self.decoder.make_room(&mut window);
@@ -311,12 +332,14 @@ struct Batches<'a> {
     from_placer: &'a Receiver<Vec<u8>>,
     bytes: Vec<u8>,
     blobs: Vec<Blob>,
+    /// How many bytes of blobs go to the placing thread at once.
+    most: usize,
 }
 
 impl Batches<'_> {
     /// Room for a blob; where it begins.
     fn reserve(&mut self, size: usize) -> io::Result<usize> {
-        if self.bytes.len() + size > BATCH {
+        if self.bytes.len() + size > self.most {
             self.send()?;
         }
         let start = self.bytes.len();
@@ -335,7 +358,7 @@ impl Batches<'_> {
 
     /// A buffer that was used before, if there is one: the allocator gives large ones back at once.
     fn empty(&self) -> Vec<u8> {
-        let mut buffer = self.from_placer.try_recv().unwrap_or_else(|_| Vec::with_capacity(BATCH + ROOM));
+        let mut buffer = self.from_placer.try_recv().unwrap_or_else(|_| Vec::with_capacity(self.most + ROOM));
         buffer.clear();
         buffer
     }

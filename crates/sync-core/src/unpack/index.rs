@@ -6,6 +6,7 @@ use std::path::Path;
 use gix::ObjectId;
 
 use super::Object;
+use crate::objects::Hashed;
 
 /// Offsets from here on are kept in a table of their own.
 const LARGE_OFFSET: u64 = 1 << 31;
@@ -15,19 +16,19 @@ pub(super) fn write(path: &Path, objects: &mut [Object], pack_checksum: ObjectId
     objects.sort_unstable_by(|a, b| a.id.cmp(&b.id).then(a.offset.cmp(&b.offset)));
     let mut out = Hashed {
         hasher: gix::hash::hasher(pack_checksum.kind()),
-        file: BufWriter::with_capacity(64 * 1024, fs_err::File::create(path)?),
+        inner: BufWriter::with_capacity(64 * 1024, fs_err::File::create(path)?),
     };
-    out.put(b"\xfftOc\0\0\0\x02")?;
+    out.write_all(b"\xfftOc\0\0\0\x02")?;
     let mut upto = 0;
     for byte in 0..=255 {
         upto += objects[upto..].iter().take_while(|object| object.id.first_byte() == byte).count();
-        out.put(&u32::try_from(upto).map_err(io::Error::other)?.to_be_bytes())?;
+        out.write_all(&u32::try_from(upto).map_err(io::Error::other)?.to_be_bytes())?;
     }
     for object in objects.iter() {
-        out.put(object.id.as_slice())?;
+        out.write_all(object.id.as_slice())?;
     }
     for object in objects.iter() {
-        out.put(&object.crc32.to_be_bytes())?;
+        out.write_all(&object.crc32.to_be_bytes())?;
     }
     let mut large = Vec::new();
     for object in objects.iter() {
@@ -37,26 +38,13 @@ pub(super) fn write(path: &Path, objects: &mut [Object], pack_checksum: ObjectId
             large.push(object.offset);
             LARGE_OFFSET as u32 | (large.len() - 1) as u32
         };
-        out.put(&offset.to_be_bytes())?;
+        out.write_all(&offset.to_be_bytes())?;
     }
     for offset in large {
-        out.put(&offset.to_be_bytes())?;
+        out.write_all(&offset.to_be_bytes())?;
     }
-    out.put(pack_checksum.as_slice())?;
-    let checksum = out.hasher.try_finalize().map_err(io::Error::other)?;
-    out.file.write_all(checksum.as_slice())?;
-    out.file.flush()
-}
-
-/// A file and the checksum of what was written to it.
-struct Hashed {
-    hasher: gix::hash::Hasher,
-    file: BufWriter<fs_err::File>,
-}
-
-impl Hashed {
-    fn put(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.hasher.update(bytes);
-        self.file.write_all(bytes)
-    }
+    out.write_all(pack_checksum.as_slice())?;
+    let Hashed { mut inner, hasher } = out;
+    inner.write_all(hasher.try_finalize().map_err(io::Error::other)?.as_slice())?;
+    inner.flush()
 }

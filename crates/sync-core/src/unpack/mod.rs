@@ -5,23 +5,23 @@
 //! this thread      packets ─▶ entries ─▶ inflated objects ─▶ trees go into the plan
 //! disk thread         └─▶ the pack file and its checksum │
 //! placing thread                                         └─▶ blobs are hashed and become files
-//! afterwards       deltas, on several threads; the pack's index
+//! afterwards       deltas, on several threads; what they start from elsewhere; the pack's index
 //! ```
 //! A file is written only where a tree entry of the commit names exactly the bytes at hand. Nothing here is
-//! visible to anybody before the checkout gives the tree its name.
+//! visible to anybody before the checkout gives the tree its name. No object is held that is large: it goes
+//! through in pieces, and to disk where deltas start from it.
 
-pub(crate) mod deltas;
+mod deltas;
 mod disk;
 mod entries;
 mod index;
 mod place;
 mod plan;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::io::{self, BufRead};
-use std::path::Path;
-use std::sync::Mutex;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::sync_channel;
 
 use gix::ObjectId;
@@ -29,27 +29,46 @@ use gix::bstr::BString;
 use gix::hash::Kind;
 use gix::index::entry::Stat;
 
+use crate::objects::{Objects, corrupt};
 use crate::progress::Progress;
-use crate::{Interrupt, Limits};
+use crate::{Interrupt, Limits, Resources};
 
-use entries::Entries;
+use entries::{AllRead, Entries};
 use place::Placer;
-use plan::Plan;
 
-/// Larger blobs go through in pieces.
-const LARGE: u64 = 1 << 20;
+/// A pack is to be taken in.
+pub(crate) struct Intake<'a> {
+    /// Where the pack goes, and what is too large to hold meanwhile.
+    pub(crate) pack_dir: PathBuf,
+    pub(crate) hash: Kind,
+    pub(crate) tree: Option<EarlyTree<'a>>,
+    pub(crate) resources: Resources,
+    pub(crate) progress: &'a Progress,
+    pub(crate) interrupt: &'a Interrupt,
+}
 
-/// The largest object that is held in memory: a tree, a delta, or what deltas start from or make.
-const LARGEST: u64 = 1 << 31;
+/// Whose files are written meanwhile.
+#[derive(Clone, Copy)]
+pub(crate) struct EarlyTree<'a> {
+    pub(crate) commit: ObjectId,
+    /// It is there and empty.
+    pub(crate) dir: &'a Path,
+    pub(crate) limits: &'a Limits,
+}
+
+/// A pack that was taken in.
+#[derive(Debug, Default)]
+pub(crate) struct Taken {
+    /// Where it is; nowhere if there was nothing in it.
+    pub(crate) pack: Option<PathBuf>,
+    pub(crate) early: Early,
+}
 
 /// What was made on the way.
 #[derive(Debug, Default)]
 pub(crate) struct Early {
     /// Sorted by path.
     pub(crate) files: Vec<EarlyFile>,
-    /// Trees of the commit, as many as are worth keeping: reading them from the pack again would bring most of it
-    /// into memory.
-    pub(crate) trees: Vec<Vec<u8>>,
 }
 
 /// A file that was written.
@@ -70,60 +89,54 @@ pub(super) struct Object {
     pub(super) id: ObjectId,
 }
 
-/// Store a pack that needs no objects from elsewhere in `pack_dir`, and write files of `commit` below `tree_dir`,
-/// which is there and empty, unless they are more than `limits` allow. After an error nothing is left of the pack; what is in `tree_dir` is not to be used.
-pub(crate) fn unpack(
-    pack: &mut dyn BufRead,
-    commit: ObjectId,
-    pack_dir: &Path,
-    tree_dir: &Path,
-    limits: &Limits,
-    progress: &Progress,
-    interrupt: &Interrupt,
-) -> io::Result<Early> {
-    let kind = commit.kind();
-    let file = disk::PackFile::create(pack_dir)?;
-    let plan = Mutex::new(Plan::new(commit));
-    let placer = Placer::new(tree_dir, &plan, kind, limits, interrupt)?;
-    let (to_disk, packets) = sync_channel(8);
-    let (used_packets, from_disk) = sync_channel(16);
-    let (to_placer, work) = sync_channel(8);
-    let (used_buffers, from_placer) = sync_channel(16);
-    let (read, stored, placed) = std::thread::scope(|scope| {
-        let disk = scope.spawn(|| file.store(packets, &used_packets, kind));
-        let placing = scope.spawn(|| placer.run(work, &used_buffers));
-        let mut entries = Entries::new(pack, kind, to_disk, from_disk);
-        let read = entries.read_all(&plan, to_placer, &from_placer, progress, interrupt);
-        drop(entries); // ends the threads
-        (read, join(disk.join()), join(placing.join()))
-    });
-    // What failed on disk made the reading fail, too.
-    let checksum = stored?;
-    let (mut ids, mut files) = placed?;
-    let mut read = read?;
-    for (at, id) in ids.drain(..) {
-        read.objects[at].id = id;
+impl Intake<'_> {
+    /// Store a pack, whose deltas may start from `bases`. After an error, which may be that of a limit, nothing is
+    /// left of it, and what is in the directory of the tree is not to be used.
+    pub(crate) fn take(&self, pack: &mut dyn BufRead, bases: Option<&Objects>) -> io::Result<Taken> {
+        let file = disk::PackFile::create(&self.pack_dir)?;
+        let placer = Placer::new(self)?;
+        let (mut read, mut files) = self.read(pack, &file, &placer)?;
+        if read.objects.is_empty() {
+            return Ok(Taken::default());
+        }
+        files.extend(deltas::resolve(self, &file, &mut read, &placer, bases)?);
+        let path = file.finish(&mut read.objects, read.trailer)?;
+        files.sort_by(|a, b| a.path.cmp(&b.path));
+        Ok(Taken { pack: Some(path), early: Early { files } })
     }
-    if checksum != read.trailer {
-        return Err(corrupt("its checksum is wrong"));
+
+    /// All but the deltas.
+    fn read(
+        &self,
+        pack: &mut dyn BufRead,
+        file: &disk::PackFile,
+        placer: &Placer<'_>,
+    ) -> io::Result<(AllRead, Vec<EarlyFile>)> {
+        let (to_disk, packets) = sync_channel(8);
+        let (used_packets, from_disk) = sync_channel(16);
+        let (to_placer, work) = sync_channel(8);
+        let (used_buffers, from_placer) = sync_channel(16);
+        let (read, stored, placed) = std::thread::scope(|scope| {
+            let disk = scope.spawn(|| file.store(packets, &used_packets, self.hash));
+            let placing = scope.spawn(|| placer.run(work, &used_buffers));
+            let mut entries = Entries::new(pack, self, to_disk, from_disk);
+            let read = entries.read_all(placer, to_placer, &from_placer);
+            drop(entries); // ends the threads
+            (read, join(disk.join()), join(placing.join()))
+        });
+        // What failed on disk made the reading fail, too.
+        let checksum = stored?;
+        let (mut ids, files) = placed?;
+        let mut read = read?;
+        for (at, id) in ids.drain(..) {
+            read.objects[at].id = id;
+        }
+        if checksum == read.trailer { Ok((read, files)) } else { Err(corrupt("its checksum is wrong")) }
     }
-    if read.objects.is_empty() {
-        return Ok(Early::default());
-    }
-    files.extend(deltas::resolve(&file, &mut read, &placer, progress)?);
-    file.finish(&mut read.objects, read.trailer)?;
-    files.sort_by(|a, b| a.path.cmp(&b.path));
-    drop(placer);
-    let trees = plan.into_inner().map_err(|_| io::Error::other("a thread died"))?.into_trees();
-    Ok(Early { files, trees })
 }
 
 fn join<T>(outcome: std::thread::Result<io::Result<T>>) -> io::Result<T> {
     outcome.unwrap_or_else(|_| Err(io::Error::other("a thread died")))
-}
-
-fn corrupt(what: impl std::fmt::Display) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, format!("the pack is damaged: {what}"))
 }
 
 /// The id of an object.

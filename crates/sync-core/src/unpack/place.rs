@@ -4,20 +4,20 @@ use std::fs::Permissions;
 use std::io::{self, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender};
 use std::sync::{Mutex, MutexGuard};
 
 use gix::ObjectId;
 use gix::bstr::{BString, ByteSlice};
-use gix::hash::{Hasher, Kind};
+use gix::hash::Hasher;
+use gix::objs::Kind;
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, fstat, linkat, openat, statat};
 
 use super::plan::{DirId, Plan, Target};
-use super::{EarlyFile, hash};
+use super::{EarlyFile, EarlyTree, Intake, hash};
 use crate::checkout::{executable, index_stat, to_path};
-use crate::{Interrupt, Limits};
+use crate::objects::{Content, Spill};
 
 /// What the placing thread gets.
 pub(super) enum Work {
@@ -45,30 +45,32 @@ pub(super) struct Blob {
 pub(super) type Placed = (Vec<(usize, ObjectId)>, Vec<EarlyFile>);
 
 pub(super) struct Placer<'a> {
-    tree_dir: &'a Path,
+    intake: &'a Intake<'a>,
+    /// Where files are wanted, if they are.
+    site: Option<Site<'a>>,
+}
+
+struct Site<'a> {
+    tree: EarlyTree<'a>,
     root: OwnedFd,
-    plan: &'a Mutex<Plan>,
-    kind: Kind,
-    limits: &'a Limits,
+    plan: Mutex<Plan>,
     /// Bytes of the files written so far.
     written: AtomicU64,
-    pub(super) interrupt: &'a Interrupt,
 }
 
 impl<'a> Placer<'a> {
-    pub(super) fn new(
-        tree_dir: &'a Path,
-        plan: &'a Mutex<Plan>,
-        kind: Kind,
-        limits: &'a Limits,
-        interrupt: &'a Interrupt,
-    ) -> io::Result<Self> {
-        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let root = openat(CWD, tree_dir, flags, Mode::empty()).map_err(|err| {
-            let err = io::Error::from(err);
-            io::Error::new(err.kind(), format!("open {}: {err}", tree_dir.display()))
-        })?;
-        Ok(Placer { tree_dir, root, plan, kind, limits, written: AtomicU64::new(0), interrupt })
+    pub(super) fn new(intake: &'a Intake<'a>) -> io::Result<Self> {
+        let room = intake.resources.waiting();
+        let site = intake.tree.map(|tree| Site::open(tree, room)).transpose()?;
+        Ok(Placer { intake, site })
+    }
+
+    /// A commit or tree has come.
+    pub(super) fn learn(&self, kind: Kind, id: ObjectId, body: &[u8]) -> io::Result<()> {
+        self.site.as_ref().map_or(Ok(()), |site| {
+            site.plan()?.learn(kind, id, body);
+            Ok(())
+        })
     }
 
     /// Do what comes until nothing more does.
@@ -77,18 +79,20 @@ impl<'a> Placer<'a> {
         let mut hand = Hand::new(self);
         let mut large = None;
         for work in work {
-            self.interrupt.check()?;
+            self.intake.interrupt.check()?;
             match work {
                 Work::Batch { bytes, blobs } => {
                     for blob in blobs {
                         let content = &bytes[blob.start..blob.end];
-                        let id = hash(self.kind, gix::objs::Kind::Blob, content)?;
+                        let id = hash(self.intake.hash, Kind::Blob, content)?;
                         ids.push((blob.at, id));
                         hand.place(id, content)?;
                     }
                     let _ = used.try_send(bytes);
                 }
-                Work::Begin { at, size } => large = Some((at, Large::begin(self, size)?)),
+                Work::Begin { at, size } => {
+                    large = Some((at, self.begin(size)?));
+                }
                 Work::Piece(piece) => {
                     if let Some((_, large)) = &mut large {
                         large.add(&piece)?;
@@ -105,26 +109,86 @@ impl<'a> Placer<'a> {
         Ok((ids, hand.files))
     }
 
-    fn plan(&self) -> io::Result<MutexGuard<'a, Plan>> {
-        self.plan.lock().map_err(|_| io::Error::other("a thread died"))
+    /// A large blob comes. It is written only where it may be a file of the tree.
+    fn begin(&self, size: u64) -> io::Result<Large> {
+        let may_be_file =
+            self.site.as_ref().is_some_and(|site| site.tree.limits.check_blob(size, site.tree.dir).is_ok());
+        let spill = may_be_file.then(|| Spill::create(&self.intake.pack_dir)).transpose()?;
+        Ok(Large { size, spill, hasher: hasher(self.intake.hash, Kind::Blob, size) })
+    }
+}
+
+/// For an object that comes in pieces.
+pub(super) fn hasher(hash: gix::hash::Kind, kind: Kind, size: u64) -> Hasher {
+    let mut hasher = gix::hash::hasher(hash);
+    hasher.update(&gix::objs::encode::loose_header(kind, size));
+    hasher
+}
+
+/// A large blob that is on its way.
+struct Large {
+    size: u64,
+    spill: Option<Spill>,
+    hasher: Hasher,
+}
+
+impl Large {
+    fn add(&mut self, piece: &[u8]) -> io::Result<()> {
+        self.hasher.update(piece);
+        self.spill.as_mut().map_or(Ok(()), |spill| spill.add(piece))
+    }
+
+    fn end(self, hand: &mut Hand<'_>) -> io::Result<ObjectId> {
+        let id = self.hasher.try_finalize().map_err(io::Error::other)?;
+        match self.spill {
+            Some(spill) => _ = hand.place_large(id, spill)?,
+            None => hand.refuse(id, self.size)?,
+        }
+        Ok(id)
+    }
+}
+
+impl<'a> Site<'a> {
+    fn open(tree: EarlyTree<'a>, room: u64) -> io::Result<Self> {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let root = openat(CWD, tree.dir, flags, Mode::empty()).map_err(|err| {
+            let err = io::Error::from(err);
+            io::Error::new(err.kind(), format!("open {}: {err}", tree.dir.display()))
+        })?;
+        let plan = Mutex::new(Plan::new(tree.commit, room));
+        Ok(Site { tree, root, plan, written: AtomicU64::new(0) })
     }
 
     /// Another file is to be written.
     fn admit(&self, dir: &BString, name: &BString, size: u64) -> io::Result<()> {
-        self.limits.check_blob(size, to_path(dir.as_bstr()).join(to_path(name.as_bstr())))?;
-        Ok(self.limits.check_tree(size + self.written.fetch_add(size, Ordering::Relaxed))?)
+        let limits = self.tree.limits;
+        limits.check_blob(size, to_path(dir.as_bstr()).join(to_path(name.as_bstr())))?;
+        Ok(limits.check_tree(size + self.written.fetch_add(size, Ordering::Relaxed))?)
+    }
+
+    fn plan(&self) -> io::Result<MutexGuard<'_, Plan>> {
+        self.plan.lock().map_err(|_| io::Error::other("a thread died"))
     }
 
     /// A file in a directory of the tree, made if need be.
-    fn named<'e>(
-        &self,
-        dir: &'e BString,
-        name: &'e BString,
-    ) -> impl Fn(rustix::io::Errno) -> io::Error + use<'a, 'e, '_> {
+    fn named(&self, dir: &BString, name: &BString) -> impl Fn(rustix::io::Errno) -> io::Error {
         move |err| {
-            let path = self.tree_dir.join(to_path(dir.as_bstr())).join(to_path(name.as_bstr()));
+            let path = self.tree.dir.join(to_path(dir.as_bstr())).join(to_path(name.as_bstr()));
             let err = io::Error::from(err);
             io::Error::new(err.kind(), format!("write {}: {err}", path.display()))
+        }
+    }
+
+    /// Nothing but directories was made so far, so a path leads nowhere else.
+    fn open_dir(&self, path: &BString) -> io::Result<OwnedFd> {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let open = || openat(&self.root, to_path(path.as_bstr()), flags, Mode::empty());
+        match open() {
+            Err(rustix::io::Errno::NOENT) => {
+                fs_err::create_dir_all(self.tree.dir.join(to_path(path.as_bstr())))?;
+                open().map_err(io::Error::from)
+            }
+            opened => opened.map_err(io::Error::from),
         }
     }
 }
@@ -143,20 +207,21 @@ impl<'a> Hand<'a> {
 
     /// Write a blob wherever it is wanted.
     pub(super) fn place(&mut self, id: ObjectId, content: &[u8]) -> io::Result<()> {
-        let targets = self.placer.plan()?.take(id, Some(content));
+        let Some(site) = &self.placer.site else { return Ok(()) };
+        let targets = site.plan()?.take(id, Some(content));
         for target in targets {
-            self.write(id, &target, content)?;
+            self.write(site, id, &target, content)?;
         }
         Ok(())
     }
 
     /// A path that is taken, or below a file, is left to the checkout, which says with what it clashes.
-    fn write(&mut self, id: ObjectId, target: &Target, content: &[u8]) -> io::Result<()> {
-        self.placer.interrupt.check()?;
-        self.enter(target.dir)?;
+    fn write(&mut self, site: &Site<'_>, id: ObjectId, target: &Target, content: &[u8]) -> io::Result<()> {
+        self.placer.intake.interrupt.check()?;
+        self.enter(site, target.dir)?;
         let Some((_, path, dir)) = &self.open else { return Ok(()) };
-        self.placer.admit(path, &target.name, content.len() as u64)?;
-        let named = self.placer.named(path, &target.name);
+        site.admit(path, &target.name, content.len() as u64)?;
+        let named = site.named(path, &target.name);
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let mode = Mode::from_raw_mode(if target.is_executable { 0o777 } else { 0o666 });
         let mut file: std::fs::File = match openat(dir, to_path(target.name.as_bstr()), flags, mode) {
@@ -170,6 +235,43 @@ impl<'a> Hand<'a> {
         Ok(())
     }
 
+    /// Give a large blob one of the names that are wanted; the others are left to the checkout.
+    pub(super) fn place_large(&mut self, id: ObjectId, spill: Spill) -> io::Result<Content> {
+        let Some(site) = &self.placer.site else { return spill.into_content() };
+        let target = site.plan()?.take(id, None).into_iter().next();
+        let target = match target {
+            Some(target) if self.link(site, &target, &spill)? => Some(target),
+            _ => None,
+        };
+        let content = spill.into_content()?;
+        if let (Some(target), Some((_, _, dir))) = (target, &self.open) {
+            // Only now: the last link that goes changes the stat, too.
+            let found = statat(dir, to_path(target.name.as_bstr()), AtFlags::SYMLINK_NOFOLLOW)?;
+            self.note(id, &target, index_stat(&found));
+        }
+        Ok(content)
+    }
+
+    /// Nothing of the tree may be a blob that is larger than a file may be.
+    fn refuse(&mut self, id: ObjectId, size: u64) -> io::Result<()> {
+        let Some(site) = &self.placer.site else { return Ok(()) };
+        let targets = site.plan()?.take(id, None);
+        let Some(target) = targets.first() else { return Ok(()) };
+        let dir = site.plan()?.path(target.dir);
+        site.admit(&dir, &target.name, size)
+    }
+
+    fn link(&mut self, site: &Site<'_>, target: &Target, spill: &Spill) -> io::Result<bool> {
+        self.enter(site, target.dir)?;
+        let Some((_, path, dir)) = &self.open else { return Ok(false) };
+        site.admit(path, &target.name, spill.size)?;
+        if target.is_executable {
+            let mode = spill.file.metadata()?.permissions().mode();
+            spill.file.set_permissions(Permissions::from_mode(executable(mode)))?;
+        }
+        Ok(linkat(CWD, &spill.path, dir.as_fd(), to_path(target.name.as_bstr()), AtFlags::empty()).is_ok())
+    }
+
     fn note(&mut self, id: ObjectId, target: &Target, stat: gix::index::entry::Stat) {
         let Some((_, dir, _)) = &self.open else { return };
         let mut path = dir.clone();
@@ -181,12 +283,12 @@ impl<'a> Hand<'a> {
     }
 
     /// Work in a directory from now on; in none where it clashes with a file.
-    fn enter(&mut self, dir: DirId) -> io::Result<()> {
+    fn enter(&mut self, site: &Site<'_>, dir: DirId) -> io::Result<()> {
         if self.open.as_ref().is_some_and(|(known, ..)| *known == dir) {
             return Ok(());
         }
-        let path = self.placer.plan()?.path(dir);
-        let opened = if path.is_empty() { self.placer.root.try_clone() } else { self.open_dir(&path) };
+        let path = site.plan()?.path(dir);
+        let opened = if path.is_empty() { site.root.try_clone() } else { site.open_dir(&path) };
         self.open = match opened {
             Ok(opened) => Some((dir, path, opened)),
             Err(err) if is_clash(&err) => None,
@@ -194,78 +296,9 @@ impl<'a> Hand<'a> {
         };
         Ok(())
     }
-
-    /// Nothing but directories was made so far, so a path leads nowhere else.
-    fn open_dir(&self, path: &BString) -> io::Result<OwnedFd> {
-        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let open = || openat(&self.placer.root, to_path(path.as_bstr()), flags, Mode::empty());
-        match open() {
-            Err(rustix::io::Errno::NOENT) => {
-                fs_err::create_dir_all(self.placer.tree_dir.join(to_path(path.as_bstr())))?;
-                open().map_err(io::Error::from)
-            }
-            opened => opened.map_err(io::Error::from),
-        }
-    }
 }
 
 fn is_clash(err: &io::Error) -> bool {
     use io::ErrorKind::{AlreadyExists, InvalidFilename, NotADirectory};
     matches!(err.kind(), AlreadyExists | InvalidFilename | NotADirectory)
-}
-
-/// A blob that goes to disk before anybody knows its name.
-struct Large {
-    path: PathBuf,
-    size: u64,
-    /// None where it is larger than a file may be: then nothing of the tree may have its name.
-    file: Option<fs_err::File>,
-    hasher: Hasher,
-}
-
-impl Large {
-    fn begin(placer: &Placer<'_>, size: u64) -> io::Result<Large> {
-        // Where nothing of the tree can be; the file that belongs there is written last of all.
-        let path = placer.tree_dir.join(".git");
-        let may_be = placer.limits.check_blob(size, &path).is_ok();
-        let file = may_be.then(|| fs_err::File::create(&path)).transpose()?;
-        let mut hasher = gix::hash::hasher(placer.kind);
-        hasher.update(&gix::objs::encode::loose_header(gix::objs::Kind::Blob, size));
-        Ok(Large { path, size, file, hasher })
-    }
-
-    fn add(&mut self, piece: &[u8]) -> io::Result<()> {
-        self.hasher.update(piece);
-        self.file.as_mut().map_or(Ok(()), |file| file.write_all(piece))
-    }
-
-    /// Give it its name, or leave it to the checkout.
-    fn end(self, hand: &mut Hand<'_>) -> io::Result<ObjectId> {
-        let id = self.hasher.clone().try_finalize().map_err(io::Error::other)?;
-        let target = hand.placer.plan()?.take(id, None).into_iter().next();
-        let target = match target {
-            Some(target) if self.link(&target, hand)? => Some(target),
-            _ => None,
-        };
-        if self.file.is_some() {
-            fs_err::remove_file(&self.path)?;
-        }
-        if let (Some(target), Some((_, _, dir))) = (target, &hand.open) {
-            // Only now: the last link that goes changes the stat, too.
-            let found = statat(dir, to_path(target.name.as_bstr()), AtFlags::SYMLINK_NOFOLLOW)?;
-            hand.note(id, &target, index_stat(&found));
-        }
-        Ok(id)
-    }
-
-    fn link(&self, target: &Target, hand: &mut Hand<'_>) -> io::Result<bool> {
-        hand.enter(target.dir)?;
-        let Some((_, path, dir)) = &hand.open else { return Ok(false) };
-        hand.placer.admit(path, &target.name, self.size)?;
-        if let Some(file) = self.file.as_ref().filter(|_| target.is_executable) {
-            let mode = file.metadata()?.permissions().mode();
-            file.set_permissions(Permissions::from_mode(executable(mode)))?;
-        }
-        Ok(linkat(CWD, &self.path, dir.as_fd(), to_path(target.name.as_bstr()), AtFlags::empty()).is_ok())
-    }
 }

@@ -8,9 +8,6 @@ use gix::objs::{Kind, TreeRefIter};
 
 use crate::checkout::may_change_form;
 
-/// How many bytes of trees are kept: those whose place is not known yet, and those of the commit.
-const KEPT: usize = 16 << 20;
-
 /// How many entries of trees are looked at, and how deep: a tree may name another over and over.
 const ENTRIES: usize = 1_000_000;
 const DEPTH: u32 = 200;
@@ -47,33 +44,33 @@ pub(super) struct Plan {
     dirs: Vec<Dir>,
     entries: usize,
     wanted_trees: IdMap<ObjectId, Vec<DirId>>,
+    /// Those whose place is not known yet, as many as there is room for.
     waiting_trees: IdMap<ObjectId, Vec<u8>>,
-    expanded_trees: Vec<Vec<u8>>,
-    kept: usize,
+    room: u64,
     blobs: IdMap<ObjectId, Vec<Target>>,
     attributes: IdMap<ObjectId, Vec<DirId>>,
 }
 
 impl Plan {
-    pub(super) fn new(commit: ObjectId) -> Self {
+    /// `room` is for the bytes of trees that wait.
+    pub(super) fn new(commit: ObjectId, room: u64) -> Self {
         Plan {
             commit,
             dirs: Vec::new(),
             entries: 0,
             wanted_trees: IdMap::default(),
             waiting_trees: IdMap::default(),
-            expanded_trees: Vec::new(),
-            kept: 0,
+            room,
             blobs: IdMap::default(),
             attributes: IdMap::default(),
         }
     }
 
     /// A commit or tree has come.
-    pub(super) fn learn(&mut self, kind: Kind, id: ObjectId, body: Vec<u8>) {
+    pub(super) fn learn(&mut self, kind: Kind, id: ObjectId, body: &[u8]) {
         match kind {
             Kind::Commit if id == self.commit => {
-                let tree = gix::objs::CommitRefIter::from_bytes(&body, id.kind()).tree_id();
+                let tree = gix::objs::CommitRefIter::from_bytes(body, id.kind()).tree_id();
                 if let Ok(tree) = tree {
                     self.dirs.push(Dir {
                         parent: None,
@@ -84,26 +81,19 @@ impl Plan {
                     self.want_trees(vec![(tree, 0)]);
                 }
             }
-            Kind::Tree => {
-                let may_stay = self.kept + body.len() <= KEPT;
-                self.kept += if may_stay { body.len() } else { 0 };
-                match self.wanted_trees.remove(&id) {
-                    Some(dirs) => {
-                        let below = dirs.into_iter().flat_map(|dir| self.expand(dir, &body)).collect();
-                        self.expanded_trees.extend(may_stay.then_some(body));
-                        self.want_trees(below);
-                    }
-                    None if may_stay => _ = self.waiting_trees.insert(id, body),
-                    None => {}
+            Kind::Tree => match self.wanted_trees.remove(&id) {
+                Some(dirs) => {
+                    let below = dirs.into_iter().flat_map(|dir| self.expand(dir, body)).collect();
+                    self.want_trees(below);
                 }
-            }
+                None if body.len() as u64 <= self.room => {
+                    self.room -= body.len() as u64;
+                    self.waiting_trees.insert(id, body.to_vec());
+                }
+                None => {}
+            },
             _ => {}
         }
-    }
-
-    /// The trees of the commit, but for what was too much to keep.
-    pub(super) fn into_trees(self) -> Vec<Vec<u8>> {
-        self.expanded_trees
     }
 
     /// Trees that came before their parents are looked at now; the others are waited for.
@@ -111,8 +101,8 @@ impl Plan {
         while let Some((id, dir)) = wanted.pop() {
             match self.waiting_trees.remove(&id) {
                 Some(body) => {
+                    self.room += body.len() as u64;
                     wanted.extend(self.expand(dir, &body));
-                    self.expanded_trees.push(body);
                 }
                 None => self.wanted_trees.entry(id).or_default().push(dir),
             }

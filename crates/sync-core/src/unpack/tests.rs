@@ -5,19 +5,23 @@ use std::io::Write;
 use gix::objs::Kind as ObjectKind;
 
 use super::*;
+use crate::objects::HELD;
 
 /// A pack under construction; deflated without compressing.
 #[derive(Default)]
-struct Pack {
+pub(crate) struct Pack {
     entries: Vec<u8>,
     count: u32,
 }
 
 const REF_DELTA: u8 = 7;
 
+/// The largest object that is held.
+const LARGE: usize = 1 << 20;
+
 impl Pack {
     /// An object, and its id.
-    fn add(&mut self, kind: ObjectKind, body: &[u8]) -> ObjectId {
+    pub(crate) fn add(&mut self, kind: ObjectKind, body: &[u8]) -> ObjectId {
         let number = match kind {
             ObjectKind::Commit => 1,
             ObjectKind::Tree => 2,
@@ -29,10 +33,29 @@ impl Pack {
         gix::objs::compute_hash(Kind::Sha1, kind, body).unwrap()
     }
 
-    fn delta(&mut self, base: ObjectId, delta: &[u8]) {
+    pub(crate) fn delta(&mut self, base: ObjectId, delta: &[u8]) {
         self.header(REF_DELTA, delta.len());
         self.entries.extend(base.as_slice());
         self.deflate(delta);
+    }
+
+    /// The sizes that a delta begins with.
+    pub(crate) fn delta_header(base: usize, made: usize) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        for mut rest in [base, made] {
+            while rest > 0x7f {
+                bytes.push(rest as u8 | 0x80);
+                rest >>= 7;
+            }
+            bytes.push(rest as u8);
+        }
+        bytes
+    }
+
+    /// The command of a delta that copies.
+    pub(crate) fn copy(start: usize, length: usize) -> Vec<u8> {
+        let (start, length) = (start as u32, length as u32);
+        [&[0xff][..], &start.to_le_bytes(), &length.to_le_bytes()[..3]].concat()
     }
 
     fn header(&mut self, number: u8, size: usize) {
@@ -83,13 +106,23 @@ impl Pack {
         self.add(ObjectKind::Commit, body.as_bytes())
     }
 
-    fn bytes(&self) -> Vec<u8> {
+    pub(crate) fn bytes(&self) -> Vec<u8> {
         let mut bytes = [&b"PACK\0\0\0\x02"[..], &self.count.to_be_bytes(), &self.entries].concat();
         let mut hasher = gix::hash::hasher(Kind::Sha1);
         hasher.update(&bytes);
         bytes.extend(hasher.try_finalize().unwrap().as_slice());
         bytes
     }
+}
+
+fn intake<'a>(
+    packs: &Path,
+    progress: &'a Progress,
+    interrupt: &'a Interrupt,
+    tree: Option<EarlyTree<'a>>,
+) -> Intake<'a> {
+    let resources = Resources { threads: 2, memory: None };
+    Intake { pack_dir: packs.to_owned(), hash: Kind::Sha1, tree, resources, progress, interrupt }
 }
 
 /// Unpack it into a fresh directory: the paths of the files, or the fault; whatever happens, no temporary file of
@@ -100,18 +133,19 @@ fn unpacked(bytes: &[u8], commit: ObjectId) -> Result<Vec<String>, String> {
     fs_err::create_dir(&packs).unwrap();
     fs_err::create_dir(&tree).unwrap();
     let mut source = io::BufReader::with_capacity(1000, bytes);
-    let outcome =
-        unpack(&mut source, commit, &packs, &tree, &Limits::default(), &Progress::new(), &Interrupt::new());
+    let (limits, progress, interrupt) = (Limits::default(), Progress::new(), Interrupt::new());
+    let early = EarlyTree { commit, dir: &tree, limits: &limits };
+    let outcome = intake(&packs, &progress, &interrupt, Some(early)).take(&mut source, None);
     let left: Vec<_> = fs_err::read_dir(&packs).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(left.len(), if outcome.is_ok() { 2 } else { 0 }, "{left:?}");
     let made = outcome.map_err(|err| err.to_string())?;
-    Ok(made.files.iter().map(|file| file.path.to_string()).collect())
+    Ok(made.early.files.iter().map(|file| file.path.to_string()).collect())
 }
 
 #[test]
 fn a_plain_pack_becomes_files() {
     let mut pack = Pack::default();
-    let large = vec![7; LARGE as usize + 1];
+    let large = vec![7; LARGE + 1];
     let blob = pack.add(ObjectKind::Blob, b"early, so it is left");
     let other = pack.add(ObjectKind::Blob, &large);
     let below = pack.tree(&[("100644", "x", blob)]);
@@ -222,6 +256,22 @@ fn lies_and_damage_are_refused_with_the_reason() {
 }
 
 #[test]
+fn only_files_may_be_huge() {
+    let huge = HELD as usize + 1;
+    for (kind, name) in [(1, "commit"), (2, "tree"), (4, "tag")] {
+        let mut pack = Pack::default();
+        pack.header(kind, huge);
+        let fault = unpacked(&pack.bytes(), commit_id()).unwrap_err();
+        assert_eq!(fault, format!("the pack is damaged: a {name} of {huge} bytes is too large"));
+    }
+    let mut pack = Pack::default();
+    let tree = pack.tree(&[]);
+    pack.delta(tree, &Pack::delta_header(0, huge));
+    let fault = unpacked(&pack.bytes(), commit_id()).unwrap_err();
+    assert_eq!(fault, format!("the pack is damaged: a tree of {huge} bytes is too large"));
+}
+
+#[test]
 fn it_stops_when_asked_to() {
     let mut pack = Pack::default();
     let tree = pack.tree(&[]);
@@ -229,16 +279,10 @@ fn it_stops_when_asked_to() {
     let dir = tempfile::tempdir().unwrap();
     let interrupt = Interrupt::new();
     interrupt.trigger();
-    let bytes = pack.bytes();
-    let outcome = unpack(
-        &mut &bytes[..],
-        commit,
-        dir.path(),
-        dir.path(),
-        &Limits::default(),
-        &Progress::new(),
-        &interrupt,
-    );
+    let (bytes, limits, progress) = (pack.bytes(), Limits::default(), Progress::new());
+    let early = EarlyTree { commit, dir: dir.path(), limits: &limits };
+    let intake = intake(dir.path(), &progress, &interrupt, Some(early));
+    let outcome = intake.take(&mut &bytes[..], None);
     assert_eq!(outcome.unwrap_err().kind(), io::ErrorKind::TimedOut);
     assert_eq!(fs_err::read_dir(dir.path()).unwrap().count(), 0);
 }

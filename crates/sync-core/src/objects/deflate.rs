@@ -1,0 +1,99 @@
+//! Writing entries of packs.
+
+use std::io::{self, Write};
+
+use gix::hash::Hasher;
+use gix::objs::Kind;
+use gix::zlib::stream::deflate::{Compress, FlushCompress};
+use gix::zlib::{Compression, Status};
+use gix_pack::data::entry::Header;
+
+/// What one thread needs to deflate objects, one after the other.
+pub(crate) struct Deflater {
+    compress: Compress,
+    output: Vec<u8>,
+}
+
+impl Deflater {
+    pub(crate) fn new() -> Self {
+        // As git does for objects that are written one at a time.
+        Deflater { compress: Compress::new(Compression::BEST_SPEED), output: vec![0; 32 * 1024] }
+    }
+
+    /// More of an object.
+    pub(crate) fn add(&mut self, piece: &[u8], out: &mut dyn Write) -> io::Result<()> {
+        self.run(piece, FlushCompress::None, out)
+    }
+
+    /// The end of an object.
+    pub(crate) fn finish(&mut self, out: &mut dyn Write) -> io::Result<()> {
+        self.run(&[], FlushCompress::Finish, out)?;
+        self.compress.reset();
+        Ok(())
+    }
+
+    fn run(&mut self, mut input: &[u8], flush: FlushCompress, out: &mut dyn Write) -> io::Result<()> {
+        loop {
+            let (read, written) = (self.compress.total_in(), self.compress.total_out());
+            let status = self.compress.compress(input, &mut self.output, flush).map_err(io::Error::other)?;
+            input = &input[(self.compress.total_in() - read) as usize..];
+            let made = (self.compress.total_out() - written) as usize;
+            out.write_all(&self.output[..made])?;
+            let is_full = made == self.output.len();
+            if matches!(status, Status::StreamEnd) || (input.is_empty() && !is_full) {
+                return Ok(());
+            }
+        }
+    }
+}
+
+/// What an entry begins with that holds a whole object.
+pub(crate) fn header_of(kind: Kind) -> Header {
+    match kind {
+        Kind::Blob => Header::Blob,
+        Kind::Tree => Header::Tree,
+        Kind::Commit => Header::Commit,
+        Kind::Tag => Header::Tag,
+    }
+}
+
+/// Somewhere to write, and the checksum of what was written there.
+pub(crate) struct Hashed<W> {
+    pub(crate) inner: W,
+    pub(crate) hasher: Hasher,
+}
+
+impl<W: Write> Write for Hashed<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.inner.write(bytes)?;
+        self.hasher.update(&bytes[..written]);
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.inner.flush()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_deflated_inflates_again() {
+        let mut deflater = Deflater::new();
+        let noise: Vec<u8> =
+            (0_u32..300_000).map(|at| (at.wrapping_mul(2_654_435_761) >> 23) as u8).collect();
+        for content in [&b""[..], b"x", &[0; 1 << 20], &noise] {
+            let mut deflated = Vec::new();
+            for piece in content.chunks(70_000) {
+                deflater.add(piece, &mut deflated).unwrap();
+            }
+            deflater.finish(&mut deflated).unwrap();
+            let mut inflated = Vec::new();
+            let mut reader = sirocco::inflate::Reader::new(sirocco::Format::Zlib, &deflated[..]);
+            io::Read::read_to_end(&mut reader, &mut inflated).unwrap();
+            assert!(inflated == content, "{} bytes", content.len());
+        }
+    }
+}

@@ -1,0 +1,40 @@
+//! Large objects that are in no pack but in a file each: what git-sync, or a working copy, left.
+
+use std::io::{self, BufRead, Read};
+
+use fs_err::File;
+use gix::objs::Kind;
+
+use super::{Objects, corrupt, stream};
+
+/// An object with its header, deflated.
+pub(super) struct Loose {
+    file: File,
+    pub(super) kind: Kind,
+    size: u64,
+    header: u64,
+}
+
+impl Objects {
+    /// An object that is here, in a file of its own, and large.
+    pub(super) fn loose(&self, id: &gix::oid) -> io::Result<Option<Loose>> {
+        let name = id.to_hex().to_string();
+        let file = match File::open(self.dir.join(&name[..2]).join(&name[2..])) {
+            Ok(file) => file,
+            Err(err) if err.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(err) => return Err(err),
+        };
+        let mut start = [0; 64];
+        let length = self.scratch.borrow_mut().inflater.start(&file, 0, &mut start)?;
+        let (kind, size, header) = gix::objs::decode::loose_header(&start[..length]).map_err(corrupt)?;
+        Ok((size > self.resources.large()).then_some(Loose { file, kind, size, header: header as u64 }))
+    }
+}
+
+impl Loose {
+    pub(super) fn bytes(&self) -> io::Result<impl BufRead> {
+        let mut all = stream(&self.file, 0, self.header + self.size);
+        io::copy(&mut all.by_ref().take(self.header), &mut io::sink())?;
+        Ok(all)
+    }
+}
