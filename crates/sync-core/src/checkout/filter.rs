@@ -120,7 +120,7 @@ impl<'a> Writer<'a> {
         self.parents.create(to_path(path)).step(step)?;
         let mut file = create(&target, entry.mode).step(step)?;
         let (files, bytes) = (self.build.progress.files(), self.build.progress.bytes());
-        gix::Count::step(&files);
+        gix::Count::inc(&files);
         if form.is_other() {
             let mut blob = Vec::new();
             let blob = self.objects.find_blob(&entry.id, &mut blob);

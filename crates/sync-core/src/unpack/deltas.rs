@@ -182,7 +182,7 @@ impl<'a> Work<'a> {
                 open.push((base, children));
             }
             self.ids.push((child.at, id));
-            gix::Count::step(&done);
+            gix::Count::inc(&done);
             let grandchildren = self.family.children(objects[child.at].offset, id);
             if !grandchildren.is_empty() {
                 open.push((content, grandchildren));

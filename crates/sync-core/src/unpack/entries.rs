@@ -118,7 +118,7 @@ impl<'a> Entries<'a> {
         for at in 0..count as usize {
             interrupt.check()?;
             self.entry(at, placer, &mut out, &mut read)?;
-            gix::Count::step(&done);
+            gix::Count::inc(&done);
             gix::Count::set(&bytes, self.offset() as usize);
         }
         out.send()?;
