@@ -4,6 +4,7 @@
 
 mod support;
 
+mod changes;
 mod connecting;
 mod container;
 mod depth;
@@ -18,6 +19,7 @@ mod lifecycle;
 mod logins;
 mod memory;
 mod moving;
+mod notifying;
 mod options;
 mod polling;
 mod publishing;
@@ -37,6 +39,7 @@ mod ssh_keys;
 mod stepping;
 mod store;
 mod submodules;
+mod systemd;
 mod tokens;
 mod unpacking;
 mod ways;

@@ -2,7 +2,7 @@
 //!
 //! The life of the process. Reading order: `options` (the table), `args` (what was typed), `config` (what it
 //! means), `run` (the loop), `pass` (one sync), `publish` (the link), `hooks` and `files` (whom to tell),
-//! `schedule` (when next), `log`, `machine` (how much of it to use).
+//! `schedule` (when next), `log`, `systemd`, `machine` (how much of it to use).
 
 mod args;
 mod clock;
@@ -20,6 +20,7 @@ mod run;
 mod schedule;
 mod serve;
 mod status;
+mod systemd;
 
 use std::ffi::OsString;
 use std::io::Write;
@@ -27,7 +28,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use sync_core::{Error, HttpSetting, Interrupt, OpenError, Recovery, Resources, Store, Upstream};
+use sync_core::{Error, HttpSetting, Interrupt, OpenError, Progress, Recovery, Resources, Store, Upstream};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::spawn_blocking;
 use tracing::{error, info, warn};
@@ -42,6 +43,7 @@ use crate::publish::{Manner, Publication};
 use crate::run::Service;
 use crate::schedule::{Exit, Schedule};
 use crate::status::Status;
+use crate::systemd::Manager;
 
 fn main() -> ExitCode {
     let mut argv: Vec<OsString> = std::env::args_os().collect();
@@ -69,7 +71,7 @@ fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(err) => return refuse(&[format!("cannot start: {err}")]),
     };
-    let exit = runtime.block_on(serve(config));
+    let exit = runtime.block_on(serve(config, Manager::new(environment)));
     // A thread that hangs in the system's resolver cannot be stopped; it does not matter any more.
     runtime.shutdown_background();
     match exit {
@@ -164,7 +166,7 @@ fn refuse(faults: &[String]) -> ExitCode {
     ExitCode::FAILURE
 }
 
-async fn serve(config: Config) -> Exit {
+async fn serve(config: Config, manager: Manager) -> Exit {
     let resources = machine::resources();
     info!(
         version = env!("CARGO_PKG_VERSION"),
@@ -180,18 +182,28 @@ async fn serve(config: Config) -> Exit {
         warn!("{warning}");
     }
     let status = Status::new(config.source.url.to_string(), config.source.reference.to_string());
+    let progress = status.progress();
     // Probes are answered while the root is waited for, too.
-    tokio::select! {
-        exit = work(&config, &status, resources) => exit,
+    let exit = tokio::select! {
+        exit = work(&config, &status, &progress, &manager, resources) => exit,
         err = answer(config.http.clone(), status.clone()) => {
             error!(error = %err, "cannot serve HTTP");
             Exit::Failure
         }
         () = hooks::orphans() => Exit::Failure,
-    }
+        () = manager.report(&status, &progress) => Exit::Failure,
+    };
+    manager.stopping();
+    exit
 }
 
-async fn work(config: &Config, status: &Status, resources: Resources) -> Exit {
+async fn work(
+    config: &Config,
+    status: &Status,
+    progress: &Progress,
+    manager: &Manager,
+    resources: Resources,
+) -> Exit {
     let shutdown = match listen() {
         Ok(shutdown) => shutdown,
         Err(err) => {
@@ -204,7 +216,7 @@ async fn work(config: &Config, status: &Status, resources: Resources) -> Exit {
         store = own(&config.root, resources, config.wait_for_lock) => store,
         _ = &mut shutdown => return Exit::Success,
     };
-    let service = match store.and_then(|store| prepare(config, store, status)) {
+    let service = match store.and_then(|store| prepare(config, store, status, progress, manager)) {
         Ok(service) => service,
         Err(err) => {
             error!(error = %err, "cannot start");
@@ -213,10 +225,9 @@ async fn work(config: &Config, status: &Status, resources: Resources) -> Exit {
             return Exit::Failure;
         }
     };
-    let progress = service.syncer.progress.clone();
     tokio::select! {
         exit = service.run(shutdown) => exit,
-        () = log::show(progress, config.log.format) => Exit::Failure,
+        () = log::show(progress.clone(), config.log.format) => Exit::Failure,
     }
 }
 
@@ -256,7 +267,13 @@ async fn own(root: &Path, resources: Resources, wait: bool) -> Result<Store, Err
     }
 }
 
-fn prepare(config: &Config, store: Store, status: &Status) -> Result<Service, Error> {
+fn prepare(
+    config: &Config,
+    store: Store,
+    status: &Status,
+    progress: &Progress,
+    manager: &Manager,
+) -> Result<Service, Error> {
     let manner = Manner { shares_files: config.shares_files, is_durable: config.is_durable };
     let publication = Publication::open(&store, config.publish, &config.link, manner).map_err(|err| {
         Error::io(format!("prepare to publish at {}", store.root().join(&config.link).display()), &err)
@@ -265,7 +282,7 @@ fn prepare(config: &Config, store: Store, status: &Status) -> Result<Service, Er
         warn!(error = %warning, "leftovers stay; remove them by hand");
     }
     let serving = publication.current(&store).is_ok_and(|current| current.is_some());
-    let (interrupt, progress) = (Interrupt::new(), status.progress());
+    let interrupt = Interrupt::new();
     let upstream =
         Upstream::new(config.source.clone(), config.connect.clone(), interrupt.clone(), progress.clone());
     let wake = config.sync_on_signal.map(|number| signal(SignalKind::from_raw(number))).transpose();
@@ -279,7 +296,7 @@ fn prepare(config: &Config, store: Store, status: &Status) -> Result<Service, Er
         store,
         upstream,
         publication,
-        logins: Logins::new(config, status, &progress, &interrupt)?,
+        logins: Logins::new(config, status, progress, &interrupt)?,
         shares_files: config.shares_files,
         reuses_trees: config.shares_files && !config.policy.one_time,
         keeps_spare: false,
@@ -290,7 +307,7 @@ fn prepare(config: &Config, store: Store, status: &Status) -> Result<Service, Er
         pre_publish: hooks.pre_publish(),
         gate: config.pre_publish.clone().filter(|_| config.pre_publish_required),
         interrupt,
-        progress,
+        progress: progress.clone(),
         verified: false,
         has_excess_history: false,
         has_leftovers: false,
@@ -300,6 +317,7 @@ fn prepare(config: &Config, store: Store, status: &Status) -> Result<Service, Er
         schedule: Schedule::new(config.policy, serving),
         hooks,
         files,
+        manager: manager.clone(),
         status: status.clone(),
         sync_timeout: config.sync_timeout,
         worktree_check_period: config.worktree_check_period,

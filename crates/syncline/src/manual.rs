@@ -26,8 +26,11 @@ const SECTIONS: &[(&str, &str)] = &[
     (
         "HOOKS",
         "After a commit was published, and at the first sync of a process, the exechook is run in the tree with \
-         GITSYNC_HASH set, and the webhook is requested with the header Gitsync-Hash. Each has a place for one event: the \
-         newest commit is delivered, not every one. A failed delivery is tried again after its backoff. With --one-time \
+         GITSYNC_HASH set, the webhook is requested with the header Gitsync-Hash, and --notify-signal is sent to the \
+         processes named --notify-process: those whose /proc/PID/comm or file name of argv[0] it is, but for those whose \
+         parent is one of them. They must share the PID namespace (in a pod, shareProcessNamespace: true) and have the same \
+         user, unless syncline has CAP_KILL. Each hook has a place for one event: the newest commit is delivered, not every \
+         one. A failed delivery is tried again after its backoff. With --one-time \
          each is tried once, and a failure makes the exit code 1, though the commit is published. A pre-publish exechook \
          runs when something new is about to be published; with --pre-publish-exechook-required it decides.",
     ),
@@ -35,8 +38,16 @@ const SECTIONS: &[(&str, &str)] = &[
         "HTTP",
         "With --http-bind: / answers 503 until the first success and 200 ever after, as git-sync does; /livez answers while \
          the process lives; /readyz answers 200 while the last success is younger than --stale-after; /status tells as JSON \
-         what is published; /metrics speaks to Prometheus. 'syncline healthcheck [PATH]' asks such a server on the same \
+         what is published; /v1/changes?after=COMMIT answers with the commit, subject, committed_at and published_at of what is \
+         published as soon as that is another than COMMIT (or anything, without after), waits up to 60 seconds for that \
+         (timeout=SECONDS for less) and answers 204 then; of such requests 64 wait at once, others get 503; /metrics speaks \
+         to Prometheus. 'syncline healthcheck [PATH]' asks such a server on the same \
          host, by default for /readyz, and exits with 0 or 1.",
+    ),
+    (
+        "SYSTEMD",
+        "With NOTIFY_SOCKET set, as a unit of Type=notify has it, the manager is told READY=1 after the first sync, STATUS= \
+         with what goes on, and STOPPING=1; with WatchdogSec= also WATCHDOG=1 while the loop lives.",
     ),
     (
         "SIGNALS",

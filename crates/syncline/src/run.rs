@@ -16,6 +16,7 @@ use crate::hooks::Hooks;
 use crate::pass::{Passed, Syncer};
 use crate::schedule::{Exit, Next, Schedule};
 use crate::status::{Outcome, Status};
+use crate::systemd::Manager;
 
 /// How long work may take to notice that it was stopped, before the process leaves it behind.
 const GRACE: Duration = Duration::from_millis(1500);
@@ -26,6 +27,7 @@ pub struct Service {
     pub schedule: Schedule,
     pub hooks: Hooks,
     pub files: Files,
+    pub manager: Manager,
     pub status: Status,
     pub sync_timeout: Duration,
     pub worktree_check_period: Option<Duration>,
@@ -50,6 +52,7 @@ impl Service {
             mut schedule,
             hooks,
             files,
+            manager,
             status,
             sync_timeout,
             worktree_check_period,
@@ -85,7 +88,9 @@ impl Service {
                         hooks.published(&event);
                         files.touch();
                     }
-                    is_first = false;
+                    if std::mem::take(&mut is_first) {
+                        manager.ready();
+                    }
                     let told = status.clone();
                     let tidy = move |syncer: &mut Syncer| {
                         if is_news {

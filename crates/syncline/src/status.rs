@@ -5,14 +5,19 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use sync_core::{CommitInfo, Progress, Stage};
+use sync_core::{CommitId, CommitInfo, Progress, Stage};
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::clock::unix_time;
 
 /// Shared by everybody who has something to report.
-#[derive(Clone, Debug, Default)]
-pub struct Status(Arc<Mutex<Facts>>);
+#[derive(Clone, Debug)]
+pub struct Status {
+    facts: Arc<Mutex<Facts>>,
+    /// Told when something was published.
+    news: Arc<Notify>,
+}
 
 /// How a pass or a hook came out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -96,15 +101,34 @@ impl Facts {
 
 impl Status {
     pub fn new(source: String, reference: String) -> Status {
-        Status(Arc::new(Mutex::new(Facts { source, reference, ..Facts::default() })))
+        let facts = Facts { source, reference, ..Facts::default() };
+        Status { facts: Arc::new(Mutex::new(facts)), news: Arc::default() }
     }
 
     pub fn facts(&self) -> Facts {
         self.lock().clone()
     }
 
+    /// Everything, if something else than `seen` is published.
+    pub fn news(&self, seen: Option<CommitId>) -> Option<Facts> {
+        let facts = self.lock();
+        facts.published.as_ref().is_some_and(|commit| Some(commit.id) != seen).then(|| facts.clone())
+    }
+
+    /// The same, once it is so.
+    pub async fn wait_for_news(&self, seen: Option<CommitId>) -> Facts {
+        loop {
+            // From here on, it misses nothing.
+            let told = self.news.notified();
+            match self.news(seen) {
+                Some(facts) => return facts,
+                None => told.await,
+            }
+        }
+    }
+
     fn lock(&self) -> MutexGuard<'_, Facts> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.facts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether anything was synced in this process: git-sync's readiness, which never goes back.
@@ -146,6 +170,8 @@ impl Status {
         facts.published = Some(commit);
         facts.published_at = Some(unix_time());
         facts.tree_bytes = tree_bytes;
+        drop(facts);
+        self.news.notify_waiters();
     }
 
     pub fn store_has(&self, bytes: u64) {

@@ -5,13 +5,13 @@ mod connect;
 mod credential;
 mod faults;
 mod git_config;
+mod hooks;
 mod limits;
 mod login;
 mod ssh;
 mod tokens;
 mod values;
 
-use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
@@ -24,6 +24,7 @@ use crate::args::Args;
 use crate::schedule::Policy;
 
 pub use credential::{Proof, SecretFrom};
+pub use hooks::{ExecHook, NotifyHook, WebHook};
 pub use login::{Cookies, Issuer, Login, Netrc, Way};
 pub use tokens::{GitHubApp, Grant, OAuth};
 
@@ -62,6 +63,7 @@ pub struct Config {
     pub pre_publish: Option<ExecHook>,
     pub pre_publish_required: bool,
     pub webhook: Option<WebHook>,
+    pub notify: Option<NotifyHook>,
     pub http: Option<Http>,
     pub log: LogConfig,
     /// What is worth saying although it works.
@@ -96,30 +98,6 @@ pub struct Http {
     pub stale_after: Duration,
 }
 
-/// A program to run.
-#[derive(Clone, Debug, PartialEq)]
-pub struct ExecHook {
-    pub command: PathBuf,
-    pub arguments: Vec<OsString>,
-    pub timeout: Duration,
-    pub backoff: Duration,
-}
-
-/// A request to make.
-#[derive(Clone, Debug, PartialEq)]
-pub struct WebHook {
-    pub url: String,
-    pub method: String,
-    /// Send a JSON body.
-    pub json: bool,
-    /// The key to sign the body with.
-    pub secret_file: Option<PathBuf>,
-    /// `None`: any will do.
-    pub success_status: Option<u16>,
-    pub timeout: Duration,
-    pub backoff: Duration,
-}
-
 /// How to log.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LogConfig {
@@ -137,9 +115,8 @@ pub enum LogFormat {
     Json,
 }
 
-/// The shortest time that git-sync accepts for its periods, and for its hooks.
+/// The shortest time that git-sync accepts for its periods.
 const SHORTEST_PERIOD: Duration = Duration::from_millis(10);
-const SHORTEST_HOOK: Duration = Duration::from_secs(1);
 
 impl Config {
     /// Judge what was typed, `faults` being what is known to be wrong already. Relative paths are taken from
@@ -194,10 +171,11 @@ impl Config {
             seconds => Duration::from_secs(seconds),
         };
         let check_period = r.or("worktree-check-period", Duration::from_secs(600), values::duration);
-        let exechook = exec_hook(&mut r, "exechook", Some("sync-hook-command"));
-        let pre_publish = exec_hook(&mut r, "pre-publish-exechook", None);
+        let exechook = hooks::exec(&mut r, "exechook", Some("sync-hook-command"));
+        let pre_publish = hooks::exec(&mut r, "pre-publish-exechook", None);
         let pre_publish_required = r.switch("pre-publish-exechook-required");
-        let webhook = web_hook(&mut r);
+        let webhook = hooks::web(&mut r);
+        let notify = hooks::notify(&mut r);
         let shares_files = r.or("checkout", true, |text| match text {
             "link" => Ok(true),
             "copy" => Ok(false),
@@ -252,6 +230,7 @@ impl Config {
             pre_publish,
             pre_publish_required,
             webhook,
+            notify,
             http,
             log,
             warnings,
@@ -341,36 +320,6 @@ fn policy(r: &mut Reader) -> Policy {
         max_failures,
         init_max_failures: r.or("init-max-failures", None, number),
     }
-}
-
-fn exec_hook(r: &mut Reader, name: &str, older: Option<&str>) -> Option<ExecHook> {
-    let command = older.and_then(|older| r.path(older)).or_else(|| r.path(&format!("{name}-command")))?;
-    Some(ExecHook {
-        command,
-        arguments: r.list(&format!("{name}-arg")),
-        timeout: r.at_least(SHORTEST_HOOK, &format!("{name}-timeout"), Duration::from_secs(30)),
-        backoff: r.at_least(SHORTEST_HOOK, &format!("{name}-backoff"), Duration::from_secs(3)),
-    })
-}
-
-fn web_hook(r: &mut Reader) -> Option<WebHook> {
-    let url = r.set("webhook-url")?;
-    let status = r.or("webhook-success-status", 200, |text| match values::integer(text)? {
-        -1 => Ok(0),
-        code => u16::try_from(code).map_err(|_| format!("{text:?} is no HTTP status")),
-    });
-    if let Err(fault) = values::http_url(&url) {
-        r.fault("webhook-url", fault);
-    }
-    Some(WebHook {
-        url,
-        method: r.text("webhook-method").unwrap_or_else(|| "POST".into()),
-        json: r.switch("webhook-json"),
-        secret_file: r.path("webhook-secret-file"),
-        success_status: (status != 0).then_some(status),
-        timeout: r.at_least(SHORTEST_HOOK, "webhook-timeout", Duration::from_secs(1)),
-        backoff: r.at_least(SHORTEST_HOOK, "webhook-backoff", Duration::from_secs(3)),
-    })
 }
 
 fn http(r: &mut Reader) -> Option<Http> {

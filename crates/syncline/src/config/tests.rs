@@ -146,6 +146,20 @@ fn hooks_are_judged_only_where_they_are_wanted() {
 }
 
 #[test]
+fn a_signal_needs_somebody_to_send_it_to() {
+    let notify = |argv: &[&str]| config(argv, &[]).unwrap().notify;
+    assert_eq!(notify(&["--notify-process="]), None);
+    let hook = notify(&["--notify-process=nginx"]).unwrap();
+    assert_eq!((hook.process.as_str(), hook.signal), ("nginx", rustix::process::Signal::HUP));
+    let hook = notify(&["--notify-process=nginx", "--notify-signal=SIGUSR1"]).unwrap();
+    assert_eq!(hook.signal, rustix::process::Signal::USR1);
+    assert_eq!(faults(&["--notify-signal=HUP"], &[]), ["--notify-signal: needs --notify-process"]);
+    for wrong in ["--notify-signal=NOPE", "--notify-signal=40", "--notify-process=/usr/sbin/nginx"] {
+        assert_eq!(faults(&["--notify-process=nginx", wrong], &[]).len(), 1, "{wrong}");
+    }
+}
+
+#[test]
 fn older_times_are_judged_like_todays() {
     for argv in ["--wait=0.001", "--wait=-1", "--wait=x", "--timeout=-5"] {
         assert_eq!(faults(&[argv], &[]).len(), 1, "{argv}");

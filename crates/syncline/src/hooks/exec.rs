@@ -11,6 +11,7 @@ use tracing::debug;
 use super::{Event, reap};
 use crate::config::ExecHook;
 use crate::options::options;
+use crate::systemd;
 
 /// How many bytes of a hook's output are kept.
 const LIMIT: usize = 1000;
@@ -31,6 +32,9 @@ pub(super) async fn run(hook: &ExecHook, event: &Event) -> Result<(), String> {
         .process_group(0);
     for secret in options().flat_map(|option| option.secret_variables()) {
         command.env_remove(secret);
+    }
+    for variable in systemd::VARIABLES {
+        command.env_remove(variable);
     }
     let (mut child, _waited) =
         reap::spawn(&mut command).map_err(|err| format!("cannot run {}: {err}", hook.command.display()))?;

@@ -1,9 +1,11 @@
-//! Telling others that something was published: a program to run, a request to make.
+//! Telling others that something was published: a program to run, a request to make, a signal to send.
 //!
 //! Each hook has a task of its own and a place for one event: the newest commit is delivered, not every one, and
 //! a slow hook never delays a sync. A failed delivery is tried again until it succeeds or a newer commit comes.
 
 mod exec;
+mod notify;
+mod processes;
 mod reap;
 mod web;
 
@@ -12,15 +14,18 @@ use std::time::Duration;
 
 use sync_core::CommitId;
 use tokio::sync::watch;
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::sleep;
 use tracing::{info, warn};
 
-use crate::config::{Config, ExecHook};
+use crate::config::{Config, ExecHook, NotifyHook};
 use crate::status::{Outcome, Status};
 
 pub use reap::orphans;
 use web::Sender;
+
+/// How long to wait before a signal is tried again: as the other hooks do, unless told otherwise.
+const NOTIFY_BACKOFF: Duration = Duration::from_secs(3);
 
 /// What a hook is told.
 #[derive(Clone, Debug)]
@@ -35,6 +40,7 @@ pub struct Event {
 enum Hook {
     Exec(ExecHook),
     Web(Box<Sender>),
+    Notify(NotifyHook),
 }
 
 impl Hook {
@@ -42,6 +48,10 @@ impl Hook {
         match self {
             Hook::Exec(hook) => exec::run(hook, event).await,
             Hook::Web(sender) => sender.send(event).await,
+            Hook::Notify(hook) => {
+                let hook = hook.clone();
+                spawn_blocking(move || notify::send(&hook)).await.map_err(|err| err.to_string())?
+            }
         }
     }
 
@@ -49,6 +59,7 @@ impl Hook {
         match self {
             Hook::Exec(hook) => hook.backoff,
             Hook::Web(sender) => sender.hook.backoff,
+            Hook::Notify(_) => NOTIFY_BACKOFF,
         }
     }
 }
@@ -116,6 +127,7 @@ pub struct Hooks {
     exec: Option<Runner>,
     pre_publish: Option<Runner>,
     web: Option<Runner>,
+    notify: Option<Runner>,
 }
 
 impl Hooks {
@@ -139,6 +151,10 @@ impl Hooks {
                     status.clone(),
                 )
             }),
+            notify: config
+                .notify
+                .clone()
+                .map(|hook| Runner::start("notify", Hook::Notify(hook), once, status.clone())),
         }
     }
 
@@ -149,7 +165,7 @@ impl Hooks {
 
     /// Something was published, or found published at the first pass.
     pub fn published(&self, event: &Event) {
-        for runner in [&self.exec, &self.web].into_iter().flatten() {
+        for runner in [&self.exec, &self.web, &self.notify].into_iter().flatten() {
             runner.events.send_replace(Some(event.clone()));
         }
     }
@@ -157,7 +173,7 @@ impl Hooks {
     /// Wait for the only delivery of each hook that was told something; whether all succeeded.
     pub async fn finish(self) -> bool {
         let mut succeeded = true;
-        for runner in [self.pre_publish, self.exec, self.web].into_iter().flatten() {
+        for runner in [self.pre_publish, self.exec, self.web, self.notify].into_iter().flatten() {
             drop(runner.events);
             succeeded &= runner.task.await.unwrap_or(false);
         }

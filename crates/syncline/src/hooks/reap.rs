@@ -9,6 +9,8 @@ use rustix::process::{Pid, WaitOptions, waitpid};
 use tokio::process::{Child, Command};
 use tokio::signal::unix::{SignalKind, signal};
 
+use super::processes;
+
 /// The hooks that run now: whoever started them waits for them.
 static WAITED_FOR: Mutex<BTreeSet<u32>> = Mutex::new(BTreeSet::new());
 
@@ -52,14 +54,7 @@ pub async fn orphans() {
 
 /// The children that have ended and that nobody has taken notice of. A container has few processes.
 fn ended_children() -> Vec<u32> {
-    let parent = std::process::id().to_string();
-    let processes = fs_err::read_dir("/proc").into_iter().flatten().flatten();
-    let ids = processes.filter_map(|entry| entry.file_name().to_str().and_then(|name| name.parse().ok()));
-    let is_ended = |id: &u32| {
-        let stat = fs_err::read_to_string(format!("/proc/{id}/stat")).unwrap_or_default();
-        // The name before it may hold anything, brackets too.
-        let mut fields = stat.rsplit(") ").next().unwrap_or_default().split(' ');
-        (fields.next(), fields.next()) == (Some("Z"), Some(&parent))
-    };
-    ids.filter(is_ended).collect()
+    let own = std::process::id();
+    let ended = processes::all().filter(|process| process.is_zombie && process.parent == own);
+    ended.map(|process| process.id).collect()
 }

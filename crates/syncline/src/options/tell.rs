@@ -109,12 +109,21 @@ pub(super) const OPTIONS: &[Opt] = &[
         "How long to wait before a failed one is tried again",
     ),
     value(
+        HOOKS,
+        "notify-process",
+        "NAME",
+        "",
+        &[],
+        "Send a signal to the processes of this name after something was published; they must share the PID namespace",
+    ),
+    value(HOOKS, "notify-signal", "SIGNAL", "HUP", &[], "Which signal, by name or number"),
+    value(
         WATCH,
         "http-bind",
         "ADDRESS",
         "",
         &["GIT_SYNC_HTTP_BIND"],
-        "Serve probes (/, /livez, /readyz) and /status over HTTP at this address and port, such as :8080",
+        "Serve probes (/, /livez, /readyz), /status and /v1/changes over HTTP at this address and port, such as :8080",
     ),
     switch(WATCH, "http-metrics", "false", &["GIT_SYNC_HTTP_METRICS"], "Serve /metrics for Prometheus, too"),
     Opt {

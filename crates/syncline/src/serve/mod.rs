@@ -1,11 +1,13 @@
-//! The HTTP server for probes, Prometheus and people: read-only, nothing secret, no effect on the work.
+//! The HTTP server for probes, Prometheus, people and consumers: read-only, nothing secret, no effect on the work.
 
+mod changes;
 mod metrics;
 mod page;
 mod process;
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
@@ -13,11 +15,13 @@ use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
+use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::config::Http;
 use crate::status::Status;
@@ -38,6 +42,8 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 struct Shared {
     status: Status,
     stale_after: Duration,
+    /// Places for those that wait for changes.
+    waiting: Arc<Semaphore>,
 }
 
 /// Bind now, so that a fault is known before anything is synced.
@@ -52,19 +58,23 @@ pub async fn bind(http: &Http) -> std::io::Result<TcpListener> {
 
 /// Serve until the process ends.
 pub async fn serve(listener: TcpListener, http: &Http, status: Status) -> std::io::Result<()> {
-    let mut router =
-        Router::new().route("/livez", get(livez)).route("/readyz", get(readyz)).route("/status", get(page));
+    let mut router = Router::new()
+        .route("/livez", get(livez))
+        .route("/readyz", get(readyz))
+        .route("/status", get(page))
+        .route("/v1/changes", get(changes::changes));
     if http.metrics {
         router = router.route("/metrics", get(metrics));
     }
-    let shared = Shared { status, stale_after: http.stale_after };
+    let waiting = Arc::new(Semaphore::new(changes::WAITING));
+    let shared = Shared { status, stale_after: http.stale_after, waiting };
     answer_all(listener, TowerToHyperService::new(router.fallback(root).with_state(shared))).await
 }
 
 /// Whoever opens connections without end, or is slow, can keep nobody else from an answer: the oldest connection
 /// makes room for the newest.
 async fn answer_all(listener: TcpListener, router: TowerToHyperService<Router>) -> std::io::Result<()> {
-    let mut http1 = hyper::server::conn::http1::Builder::new();
+    let mut http1 = http1::Builder::new();
     http1.timer(TokioTimer::new()).header_read_timeout(HEADER_TIME).max_buf_size(HEADER_BYTES);
     let mut open: VecDeque<JoinHandle<()>> = VecDeque::new();
     loop {
@@ -79,10 +89,18 @@ async fn answer_all(listener: TcpListener, router: TowerToHyperService<Router>) 
         {
             oldest.abort();
         }
-        let connection = http1.serve_connection(TokioIo::new(stream), router.clone());
-        open.push_back(tokio::spawn(async move {
-            let _ = timeout(CONNECTION_TIME, connection).await;
-        }));
+        open.push_back(tokio::spawn(answer_one(http1.clone(), stream, router.clone())));
+    }
+}
+
+/// As long as its time lasts; the last request comes so early that it is answered, even if it waits.
+async fn answer_one(http1: http1::Builder, stream: TcpStream, router: TowerToHyperService<Router>) {
+    let connection = http1.serve_connection(TokioIo::new(stream), router);
+    tokio::pin!(connection);
+    let end = Instant::now() + CONNECTION_TIME;
+    if timeout_at(end - 2 * changes::LONGEST, connection.as_mut()).await.is_err() {
+        connection.as_mut().graceful_shutdown();
+        let _ = timeout_at(end, connection).await;
     }
 }
 

@@ -7,14 +7,6 @@ use serde_json::{Value, json};
 use crate::status::Facts;
 
 pub(super) fn render(facts: &Facts) -> String {
-    let published = facts.published.as_ref().map(|commit| {
-        json!({
-            "commit": commit.id.to_string(),
-            "subject": commit.subject,
-            "committed_at": time(Some(commit.time as f64)),
-            "published_at": time(facts.published_at),
-        })
-    });
     let attempts = facts.attempts.iter().map(|attempt| {
         let (outcome, error) = (attempt.outcome.as_str(), &attempt.error);
         let mut shown =
@@ -27,7 +19,7 @@ pub(super) fn render(facts: &Facts) -> String {
     let page = json!({
         "source": facts.source,
         "ref": facts.reference,
-        "published": published,
+        "published": published(facts),
         "last_attempt": time(facts.last_attempt()),
         "last_success": time(facts.last_success),
         "next_attempt": time(facts.next_attempt),
@@ -36,6 +28,22 @@ pub(super) fn render(facts: &Facts) -> String {
         "last_attempts": attempts.collect::<Value>(),
     });
     format!("{page:#}\n")
+}
+
+/// What `/v1/changes` says of what is published.
+pub(super) fn change(facts: &Facts) -> String {
+    format!("{:#}\n", published(facts))
+}
+
+fn published(facts: &Facts) -> Value {
+    facts.published.as_ref().map_or(Value::Null, |commit| {
+        json!({
+            "commit": commit.id.to_string(),
+            "subject": commit.subject,
+            "committed_at": time(Some(commit.time as f64)),
+            "published_at": time(facts.published_at),
+        })
+    })
 }
 
 /// Null for what RFC 3339 cannot say: a commit may have any date.

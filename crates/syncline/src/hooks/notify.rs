@@ -1,0 +1,80 @@
+//! A signal to the processes of a name, in the PID namespace that is shared with them.
+
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use rustix::io::Errno;
+use rustix::process::{Pid, kill_process};
+
+use super::processes;
+use crate::config::NotifyHook;
+
+/// Signal the topmost processes of the name: those that they started are theirs to tell.
+pub(super) fn send(hook: &NotifyHook) -> Result<(), String> {
+    let own = std::process::id();
+    let of_name = processes::all()
+        .filter(|process| process.id != own && !process.is_zombie && has_name(process.id, &hook.process))
+        .map(|process| (process.id, process.parent));
+    let (mut sent, mut refusal) = (0, None);
+    for id in topmost(&of_name.collect()) {
+        let Some(pid) = i32::try_from(id).ok().and_then(Pid::from_raw) else { continue };
+        match kill_process(pid, hook.signal) {
+            Ok(()) => sent += 1,
+            Err(Errno::SRCH) => {} // it has just ended
+            Err(err) => refusal = Some(refused(&hook.process, id, err)),
+        }
+    }
+    match refusal {
+        Some(refusal) => Err(refusal),
+        None if sent == 0 => Err(nobody(&hook.process)),
+        None => Ok(()),
+    }
+}
+
+/// Of processes and their parents, those whose parent is none of them.
+fn topmost(parents: &BTreeMap<u32, u32>) -> Vec<u32> {
+    let is_topmost = |(id, parent): (&u32, &u32)| (!parents.contains_key(parent)).then_some(*id);
+    parents.iter().filter_map(is_topmost).collect()
+}
+
+/// Programs may change either: what the kernel calls it (15 bytes at most), and what it was started as.
+fn has_name(id: u32, name: &str) -> bool {
+    let read = |file: &str| fs_err::read(format!("/proc/{id}/{file}")).unwrap_or_default();
+    let (comm, arguments) = (read("comm"), read("cmdline"));
+    let program = arguments.split(|byte| *byte == 0).next().unwrap_or_default();
+    let program = Path::new(OsStr::from_bytes(program)).file_name();
+    comm.strip_suffix(b"\n") == Some(name.as_bytes()) || program == Some(OsStr::new(name))
+}
+
+fn nobody(name: &str) -> String {
+    format!(
+        "no process is named {name:?} here; in a pod, set shareProcessNamespace: true, and see /proc/PID/comm for names"
+    )
+}
+
+fn refused(name: &str, id: u32, err: Errno) -> String {
+    format!(
+        "cannot signal {name:?} (process {id}): {err}; run both as the same user, or give syncline CAP_KILL"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_those_are_told_whose_parent_is_not() {
+        for (parents, expected) in [
+            (vec![], vec![]),
+            (vec![(7, 1)], vec![7]),
+            (vec![(7, 1), (8, 7), (9, 7), (10, 9)], vec![7]),
+            (vec![(7, 1), (8, 7), (20, 1), (21, 20)], vec![7, 20]),
+            // The parent of the second is of another name.
+            (vec![(7, 1), (9, 8)], vec![7, 9]),
+        ] {
+            assert_eq!(topmost(&BTreeMap::from_iter(parents.clone())), expected, "{parents:?}");
+        }
+    }
+}

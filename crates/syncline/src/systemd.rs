@@ -1,0 +1,184 @@
+//! Telling a service manager how it goes, by the protocol of sd_notify(3): `Type=notify` and `WatchdogSec=`.
+
+use std::ffi::{OsStr, OsString};
+use std::future::pending;
+use std::io;
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::net::{SocketAddr, UnixDatagram};
+use std::sync::Arc;
+use std::time::Duration;
+
+use sync_core::{Progress, Snapshot, Stage};
+use tokio::time::{MissedTickBehavior, interval};
+use tracing::{debug, warn};
+
+use crate::status::{Facts, Status};
+
+/// What a manager sets. It is for this process, not for its hooks.
+pub const VARIABLES: [&str; 3] = ["NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"];
+
+/// How often to look whether there is something new to say.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// How long a manager that does not listen may keep this process waiting.
+const SEND_TIME: Duration = Duration::from_secs(1);
+
+/// How many characters of a status are sent.
+const LIMIT: usize = 250;
+
+/// Whoever started this process and wants to hear of it, if anybody does.
+#[derive(Clone, Debug, Default)]
+pub struct Manager {
+    line: Option<Arc<(UnixDatagram, SocketAddr)>>,
+    /// How often it wants to hear that the process lives.
+    pulse: Option<Duration>,
+}
+
+impl Manager {
+    /// As the environment names it.
+    pub fn new(environment: impl Fn(&str) -> Option<OsString>) -> Manager {
+        let Some(name) = environment("NOTIFY_SOCKET").filter(|name| !name.is_empty()) else {
+            return Manager::default();
+        };
+        let [_, timeout, process] = VARIABLES.map(|name| environment(name)?.to_str()?.parse::<u64>().ok());
+        let is_meant = process.is_none_or(|process| process == u64::from(std::process::id()));
+        let pulse = timeout.filter(|microseconds| is_meant && *microseconds > 1);
+        match open(&name) {
+            Ok(line) => Manager {
+                line: Some(Arc::new(line)),
+                pulse: pulse.map(|microseconds| Duration::from_micros(microseconds / 2)),
+            },
+            Err(err) => {
+                warn!(error = %err, socket = ?name, "cannot use NOTIFY_SOCKET; nobody is told when this is ready");
+                Manager::default()
+            }
+        }
+    }
+
+    /// Something is published that is as the upstream has it.
+    pub fn ready(&self) {
+        if let Err(err) = self.send("READY=1") {
+            warn!(error = %err, "cannot tell at NOTIFY_SOCKET that this is ready");
+        }
+    }
+
+    /// The process is about to end.
+    pub fn stopping(&self) {
+        self.tell("STOPPING=1");
+    }
+
+    /// Say for ever that the process lives, and what it does.
+    pub async fn report(&self, status: &Status, progress: &Progress) {
+        match self.line {
+            Some(_) => tokio::join!(self.beat(), self.describe(status, progress)),
+            None => pending().await,
+        };
+    }
+
+    /// On the thread of the loop, so that this ends when the loop hangs.
+    async fn beat(&self) {
+        let Some(pulse) = self.pulse else { return };
+        let mut ticks = interval(pulse);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            self.tell("WATCHDOG=1");
+        }
+    }
+
+    async fn describe(&self, status: &Status, progress: &Progress) {
+        let (mut said, mut before) = (String::new(), Snapshot::default());
+        let mut ticks = interval(LOOK);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            let now = progress.snapshot();
+            // What is over before the next look is not worth a word.
+            let is_long = std::mem::replace(&mut before, now).finished == now.finished;
+            let text = describe(&status.facts(), if is_long { now.stage } else { Stage::Idle });
+            if text != said {
+                self.tell(&format!("STATUS={text}"));
+                said = text;
+            }
+        }
+    }
+
+    fn tell(&self, text: &str) {
+        if let Err(err) = self.send(text) {
+            debug!(error = %err, text, "cannot tell at NOTIFY_SOCKET");
+        }
+    }
+
+    fn send(&self, text: &str) -> io::Result<()> {
+        let Some((socket, address)) = self.line.as_deref() else { return Ok(()) };
+        socket.send_to_addr(text.as_bytes(), address).map(drop)
+    }
+}
+
+fn open(name: &OsStr) -> io::Result<(UnixDatagram, SocketAddr)> {
+    let address = match name.as_bytes() {
+        [b'@', rest @ ..] => SocketAddr::from_abstract_name(rest)?,
+        [b'/', ..] => SocketAddr::from_pathname(name)?,
+        _ => return Err(io::Error::other("it is neither a path nor @ and a name")),
+    };
+    let socket = UnixDatagram::unbound()?;
+    socket.set_write_timeout(Some(SEND_TIME))?;
+    Ok((socket, address))
+}
+
+/// One line: what is published, what goes on, what went wrong.
+fn describe(facts: &Facts, stage: Stage) -> String {
+    let mut text = match &facts.published {
+        Some(commit) => {
+            let id = commit.id.to_string();
+            format!("{id:.12} is published")
+        }
+        None => "nothing was synced yet".into(),
+    };
+    if stage != Stage::Idle {
+        text.push_str(&format!("; {}", stage.describe()));
+    }
+    if let Some(error) = &facts.last_error {
+        text.push_str(&format!("; failed syncs in a row: {}; {error}", facts.consecutive_failures));
+    }
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(LIMIT).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use sync_core::CommitInfo;
+
+    use super::*;
+
+    fn pulse(variables: &[(&str, &str)]) -> Option<Duration> {
+        let find =
+            |name: &str| variables.iter().find(|(known, _)| *known == name).map(|(_, value)| value.into());
+        Manager::new(|name| find(name).or_else(|| (name == "NOTIFY_SOCKET").then(|| "@nobody".into()))).pulse
+    }
+
+    #[test]
+    fn the_watchdog_is_fed_twice_in_its_time_if_it_is_ours() {
+        let own = std::process::id().to_string();
+        let half = Some(Duration::from_millis(1500));
+        assert_eq!(pulse(&[("WATCHDOG_USEC", "3000000")]), half);
+        assert_eq!(pulse(&[("WATCHDOG_USEC", "3000000"), ("WATCHDOG_PID", &own)]), half);
+        assert_eq!(pulse(&[("WATCHDOG_USEC", "3000000"), ("WATCHDOG_PID", "1")]), None);
+        for nonsense in ["", "0", "1", "-5", "soon"] {
+            assert_eq!(pulse(&[("WATCHDOG_USEC", nonsense)]), None, "{nonsense:?}");
+        }
+    }
+
+    #[test]
+    fn a_status_is_one_short_line() {
+        let mut facts = Facts::default();
+        assert_eq!(describe(&facts, Stage::Receiving), "nothing was synced yet; receiving objects");
+        let id = "0123456789abcdef0123456789abcdef01234567".parse().unwrap();
+        facts.published = Some(CommitInfo { id, time: 0, subject: "READY=0".into() });
+        assert_eq!(describe(&facts, Stage::Idle), "0123456789ab is published");
+        facts.last_error = Some(format!("no answer\nMAINPID=1{}", "x".repeat(1000)));
+        let text = describe(&facts, Stage::Idle);
+        assert!(text.contains("; failed syncs in a row: 0; no answer MAINPID=1"), "{text}");
+        assert!(!text.contains('\n') && text.len() == LIMIT, "{text}");
+    }
+}
