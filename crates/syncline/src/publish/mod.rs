@@ -9,7 +9,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use sync_core::{CommitId, Interrupt, Store, Worktree};
+use sync_core::{CommitId, Error, Interrupt, Store, Worktree};
 
 use crate::clock::now;
 use crate::config::Publish;
@@ -142,8 +142,9 @@ pub fn prune(
     in_use: &[CommitId],
     keep: Duration,
     keeps_spare: bool,
-) -> Result<usize, sync_core::Error> {
-    let others = store.trees().unwrap_or_default().into_iter().filter(|id| !in_use.contains(id));
+) -> Result<usize, Error> {
+    let trees = store.trees().map_err(|err| Error::io("list the old trees", &err))?;
+    let others = trees.into_iter().filter(|id| !in_use.contains(id));
     let with_age = others.filter_map(|id| Some((age(&store.tree_path(id))?, id)));
     let mut old: Vec<_> = with_age.filter(|(age, _)| *age >= keep).collect();
     old.sort_by_key(|(age, _)| std::cmp::Reverse(*age));
