@@ -5,13 +5,8 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
+use crate::support::pods::can_isolate;
 use crate::support::*;
-
-/// Whether this machine lets tests make namespaces.
-fn can_isolate() -> bool {
-    let tried = Command::new("unshare").args(["--pid", "--mount", "--fork", "true"]).status();
-    rustix::process::geteuid().is_root() && tried.is_ok_and(|status| status.success())
-}
 
 #[test]
 fn it_works_in_an_empty_read_only_root_as_any_user() {

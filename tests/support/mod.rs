@@ -1,5 +1,7 @@
 //! What the tests share: a scratch directory, upstream repositories made by git, servers, and the program.
 
+pub mod manifests;
+pub mod pods;
 mod proxies;
 mod raw;
 mod repo;
