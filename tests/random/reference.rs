@@ -6,10 +6,11 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
+use std::time::SystemTime;
 
 use super::tree::Tree;
 use super::upstream::{Commit, Upstream};
-use crate::support::{isolated_git, text};
+use crate::support::{isolated_git, text, walk};
 
 /// Every path below a directory, with its mode and content; a directory is empty, a link is its target.
 #[derive(Clone, Default, PartialEq)]
@@ -142,6 +143,13 @@ impl Reference {
     pub fn status(&self, upstream: &Upstream, commit: &Commit, sparse: Option<&str>) -> String {
         self.checkout(&upstream.path, &commit.id, sparse);
         self.git(&upstream.path, sparse, &["read-tree", "--reset", &commit.id]);
+        // What has the time that the index knows is passed over, unless both are of the same moment.
+        walk(&self.fresh, &mut |path| {
+            if path.symlink_metadata().unwrap().is_file() {
+                let file = fs::File::options().append(true).open(path).unwrap();
+                file.set_modified(SystemTime::UNIX_EPOCH).unwrap();
+            }
+        });
         self.git(&upstream.path, sparse, &["status", "--porcelain"])
     }
 
