@@ -1,5 +1,5 @@
 //! The objects of a repository, read from its packs without mapping or holding more than is asked for, which of
-//! them a commit needs ([`closure`]), and how they become a pack ([`copy`]).
+//! them a commit needs ([`mod@closure`]), and how they become a pack ([`mod@copy`]).
 //!
 //! gix maps a pack as a whole and holds an object as a whole: a large blob would be in memory twice, and a walk
 //! over all trees would bring most of a pack in. What is in no pack is left to gix.
