@@ -8,7 +8,7 @@ use std::time::Duration;
 use rustix::fs::{AtFlags, CWD, RenameFlags, StatxAttributes, StatxFlags, renameat_with, statx};
 use sync_core::{CommitId, Interrupt, Store, Worktree, without_dots};
 
-use super::replica::{Found, Replica, list};
+use super::replica::{Replica, list};
 use super::{Manner, age, parent, start_time, temporary_prefix};
 
 /// The published directory.
@@ -88,13 +88,7 @@ impl Directory {
     }
 
     pub fn is_whole(&self, tree: &Path, interrupt: &Interrupt) -> io::Result<bool> {
-        let mut replica = Replica::new(tree, &self.path, self.manner, interrupt)?;
-        for path in list(tree)? {
-            if replica.look(&path)? != Found::Same {
-                return Ok(false);
-            }
-        }
-        Ok(true)
+        Replica::new(tree, &self.path, self.manner, interrupt)?.has_all(&list(tree)?)
     }
 
     /// Make a directory with the files of `tree` beside this one and let it take its place.
@@ -139,11 +133,7 @@ impl Directory {
 
     /// Remove the directories that were replaced longer ago than `keep`.
     pub fn prune(&self, keep: Duration) -> io::Result<()> {
-        let parent = self.path.parent().unwrap_or(&self.path);
-        self.remove(|name| {
-            let place = parent.join(format!("{}{name}", temporary_prefix(&self.path)));
-            name.starts_with("old-") && age(&place).is_some_and(|age| age >= keep)
-        })
+        self.remove(|name| name.starts_with("old-") && age(&self.beside(name)).is_some_and(|age| age >= keep))
     }
 
     /// Remove what was made beside it, by the last part of its name.

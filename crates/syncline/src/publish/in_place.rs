@@ -122,13 +122,7 @@ impl InPlace {
     }
 
     pub fn is_whole(&self, tree: &Path, interrupt: &Interrupt) -> io::Result<bool> {
-        let mut replica = Replica::new(tree, &self.dir, self.manner, interrupt)?;
-        for path in self.wanted(tree)? {
-            if replica.look(&path)? != Found::Same {
-                return Ok(false);
-            }
-        }
-        Ok(true)
+        Replica::new(tree, &self.dir, self.manner, interrupt)?.has_all(&self.wanted(tree)?)
     }
 
     /// Bring the directory to `tree`. If this is interrupted, the next time completes it.

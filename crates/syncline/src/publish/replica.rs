@@ -95,6 +95,16 @@ impl<'a> Replica<'a> {
         })
     }
 
+    /// Whether each of these paths is in the directory as the tree has it.
+    pub fn has_all(&mut self, paths: &Paths) -> io::Result<bool> {
+        for path in paths {
+            if self.look(path)? != Found::Same {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
     fn is_same(&mut self, path: &Path, found: &Stat) -> io::Result<bool> {
         let (parent, name) = split(path);
         if name == ".git" {
