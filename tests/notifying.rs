@@ -28,16 +28,19 @@ impl Consumer {
             format!("trap 'echo {who} {signal} >> {}' {signal}\n", env.path("told").display())
         };
         let notes = |who: &str| note(who, "HUP") + &note(who, "USR1");
+        // It has its name only when it is ready for signals: one before would be its end. A shell cannot catch what
+        // was ignored before it, as under nohup.
         let script = format!(
-            "#!/bin/sh\n{}({}echo > {}; while :; do sleep 0.02; done) &\nwhile :; do sleep 0.02; done\n",
+            "{}printf {name} > /proc/$$/comm\n({}echo > {}; while :; do sleep 0.02; done) &\nwhile :; do sleep 0.02; done\n",
             notes("parent"),
             notes("child"),
             env.path("started").display()
         );
-        let path = env.path(&name);
-        fs::write(&path, script).unwrap();
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
-        let process = Command::new(&path).process_group(0).spawn().unwrap();
+        let process = Command::new("env")
+            .args(["--default-signal", "sh", "-c", &script])
+            .process_group(0)
+            .spawn()
+            .unwrap();
         eventually("the consumer", || env.path("started").exists().then_some(()));
         Consumer { name, process }
     }
