@@ -59,8 +59,16 @@ impl Content {
     /// How much memory it takes.
     pub(crate) fn held(&self) -> u64 {
         match self {
-            Content::Held(bytes) => bytes.len() as u64,
+            Content::Held(bytes) => bytes.capacity() as u64,
             Content::Spilled { .. } => 0,
+        }
+    }
+
+    /// Its bytes, if they are held and nobody else's.
+    pub(crate) fn into_held(self) -> Option<Vec<u8>> {
+        match self {
+            Content::Held(bytes) => Arc::into_inner(bytes),
+            Content::Spilled { .. } => None,
         }
     }
 

@@ -46,6 +46,9 @@ pub(super) fn resolve(
     Ok(files)
 }
 
+/// How many objects' room is kept for the next: what is put together and what it is made from.
+const SPARE: usize = 2;
+
 /// Who is made from whom.
 struct Family<'a> {
     intake: &'a Intake<'a>,
@@ -134,13 +137,16 @@ struct Work<'a> {
     inflater: Inflater,
     /// What a delta says.
     buffer: Vec<u8>,
+    /// Where objects were that are not needed any more: the allocator is slow where threads share it.
+    spare: Vec<Vec<u8>>,
     ids: Vec<(usize, ObjectId)>,
 }
 
 impl<'a> Work<'a> {
     fn new(family: &'a Family<'a>) -> Self {
         let hand = Hand::new(family.placer);
-        Work { family, hand, inflater: Inflater::new(), buffer: Vec::new(), ids: Vec::new() }
+        let (inflater, buffer) = (Inflater::new(), Vec::new());
+        Work { family, hand, inflater, buffer, spare: Vec::new(), ids: Vec::new() }
     }
 
     fn done(self) -> Placed {
@@ -160,7 +166,7 @@ impl<'a> Work<'a> {
                 pieces(stream(&pack.file, root.data_offset, root.size), put)
             })?
         } else {
-            let mut bytes = Vec::new();
+            let mut bytes = self.empty();
             self.inflater.whole(&pack.file, root.data_offset, root.size as usize, &mut bytes)?;
             Content::Held(bytes.into())
         };
@@ -178,17 +184,32 @@ impl<'a> Work<'a> {
             let held: u64 = open.iter().map(|(content, _)| content.held()).sum();
             let room = intake.resources.held().saturating_sub(held).min(intake.resources.large());
             let (id, content) = self.make(kind, child, &base, room)?;
-            if !children.is_empty() {
+            if children.is_empty() {
+                self.reuse(base);
+            } else {
                 open.push((base, children));
             }
             self.ids.push((child.at, id));
             gix::Count::inc(&done);
             let grandchildren = self.family.children(objects[child.at].offset, id);
-            if !grandchildren.is_empty() {
+            if grandchildren.is_empty() {
+                self.reuse(content);
+            } else {
                 open.push((content, grandchildren));
             }
         }
         Ok(())
+    }
+
+    fn empty(&mut self) -> Vec<u8> {
+        self.spare.pop().unwrap_or_default()
+    }
+
+    fn reuse(&mut self, content: Content) {
+        if let Some(mut bytes) = content.into_held().filter(|_| self.spare.len() < SPARE) {
+            bytes.clear();
+            self.spare.push(bytes);
+        }
     }
 
     fn make(
@@ -231,7 +252,8 @@ impl<'a> Work<'a> {
             let id = hasher.try_finalize().map_err(io::Error::other)?;
             return Ok((id, self.hand.place_large(id, spill)?));
         }
-        let mut bytes = Vec::with_capacity(delta.size as usize);
+        let mut bytes = self.empty();
+        bytes.reserve_exact(delta.size as usize);
         delta.apply(base, &mut |piece| {
             bytes.extend_from_slice(piece);
             Ok(())

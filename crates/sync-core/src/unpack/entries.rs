@@ -56,6 +56,9 @@ pub(super) struct AllRead {
     pub(super) trailer: ObjectId,
 }
 
+/// How much goes to disk at once: servers send little at a time.
+const PACKET: usize = 64 * 1024;
+
 /// The pieces of large objects.
 const WINDOW: u64 = 256 * 1024;
 
@@ -66,6 +69,8 @@ pub(super) struct Entries<'a> {
     /// Larger objects go through in pieces.
     large: u64,
     decoder: Box<Decoder>,
+    /// For what goes through in pieces.
+    window: Vec<u8>,
     /// Bytes that arrived, and how many of them were used.
     packet: Vec<u8>,
     used: usize,
@@ -89,6 +94,7 @@ impl<'a> Entries<'a> {
             kind: intake.hash,
             large: intake.resources.large(),
             decoder: Box::new(Decoder::new(Format::Zlib)),
+            window: Vec::new(),
             packet: Vec::new(),
             used: 0,
             start: 0,
@@ -244,7 +250,8 @@ impl<'a> Entries<'a> {
 
     /// Inflate the next stream, of exactly `size` bytes, through a window.
     fn in_pieces(&mut self, size: u64, mut take: impl FnMut(&[u8]) -> io::Result<()>) -> io::Result<()> {
-        let mut window = vec![0; size.min(WINDOW) as usize + ROOM];
+        let mut window = std::mem::take(&mut self.window);
+        window.resize(size.min(WINDOW) as usize + ROOM, 0);
         let mut written = 0;
         loop {
             self.intake.interrupt.check()?;
@@ -256,6 +263,7 @@ impl<'a> Entries<'a> {
             take(step.output)?;
             self.advance(consumed);
             if done && written == size {
+                self.window = window;
                 return Ok(());
             }
             if done || written > size {
@@ -276,24 +284,26 @@ impl<'a> Entries<'a> {
         self.used += amount;
     }
 
-    /// Have at least one byte, handing what was used to the disk thread.
+    /// Have at least one byte, handing what was used to the disk thread once it is worth waking that.
     fn refill(&mut self) -> io::Result<()> {
         if self.used < self.packet.len() {
             return Ok(());
         }
-        self.start += self.packet.len() as u64;
-        let mut next = self.from_disk.try_recv().unwrap_or_default();
-        next.clear();
-        let arrived = self.source.fill_buf()?;
-        if arrived.is_empty() {
+        let amount = self.source.fill_buf()?.len();
+        if amount == 0 {
             return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the pack ends too early"));
         }
-        next.extend_from_slice(arrived);
-        let amount = arrived.len();
+        if self.packet.len() + amount > PACKET {
+            self.start += self.packet.len() as u64;
+            self.used = 0;
+            let mut next = self.from_disk.try_recv().unwrap_or_default();
+            next.clear();
+            let used = std::mem::replace(&mut self.packet, next);
+            self.send(Packet::Bytes(used))?;
+        }
+        self.packet.extend_from_slice(self.source.fill_buf()?);
         self.source.consume(amount);
-        self.used = 0;
-        let used = std::mem::replace(&mut self.packet, next);
-        self.send(Packet::Bytes(used))
+        Ok(())
     }
 
     fn trailer(&mut self) -> io::Result<ObjectId> {
