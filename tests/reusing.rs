@@ -208,3 +208,19 @@ fn files_are_copied_where_links_are_refused() {
         assert_ne!(inode(&env.link().join("dir/other")), old);
     }
 }
+
+#[test]
+fn what_a_consumer_adds_to_an_index_does_not_reach_the_next_tree() {
+    let mut reusing = Reusing::start();
+    for number in 0..3 {
+        let tree = fs::canonicalize(reusing.env.link()).unwrap();
+        // What is in the store already, so that git finds nothing to complain about there.
+        fs::write(tree.join("dir/same"), "#!\n").unwrap();
+        fs::write(tree.join("dir/foreign"), "#!\n").unwrap();
+        git(&tree, &["add", "--all"]);
+        git(&tree, &["update-index", "--force-remove", "many/3"]);
+        let commit = reusing.repo.commit(&[("file", &format!("after {number}\n"))]);
+        reusing.wait();
+        reusing.env.assert_published(&reusing.repo, &commit);
+    }
+}

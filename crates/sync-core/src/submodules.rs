@@ -57,7 +57,7 @@ pub(crate) fn wanted(
     let empty = gix::config::File::default();
     let modules = gix::submodule::File::from_bytes(&text.data, None, &empty)
         .map_err(|err| Error::new(Recovery::Reconfigure, step(), Error::gix("", &err).cause()))?;
-    let mut index = index_of(&store.objects(&repo)?, commit, limits, &mut 0)?;
+    let mut index = index_of(&store.objects(&repo)?, commit, limits, &mut 0, None)?;
     if let Some(sparse) = sparse {
         sparse.apply(&mut index).step(step)?;
     }

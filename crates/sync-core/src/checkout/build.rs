@@ -5,18 +5,19 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use gix::bstr::ByteSlice;
+use gix::index::State;
 use gix::index::entry::{Flags, Mode};
 use gix::objs::HeaderExt;
 
 use super::draft::{Adopted, Draft, DraftPlan};
 use super::room::Room;
-use super::{SPARSE_FILE, Worktree, filter, missing, room, to_path};
+use super::{SPARSE_FILE, Worktree, filter, index_file, missing, room, to_path};
 use crate::error::{Context, Error, Recovery, Result};
 use crate::fetch::Fetched;
 use crate::objects::{Objects, is_damage};
 use crate::progress::Progress;
 use crate::store::{Place, Store, Temporary};
-use crate::trees::{PATH, index_of};
+use crate::trees::{Known, PATH, index_of};
 use crate::unpack::EarlyFile;
 use crate::{CommitId, Interrupt, Limits};
 
@@ -52,11 +53,11 @@ impl Build<'_> {
         let id = fetched.commit;
         let step = || format!("write the tree of {id} to {}", building.dir.display());
         let objects = store.objects(&store.repository()?)?;
-        let mut index = index(&objects, fetched, &mut self.files)?;
+        let last = draft.as_ref().map(Draft::known);
+        let mut index = index(&objects, fetched, &mut self.files, last)?;
         let entries = index.entries().iter();
         let before: Vec<(Mode, bool)> =
             entries.map(|entry| (entry.mode, entry.flags.contains(Flags::SKIP_WORKTREE))).collect();
-        refuse_clashes(&index).map_err(|text| Error::new(Recovery::Reconfigure, step(), text))?;
         self.progress.set_total(index.entries().len());
 
         let adopted = adopt(early, &mut index);
@@ -75,7 +76,7 @@ impl Build<'_> {
             entry.mode = mode;
             entry.flags.set(Flags::SKIP_WORKTREE, left_out);
         }
-        admin(fetched, &mut index, &building.admin, place)?;
+        admin(fetched, &index, &building.admin, place)?;
         self.modules(store, fetched, building, place, last)
     }
 
@@ -84,7 +85,7 @@ impl Build<'_> {
     fn weigh(
         &mut self,
         objects: &Objects,
-        index: &gix::index::State,
+        index: &State,
         before: &[(Mode, bool)],
         limits: &Limits,
     ) -> Result<(Room, HashSet<usize>)> {
@@ -163,16 +164,20 @@ impl Build<'_> {
         Ok(())
     }
 
-    /// Let gix write what is not marked as done.
-    fn write_rest(&self, objects: Objects, index: &mut gix::index::File, dir: &Path) -> Result<usize> {
+    /// Let gix write what is not marked as done. It is shown no more than that and what decides on its form.
+    fn write_rest(&self, objects: Objects, index: &mut State, dir: &Path) -> Result<usize> {
         let step = || format!("write the tree of {} to {}", self.id, dir.display());
         let (files, bytes) = (self.progress.files(), self.progress.bytes());
-        // gix counts those that it passes over, too.
-        gix::Count::set(&files, 0);
-        let is_left = |entry: &&gix::index::Entry| {
-            entry.mode != Mode::COMMIT && !entry.flags.contains(Flags::SKIP_WORKTREE)
-        };
-        let left = index.entries().iter().filter(is_left).count();
+        let (mut rest, mut places, mut left) = (State::new(objects.hash), Vec::new(), 0);
+        for (at, entry) in index.entries().iter().enumerate() {
+            let (path, is_left) = (entry.path(index), !entry.flags.contains(Flags::SKIP_WORKTREE));
+            if is_left || filter::is_attributes(path) {
+                rest.dangerously_push_entry(entry.stat, entry.id, entry.flags, entry.mode, path);
+                places.push(at);
+            }
+            left += usize::from(is_left && entry.mode != Mode::COMMIT);
+        }
+        gix::Count::set(&files, index.entries().len() - rest.entries().len());
         let options = gix_worktree_state::checkout::Options {
             thread_limit: Some(objects.resources.threads()),
             destination_is_initially_empty: true,
@@ -181,13 +186,20 @@ impl Build<'_> {
             fs: gix::fs::Capabilities { ignore_case: false, ..Default::default() },
             ..gix_worktree_state::checkout::Options::new(filter::pipeline(objects.hash))
         };
-        let outcome =
-            gix_worktree_state::checkout(index, dir, objects, &files, &bytes, self.interrupt.flag(), options)
-                .map_err(|err| {
-                    // An error of the file system is one of writing.
-                    let is_writing = err.downcast_any_ref::<io::Error>().is_some_and(|err| !is_damage(err));
-                    if is_writing { Error::gix(step(), &err) } else { Error::reading(step(), &err) }
-                })?;
+        let outcome = gix_worktree_state::checkout(
+            &mut rest,
+            dir,
+            objects,
+            &files,
+            &bytes,
+            self.interrupt.flag(),
+            options,
+        )
+        .map_err(|err| {
+            // An error of the file system is one of writing.
+            let is_writing = err.downcast_any_ref::<io::Error>().is_some_and(|err| !is_damage(err));
+            if is_writing { Error::gix(step(), &err) } else { Error::reading(step(), &err) }
+        })?;
         // gix returns Ok for an interrupted checkout and for one with collisions.
         self.interrupt.check().step(step)?;
         if let Some(collision) = outcome.collisions.first() {
@@ -197,14 +209,23 @@ impl Build<'_> {
         if let Some(record) = outcome.errors.first() {
             return Err(Error::gix(format!("write {:?} of {}", record.path, self.id), &record.error));
         }
+        for (at, written) in places.into_iter().zip(rest.entries()) {
+            index.entries_mut()[at].stat = written.stat;
+        }
         Ok(left)
     }
 }
 
-/// The files of a commit, with those marked that patterns leave out.
-pub(super) fn index(objects: &Objects, fetched: &Fetched, count: &mut u64) -> Result<gix::index::File> {
+/// The files of a commit, with those marked that patterns leave out. What is as in the last commit's index is taken
+/// from there.
+pub(super) fn index(
+    objects: &Objects,
+    fetched: &Fetched,
+    count: &mut u64,
+    last: Option<&Known>,
+) -> Result<State> {
     let id = fetched.commit;
-    let mut index = index_of(objects, id.0, &fetched.selection.limits, count)?;
+    let mut index = index_of(objects, id.0, &fetched.selection.limits, count, last)?;
     if let Some(sparse) = &fetched.selection.sparse {
         sparse.apply(&mut index).step(|| format!("apply the sparse patterns to {id}"))?;
     }
@@ -212,7 +233,7 @@ pub(super) fn index(objects: &Objects, fetched: &Fetched, count: &mut u64) -> Re
 }
 
 /// Mark the files that were written while the pack came as done; how many there are.
-fn adopt(early: &[EarlyFile], index: &mut gix::index::State) -> usize {
+fn adopt(early: &[EarlyFile], index: &mut State) -> usize {
     let mut adopted = 0;
     let mut early = early.iter().peekable();
     let (entries, paths) = index.entries_mut_and_pathbacking();
@@ -232,7 +253,7 @@ fn adopt(early: &[EarlyFile], index: &mut gix::index::State) -> usize {
 }
 
 /// What makes the tree a worktree to git.
-fn admin(fetched: &Fetched, index: &mut gix::index::File, dir: &Path, place: &Place) -> Result<()> {
+fn admin(fetched: &Fetched, index: &State, dir: &Path, place: &Place) -> Result<()> {
     let step = || format!("write {}", dir.display());
     fs_err::create_dir_all(dir).step(step)?;
     fs_err::write(dir.join("HEAD"), format!("{}\n", fetched.commit)).step(step)?;
@@ -242,25 +263,5 @@ fn admin(fetched: &Fetched, index: &mut gix::index::File, dir: &Path, place: &Pl
         fs_err::create_dir_all(dir.join("info")).step(step)?;
         fs_err::write(dir.join(SPARSE_FILE), sparse.bytes()).step(step)?;
     }
-    index.set_path(dir.join("index"));
-    index.write(gix::index::write::Options::default()).step(step)
-}
-
-/// Between a file and a directory of one name there may be others, in git's order.
-fn refuse_clashes(index: &gix::index::State) -> std::result::Result<(), String> {
-    let mut directories = HashSet::new();
-    for entry in index.entries() {
-        let mut path = entry.path(index);
-        // Of a directory that is known, those above are, too.
-        while let Some(end) = path.rfind_byte(b'/') {
-            path = path[..end].as_bstr();
-            if !directories.insert(path) {
-                break;
-            }
-        }
-    }
-    if let Some(both) = index.entries().iter().find(|entry| directories.contains(entry.path(index))) {
-        return Err(format!("the tree names {:?} as a file and as a directory", both.path(index)));
-    }
-    Ok(())
+    index_file::write(index, &dir.join("index")).step(step)
 }

@@ -7,12 +7,14 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use gix::bstr::{BString, ByteSlice};
+use gix::bstr::ByteSlice;
 use gix::index::State;
-use gix::index::entry::{Flags, Mode};
+use gix::index::entry::Flags;
 
-use super::{is_same_file, link, permissions, read_index, spare, to_path};
+use super::filter::attribute_files;
+use super::{index_file, is_same_file, link, permissions, spare, to_path};
 use crate::store::{Place, Temporary};
+use crate::trees::Known;
 use crate::{CommitId, Interrupt};
 
 /// How files that an earlier tree had already came into a tree.
@@ -54,8 +56,8 @@ pub struct DraftPlan {
 #[derive(Debug)]
 pub struct Draft {
     tree: Temporary,
-    /// What is not there is marked SKIP_WORKTREE.
-    index: State,
+    /// What is not there is marked SKIP_WORKTREE in its index.
+    known: Known,
     origin: Origin,
     altered: Vec<String>,
     last: Place,
@@ -95,7 +97,8 @@ impl DraftPlan {
         if let Some(spare) = spare
             && let Some(index) = spare::check(&spare, id, modes, threads, interrupt)?
         {
-            return Ok(Draft { tree: spare, index, origin: Origin::RetiredTree, altered: Vec::new(), last });
+            let known = Known::of(index);
+            return Ok(Draft { tree: spare, known, origin: Origin::RetiredTree, altered: Vec::new(), last });
         }
         Draft::link(place, last, id, modes, threads, interrupt)
     }
@@ -110,7 +113,7 @@ impl Draft {
         threads: usize,
         interrupt: &Interrupt,
     ) -> io::Result<Draft> {
-        let mut index = read_index(&last, id).map_err(io::Error::other)?.into_parts().0;
+        let mut index = index_file::read(&last, id).map_err(io::Error::other)?;
         let linked = link::link_files(&last.dir, &mut index, &tree.dir, modes, threads, interrupt)?;
         for path in &linked.altered {
             // Nothing may have come into the directory, and the next tree may have a file of that name.
@@ -118,7 +121,7 @@ impl Draft {
         }
         let origin = if linked.copied > 0 { Origin::Copies } else { Origin::Links };
         let altered = linked.altered.iter().map(ToString::to_string).collect();
-        Ok(Draft { tree, index, origin, altered, last })
+        Ok(Draft { tree, known: Known::of(index), origin, altered, last })
     }
 
     /// The published tree when the draft was made.
@@ -126,26 +129,32 @@ impl Draft {
         &self.last
     }
 
+    /// The index of the tree that it was made from.
+    pub(super) fn known(&self) -> &Known {
+        &self.known
+    }
+
     /// Put the draft in the place of `dir`, an empty directory, remove from it what `new` has not or has otherwise,
     /// and mark in `new` what is there. `None`, and nothing is done, where the form of every file may differ.
     pub(super) fn adopt(self, new: &mut State, dir: &Path) -> io::Result<Option<Adopted>> {
+        let old = self.known.index();
         // Attributes decide in which form an unchanged blob is written.
-        if attribute_files(&self.index) != attribute_files(new) {
+        if !has_same_attributes(old, new) {
             return Ok(None);
         }
         fs_err::rename(&self.tree.dir, dir)?;
         // It says where the draft was from, and may be open somewhere.
         fs_err::remove_file(dir.join(".git"))?;
-        let mut candidates = self.index.entries().iter().filter(|entry| is_there(entry)).peekable();
-        let old_path = |entry: &gix::index::Entry| entry.path(&self.index).to_owned();
+        let mut candidates = old.entries().iter().filter(|entry| is_there(entry)).peekable();
+        let old_path = |entry: &gix::index::Entry| entry.path(old).to_owned();
         let mut count = 0;
         let (entries, paths) = new.entries_mut_and_pathbacking();
         for entry in entries {
             let path = entry.path_in(paths);
-            while let Some(gone) = candidates.next_if(|candidate| candidate.path(&self.index) < path) {
+            while let Some(gone) = candidates.next_if(|candidate| candidate.path(old) < path) {
                 remove(dir, to_path(old_path(gone).as_bstr()))?;
             }
-            let Some(found) = candidates.next_if(|candidate| candidate.path(&self.index) == path) else {
+            let Some(found) = candidates.next_if(|candidate| candidate.path(old) == path) else {
                 continue;
             };
             if is_there(entry) && found.id == entry.id && found.mode == entry.mode {
@@ -191,10 +200,8 @@ fn remove_empty_parents(dir: &Path, file: &Path) {
     }
 }
 
-fn attribute_files(index: &State) -> Vec<(BString, gix::ObjectId)> {
-    let attributes = index.entries_with_paths_by_filter_map(|path, entry| {
-        (path.rsplit_str("/").next() == Some(b".gitattributes") && entry.mode != Mode::COMMIT)
-            .then_some(entry.id)
-    });
-    attributes.map(|(path, id)| (path.to_owned(), id)).collect()
+fn has_same_attributes(one: &State, other: &State) -> bool {
+    attribute_files(one)
+        .map(|entry| (entry.path(one), entry.id))
+        .eq(attribute_files(other).map(|entry| (entry.path(other), entry.id)))
 }

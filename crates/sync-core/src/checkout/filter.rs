@@ -199,12 +199,12 @@ fn as_git_reads(attributes: &[u8]) -> Option<Vec<u8>> {
     (end < attributes.len() || !before.is_empty()).then(|| [before, &attributes[..end]].concat())
 }
 
-fn attribute_files(index: &State) -> impl Iterator<Item = &Entry> {
+pub(super) fn attribute_files(index: &State) -> impl Iterator<Item = &Entry> {
     index.entries().iter().filter(|entry| entry.mode != Mode::COMMIT && is_attributes(entry.path(index)))
 }
 
-fn is_attributes(path: &BStr) -> bool {
-    path.rsplit_str("/").next() == Some(b".gitattributes")
+pub(super) fn is_attributes(path: &BStr) -> bool {
+    path.strip_suffix(b".gitattributes").is_some_and(|dir| dir.is_empty() || dir.ends_with(b"/"))
 }
 
 fn create(path: &Path, mode: Mode) -> io::Result<fs_err::File> {

@@ -8,6 +8,7 @@ mod build;
 mod draft;
 mod filter;
 mod form;
+mod index_file;
 mod link;
 mod room;
 mod spare;
@@ -130,18 +131,13 @@ pub fn checkout(
 /// The bytes of all files of a published tree, as its index has them: of a file of 4 GiB or more only what is
 /// beyond that, and without submodules. 0 for a tree that is not there.
 pub fn tree_size(store: &Store, id: CommitId) -> u64 {
-    let index = read_index(&store.place(id), id);
+    let index = index_file::read(&store.place(id), id);
     index.map_or(0, |index| index.entries().iter().map(|entry| u64::from(entry.stat.size)).sum())
 }
 
 /// The permissions of a tree's files that are not executable: those of its `.git` file, made under the same umask.
 fn file_mode(dir: &Path) -> io::Result<u32> {
     Ok(fs_err::metadata(dir.join(".git"))?.permissions().mode() & 0o777)
-}
-
-/// Its checksum, which takes longer than the rest, is not looked at: what entries say is compared with the files.
-fn read_index(place: &Place, id: CommitId) -> gix::Result<gix::index::File> {
-    gix::index::File::at(place.admin.join("index"), id.0.kind(), true, Default::default())
 }
 
 /// Content is taken as unchanged when type, permissions, size, time and inode are. `file_mode` is that of a file that

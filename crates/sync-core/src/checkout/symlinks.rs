@@ -71,7 +71,7 @@ pub(super) fn check(store: &Store, fetched: &Fetched, interrupt: &Interrupt) -> 
 
 fn gather(store: &Store, fetched: &Fetched, prefix: &[u8], links: &mut Links) -> Result<()> {
     let objects = store.objects(&store.repository()?)?;
-    let index = build::index(&objects, fetched, &mut 0)?;
+    let index = build::index(&objects, fetched, &mut 0, None)?;
     let (headers, mut buffer) = (objects.headers(), Vec::new());
     let is_link = |entry: &&gix::index::Entry| {
         entry.mode == Mode::SYMLINK && !entry.flags.contains(Flags::SKIP_WORKTREE)

@@ -2,7 +2,7 @@
 
 use gix::index::entry::{Flags, Mode};
 
-use super::{SPARSE_FILE, file_mode, is_same_file, read_index, to_path};
+use super::{SPARSE_FILE, file_mode, index_file, is_same_file, to_path};
 use crate::error::{Context, Error, Recovery, Result};
 use crate::fetch::Fetched;
 use crate::store::{Place, Store};
@@ -50,7 +50,7 @@ fn compare(
         return Err(Error::new(Recovery::Retry, step(), "its .git file or HEAD was altered"));
     }
     let file_mode = file_mode(&place.dir).step(step)?;
-    let index = read_index(place, id).step(step)?;
+    let index = index_file::read(place, id).step(step)?;
     let maps_modules = levels > 0 && place.dir.join(".gitmodules").is_file();
     for entry in index.entries().iter().filter(|entry| !entry.flags.contains(Flags::SKIP_WORKTREE)) {
         interrupt.check().step(step)?;

@@ -108,7 +108,8 @@ impl Upstream {
         let step = || format!("find out what the tree of {commit} lacks");
         let mut repo = store.repository()?;
         repo.objects.refresh_never();
-        let mut index = index_of(&store.objects(&repo)?, commit, &self.source.selection.limits, &mut 0)?;
+        let mut index =
+            index_of(&store.objects(&repo)?, commit, &self.source.selection.limits, &mut 0, None)?;
         if let Some(sparse) = &self.source.selection.sparse {
             sparse.apply(&mut index).step(step)?;
         }

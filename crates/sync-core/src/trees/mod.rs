@@ -1,0 +1,239 @@
+//! The files that a tree names. Trees are the work of strangers: each is judged when it is read, before anything
+//! of it is kept, so that a small one that names itself over and over ends soon.
+
+mod known;
+
+use std::cmp::Ordering;
+
+use gix::ObjectId;
+use gix::bstr::{BStr, BString, ByteSlice};
+use gix::index::State;
+use gix::index::entry::{Flags, Mode, Stat};
+use gix::objs::tree::{EntryKind, EntryRef};
+use gix::objs::{FindExt, Kind, TreeRefIter};
+use gix::validate::path::component::Error as Fault;
+
+use crate::checkout::PATH_RULES;
+use crate::error::{Error, Recovery, Result};
+use crate::limits::Limits;
+use crate::objects::{Objects, corrupt};
+
+pub(crate) use known::Known;
+
+/// Linux opens no longer path, and no file system has a longer name. The path bounds the depth, too.
+pub(crate) const PATH: usize = 4096;
+const NAME: usize = 255;
+
+/// All paths together, in memory; of a million files, a thousand bytes each.
+const PATHS: usize = 1 << 30;
+
+/// All files of `commit` as an index, if they may be written. `count` goes on with files and directories. Directories
+/// that are as in the index of another commit are taken from there.
+pub(crate) fn index_of(
+    objects: &Objects,
+    commit: ObjectId,
+    limits: &Limits,
+    count: &mut u64,
+    last: Option<&Known>,
+) -> Result<State> {
+    let step = || format!("read the tree of {commit}");
+    let (index, known) = (State::new(commit.kind()), last);
+    let mut files =
+        Files { objects, limits, known, index, path: BString::default(), count: *count, bytes: 0 };
+    files.read_all(commit).map_err(|refusal| match refusal {
+        Refusal::Rule(rule) => Error::new(Recovery::Reconfigure, step(), rule),
+        Refusal::Object(err) => Error::reading(step(), &err),
+    })?;
+    *count = files.count;
+    Ok(files.index)
+}
+
+/// Why a tree is not taken.
+enum Refusal {
+    Rule(String),
+    /// It is not there, or damaged.
+    Object(gix::Error),
+}
+
+impl From<String> for Refusal {
+    fn from(rule: String) -> Self {
+        Refusal::Rule(rule)
+    }
+}
+
+impl From<gix::Error> for Refusal {
+    fn from(err: gix::Error) -> Self {
+        Refusal::Object(err)
+    }
+}
+
+/// The files that were read.
+struct Files<'a> {
+    objects: &'a Objects,
+    limits: &'a Limits,
+    known: Option<&'a Known>,
+    index: State,
+    /// Of what is read.
+    path: BString,
+    count: u64,
+    /// Of all paths.
+    bytes: usize,
+}
+
+/// A tree that is read to some place.
+struct Open {
+    body: Vec<u8>,
+    at: usize,
+    /// How much of the path is that of the directory.
+    path: usize,
+}
+
+impl Files<'_> {
+    fn read_all(&mut self, commit: ObjectId) -> std::result::Result<(), Refusal> {
+        let mut buffer = Vec::new();
+        let root = self.objects.find_commit_iter(&commit, &mut buffer)?.tree_id()?;
+        let mut open = Vec::new();
+        self.enter(root, &mut open)?;
+        while let Some(Open { body, at, path }) = open.last_mut() {
+            self.path.truncate(*path);
+            let Some(entry) = TreeRefIter::from_bytes(&body[*at..], commit.kind()).next().transpose()? else {
+                open.pop();
+                continue;
+            };
+            *at += length(&body[*at..], entry);
+            append(&mut self.path, entry.filename);
+            let id = entry.oid.to_owned();
+            match entry.mode.kind() {
+                EntryKind::Tree => self.enter(id, &mut open)?,
+                kind => self.add(id, kind.into()),
+            }
+        }
+        Ok(())
+    }
+
+    /// Go on with the tree whose path this is, if its files are not known.
+    fn enter(&mut self, id: ObjectId, open: &mut Vec<Open>) -> std::result::Result<(), Refusal> {
+        if let Some(known) = self.known
+            && let Some(tree) = known.tree(self.path.as_bstr(), &id)
+        {
+            for (path, entry) in known.files(tree) {
+                self.index.dangerously_push_entry(
+                    Stat::default(),
+                    entry.id,
+                    Flags::empty(),
+                    entry.mode,
+                    path,
+                );
+            }
+            let (count, bytes) = (tree.count, tree.bytes);
+            return Ok(self.weigh(count, bytes)?);
+        }
+        let mut body = Vec::new();
+        let found = self.objects.find(&id, &mut body)?;
+        if found.kind != Kind::Tree {
+            let text = format!("{:?} is a {}, not a tree", self.path, found.kind);
+            return Err(gix::Error::from_error(corrupt(text)).into());
+        }
+        let body = found.data.to_owned();
+        self.judge(&body, id.kind())?;
+        open.push(Open { body, at: 0, path: self.path.len() });
+        Ok(())
+    }
+
+    fn add(&mut self, id: ObjectId, mode: Mode) {
+        let path = self.path.as_bstr();
+        self.index.dangerously_push_entry(Stat::default(), id, Flags::empty(), mode, path);
+    }
+
+    /// Refuse a tree that may not be one.
+    fn judge(&mut self, body: &[u8], hash: gix::hash::Kind) -> std::result::Result<(), Refusal> {
+        let mut last: Option<EntryRef<'_>> = None;
+        // The files whose names the next may begin with: between a file and a directory of one name there are no
+        // others.
+        let mut files: Vec<&BStr> = Vec::new();
+        for entry in TreeRefIter::from_bytes(body, hash) {
+            let entry = entry?;
+            let (dir, name) = (self.path.as_bstr(), entry.filename);
+            judge_entry(dir, entry)?;
+            let named = |fault| format!("the tree names {:?} {fault}", join(dir, name));
+            match last.map(|last| last.cmp(&entry)) {
+                Some(Ordering::Equal) => return Err(named("twice").into()),
+                Some(Ordering::Greater) => return Err(named("out of order").into()),
+                _ => last = Some(entry),
+            }
+            while files.pop_if(|file| !name.starts_with(file)).is_some() {}
+            match entry.mode.is_tree() {
+                true if files.last() == Some(&name) => {
+                    return Err(named("as a file and as a directory").into());
+                }
+                true => {}
+                false => files.push(name),
+            }
+            self.weigh(1, join_length(dir, name))?;
+        }
+        Ok(())
+    }
+
+    /// Refuse a tree that is too large.
+    fn weigh(&mut self, count: u64, bytes: usize) -> std::result::Result<(), String> {
+        self.count += count;
+        self.limits.check_files(self.count).map_err(|excess| excess.to_string())?;
+        self.bytes += bytes;
+        if self.bytes > PATHS {
+            return Err(format!("the paths of its files have more than {PATHS} bytes"));
+        }
+        Ok(())
+    }
+}
+
+fn judge_entry(dir: &BStr, entry: EntryRef<'_>) -> std::result::Result<(), String> {
+    let (name, path) = (entry.filename, || join(dir, entry.filename));
+    for (length, most) in [(join_length(dir, name), PATH), (name.len(), NAME)] {
+        if length > most {
+            let path = path();
+            let start = path[..path.len().min(100)].escape_ascii();
+            let what = if most == PATH { "the path" } else { "a name in the path" };
+            return Err(format!(
+                "{what} \"{start}…\" has {length} bytes, and no more than {most} are possible"
+            ));
+        }
+    }
+    let kind = entry.mode.kind();
+    let mode = (kind == EntryKind::Link).then_some(gix::validate::path::component::Mode::Symlink);
+    gix::validate::path::component(name, mode, PATH_RULES)
+        .map_err(|fault| format!("the path {:?} is not allowed: {fault}", path()))?;
+    // Where a backslash separates, as on NTFS, the parts are names.
+    for part in name.split_str("\\") {
+        if let Err(Fault::DotGitDir) = gix::validate::path::component(part.as_bstr(), None, PATH_RULES) {
+            return Err(format!("the path {:?} is not allowed: {}", path(), Fault::DotGitDir));
+        }
+    }
+    // What is no kind that git knows is taken for a submodule.
+    if kind == EntryKind::Commit && entry.mode.value() != EntryKind::Commit as u16 {
+        return Err(format!("the mode {:o} of {:?} is none of git's", entry.mode.value(), path()));
+    }
+    Ok(())
+}
+
+/// Of an entry of a tree: mode, space, name, zero, id.
+fn length(body: &[u8], entry: EntryRef<'_>) -> usize {
+    let mode = body.find_byte(b' ').unwrap_or(body.len());
+    mode + 1 + entry.filename.len() + 1 + entry.oid.as_bytes().len()
+}
+
+fn join(dir: &BStr, name: &BStr) -> BString {
+    let mut path = dir.to_owned();
+    append(&mut path, name);
+    path
+}
+
+fn append(path: &mut BString, name: &BStr) {
+    if !path.is_empty() {
+        path.push(b'/');
+    }
+    path.extend_from_slice(name);
+}
+
+fn join_length(dir: &BStr, name: &BStr) -> usize {
+    dir.len() + usize::from(!dir.is_empty()) + name.len()
+}
