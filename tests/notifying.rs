@@ -28,7 +28,7 @@ impl Consumer {
             format!("trap 'echo {who} {signal} >> {}' {signal}\n", env.path("told").display())
         };
         let notes = |who: &str| note(who, "HUP") + &note(who, "USR1");
-        // It has its name only when it is ready for signals: one before would be its end. A shell cannot catch what
+        // The parent has its name only when it is ready for signals: one before would be its end. A shell cannot catch what
         // was ignored before it, as under nohup.
         let script = format!(
             "{}printf {name} > /proc/$$/comm\n({}echo > {}; while :; do sleep 0.02; done) &\nwhile :; do sleep 0.02; done\n",
@@ -121,6 +121,19 @@ fn it_never_signals_itself() {
     let log = text(&output.stderr);
     assert!(output.status.code() == Some(1) && log.contains("no process is named"), "{log}");
     env.assert_published(&repo, &repo.head());
+}
+
+#[test]
+fn one_that_has_ended_is_not_told() {
+    let env = Env::new();
+    let (repo, name) = (env.repo("up"), unique_name());
+    let script = format!("printf {name} > /proc/$$/comm");
+    let mut ended = Command::new("sh").args(["-c", &script]).spawn().unwrap();
+    let state = format!("/proc/{}/stat", ended.id());
+    eventually("its end", || fs::read_to_string(&state).unwrap().contains(") Z ").then_some(()));
+    let sync = env.syncline(repo.url()).arg(format!("--notify-process={name}")).one_time().run();
+    assert!(sync.code == Some(1) && sync.stderr.contains("no process is named"), "{}", sync.stderr);
+    ended.wait().unwrap();
 }
 
 #[test]

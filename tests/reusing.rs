@@ -224,3 +224,35 @@ fn what_a_consumer_adds_to_an_index_does_not_reach_the_next_tree() {
         reusing.env.assert_published(&reusing.repo, &commit);
     }
 }
+
+#[test]
+fn a_mode_that_no_tree_has_does_not_reach_the_next_tree() {
+    let mut reusing = Reusing::start();
+    for number in 0..3 {
+        let tree = format!("root/.git/worktrees/{}/index", reusing.env.published().unwrap());
+        let index = reusing.env.path(&tree);
+        let mut bytes = fs::read(&index).unwrap();
+        let name = bytes.windows(8).position(|bytes| bytes == b"dir/same").unwrap();
+        // Between a mode and a path there are user, group and size, an id and flags (gitformat-index(5)).
+        bytes[name - 38..name - 34].copy_from_slice(&0o100645_u32.to_be_bytes());
+        fs::write(&index, bytes).unwrap();
+        let commit = reusing.repo.commit(&[("file", &format!("after {number}\n"))]);
+        reusing.wait();
+        reusing.env.assert_published(&reusing.repo, &commit);
+    }
+}
+
+#[test]
+fn a_name_that_is_refused_is_not_taken_from_an_index_either() {
+    let reusing = Reusing::start();
+    let (published, name) = (reusing.env.published(), "dir/.g\u{200c}it/x");
+    reusing.repo.commit(&[(name, "x\n")]);
+    reusing.running.wait_for("may never be used");
+    let tree = fs::canonicalize(reusing.env.link()).unwrap();
+    fs::create_dir(tree.join("dir/.g\u{200c}it")).unwrap();
+    fs::write(tree.join(name), "x\n").unwrap();
+    git(&tree, &["add", "--all"]);
+    let commit = reusing.repo.commit(&[("file", "three\n")]);
+    reusing.running.wait_for(&format!("read the tree of {commit}"));
+    assert_eq!(reusing.env.published(), published);
+}

@@ -124,7 +124,7 @@ fn names_and_paths_that_no_file_system_takes_are_refused() {
         hostile.good
     );
     hostile.repo.git_with(&["fast-import", "--quiet", "--force"], stream.as_bytes());
-    hostile.assert_refused(&["dd/dd/dd/", "4096"], |syncline| syncline);
+    hostile.assert_refused(&["dd/dd/dd/", "4094"], |syncline| syncline);
 }
 
 #[test]

@@ -70,8 +70,9 @@ mod tests {
         ] {
             assert_eq!(with(threads, memory).threads(), expected, "{threads} {memory:?}");
         }
+        let each = |of: Resources| of.held() + crate::unpack::SPARE as u64 * of.large();
         let all =
-            |of: Resources| of.large() + of.threads() as u64 * of.held() + 20 * of.batch() + of.waiting();
+            |of: Resources| of.large() + of.threads() as u64 * each(of) + 20 * of.batch() + of.waiting();
         for memory in [32 << 20, 64 << 20, 128 << 20] {
             assert!(all(with(64, Some(memory))) <= memory / 2, "{memory}");
         }

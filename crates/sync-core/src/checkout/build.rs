@@ -11,13 +11,13 @@ use gix::objs::HeaderExt;
 
 use super::draft::{Adopted, Draft, DraftPlan};
 use super::room::Room;
-use super::{SPARSE_FILE, Worktree, filter, index_file, missing, room, to_path};
+use super::{PATH_MAX, SPARSE_FILE, Worktree, filter, index_file, missing, room, to_path};
 use crate::error::{Context, Error, Recovery, Result};
 use crate::fetch::Fetched;
 use crate::objects::{Objects, is_damage};
 use crate::progress::Progress;
 use crate::store::{Place, Store, Temporary};
-use crate::trees::{Known, PATH, index_of};
+use crate::trees::{Known, index_of};
 use crate::unpack::EarlyFile;
 use crate::{CommitId, Interrupt, Limits};
 
@@ -53,8 +53,8 @@ impl Build<'_> {
         let id = fetched.commit;
         let step = || format!("write the tree of {id} to {}", building.dir.display());
         let objects = store.objects(&store.repository()?)?;
-        let last = draft.as_ref().map(Draft::known);
-        let mut index = index(&objects, fetched, &mut self.files, last)?;
+        let known = draft.as_ref().map(Draft::known);
+        let mut index = index(&objects, fetched, &mut self.files, known)?;
         let entries = index.entries().iter();
         let before: Vec<(Mode, bool)> =
             entries.map(|entry| (entry.mode, entry.flags.contains(Flags::SKIP_WORKTREE))).collect();
@@ -111,7 +111,7 @@ impl Build<'_> {
                 header.size
             };
             limits.check_blob(size, entry.path(index)).map_err(refused)?;
-            if entry.mode == Mode::SYMLINK && !(1..PATH as u64).contains(&size) {
+            if entry.mode == Mode::SYMLINK && !(1..PATH_MAX).contains(&size) {
                 let text = format!("{:?} is a link to {size} bytes, which cannot be made", entry.path(index));
                 return Err(Error::new(Recovery::Reconfigure, step(), text));
             }
@@ -216,16 +216,15 @@ impl Build<'_> {
     }
 }
 
-/// The files of a commit, with those marked that patterns leave out. What is as in the last commit's index is taken
-/// from there.
+/// The files of a commit, with those marked that patterns leave out. What is `known` is not read again.
 pub(super) fn index(
     objects: &Objects,
     fetched: &Fetched,
     count: &mut u64,
-    last: Option<&Known>,
+    known: Option<&Known>,
 ) -> Result<State> {
     let id = fetched.commit;
-    let mut index = index_of(objects, id.0, &fetched.selection.limits, count, last)?;
+    let mut index = index_of(objects, id.0, &fetched.selection.limits, count, known)?;
     if let Some(sparse) = &fetched.selection.sparse {
         sparse.apply(&mut index).step(|| format!("apply the sparse patterns to {id}"))?;
     }

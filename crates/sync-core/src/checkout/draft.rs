@@ -180,7 +180,8 @@ fn begin(dir: &Path) -> io::Result<Modes> {
     Ok(Modes { file: mode(dir.join(".git"))?, dir: mode(dir.to_owned())? })
 }
 
-fn is_there(entry: &gix::index::Entry) -> bool {
+/// Whether it is a file of the tree, and not one that is left out.
+pub(super) fn is_there(entry: &gix::index::Entry) -> bool {
     !entry.flags.contains(Flags::SKIP_WORKTREE)
 }
 

@@ -5,9 +5,10 @@ use std::path::Path;
 
 use fs_err::File;
 use gix::bstr::BStr;
-use gix::index::entry::{Flags, Stat};
+use gix::index::entry::Stat;
 use gix::index::{Entry, State};
 
+use super::draft::is_there;
 use crate::CommitId;
 use crate::objects::Hashed;
 use crate::store::Place;
@@ -19,7 +20,8 @@ const AT_ONCE: usize = 64 * 1024;
 const MORE: u16 = 1 << 14;
 const LEFT_OUT: u16 = 1 << 14;
 
-/// Its checksum, which takes longer than the rest, is not looked at: what entries say is compared with the files.
+/// Its checksum, which takes longer than the rest, is not looked at: whoever alters it can make one. What entries say
+/// is compared with the files, and with the trees.
 pub(super) fn read(place: &Place, id: CommitId) -> gix::Result<State> {
     let file = gix::index::File::at(place.admin.join("index"), id.0.kind(), true, Default::default())?;
     Ok(file.into_parts().0)
@@ -29,7 +31,7 @@ pub(super) fn read(place: &Place, id: CommitId) -> gix::Result<State> {
 /// as long as all that is below.
 pub(super) fn write(index: &State, path: &Path) -> io::Result<()> {
     let mut out = Hashed { inner: File::create(path)?, hasher: gix::hash::hasher(index.object_hash()) };
-    let version: u32 = if index.entries().iter().any(is_left_out) { 3 } else { 2 };
+    let version: u32 = if index.entries().iter().all(is_there) { 2 } else { 3 };
     let count = u32::try_from(index.entries().len()).map_err(io::Error::other)?;
     let mut buffer = [*b"DIRC", version.to_be_bytes(), count.to_be_bytes()].concat();
     for entry in index.entries() {
@@ -53,25 +55,21 @@ fn append(entry: &Entry, path: &BStr, out: &mut Vec<u8>) {
     out.extend_from_slice([a, b, c, d, e, f, g, h, i, j].as_flattened());
     out.extend_from_slice(entry.id.as_bytes());
     let length = path.len().min(0xfff) as u16;
-    if is_left_out(entry) {
-        out.extend_from_slice([length | MORE, LEFT_OUT].map(u16::to_be_bytes).as_flattened());
-    } else {
+    if is_there(entry) {
         out.extend_from_slice(&length.to_be_bytes());
+    } else {
+        out.extend_from_slice([length | MORE, LEFT_OUT].map(u16::to_be_bytes).as_flattened());
     }
     out.extend_from_slice(path);
     // At least one zero ends the path.
     out.resize(start + (out.len() - start + 8) / 8 * 8, 0);
 }
 
-fn is_left_out(entry: &Entry) -> bool {
-    entry.flags.contains(Flags::SKIP_WORKTREE)
-}
-
 #[cfg(test)]
 mod tests {
     use gix::ObjectId;
     use gix::hash::Kind;
-    use gix::index::entry::{Mode, stat::Time};
+    use gix::index::entry::{Flags, Mode, stat::Time};
 
     use super::*;
 
@@ -81,7 +79,7 @@ mod tests {
         let path = dir.path().join("index");
         for flags in [Flags::empty(), Flags::SKIP_WORKTREE] {
             let mut index = State::new(Kind::Sha1);
-            for number in 1..3000_u32 {
+            for number in 1..4094_u32 {
                 let time = |secs| Time { secs, nsecs: number };
                 let (mtime, ctime, size) = (time(1), time(2), number);
                 let stat = Stat { mtime, ctime, dev: 3, ino: 4, uid: 5, gid: 6, size };

@@ -41,6 +41,9 @@ pub use verify::altered_files;
 pub(crate) const PATH_RULES: gix::validate::path::component::Options =
     gix::validate::path::component::Options { protect_windows: false, protect_hfs: true, protect_ntfs: true };
 
+/// Linux makes links to fewer bytes.
+const PATH_MAX: u64 = 4096;
+
 /// Where a worktree's patterns are, as git has it.
 const SPARSE_FILE: &str = "info/sparse-checkout";
 
@@ -111,7 +114,7 @@ pub fn checkout(
         interrupt,
     };
     let early = if is_begun { &fetched.early.files[..] } else { &[] };
-    let outcome = symlinks::check(store, fetched, interrupt)
+    let outcome = symlinks::check(store, fetched, draft.as_ref().map(Draft::known), interrupt)
         .and_then(|()| build.tree(store, fetched, Site { building: &building, place: &place, draft, early }))
         .and_then(|()| interrupt.check().step(step))
         .and_then(|()| install(&building, &place).step(step));

@@ -9,16 +9,20 @@ use std::mem::MaybeUninit;
 use std::ops::Range;
 use std::os::fd::AsFd;
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use gix::bstr::{BStr, ByteSlice};
-use gix::index::entry::{Flags, Mode, Stat};
+use gix::index::entry::{Mode, Stat};
 use gix::index::{Entry, State};
 use rustix::fs::{AtFlags, FileType, Mode as RawMode, OFlags, RawDir, fstat, statat};
 
-use super::draft::Modes;
+use super::draft::{Modes, is_there};
 use super::{index_file, index_stat, on_threads, to_path};
 use crate::store::Place;
 use crate::{CommitId, Interrupt};
+
+/// How many files are looked at in one go.
+const PART: usize = 256;
 
 /// The index of the tree with its stats as they are now; `None` if anything in it is not as it was written, or
 /// cannot be taken over.
@@ -29,56 +33,64 @@ pub(super) fn check(
     threads: usize,
     interrupt: &Interrupt,
 ) -> io::Result<Option<State>> {
-    let Ok(index) = index_file::read(place, id) else { return Ok(None) };
-    let mut index = index;
+    let Ok(mut index) = index_file::read(place, id) else { return Ok(None) };
     if index.entries().iter().any(|entry| entry.mode == Mode::COMMIT) {
         return Ok(None);
     }
+    let (parts, next) = (parts(&index), AtomicUsize::new(0));
     let checker = Checker { dir: &place.dir, index: &index, modes, interrupt };
-    let mut directories: Vec<(&BStr, Directory)> = directories(&index).into_iter().collect();
-    directories.sort_unstable_by_key(|(path, _)| *path);
-    let share = directories.len().div_ceil(threads).max(1);
-    let stats = on_threads(directories.chunks(share), |directories| checker.stats(directories))?;
+    let stats = on_threads(0..threads, |_| checker.stats(&parts, &next))?;
     let Some(stats) = stats.into_iter().collect::<Option<Vec<_>>>() else { return Ok(None) };
-    for (at, stat) in stats.concat() {
+    for (at, stat) in stats.into_iter().flatten() {
         index.entries_mut()[at].stat = stat;
     }
     Ok(Some(index))
 }
 
-fn is_there(entry: &Entry) -> bool {
-    !entry.flags.contains(Flags::SKIP_WORKTREE)
+/// A part of a directory, or all of it.
+struct Part<'a> {
+    dir: &'a BStr,
+    /// Where its files are among the entries.
+    files: Range<usize>,
+    /// What the directory holds, said with one of its parts.
+    listing: Option<Listing>,
 }
 
-/// What a directory is to hold.
-#[derive(Default)]
-struct Directory {
-    /// Where its files are among the entries.
-    files: Vec<Range<usize>>,
+#[derive(Default, PartialEq)]
+struct Listing {
+    files: usize,
     directories: usize,
 }
 
 /// The directories that the files of an index need.
-fn directories(index: &State) -> HashMap<&BStr, Directory> {
-    let mut all = HashMap::from([(BStr::new(""), Directory::default())]);
+fn parts(index: &State) -> Vec<Part<'_>> {
+    // In the tree's own there is `.git`.
+    let mut listings = HashMap::from([(BStr::new(""), Listing { files: 1, directories: 0 })]);
     let parent = |entry: &Entry| split(entry.path(index)).0;
-    let mut end = 0;
+    let (mut parts, mut end) = (Vec::new(), 0);
     for side_by_side in index.entries().chunk_by(|a, b| parent(a) == parent(b)) {
-        let start = end;
+        let (start, mut dir) = (end, parent(&side_by_side[0]));
         end += side_by_side.len();
-        if !side_by_side.iter().any(is_there) {
+        let files = side_by_side.iter().filter(|entry| is_there(entry)).count();
+        if files == 0 {
             continue;
         }
-        let mut dir = parent(&side_by_side[0]);
-        let mut is_known = all.contains_key(dir);
-        all.entry(dir).or_default().files.push(start..end);
+        let part = |at| Part { dir, files: at..end.min(at + PART), listing: None };
+        parts.extend((start..end).step_by(PART).map(part));
+        let mut is_known = listings.contains_key(dir);
+        listings.entry(dir).or_default().files += files;
         while !is_known {
             dir = split(dir).0;
-            is_known = all.contains_key(dir);
-            all.entry(dir).or_default().directories += 1;
+            is_known = listings.contains_key(dir);
+            listings.entry(dir).or_default().directories += 1;
         }
     }
-    all
+    for part in &mut parts {
+        part.listing = listings.remove(part.dir);
+    }
+    let only_directories = |(dir, listing)| Part { dir, files: 0..0, listing: Some(listing) };
+    parts.extend(listings.into_iter().map(only_directories));
+    parts
 }
 
 /// The directory that a path is in, and its name there.
@@ -97,33 +109,29 @@ struct Checker<'a> {
 }
 
 impl Checker<'_> {
-    /// The stats of the files of these directories; `None` if anything there is not as it was written.
-    fn stats(&self, directories: &[(&BStr, Directory)]) -> io::Result<Option<Vec<(usize, Stat)>>> {
+    /// The stats of the files of whatever part is next; `None` if anything there is not as it was written.
+    fn stats(&self, parts: &[Part<'_>], next: &AtomicUsize) -> io::Result<Option<Vec<(usize, Stat)>>> {
         let (mut stats, mut buffer) = (Vec::new(), Vec::with_capacity(32 * 1024));
-        for (path, expected) in directories {
+        while let Some(part) = parts.get(next.fetch_add(1, Ordering::Relaxed)) {
             self.interrupt.check()?;
-            if !self.directory(path, expected, &mut stats, buffer.spare_capacity_mut())? {
+            if !self.part(part, &mut stats, buffer.spare_capacity_mut())? {
+                next.store(parts.len(), Ordering::Relaxed);
                 return Ok(None);
             }
         }
         Ok(Some(stats))
     }
 
-    fn directory(
+    fn part(
         &self,
-        path: &BStr,
-        expected: &Directory,
+        part: &Part<'_>,
         stats: &mut Vec<(usize, Stat)>,
         buffer: &mut [MaybeUninit<u8>],
     ) -> io::Result<bool> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let opened = rustix::fs::open(self.dir.join(to_path(path)), flags, RawMode::empty());
+        let opened = rustix::fs::open(self.dir.join(to_path(part.dir)), flags, RawMode::empty());
         let Ok(dir) = opened else { return Ok(false) };
-        if fstat(&dir)?.st_mode & 0o7777 != self.modes.dir {
-            return Ok(false);
-        }
-        let before = stats.len();
-        for at in expected.files.iter().cloned().flatten() {
+        for at in part.files.clone() {
             let entry = &self.index.entries()[at];
             if !is_there(entry) {
                 continue;
@@ -134,23 +142,24 @@ impl Checker<'_> {
                 _ => return Ok(false),
             }
         }
-        // All of its files are there. If there are no more, nothing is foreign. In the tree's own there is `.git`.
-        let files = stats.len() - before + usize::from(path.is_empty());
-        Ok(count(RawDir::new(dir, buffer))? == Some((files, expected.directories)))
+        let Some(expected) = &part.listing else { return Ok(true) };
+        // Where all files are there and no more, nothing is foreign.
+        Ok(fstat(&dir)?.st_mode & 0o7777 == self.modes.dir
+            && count(RawDir::new(dir, buffer))?.as_ref() == Some(expected))
     }
 }
 
-/// How many files and how many directories are listed; `None` if there is anything else.
-fn count(mut listing: RawDir<'_, impl AsFd>) -> io::Result<Option<(usize, usize)>> {
-    let (mut files, mut directories) = (0, 0);
+/// What is listed, unless it is anything but files and directories.
+fn count(mut listing: RawDir<'_, impl AsFd>) -> io::Result<Option<Listing>> {
+    let mut found = Listing::default();
     while let Some(entry) = listing.next() {
         let entry = entry?;
         match entry.file_type() {
             FileType::Directory if [c".", c".."].contains(&entry.file_name()) => {}
-            FileType::Directory => directories += 1,
-            FileType::RegularFile | FileType::Symlink => files += 1,
+            FileType::Directory => found.directories += 1,
+            FileType::RegularFile | FileType::Symlink => found.files += 1,
             _ => return Ok(None),
         }
     }
-    Ok(Some((files, directories)))
+    Ok(Some(found))
 }

@@ -8,11 +8,11 @@ use gix::bstr::{BString, ByteSlice};
 use gix::index::entry::{Flags, Mode};
 use gix::objs::{FindExt, HeaderExt};
 
-use super::{build, missing};
+use super::{PATH_MAX, build, missing};
 use crate::error::{Context, Error, Recovery, Result};
 use crate::fetch::Fetched;
 use crate::store::Store;
-use crate::trees::PATH;
+use crate::trees::Known;
 use crate::{CommitId, Interrupt};
 
 /// What becomes of symbolic links.
@@ -47,14 +47,19 @@ const HOPS: usize = 40;
 type Links = BTreeMap<BString, BString>;
 
 /// Refuse links that may not be, of the tree and of its submodules, which are inside of it.
-pub(super) fn check(store: &Store, fetched: &Fetched, interrupt: &Interrupt) -> Result<()> {
+pub(super) fn check(
+    store: &Store,
+    fetched: &Fetched,
+    known: Option<&Known>,
+    interrupt: &Interrupt,
+) -> Result<()> {
     let policy = fetched.selection.symlinks;
     if policy == Symlinks::Keep {
         return Ok(());
     }
     let step = || format!("check out {}", fetched.commit);
     let mut links = Links::new();
-    gather(store, fetched, b"", &mut links)?;
+    gather(store, fetched, known, b"", &mut links)?;
     for (path, target) in &links {
         interrupt.check().step(step)?;
         let fault = match policy {
@@ -69,9 +74,15 @@ pub(super) fn check(store: &Store, fetched: &Fetched, interrupt: &Interrupt) -> 
     Ok(())
 }
 
-fn gather(store: &Store, fetched: &Fetched, prefix: &[u8], links: &mut Links) -> Result<()> {
+fn gather(
+    store: &Store,
+    fetched: &Fetched,
+    known: Option<&Known>,
+    prefix: &[u8],
+    links: &mut Links,
+) -> Result<()> {
     let objects = store.objects(&store.repository()?)?;
-    let index = build::index(&objects, fetched, &mut 0, None)?;
+    let index = build::index(&objects, fetched, &mut 0, known)?;
     let (headers, mut buffer) = (objects.headers(), Vec::new());
     let is_link = |entry: &&gix::index::Entry| {
         entry.mode == Mode::SYMLINK && !entry.flags.contains(Flags::SKIP_WORKTREE)
@@ -79,7 +90,7 @@ fn gather(store: &Store, fetched: &Fetched, prefix: &[u8], links: &mut Links) ->
     for entry in index.entries().iter().filter(is_link) {
         let missing = |err| missing(CommitId(entry.id), &err);
         // What is too long for a link is refused when the tree is weighed.
-        if headers.header(&entry.id).map_err(missing)?.size >= PATH as u64 {
+        if headers.header(&entry.id).map_err(missing)?.size >= PATH_MAX {
             continue;
         }
         let target = objects.find_blob(&entry.id, &mut buffer).map_err(missing)?;
@@ -88,7 +99,7 @@ fn gather(store: &Store, fetched: &Fetched, prefix: &[u8], links: &mut Links) ->
     }
     for module in &fetched.modules {
         let inside = [prefix, &module.path, b"/"].concat();
-        gather(&store.module(&module.url)?, &module.fetched, &inside, links)?;
+        gather(&store.module(&module.url)?, &module.fetched, None, &inside, links)?;
     }
     Ok(())
 }

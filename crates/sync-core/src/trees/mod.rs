@@ -4,6 +4,7 @@
 mod known;
 
 use std::cmp::Ordering;
+use std::ops::AddAssign;
 
 use gix::ObjectId;
 use gix::bstr::{BStr, BString, ByteSlice};
@@ -20,31 +21,32 @@ use crate::objects::{Objects, corrupt};
 
 pub(crate) use known::Known;
 
-/// Linux opens no longer path, and no file system has a longer name. The path bounds the depth, too.
-pub(crate) const PATH: usize = 4096;
+/// gix reads no longer path from an index (Linux opens one that is a byte longer), and no file system has a longer
+/// name. The path bounds the depth, too.
+const PATH: usize = 4094;
 const NAME: usize = 255;
 
 /// All paths together, in memory; of a million files, a thousand bytes each.
 const PATHS: usize = 1 << 30;
 
-/// All files of `commit` as an index, if they may be written. `count` goes on with files and directories. Directories
-/// that are as in the index of another commit are taken from there.
+/// All files of `commit` as an index, if they may be written. `count` goes on with files and directories. What is
+/// `known` is not read again.
 pub(crate) fn index_of(
     objects: &Objects,
     commit: ObjectId,
     limits: &Limits,
     count: &mut u64,
-    last: Option<&Known>,
+    known: Option<&Known>,
 ) -> Result<State> {
     let step = || format!("read the tree of {commit}");
-    let (index, known) = (State::new(commit.kind()), last);
-    let mut files =
-        Files { objects, limits, known, index, path: BString::default(), count: *count, bytes: 0 };
+    let size = Size { entries: *count, paths: 0 };
+    let (index, path) = (State::new(commit.kind()), BString::default());
+    let mut files = Files { objects, limits, known, index, path, size };
     files.read_all(commit).map_err(|refusal| match refusal {
         Refusal::Rule(rule) => Error::new(Recovery::Reconfigure, step(), rule),
         Refusal::Object(err) => Error::reading(step(), &err),
     })?;
-    *count = files.count;
+    *count = files.size.entries;
     Ok(files.index)
 }
 
@@ -75,9 +77,7 @@ struct Files<'a> {
     index: State,
     /// Of what is read.
     path: BString,
-    count: u64,
-    /// Of all paths.
-    bytes: usize,
+    size: Size,
 }
 
 /// A tree that is read to some place.
@@ -96,25 +96,25 @@ impl Files<'_> {
         self.enter(root, &mut open)?;
         while let Some(Open { body, at, path }) = open.last_mut() {
             self.path.truncate(*path);
-            let Some(entry) = TreeRefIter::from_bytes(&body[*at..], commit.kind()).next().transpose()? else {
+            let mut rest = TreeRefIter::from_bytes(&body[*at..], commit.kind());
+            let Some(entry) = rest.next().transpose()? else {
                 open.pop();
                 continue;
             };
-            *at += length(&body[*at..], entry);
+            *at = rest.offset_to_next_entry(body);
             append(&mut self.path, entry.filename);
             let id = entry.oid.to_owned();
             match entry.mode.kind() {
                 EntryKind::Tree => self.enter(id, &mut open)?,
-                kind => self.add(id, kind.into()),
+                kind => push(&mut self.index, self.path.as_bstr(), id, kind.into()),
             }
         }
         Ok(())
     }
 
-    /// Go on with the tree whose path this is, if its files are not known.
+    /// Go on with the tree whose path this is, if it is not known.
     fn enter(&mut self, id: ObjectId, open: &mut Vec<Open>) -> std::result::Result<(), Refusal> {
-        if let Some(known) = self.known
-            && let Some(tree) = known.tree(self.path.as_bstr(), &id)
+        if let Some((known, tree)) = self.known.and_then(|known| Some((known, known.tree(&self.path, &id)?)))
         {
             for (path, entry) in known.files(tree) {
                 self.index.dangerously_push_entry(
@@ -125,65 +125,76 @@ impl Files<'_> {
                     path,
                 );
             }
-            let (count, bytes) = (tree.count, tree.bytes);
-            return Ok(self.weigh(count, bytes)?);
+            return Ok(self.weigh(tree.size)?);
         }
-        let mut body = Vec::new();
-        let found = self.objects.find(&id, &mut body)?;
+        let mut buffer = Vec::new();
+        let found = self.objects.find(&id, &mut buffer)?;
         if found.kind != Kind::Tree {
             let text = format!("{:?} is a {}, not a tree", self.path, found.kind);
             return Err(gix::Error::from_error(corrupt(text)).into());
         }
         let body = found.data.to_owned();
-        self.judge(&body, id.kind())?;
+        let size = judge(self.path.as_bstr(), &body, id.kind())?;
+        self.weigh(size)?;
         open.push(Open { body, at: 0, path: self.path.len() });
         Ok(())
     }
 
-    fn add(&mut self, id: ObjectId, mode: Mode) {
-        let path = self.path.as_bstr();
-        self.index.dangerously_push_entry(Stat::default(), id, Flags::empty(), mode, path);
-    }
-
-    /// Refuse a tree that may not be one.
-    fn judge(&mut self, body: &[u8], hash: gix::hash::Kind) -> std::result::Result<(), Refusal> {
-        let mut last: Option<EntryRef<'_>> = None;
-        // The files whose names the next may begin with: between a file and a directory of one name there are no
-        // others.
-        let mut files: Vec<&BStr> = Vec::new();
-        for entry in TreeRefIter::from_bytes(body, hash) {
-            let entry = entry?;
-            let (dir, name) = (self.path.as_bstr(), entry.filename);
-            judge_entry(dir, entry)?;
-            let named = |fault| format!("the tree names {:?} {fault}", join(dir, name));
-            match last.map(|last| last.cmp(&entry)) {
-                Some(Ordering::Equal) => return Err(named("twice").into()),
-                Some(Ordering::Greater) => return Err(named("out of order").into()),
-                _ => last = Some(entry),
-            }
-            while files.pop_if(|file| !name.starts_with(file)).is_some() {}
-            match entry.mode.is_tree() {
-                true if files.last() == Some(&name) => {
-                    return Err(named("as a file and as a directory").into());
-                }
-                true => {}
-                false => files.push(name),
-            }
-            self.weigh(1, join_length(dir, name))?;
-        }
-        Ok(())
-    }
-
-    /// Refuse a tree that is too large.
-    fn weigh(&mut self, count: u64, bytes: usize) -> std::result::Result<(), String> {
-        self.count += count;
-        self.limits.check_files(self.count).map_err(|excess| excess.to_string())?;
-        self.bytes += bytes;
-        if self.bytes > PATHS {
+    /// Refuse what comes to too much.
+    fn weigh(&mut self, size: Size) -> std::result::Result<(), String> {
+        self.size += size;
+        self.limits.check_files(self.size.entries).map_err(|excess| excess.to_string())?;
+        if self.size.paths > PATHS {
             return Err(format!("the paths of its files have more than {PATHS} bytes"));
         }
         Ok(())
     }
+}
+
+fn push(index: &mut State, path: &BStr, id: ObjectId, mode: Mode) {
+    index.dangerously_push_entry(Stat::default(), id, Flags::empty(), mode, path);
+}
+
+/// What trees come to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Size {
+    /// Files and directories.
+    entries: u64,
+    /// Bytes of their paths.
+    paths: usize,
+}
+
+impl AddAssign for Size {
+    fn add_assign(&mut self, more: Size) {
+        self.entries += more.entries;
+        self.paths += more.paths;
+    }
+}
+
+/// Refuse a tree that may not be one. What it holds comes to so much, without what is below.
+fn judge(dir: &BStr, body: &[u8], hash: gix::hash::Kind) -> std::result::Result<Size, Refusal> {
+    let (mut size, mut last) = (Size::default(), None::<EntryRef<'_>>);
+    // The files whose names the next may begin with: between a file and a directory of one name there are no others.
+    let mut files: Vec<&BStr> = Vec::new();
+    for entry in TreeRefIter::from_bytes(body, hash) {
+        let entry = entry?;
+        let name = entry.filename;
+        judge_entry(dir, entry)?;
+        let named = |fault| format!("the tree names {:?} {fault}", join(dir, name));
+        match last.map(|last| last.cmp(&entry)) {
+            Some(Ordering::Equal) => return Err(named("twice").into()),
+            Some(Ordering::Greater) => return Err(named("out of order").into()),
+            _ => last = Some(entry),
+        }
+        while files.pop_if(|file| !name.starts_with(file)).is_some() {}
+        match entry.mode.is_tree() {
+            true if files.last() == Some(&name) => return Err(named("as a file and as a directory").into()),
+            true => {}
+            false => files.push(name),
+        }
+        size += Size { entries: 1, paths: join_length(dir, name) };
+    }
+    Ok(size)
 }
 
 fn judge_entry(dir: &BStr, entry: EntryRef<'_>) -> std::result::Result<(), String> {
@@ -213,12 +224,6 @@ fn judge_entry(dir: &BStr, entry: EntryRef<'_>) -> std::result::Result<(), Strin
         return Err(format!("the mode {:o} of {:?} is none of git's", entry.mode.value(), path()));
     }
     Ok(())
-}
-
-/// Of an entry of a tree: mode, space, name, zero, id.
-fn length(body: &[u8], entry: EntryRef<'_>) -> usize {
-    let mode = body.find_byte(b' ').unwrap_or(body.len());
-    mode + 1 + entry.filename.len() + 1 + entry.oid.as_bytes().len()
 }
 
 fn join(dir: &BStr, name: &BStr) -> BString {

@@ -10,7 +10,7 @@ use super::disk::PackFile;
 use super::entries::{AllRead, Base, Delta, Whole};
 use super::place::{Hand, Placed, Placer, hasher};
 use super::{EarlyFile, Intake, Object, hash};
-use crate::objects::{self, Content, Inflater, Objects, Spill, corrupt, pieces, refuse_huge, stream};
+use crate::objects::{self, Content, Inflater, Objects, ROOM, Spill, corrupt, pieces, refuse_huge, stream};
 use crate::progress::Stage;
 
 /// Put all deltas together, giving the objects their ids; the files that came of them. What they start from that
@@ -47,7 +47,7 @@ pub(super) fn resolve(
 }
 
 /// How many objects' room is kept for the next: what is put together and what it is made from.
-const SPARE: usize = 2;
+pub(crate) const SPARE: usize = 2;
 
 /// Who is made from whom.
 struct Family<'a> {
@@ -167,6 +167,7 @@ impl<'a> Work<'a> {
             })?
         } else {
             let mut bytes = self.empty();
+            bytes.reserve_exact(root.size as usize + ROOM);
             self.inflater.whole(&pack.file, root.data_offset, root.size as usize, &mut bytes)?;
             Content::Held(bytes.into())
         };
@@ -206,7 +207,9 @@ impl<'a> Work<'a> {
     }
 
     fn reuse(&mut self, content: Content) {
-        if let Some(mut bytes) = content.into_held().filter(|_| self.spare.len() < SPARE) {
+        let most = self.family.intake.resources.large() as usize + ROOM;
+        let is_kept = |bytes: &Vec<u8>| self.spare.len() < SPARE && bytes.capacity() <= most;
+        if let Some(mut bytes) = content.into_held().filter(is_kept) {
             bytes.clear();
             self.spare.push(bytes);
         }

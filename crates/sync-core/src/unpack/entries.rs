@@ -56,8 +56,8 @@ pub(super) struct AllRead {
     pub(super) trailer: ObjectId,
 }
 
-/// How much goes to disk at once: servers send little at a time.
-const PACKET: usize = 64 * 1024;
+/// At least so much goes to disk at once: servers send little at a time.
+const PACKET: usize = 48 * 1024;
 
 /// The pieces of large objects.
 const WINDOW: u64 = 256 * 1024;
@@ -289,11 +289,7 @@ impl<'a> Entries<'a> {
         if self.used < self.packet.len() {
             return Ok(());
         }
-        let amount = self.source.fill_buf()?.len();
-        if amount == 0 {
-            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the pack ends too early"));
-        }
-        if self.packet.len() + amount > PACKET {
+        if self.packet.len() >= PACKET {
             self.start += self.packet.len() as u64;
             self.used = 0;
             let mut next = self.from_disk.try_recv().unwrap_or_default();
@@ -301,7 +297,12 @@ impl<'a> Entries<'a> {
             let used = std::mem::replace(&mut self.packet, next);
             self.send(Packet::Bytes(used))?;
         }
-        self.packet.extend_from_slice(self.source.fill_buf()?);
+        let arrived = self.source.fill_buf()?;
+        if arrived.is_empty() {
+            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the pack ends too early"));
+        }
+        self.packet.extend_from_slice(arrived);
+        let amount = arrived.len();
         self.source.consume(amount);
         Ok(())
     }

@@ -33,6 +33,8 @@ use crate::objects::{Objects, corrupt};
 use crate::progress::Progress;
 use crate::{Interrupt, Limits, Resources};
 
+#[cfg(test)]
+pub(crate) use deltas::SPARE;
 use entries::{AllRead, Entries};
 use place::Placer;
 

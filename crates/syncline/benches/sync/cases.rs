@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use crate::floors::{link_tree, read_pack};
+use crate::floors::{link_and_look, read_pack};
 use crate::measure::{Cost, Process, Rounds, is_tmpfs, median, run, wait_until};
 use crate::peer::GitSync;
 use crate::repositories::Repository;
@@ -194,16 +194,14 @@ impl Bench<'_> {
         self.median_of(|| read_pack(self.nginx, repository, depth))
     }
 
-    /// Seconds to only link every file of a tree.
-    pub fn linking(&self, repository: &Repository) -> f64 {
+    /// Seconds to only link every file of a tree, and to only look at every file.
+    pub fn floors_of_change(&self, repository: &Repository) -> [f64; 2] {
         let root = self.fresh("ours");
         run(self.syncline(repository, &root).arg("--one-time"));
         let tree = fs::canonicalize(root.join("link")).unwrap();
-        let mut copies = 0;
-        self.median_of(|| {
-            copies += 1;
-            link_tree(&tree, &root.join(format!("copy{copies}")))
-        })
+        let copies = (0..self.rounds).map(|number| root.join(format!("copy{number}")));
+        let rounds: Vec<_> = copies.map(|copy| link_and_look(&tree, &copy)).collect();
+        [0, 1].map(|floor| median(rounds.iter().map(|round| round[floor].as_secs_f64())))
     }
 
     fn median_of(&self, mut once: impl FnMut() -> Duration) -> f64 {

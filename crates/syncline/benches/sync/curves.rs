@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 
+use crate::FLOORS_OF_CHANGE;
 use crate::cases::{Bench, Change, Changes};
 use crate::chart::Chart;
 use crate::measure::{Form, header, mebibytes, milliseconds, row, seconds};
@@ -92,9 +93,10 @@ impl ByFiles {
         let [first, again] = ["one changed file, first", "one changed file, again"];
         self.change.add(at, (first, "until the flip"), ["syncline, first", "git"], of(0, wall));
         self.change.add(at, (again, "until the flip"), ["syncline, again", ""], of(2, wall));
-        let floor = (bench.linking(&repository), f64::NAN);
-        let case = "one changed file";
-        self.change.add(at, (case, "wall of only linking all files"), ["linking all files", ""], floor);
+        for (floor, measure) in bench.floors_of_change(&repository).into_iter().zip(FLOORS_OF_CHANGE) {
+            let line = measure.trim_start_matches("wall of only ");
+            self.change.add(at, ("one changed file", measure), [line, ""], (floor, f64::NAN));
+        }
         let resident = of(2, |change| change.resident);
         self.memory.add(at, (again, "resident after"), ["syncline, afterwards", ""], resident);
     }

@@ -1,9 +1,9 @@
-//! What nobody can do without: the pack has to be read, and a tree of unchanged files has to be linked.
+//! What nobody can do without: the pack has to be read, a tree of unchanged files has to be linked, or looked at.
 
 use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use crate::repositories::Repository;
@@ -44,22 +44,26 @@ pub fn read_pack(nginx: &Nginx, repository: &Repository, depth: u32) -> Duration
     took
 }
 
-/// Make a tree of hard links beside another, on all cores.
-pub fn link_tree(from: &Path, to: &Path) -> Duration {
+/// Make a tree of hard links beside another, on all cores; then look at each of its files. How long each took.
+pub fn link_and_look(from: &Path, to: &Path) -> [Duration; 2] {
     let (mut dirs, mut files) = (vec![to.to_owned()], Vec::new());
     walk(from, &mut |path| {
         let new = to.join(path.strip_prefix(from).unwrap());
         if path.is_dir() { dirs.push(new) } else { files.push((path.to_owned(), new)) }
     });
-    let cores = std::thread::available_parallelism().unwrap().get();
-    let link =
-        |files: &[(PathBuf, PathBuf)]| files.iter().for_each(|(from, to)| fs::hard_link(from, to).unwrap());
     let started = Instant::now();
     dirs.iter().for_each(|dir| fs::create_dir(dir).unwrap());
+    on_all_cores(&files, |(from, to)| fs::hard_link(from, to).unwrap());
+    let linked = started.elapsed();
+    on_all_cores(&files, |(_, to)| assert!(fs::symlink_metadata(to).unwrap().is_file()));
+    [linked, started.elapsed() - linked]
+}
+
+fn on_all_cores<T: Sync>(all: &[T], work: impl Fn(&T) + Sync) {
+    let cores = std::thread::available_parallelism().unwrap().get();
     std::thread::scope(|scope| {
-        for files in files.chunks(files.len().div_ceil(cores)) {
-            scope.spawn(move || link(files));
+        for share in all.chunks(all.len().div_ceil(cores)) {
+            scope.spawn(|| share.iter().for_each(&work));
         }
     });
-    started.elapsed()
 }
