@@ -9,7 +9,7 @@ use gix::index::State;
 use gix::index::entry::{Flags, Mode};
 use gix::objs::HeaderExt;
 
-use super::draft::{Adopted, Draft, DraftPlan};
+use super::draft::{Adopted, Draft, DraftPlan, is_unmarked};
 use super::room::Room;
 use super::{PATH_MAX, SPARSE_FILE, Worktree, filter, index_file, missing, room, to_path};
 use crate::error::{Context, Error, Recovery, Result};
@@ -164,19 +164,13 @@ impl Build<'_> {
         Ok(())
     }
 
-    /// Let gix write what is not marked as done. It is shown no more than that and what decides on its form.
+    /// Let gix write what is not marked as done; it is shown nothing else.
     fn write_rest(&self, objects: Objects, index: &mut State, dir: &Path) -> Result<usize> {
         let step = || format!("write the tree of {} to {}", self.id, dir.display());
         let (files, bytes) = (self.progress.files(), self.progress.bytes());
-        let (mut rest, mut places, mut left) = (State::new(objects.hash), Vec::new(), 0);
-        for (at, entry) in index.entries().iter().enumerate() {
-            let (path, is_left) = (entry.path(index), !entry.flags.contains(Flags::SKIP_WORKTREE));
-            if is_left || filter::is_attributes(path) {
-                rest.dangerously_push_entry(entry.stat, entry.id, entry.flags, entry.mode, path);
-                places.push(at);
-            }
-            left += usize::from(is_left && entry.mode != Mode::COMMIT);
-        }
+        let (mut rest, places) = rest_of(index);
+        let is_left = |entry: &&gix::index::Entry| is_unmarked(entry) && entry.mode != Mode::COMMIT;
+        let left = rest.entries().iter().filter(is_left).count();
         gix::Count::set(&files, index.entries().len() - rest.entries().len());
         let options = gix_worktree_state::checkout::Options {
             thread_limit: Some(objects.resources.threads()),
@@ -214,6 +208,19 @@ impl Build<'_> {
         }
         Ok(left)
     }
+}
+
+/// What is not marked as done, what decides on its form, and where these are in the index.
+fn rest_of(index: &State) -> (State, Vec<usize>) {
+    let (mut rest, mut places) = (State::new(index.object_hash()), Vec::new());
+    for (at, entry) in index.entries().iter().enumerate() {
+        let path = entry.path(index);
+        if is_unmarked(entry) || filter::is_attributes(path) {
+            rest.dangerously_push_entry(entry.stat, entry.id, entry.flags, entry.mode, path);
+            places.push(at);
+        }
+    }
+    (rest, places)
 }
 
 /// The files of a commit, with those marked that patterns leave out. What is `known` is not read again.

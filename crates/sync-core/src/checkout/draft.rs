@@ -145,7 +145,7 @@ impl Draft {
         fs_err::rename(&self.tree.dir, dir)?;
         // It says where the draft was from, and may be open somewhere.
         fs_err::remove_file(dir.join(".git"))?;
-        let mut candidates = old.entries().iter().filter(|entry| is_there(entry)).peekable();
+        let mut candidates = old.entries().iter().filter(|entry| is_unmarked(entry)).peekable();
         let old_path = |entry: &gix::index::Entry| entry.path(old).to_owned();
         let mut count = 0;
         let (entries, paths) = new.entries_mut_and_pathbacking();
@@ -157,7 +157,7 @@ impl Draft {
             let Some(found) = candidates.next_if(|candidate| candidate.path(old) == path) else {
                 continue;
             };
-            if is_there(entry) && found.id == entry.id && found.mode == entry.mode {
+            if is_unmarked(entry) && found.id == entry.id && found.mode == entry.mode {
                 entry.stat = found.stat;
                 entry.flags.insert(Flags::SKIP_WORKTREE);
                 count += 1;
@@ -180,8 +180,8 @@ fn begin(dir: &Path) -> io::Result<Modes> {
     Ok(Modes { file: mode(dir.join(".git"))?, dir: mode(dir.to_owned())? })
 }
 
-/// Whether it is a file of the tree, and not one that is left out.
-pub(super) fn is_there(entry: &gix::index::Entry) -> bool {
+/// Whether an entry is not marked as left out, or as done.
+pub(super) fn is_unmarked(entry: &gix::index::Entry) -> bool {
     !entry.flags.contains(Flags::SKIP_WORKTREE)
 }
 

@@ -8,7 +8,7 @@ use gix::bstr::BStr;
 use gix::index::entry::Stat;
 use gix::index::{Entry, State};
 
-use super::draft::is_there;
+use super::draft::is_unmarked;
 use crate::CommitId;
 use crate::objects::Hashed;
 use crate::store::Place;
@@ -27,11 +27,11 @@ pub(super) fn read(place: &Place, id: CommitId) -> gix::Result<State> {
     Ok(file.into_parts().0)
 }
 
-/// Write an index that nobody knows of yet. gix writes the fields of each entry one by one, which takes four times
-/// as long as all that is below.
+/// Write an index that nobody knows of yet. gix writes the fields of each entry one by one, which takes several
+/// times as long.
 pub(super) fn write(index: &State, path: &Path) -> io::Result<()> {
     let mut out = Hashed { inner: File::create(path)?, hasher: gix::hash::hasher(index.object_hash()) };
-    let version: u32 = if index.entries().iter().all(is_there) { 2 } else { 3 };
+    let version: u32 = if index.entries().iter().all(is_unmarked) { 2 } else { 3 };
     let count = u32::try_from(index.entries().len()).map_err(io::Error::other)?;
     let mut buffer = [*b"DIRC", version.to_be_bytes(), count.to_be_bytes()].concat();
     for entry in index.entries() {
@@ -55,7 +55,7 @@ fn append(entry: &Entry, path: &BStr, out: &mut Vec<u8>) {
     out.extend_from_slice([a, b, c, d, e, f, g, h, i, j].as_flattened());
     out.extend_from_slice(entry.id.as_bytes());
     let length = path.len().min(0xfff) as u16;
-    if is_there(entry) {
+    if is_unmarked(entry) {
         out.extend_from_slice(&length.to_be_bytes());
     } else {
         out.extend_from_slice([length | MORE, LEFT_OUT].map(u16::to_be_bytes).as_flattened());

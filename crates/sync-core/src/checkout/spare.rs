@@ -16,7 +16,7 @@ use gix::index::entry::{Mode, Stat};
 use gix::index::{Entry, State};
 use rustix::fs::{AtFlags, FileType, Mode as RawMode, OFlags, RawDir, fstat, statat};
 
-use super::draft::{Modes, is_there};
+use super::draft::{Modes, is_unmarked};
 use super::{index_file, index_stat, on_threads, to_path};
 use crate::store::Place;
 use crate::{CommitId, Interrupt};
@@ -71,7 +71,7 @@ fn parts(index: &State) -> Vec<Part<'_>> {
     for side_by_side in index.entries().chunk_by(|a, b| parent(a) == parent(b)) {
         let (start, mut dir) = (end, parent(&side_by_side[0]));
         end += side_by_side.len();
-        let files = side_by_side.iter().filter(|entry| is_there(entry)).count();
+        let files = side_by_side.iter().filter(|entry| is_unmarked(entry)).count();
         if files == 0 {
             continue;
         }
@@ -133,7 +133,7 @@ impl Checker<'_> {
         let Ok(dir) = opened else { return Ok(false) };
         for at in part.files.clone() {
             let entry = &self.index.entries()[at];
-            if !is_there(entry) {
+            if !is_unmarked(entry) {
                 continue;
             }
             let name = split(entry.path(self.index)).1;

@@ -114,16 +114,11 @@ impl Files<'_> {
 
     /// Go on with the tree whose path this is, if it is not known.
     fn enter(&mut self, id: ObjectId, open: &mut Vec<Open>) -> std::result::Result<(), Refusal> {
-        if let Some((known, tree)) = self.known.and_then(|known| Some((known, known.tree(&self.path, &id)?)))
+        if let Some(known) = self.known
+            && let Some(tree) = known.tree(&self.path, &id)
         {
             for (path, entry) in known.files(tree) {
-                self.index.dangerously_push_entry(
-                    Stat::default(),
-                    entry.id,
-                    Flags::empty(),
-                    entry.mode,
-                    path,
-                );
+                push(&mut self.index, path, entry.id, entry.mode);
             }
             return Ok(self.weigh(tree.size)?);
         }

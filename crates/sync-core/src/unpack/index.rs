@@ -14,10 +14,8 @@ const LARGE_OFFSET: u64 = 1 << 31;
 /// Write the index of a pack; sorts the objects by id.
 pub(super) fn write(path: &Path, objects: &mut [Object], pack_checksum: ObjectId) -> io::Result<()> {
     objects.sort_unstable_by(|a, b| a.id.cmp(&b.id).then(a.offset.cmp(&b.offset)));
-    let mut out = Hashed {
-        hasher: gix::hash::hasher(pack_checksum.kind()),
-        inner: BufWriter::with_capacity(64 * 1024, fs_err::File::create(path)?),
-    };
+    let (inner, hasher) = (fs_err::File::create(path)?, gix::hash::hasher(pack_checksum.kind()));
+    let mut out = BufWriter::with_capacity(64 * 1024, Hashed { inner, hasher });
     out.write_all(b"\xfftOc\0\0\0\x02")?;
     let mut upto = 0;
     for byte in 0..=255 {
@@ -44,7 +42,6 @@ pub(super) fn write(path: &Path, objects: &mut [Object], pack_checksum: ObjectId
         out.write_all(&offset.to_be_bytes())?;
     }
     out.write_all(pack_checksum.as_slice())?;
-    let Hashed { mut inner, hasher } = out;
-    inner.write_all(hasher.try_finalize().map_err(io::Error::other)?.as_slice())?;
-    inner.flush()
+    let Hashed { mut inner, hasher } = out.into_inner().map_err(io::IntoInnerError::into_error)?;
+    inner.write_all(hasher.try_finalize().map_err(io::Error::other)?.as_slice())
 }

@@ -12,12 +12,12 @@ const STYLE: &str = "
   text { font: 13px sans-serif; fill: #1f2328 } .title { font-size: 16px; font-weight: bold }
   .ground { fill: #ffffff } .grid { stroke: #d0d7de } .fine { stroke: #eaeef2 }
   .s0 { stroke: #0969da; fill: #0969da } .s1 { stroke: #bc4c00; fill: #bc4c00 } .s2 { stroke: #1a7f37; fill: #1a7f37 }
-  .s3 { stroke: #8250df; fill: #8250df }
+  .s3 { stroke: #8250df; fill: #8250df } .s4 { stroke: #cf222e; fill: #cf222e }
   polyline { fill: none !important; stroke-width: 2 }
   @media (prefers-color-scheme: dark) {
     text { fill: #e6edf3 } .ground { fill: #0d1117 } .grid { stroke: #3d444d } .fine { stroke: #21262d }
     .s0 { stroke: #4493f8; fill: #4493f8 } .s1 { stroke: #f0883e; fill: #f0883e } .s2 { stroke: #3fb950; fill: #3fb950 }
-    .s3 { stroke: #ab7df8; fill: #ab7df8 }
+    .s3 { stroke: #ab7df8; fill: #ab7df8 } .s4 { stroke: #f85149; fill: #f85149 }
   }
 ";
 
@@ -69,12 +69,13 @@ impl Chart {
         text(&mut svg, "end", (WIDTH - right, HEIGHT - 8.0), self.x_axis);
         text(&mut svg, "start", (8.0, top - 12.0), self.y_axis);
         writeln!(svg, "<text class=\"title\" x=\"8\" y=\"22\">{}</text>", self.title).unwrap();
+        let mut at = left - 24.0;
         for (number, (name, points)) in self.lines.iter().enumerate() {
             let points: Vec<_> = points.iter().map(|point| (x.at(point.0), y.at(point.1))).collect();
             draw(&mut svg, number, &points);
-            let at = left - 24.0 + 150.0 * number as f64;
             draw(&mut svg, number, &[(at, top - 16.0), (at + 24.0, top - 16.0)]);
             text(&mut svg, "start", (at + 32.0, top - 12.0), name);
+            at += 48.0 + 7.0 * name.len() as f64;
         }
         svg + "</svg>\n"
     }

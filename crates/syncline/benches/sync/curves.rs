@@ -94,7 +94,7 @@ impl ByFiles {
         self.change.add(at, (first, "until the flip"), ["syncline, first", "git"], of(0, wall));
         self.change.add(at, (again, "until the flip"), ["syncline, again", ""], of(2, wall));
         for (floor, measure) in bench.floors_of_change(&repository).into_iter().zip(FLOORS_OF_CHANGE) {
-            let line = measure.trim_start_matches("wall of only ");
+            let line = measure.split(' ').nth(3).unwrap_or_default(); // linking, looking
             self.change.add(at, ("one changed file", measure), [line, ""], (floor, f64::NAN));
         }
         let resident = of(2, |change| change.resident);
