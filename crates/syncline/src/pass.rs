@@ -108,6 +108,9 @@ impl Syncer {
             self.verified = true;
             return Ok(Passed::Unchanged(tip.commit));
         }
+        if let Some(last) = current.filter(|current| *current != tip.commit && !self.verified) {
+            self.inspect(last)?; // what is the same in the next commit is not read again
+        }
         let packs = self.store.all_packs();
         let tree = self.make_tree(&tip, current).inspect_err(|err| {
             if err.lacks_room() {
@@ -187,8 +190,7 @@ impl Syncer {
             info!(%commit, "the store lacks what a filter left out");
             return Ok(false);
         }
-        let depth = self.upstream.source().depth;
-        let condition = self.store.inspect(commit, depth, &self.interrupt)?;
+        let condition = self.inspect(commit)?;
         match condition {
             Condition::Sound => self.store.adopt(commit)?,
             Condition::TooShallow | Condition::TooDeep => {
@@ -196,11 +198,7 @@ impl Syncer {
                 self.has_excess_history |= condition == Condition::TooDeep;
                 return Ok(false);
             }
-            Condition::Damaged => {
-                warn!(%commit, "objects are missing or damaged: fetching them anew");
-                self.store.rebuild()?;
-                return Ok(false);
-            }
+            Condition::Damaged => return Ok(false),
         }
         match altered_files(&self.store, commit, &self.upstream.source().selection, &self.interrupt) {
             Ok(files) if files.is_empty() => self.is_shown_whole(commit).inspect(|is_whole| {
@@ -218,6 +216,17 @@ impl Syncer {
                 Ok(false)
             }
         }
+    }
+
+    /// How the store has a commit. Where it is damaged, all of it goes.
+    fn inspect(&mut self, commit: CommitId) -> Result<Condition> {
+        let depth = self.upstream.source().depth;
+        let condition = self.store.inspect(commit, depth, &self.interrupt)?;
+        if condition == Condition::Damaged {
+            warn!(%commit, "objects are missing or damaged: fetching them anew");
+            self.store.rebuild()?;
+        }
+        Ok(condition)
     }
 
     /// The patterns may be edited while we run; they are used for the next tree.

@@ -151,6 +151,9 @@ impl Store {
         let found = self.repository().and_then(|mut repo| {
             repo.objects.refresh_never();
             let (objects, shallow) = (self.objects(&repo)?, boundary(&repo).step(step)?);
+            if !objects.has_whole_packs().step(step)? {
+                return Ok(Condition::Damaged);
+            }
             let newest = (&shallow, Depth::default());
             let one = closure(&objects, &[id.0], newest, |_| false, |_| false, interrupt);
             let one = one.map_err(|err| Error::reading(step(), &err))?;
