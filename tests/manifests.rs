@@ -182,23 +182,20 @@ fn upstream(env: &Env, pods: &mut Pods) -> (Repo, Nginx) {
 
 #[test]
 fn a_native_sidecar_has_content_ready_and_renews_it_without_a_gap() {
-    let env = Env::new();
-    let Some(mut pods) = Pods::start(&env) else { return };
-    let (repo, nginx) = upstream(&env, &mut pods);
-    play(&pods, adapted("native-sidecar/deployment.yaml", &nginx.url("site/.git")));
-    let application = pods.container("application");
-    eventually("the application's first words", || {
-        pods.logs(&application).starts_with("one\n").then_some(())
-    });
-    assert_seen_without_a_gap(&pods, &application, READ, || drop(repo.commit(&[("version", "two\n")])));
+    assert_application_follows("native-sidecar/deployment.yaml");
 }
 
 #[test]
 fn an_init_container_syncs_before_the_sidecar_and_the_application() {
+    assert_application_follows("init-and-sidecar/deployment.yaml");
+}
+
+/// The application has content from its first word on, and the next version without a gap.
+fn assert_application_follows(manifest: &str) {
     let env = Env::new();
     let Some(mut pods) = Pods::start(&env) else { return };
     let (repo, nginx) = upstream(&env, &mut pods);
-    play(&pods, adapted("init-and-sidecar/deployment.yaml", &nginx.url("site/.git")));
+    play(&pods, adapted(manifest, &nginx.url("site/.git")));
     let application = pods.container("application");
     eventually("the application's first words", || {
         pods.logs(&application).starts_with("one\n").then_some(())

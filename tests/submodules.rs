@@ -285,14 +285,8 @@ fn a_filtered_submodule_gets_the_blobs_of_whatever_it_is_moved_to() {
 fn a_damaged_store_of_a_submodule_is_mended() {
     let env = Env::new();
     let (one, nginx) = synced_with_one(&env);
-    walk(&env.root().join(".git/modules"), &mut |path| {
-        if path.extension() == Some("pack".as_ref()) {
-            // The commit comes first in a pack and stays readable; the rest is lost.
-            let length = path.metadata().unwrap().len();
-            fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o644)).unwrap();
-            fs::OpenOptions::new().write(true).open(path).unwrap().set_len(length - 100).unwrap();
-        }
-    });
+    // The commit comes first in a pack and stays readable; the rest is lost.
+    cut_packs(&env.root().join(".git/modules"), |length| length - 100);
     fs::remove_file(env.link().join("one/file")).unwrap();
     env.syncline(nginx.url("up/.git")).sync();
     assert_clean(&env, &[("one", &one.head())]);

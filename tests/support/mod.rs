@@ -144,6 +144,17 @@ pub fn walk(dir: &Path, visit: &mut dyn FnMut(&Path)) {
     }
 }
 
+/// Give every pack below a directory another length.
+pub fn cut_packs(dir: &Path, to: fn(u64) -> u64) {
+    walk(dir, &mut |path| {
+        if path.extension() == Some("pack".as_ref()) {
+            fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o644)).unwrap();
+            let length = to(path.metadata().unwrap().len());
+            fs::OpenOptions::new().write(true).open(path).unwrap().set_len(length).unwrap();
+        }
+    })
+}
+
 /// Run git and return what it printed, without its last newline.
 #[track_caller]
 pub fn git(dir: &Path, args: &[&str]) -> String {

@@ -4,8 +4,9 @@
 
 use gix::ObjectId;
 use gix::bstr::{BString, ByteSlice};
-use gix::index::entry::{Flags, Mode};
+use gix::index::entry::Mode;
 
+use crate::checkout::is_unmarked;
 use crate::error::{Context, Error, Recovery, Result};
 use crate::store::Store;
 use crate::trees::index_of;
@@ -62,9 +63,7 @@ pub(crate) fn wanted(
         sparse.apply(&mut index).step(step)?;
     }
     let mut wanted = Vec::new();
-    let is_wanted = |entry: &&gix::index::Entry| {
-        entry.mode == Mode::COMMIT && !entry.flags.contains(Flags::SKIP_WORKTREE)
-    };
+    let is_wanted = |entry: &&gix::index::Entry| entry.mode == Mode::COMMIT && is_unmarked(entry);
     for entry in index.entries().iter().filter(is_wanted) {
         let path = entry.path(&index);
         let Some(name) = modules.name_by_path(path) else { continue };

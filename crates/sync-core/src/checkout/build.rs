@@ -9,9 +9,9 @@ use gix::index::State;
 use gix::index::entry::{Flags, Mode};
 use gix::objs::HeaderExt;
 
-use super::draft::{Adopted, Draft, DraftPlan, is_unmarked};
+use super::draft::{Adopted, Draft, DraftPlan};
 use super::room::Room;
-use super::{PATH_MAX, SPARSE_FILE, Worktree, filter, index_file, missing, room, to_path};
+use super::{PATH_MAX, SPARSE_FILE, Worktree, filter, index_file, is_unmarked, missing, room, to_path};
 use crate::error::{Context, Error, Recovery, Result};
 use crate::fetch::Fetched;
 use crate::objects::{Objects, is_damage};
@@ -56,8 +56,7 @@ impl Build<'_> {
         let known = draft.as_ref().map(Draft::known);
         let mut index = index(&objects, fetched, &mut self.files, known)?;
         let entries = index.entries().iter();
-        let before: Vec<(Mode, bool)> =
-            entries.map(|entry| (entry.mode, entry.flags.contains(Flags::SKIP_WORKTREE))).collect();
+        let before: Vec<(Mode, bool)> = entries.map(|entry| (entry.mode, !is_unmarked(entry))).collect();
         self.progress.set_total(index.entries().len());
 
         let adopted = adopt(early, &mut index);
@@ -96,7 +95,7 @@ impl Build<'_> {
             if *left_out || *mode == Mode::COMMIT {
                 continue;
             }
-            let size = if entry.flags.contains(Flags::SKIP_WORKTREE) {
+            let size = if !is_unmarked(entry) {
                 entry.stat.size.into()
             } else {
                 let header = headers.header(&entry.id).map_err(|err| missing(self.id, &err))?;

@@ -12,7 +12,7 @@ use gix::index::State;
 use gix::index::entry::Flags;
 
 use super::filter::attribute_files;
-use super::{index_file, is_same_file, link, permissions, spare, to_path};
+use super::{index_file, is_same_file, is_unmarked, link, permissions, spare, to_path};
 use crate::store::{Place, Temporary};
 use crate::trees::Known;
 use crate::{CommitId, Interrupt};
@@ -178,11 +178,6 @@ fn begin(dir: &Path) -> io::Result<Modes> {
     fs_err::write(dir.join(".git"), "")?;
     let mode = |path: PathBuf| Ok::<_, io::Error>(fs_err::symlink_metadata(path)?.mode() & 0o7777);
     Ok(Modes { file: mode(dir.join(".git"))?, dir: mode(dir.to_owned())? })
-}
-
-/// Whether an entry is not marked as left out, or as done.
-pub(super) fn is_unmarked(entry: &gix::index::Entry) -> bool {
-    !entry.flags.contains(Flags::SKIP_WORKTREE)
 }
 
 /// Remove a file, and the directories above it that are empty then.

@@ -19,7 +19,7 @@ use gix::worktree::stack::state::{Attributes, attributes::Source};
 
 use super::build::Build;
 use super::form::Form;
-use super::{missing, stat_of, to_path};
+use super::{is_unmarked, missing, stat_of, to_path};
 use crate::CommitId;
 use crate::error::{Context, Error, Result};
 use crate::objects::Objects;
@@ -59,7 +59,7 @@ pub(super) fn write_special(
     for (at, entry) in entries.iter_mut().enumerate() {
         let (path, is_large) = (entry.path_in(paths), large.contains(&at));
         let is_file = matches!(entry.mode, Mode::FILE | Mode::FILE_EXECUTABLE);
-        if is_file && !entry.flags.contains(Flags::SKIP_WORKTREE) && (is_mentioned || is_large) {
+        if is_file && is_unmarked(entry) && (is_mentioned || is_large) {
             let form = writer.form(path, entry.mode)?;
             if is_large || form.is_other() || is_attributes(path) {
                 writer.write(path, entry, &form)?;

@@ -8,7 +8,7 @@ use gix::bstr::BStr;
 use gix::index::entry::Stat;
 use gix::index::{Entry, State};
 
-use super::draft::is_unmarked;
+use super::is_unmarked;
 use crate::CommitId;
 use crate::objects::Hashed;
 use crate::store::Place;

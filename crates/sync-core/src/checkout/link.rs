@@ -11,7 +11,7 @@ use gix::index::{Entry, State};
 use rustix::fs::{AtFlags, Mode as RawMode, OFlags, Stat, fstat, linkat, openat, statat, unlinkat};
 
 use super::draft::Modes;
-use super::{index_stat, to_path};
+use super::{index_stat, is_unmarked, to_path};
 use crate::Interrupt;
 
 /// What came of linking.
@@ -74,7 +74,7 @@ impl<'a> Linker<'a> {
         for entry in entries {
             self.interrupt.check()?;
             let is_file = matches!(entry.mode, Mode::FILE | Mode::FILE_EXECUTABLE);
-            if !is_file || entry.flags.contains(Flags::SKIP_WORKTREE) {
+            if !is_file || !is_unmarked(entry) {
                 share.stats.push(None);
                 continue;
             }

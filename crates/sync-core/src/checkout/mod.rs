@@ -20,7 +20,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use gix::bstr::BStr;
-use gix::index::entry::{Mode, Stat};
+use gix::index::entry::{Flags, Mode, Stat};
 use rustix::fs::FileType;
 
 use crate::error::{Context, Error, Result};
@@ -157,6 +157,11 @@ fn is_same_file(found: &rustix::fs::Stat, entry: &gix::index::Entry, file_mode: 
 /// What a file of the tree is to have.
 fn permissions(entry: &gix::index::Entry, file_mode: u32) -> u32 {
     if entry.mode == Mode::FILE_EXECUTABLE { executable(file_mode) } else { file_mode }
+}
+
+/// Whether an entry is not marked as left out, or as done.
+pub(crate) fn is_unmarked(entry: &gix::index::Entry) -> bool {
+    !entry.flags.contains(Flags::SKIP_WORKTREE)
 }
 
 /// Whoever may read may execute.

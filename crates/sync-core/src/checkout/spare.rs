@@ -16,8 +16,8 @@ use gix::index::entry::{Mode, Stat};
 use gix::index::{Entry, State};
 use rustix::fs::{AtFlags, FileType, Mode as RawMode, OFlags, RawDir, fstat, statat};
 
-use super::draft::{Modes, is_unmarked};
-use super::{index_file, index_stat, on_threads, to_path};
+use super::draft::Modes;
+use super::{index_file, index_stat, is_unmarked, on_threads, to_path};
 use crate::store::Place;
 use crate::{CommitId, Interrupt};
 

@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use std::str::FromStr;
 
 use gix::bstr::{BString, ByteSlice};
-use gix::index::entry::{Flags, Mode};
+use gix::index::entry::Mode;
 use gix::objs::{FindExt, HeaderExt};
 
-use super::{PATH_MAX, build, missing};
+use super::{PATH_MAX, build, is_unmarked, missing};
 use crate::error::{Context, Error, Recovery, Result};
 use crate::fetch::Fetched;
 use crate::store::Store;
@@ -84,9 +84,7 @@ fn gather(
     let objects = store.objects(&store.repository()?)?;
     let index = build::index(&objects, fetched, &mut 0, known)?;
     let (headers, mut buffer) = (objects.headers(), Vec::new());
-    let is_link = |entry: &&gix::index::Entry| {
-        entry.mode == Mode::SYMLINK && !entry.flags.contains(Flags::SKIP_WORKTREE)
-    };
+    let is_link = |entry: &&gix::index::Entry| entry.mode == Mode::SYMLINK && is_unmarked(entry);
     for entry in index.entries().iter().filter(is_link) {
         let missing = |err| missing(CommitId(entry.id), &err);
         // What is too long for a link is refused when the tree is weighed.

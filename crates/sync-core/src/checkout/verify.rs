@@ -1,8 +1,8 @@
 //! Whether a published tree still is as it was written.
 
-use gix::index::entry::{Flags, Mode};
+use gix::index::entry::Mode;
 
-use super::{SPARSE_FILE, file_mode, index_file, is_same_file, to_path};
+use super::{SPARSE_FILE, file_mode, index_file, is_same_file, is_unmarked, to_path};
 use crate::error::{Context, Error, Recovery, Result};
 use crate::fetch::Fetched;
 use crate::store::{Place, Store};
@@ -52,7 +52,7 @@ fn compare(
     let file_mode = file_mode(&place.dir).step(step)?;
     let index = index_file::read(place, id).step(step)?;
     let maps_modules = levels > 0 && place.dir.join(".gitmodules").is_file();
-    for entry in index.entries().iter().filter(|entry| !entry.flags.contains(Flags::SKIP_WORKTREE)) {
+    for entry in index.entries().iter().filter(|entry| is_unmarked(entry)) {
         interrupt.check().step(step)?;
         let path = place.dir.join(to_path(entry.path(&index)));
         let name = format!("{prefix}{}", entry.path(&index));

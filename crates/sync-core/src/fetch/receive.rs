@@ -6,11 +6,12 @@ use std::path::Path;
 
 use gix::ObjectId;
 use gix::bstr::ByteSlice;
-use gix::index::entry::{Flags, Mode};
+use gix::index::entry::Mode;
 use gix::protocol::fetch::{self, Shallow, Tags};
 use gix::protocol::transport::Protocol;
 
 use super::{Connection, Tip, Upstream};
+use crate::checkout::is_unmarked;
 use crate::error::{Context, Error, Recovery, Result};
 use crate::progress::Stage;
 use crate::protocol::{OneRound, Request, agent, can_filter, object_kind, protocol_error};
@@ -118,7 +119,7 @@ impl Upstream {
             // The form of every file depends on them, wherever they are.
             let decides =
                 matches!(entry.path(&index).rsplit_str("/").next(), Some(b".gitattributes" | b".gitmodules"));
-            if (decides || !entry.flags.contains(Flags::SKIP_WORKTREE)) && !repo.has_object(entry.id) {
+            if (decides || is_unmarked(entry)) && !repo.has_object(entry.id) {
                 wants.insert(entry.id);
             }
         }
