@@ -63,6 +63,7 @@ fn kill_at_every_step(mut scene: Scene) {
         let played = scene.play(|call| if is_there(call) { *deed } else { Deed::Allow });
         killed += usize::from(played.code.is_none());
         scene.assert_whole(&case);
+        scene.assert_named(&case);
         scene.recover(&case);
         scene.assert_settled(&case);
     }

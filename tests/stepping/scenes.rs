@@ -209,6 +209,21 @@ impl Scene {
         }
     }
 
+    /// Once the store is recorded to be ours, and unless folding says that it has not ended, nothing is without a
+    /// name but what came last.
+    #[track_caller]
+    pub fn assert_named(&self, case: &str) {
+        let git = self.env.root().join(".git");
+        if !git.join("refs/heads/git-sync").exists() || git.join("syncline-folding").exists() {
+            return;
+        }
+        let said = fsck(&git).1;
+        let is_new = |line: &str| self.shown.iter().any(|commit| line == format!("dangling commit {commit}"));
+        let nameless: Vec<&str> =
+            said.lines().filter(|line| line.starts_with("dangling ") && !is_new(line)).collect();
+        assert!(nameless.is_empty(), "{case}: {nameless:?}");
+    }
+
     /// The newest commit is published, git finds nothing wrong, and nothing is there that is not there after a run
     /// that nobody disturbed.
     #[track_caller]
@@ -221,11 +236,9 @@ impl Scene {
             "{case}"
         );
         for store in self.stores() {
-            let output =
-                isolated_git().arg("--git-dir").arg(&store).args(["fsck", "--strict"]).output().unwrap();
-            let said = format!("{}{}", text(&output.stdout), text(&output.stderr));
+            let (succeeded, said) = fsck(&store);
             // What a killed process brought may be of no use any more.
-            let is_sound = output.status.success() && said.lines().all(|line| line.starts_with("dangling "));
+            let is_sound = succeeded && said.lines().all(|line| line.starts_with("dangling "));
             assert!(is_sound, "{case}: fsck of {}: {said}", store.display());
         }
         let names = names(&self.env.root());
@@ -255,6 +268,12 @@ impl Scene {
         let modules: Vec<_> = modules.map(|entry| entry.unwrap().path()).collect();
         modules.into_iter().chain([git]).collect()
     }
+}
+
+/// Whether git finds a store sound, and what it says.
+fn fsck(store: &Path) -> (bool, String) {
+    let output = isolated_git().arg("--git-dir").arg(store).args(["fsck", "--strict"]).output().unwrap();
+    (output.status.success(), format!("{}{}", text(&output.stdout), text(&output.stderr)))
 }
 
 /// Trees are linked, so that their files are as their index has them.

@@ -307,7 +307,8 @@ pub fn masked(path: &str) -> String {
         let name = word.trim_end_matches(|c: char| !c.is_ascii_alphanumeric());
         let is_id = name.len() >= 16 && name.chars().all(|c| c.is_ascii_hexdigit());
         let is_random = plain.ends_with('.') && name.len() == 9 && name.starts_with("tmp");
-        let is_pid = plain.ends_with("tmp_pack_") && name.chars().all(|c| c.is_ascii_digit());
+        let is_numbered = ["tmp_pack_", "tmp_object_"].iter().any(|kind| plain.ends_with(kind));
+        let is_pid = is_numbered && name.chars().all(|c| c.is_ascii_digit());
         plain.push_str(if is_id || is_random || is_pid { "*" } else { name });
         plain.push_str(&word[name.len()..]);
     }

@@ -174,12 +174,12 @@ impl Store {
         self.packs().map_or(true, |packs| packs.len() > MAX_PACKS)
     }
 
-    /// Whether [`Store::fold`] was cut short while it removed what is not needed any more.
+    /// Whether [`Store::fold`] was cut short while it let go of what is not needed any more.
     pub fn is_half_folded(&self) -> bool {
         self.folding_mark().exists()
     }
 
-    /// Is there while folding removes what is not needed any more.
+    /// Is there while folding lets go of what is not needed any more.
     fn folding_mark(&self) -> PathBuf {
         self.git_dir().join("syncline-folding")
     }
@@ -211,11 +211,11 @@ impl Store {
         }
         // At every moment in between, no commit is without its parents or its place in the boundary.
         self.extend_shallow(&repo, &live.boundary).map_err(|err| err.within(&step()))?;
+        fs_err::write(self.folding_mark(), "").step(step)?;
         // Trees may go long before the next folding.
         self.write_log(&repo, &tips, self.branch().unwrap_or_else(|| repo.object_hash().null()))
             .step(step)?;
         drop((repo, objects));
-        fs_err::write(self.folding_mark(), "").step(step)?;
         for pack in old_packs.into_iter().filter(|pack| Some(pack) != folded.as_ref()) {
             remove_pack(&pack).step(step)?;
         }
