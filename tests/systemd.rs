@@ -231,7 +231,9 @@ fn the_unit_allows_what_the_program_asks_of_the_system() {
         trace += &fs::read_to_string(file).unwrap();
     }
     let calls = trace.lines().filter_map(|line| line.split_whitespace().nth(1)?.split_once('('));
-    let calls: BTreeSet<String> = calls.map(|(name, _)| name.to_owned()).collect();
+    // A thread that was gone before its call could be read has none.
+    let calls = calls.map(|(name, _)| name).filter(|name| *name != "???");
+    let calls: BTreeSet<String> = calls.map(ToOwned::to_owned).collect();
     assert!(calls.contains("connect") && calls.contains("execve"), "{calls:?}");
     let allowed = allowed_system_calls();
     let refused: Vec<_> = calls.difference(&allowed).collect();
