@@ -190,12 +190,10 @@ impl Syncer {
             info!(%commit, "the store lacks what a filter left out");
             return Ok(false);
         }
-        let condition = self.inspect(commit)?;
-        match condition {
+        match self.inspect(commit)? {
             Condition::Sound => self.store.adopt(commit)?,
             Condition::TooShallow | Condition::TooDeep => {
                 info!(%commit, "the history is not as long as asked for");
-                self.has_excess_history |= condition == Condition::TooDeep;
                 return Ok(false);
             }
             Condition::Damaged => return Ok(false),
@@ -222,6 +220,7 @@ impl Syncer {
     fn inspect(&mut self, commit: CommitId) -> Result<Condition> {
         let depth = self.upstream.source().depth;
         let condition = self.store.inspect(commit, depth, &self.interrupt)?;
+        self.has_excess_history |= condition == Condition::TooDeep;
         if condition == Condition::Damaged {
             warn!(%commit, "objects are missing or damaged: fetching them anew");
             self.store.rebuild()?;
