@@ -47,7 +47,10 @@ pub fn for_podman(mut objects: Vec<Value>) -> Play {
                 object["kind"] = json!("ConfigMap");
                 object["data"] = remove(object, "stringData");
             }
-            "Deployment" => play.take_over(&mut object["spec"]["template"]["spec"]),
+            "Deployment" => {
+                object["spec"]["replicas"] = json!(1); // all pods here have the same ports
+                play.take_over(&mut object["spec"]["template"]["spec"]);
+            }
             "Pod" => play.take_over(&mut object["spec"]),
             _ => {}
         }
