@@ -13,10 +13,12 @@ use super::{Env, Quiet, eventually, tell, text};
 pub const SYNCLINE: &str = "localhost/syncline";
 pub const CONSUMER: &str = "localhost/consumer";
 
-/// crun wants newer control groups, and podman's limits would be refused where the machine's cannot be raised.
+/// crun wants newer control groups, and podman's limits would be refused where the machine's cannot be raised. Locks
+/// in shared memory would be the machine's own, of which a new storage lets go.
 const CONFIGURATION: &str = "
 [engine]
 runtime = \"runc\"
+lock_type = \"file\"
 [containers]
 default_ulimits = [\"nofile=1024:1024\", \"nproc=1024:1024\"]
 ";
