@@ -166,7 +166,8 @@ pub(crate) fn connect(
     stream.flush()?;
     let head = read_head(stream)?;
     let status = head.lines().next().unwrap_or_default();
-    match status.split(' ').nth(1).and_then(|code| code.parse().ok()) {
+    let code = status.strip_prefix("HTTP/").and_then(|status| status.split(' ').nth(1)?.parse().ok());
+    match code {
         Some(200..=299) => Ok(()),
         // Some answer 401, although that is the server's to say.
         Some(code @ (401 | 407)) => {
@@ -297,6 +298,42 @@ mod tests {
         ] {
             let fault = text.parse::<Proxy>().unwrap_err();
             assert!(!fault.contains("canary"), "{fault}");
+        }
+    }
+
+    /// Somebody who says the same whatever is asked.
+    struct Deaf<'a>(&'a [u8]);
+
+    impl Read for Deaf<'_> {
+        fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+            self.0.read(into)
+        }
+    }
+
+    impl Write for Deaf<'_> {
+        fn write(&mut self, from: &[u8]) -> io::Result<usize> {
+            Ok(from.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn only_an_answer_in_http_that_agrees_opens_a_tunnel() {
+        let proxy = "proxy:3128".parse().unwrap();
+        for (answer, fault) in [
+            ("HTTP/1.1 200 OK\r\n\r\n", None),
+            ("HTTP/1.0 200\r\nVia: x\r\n\r\n", None),
+            ("HTTP/1.1 407 \r\n\r\n", Some("wants another login than it was given (HTTP 407)")),
+            ("HTTP/1.1 503 Busy\r\n\r\n", Some("answers \"HTTP/1.1 503 Busy\"")),
+            ("SMTP 200 OK\r\n\r\n", Some("is no HTTP proxy")),
+            ("HTTP/1.1\r\n\r\n", Some("is no HTTP proxy")),
+            ("HTTP/1.1 200 OK\r\n", Some("ended the connection")),
+        ] {
+            let said = connect(&mut Deaf(answer.as_bytes()), &proxy, "host", 443);
+            assert_eq!(said.map_err(|err| err.to_string()).err().as_deref(), fault, "{answer:?}");
         }
     }
 
