@@ -89,6 +89,28 @@ fn a_volume_of_git_sync_v4_is_taken_over_and_given_back() {
 }
 
 #[test]
+fn what_git_noted_of_commits_and_packs_goes_with_them() {
+    let env = Env::new();
+    let repo = env.repo("up");
+    let url = format!("{}/.git", repo.url());
+    for content in ["1", "2", "3"] {
+        repo.commit(&[("file", content)]);
+        git_sync_publish(&env.root(), &git_sync_pass(&env.root(), &url));
+    }
+    git(&env.root(), &["fetch", "--quiet", "--unshallow", &url]);
+    git(&env.root(), &["gc", "--quiet"]);
+    repo.commit(&[("file", "4")]);
+    git_sync_publish(&env.root(), &git_sync_pass(&env.root(), &url));
+    git(&env.root(), &["fetch", "--quiet", "--unshallow", &url]);
+    git(&env.root(), &["commit-graph", "write", "--reachable"]);
+    git(&env.root(), &["multi-pack-index", "write"]);
+    repo.git(&["reset", "--quiet", "--hard", "HEAD~2"]);
+    let commit = repo.commit(&[("file", "5")]);
+    env.syncline(&url).arg("--depth=0").arg("--git-gc=aggressive").sync();
+    env.assert_published(&repo, &commit);
+}
+
+#[test]
 fn a_volume_of_git_sync_v3_is_moved_to_todays_layout() {
     for prefix in ["", "rev-"] {
         let env = Env::new();

@@ -38,6 +38,17 @@ fn folding_survives_refusals_at_every_step() {
     refuse_every_step(scenes::folding());
 }
 
+#[test]
+fn packs_that_cannot_be_listed_are_not_taken_for_gone() {
+    let mut scene = scenes::change(false);
+    let steps = scene.rehearse();
+    let lists_packs = |call: &Call| call.name == "getdents64" && call.object == ".git/objects/pack";
+    let fault = Fault { errno: Errno::EIO, lasts: false, concerns: reads };
+    let points = Point::all(&steps, lists_packs);
+    let reached = points.iter().filter(|point| !matches!(refuse(&scene, &fault, point), Outcome::Unreached));
+    assert!(reached.count() > 5);
+}
+
 /// What may be wrong with a machine.
 struct Fault {
     errno: Errno,

@@ -14,18 +14,29 @@ pub struct Point {
 }
 
 impl Point {
-    /// The places of the calls that are of interest: of those that are unlike all before them and some more, of these
-    /// about `most`, evenly spread; or of every single one.
-    pub fn of(calls: &[Call], most: usize, is_of_interest: impl Fn(&Call) -> bool) -> Vec<Point> {
-        let (mut numbers, mut seen, mut points) = (HashMap::new(), HashSet::new(), Vec::new());
-        for (at, call) in calls.iter().filter(|call| is_of_interest(call)).map(Call::masked).enumerate() {
+    /// The places of all calls that are of interest.
+    pub fn all(calls: &[Call], is_of_interest: impl Fn(&Call) -> bool) -> Vec<Point> {
+        let mut numbers = HashMap::new();
+        let calls = calls.iter().filter(|call| is_of_interest(call)).map(Call::masked);
+        let point = |call: Call| {
             let number = numbers.entry((call.name, call.object.clone())).or_insert(0);
             *number += 1;
-            if seen.insert((call.name, kind(&call.object))) || at % 25 == 24 || tries_every_step() {
-                points.push(Point { number: *number, call });
-            }
+            Point { number: *number, call }
+        };
+        calls.map(point).collect()
+    }
+
+    /// Of these those that are unlike all before them and some more, about `most`, evenly spread; or every single one.
+    pub fn of(calls: &[Call], most: usize, is_of_interest: impl Fn(&Call) -> bool) -> Vec<Point> {
+        let all = Point::all(calls, is_of_interest);
+        if tries_every_step() {
+            return all;
         }
-        let step = if tries_every_step() { 1 } else { points.len().div_ceil(most).max(1) };
+        let mut seen = HashSet::new();
+        let mut is_new = |call: &Call| seen.insert((call.name, kind(&call.object)));
+        let points = all.into_iter().enumerate().filter(|(at, point)| is_new(&point.call) || at % 25 == 24);
+        let points: Vec<Point> = points.map(|(_, point)| point).collect();
+        let step = points.len().div_ceil(most).max(1);
         points.into_iter().step_by(step).collect()
     }
 

@@ -29,9 +29,8 @@ use gix::objs::{Data, Find, FindExt, Kind};
 use gix_pack::data::Entry;
 use gix_pack::data::entry::Header;
 
-use crate::Resources;
 use crate::error::Error;
-use crate::store::entries;
+use crate::{Resources, store};
 
 use chain::{Place, Scratch, Stored};
 pub(crate) use closure::{Closure, boundary, closure};
@@ -86,12 +85,9 @@ impl Objects {
     /// The objects of a repository as they are now. Temporary files go to `spill_dir`.
     pub(crate) fn of(repo: &gix::Repository, spill_dir: &Path, resources: Resources) -> gix::Result<Objects> {
         let (dir, mut packs) = (repo.common_dir().join("objects"), Vec::new());
-        for entry in entries(&dir.join("pack")).map_err(gix::Error::from_error)? {
-            let index = entry.map_err(gix::Error::from_error)?.path();
-            let path = index.with_extension("pack");
-            if index.extension() == Some("idx".as_ref()) && path.exists() {
-                packs.push(Pack { path, index: gix_pack::index::File::at(index, repo.object_hash())? });
-            }
+        for path in store::packs(&dir.join("pack")).map_err(gix::Error::from_error)? {
+            let index = gix_pack::index::File::at(path.with_extension("idx"), repo.object_hash())?;
+            packs.push(Pack { path, index });
         }
         // Most objects are in the first; and each is always found in the same.
         packs.sort_by(|a, b| b.index.num_objects().cmp(&a.index.num_objects()).then(a.path.cmp(&b.path)));

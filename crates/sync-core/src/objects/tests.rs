@@ -3,6 +3,7 @@
 use gix::hash::Kind as HashKind;
 
 use super::*;
+use crate::store::entries;
 use crate::unpack::tests::Pack as Made;
 use crate::{Interrupt, Progress, Store};
 

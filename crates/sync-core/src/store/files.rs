@@ -1,7 +1,8 @@
 //! Small dealings with files: what a killed process left, and files replaced in one step.
 
+use std::collections::BTreeSet;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::place::Place;
 use crate::error::Error;
@@ -68,6 +69,14 @@ pub(crate) fn entries(dir: &Path) -> io::Result<impl Iterator<Item = io::Result<
     }
 }
 
+/// The packs of a directory. Without its index a pack is not there.
+pub(crate) fn packs(dir: &Path) -> io::Result<BTreeSet<PathBuf>> {
+    let names: BTreeSet<PathBuf> = entries(dir)?.map(|entry| Ok(entry?.path())).collect::<io::Result<_>>()?;
+    let is_pack = |path: &&PathBuf| path.extension() == Some("pack".as_ref());
+    let has_index = |path: &&PathBuf| names.contains(&path.with_extension("idx"));
+    Ok(names.iter().filter(is_pack).filter(has_index).cloned().collect())
+}
+
 pub(super) fn remove_if_there(path: &Path) -> io::Result<()> {
     match fs_err::remove_file(path) {
         Err(err) if err.kind() != io::ErrorKind::NotFound => Err(err),
@@ -83,7 +92,7 @@ pub(crate) fn remove_dir_if_there(path: &Path) -> io::Result<()> {
 }
 
 pub(super) fn remove_pack(pack: &Path) -> io::Result<()> {
-    // Without its index a pack is not there; the other order would leave an index without a pack.
+    // The other order would leave an index without a pack.
     for extension in ["idx", "rev", "bitmap", "promisor", "pack"] {
         remove_if_there(&pack.with_extension(extension))?;
     }

@@ -9,7 +9,7 @@ use gix::ObjectId;
 use gix::bstr::ByteSlice;
 
 use super::files::{
-    entries, remove_dir_if_there, remove_if_there, remove_matching, remove_pack, replace_file,
+    entries, packs, remove_dir_if_there, remove_if_there, remove_matching, remove_pack, replace_file,
 };
 use super::{BRANCH, Store};
 use crate::error::{Context, Error, Recovery, Result};
@@ -215,18 +215,19 @@ impl Store {
         // Trees may go long before the next folding.
         self.write_log(&repo, &tips, self.branch().unwrap_or_else(|| repo.object_hash().null()))
             .step(step)?;
+        self.forget_others().step(step)?;
         drop((repo, objects));
         for pack in old_packs.into_iter().filter(|pack| Some(pack) != folded.as_ref()) {
             remove_pack(&pack).step(step)?;
         }
         let is_loose = |name: &str| name.len() == 2 && u8::from_str_radix(name, 16).is_ok();
         remove_matching(&self.git.join("objects"), &is_loose).step(step)?;
-        self.forget_others().step(step)?;
         self.write_shallow(&live.boundary).step(step)?;
         remove_if_there(&self.folding_mark()).step(step)
     }
 
-    /// References, logs and an index that git or git-sync left: they may name what is gone now.
+    /// What git or git-sync left that may name what is about to go: references, logs, an index, and what git notes of
+    /// commits and packs to find them sooner.
     fn forget_others(&self) -> io::Result<()> {
         for file in ["packed-refs", "logs/HEAD", "ORIG_HEAD", "FETCH_HEAD", "index"] {
             remove_if_there(&self.git.join(file))?;
@@ -238,16 +239,12 @@ impl Store {
             let ours = if dir == "refs" { "heads" } else { "git-sync" };
             remove_matching(&self.git.join(dir), &|name| name != ours)?;
         }
-        Ok(())
+        remove_matching(&self.git.join("objects/info"), &|name| name.starts_with("commit-graph"))?;
+        remove_matching(&self.pack_dir(), &|name| name.starts_with("multi-pack-index"))
     }
 
-    pub(super) fn packs(&self) -> io::Result<Vec<PathBuf>> {
-        let mut packs = Vec::new();
-        for entry in entries(&self.pack_dir())? {
-            packs.push(entry?.path());
-        }
-        packs.retain(|path| path.extension() == Some("pack".as_ref()));
-        Ok(packs)
+    pub(super) fn packs(&self) -> io::Result<BTreeSet<PathBuf>> {
+        packs(&self.pack_dir())
     }
 
     /// Whether the history ends before its beginning.

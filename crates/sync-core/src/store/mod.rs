@@ -17,6 +17,7 @@ mod packs;
 mod place;
 mod v3;
 
+use std::collections::BTreeSet;
 use std::io::{self, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -28,7 +29,7 @@ use crate::error::{Context, Error, Recovery, Result};
 use crate::{CommitId, DraftPlan, RemoteUrl, Resources};
 
 use files::{clear_leftovers, remove_if_there, write_if_different};
-pub(crate) use files::{entries, remove_dir_if_there};
+pub(crate) use files::{entries, packs, remove_dir_if_there};
 pub(crate) use history::mark_promised;
 pub use history::{CommitInfo, Condition};
 pub(crate) use place::{Place, Temporary};
@@ -191,18 +192,22 @@ impl Store {
 
     /// A fresh view: an open one sees no more than 32 new packs. Costs a few milliseconds at most.
     ///
-    /// gix passes over an index that it cannot open, and all that it names would seem to be missing.
+    /// gix passes over packs that it cannot list and an index that it cannot open, and all that they hold would seem
+    /// to be missing.
     pub(crate) fn repository(&self) -> Result<gix::Repository> {
         let step = || format!("read the packs in {}", self.pack_dir().display());
+        let mut packs = BTreeSet::new();
         for _ in 0..2 {
             let repo = self.open_repository()?;
             repo.objects.packed_object_count().map_err(|err| Error::reading(step(), &err))?;
             let metrics = repo.objects.store_ref().metrics();
-            if metrics.open_reachable_indices == metrics.known_reachable_indices {
+            packs = self.packs().step(step)?;
+            let known = metrics.known_reachable_indices;
+            if metrics.open_reachable_indices == known && known >= packs.len() {
                 return Ok(repo);
             }
         }
-        for pack in self.packs().step(step)? {
+        for pack in packs {
             File::open(pack.with_extension("idx")).step(step)?;
         }
         Err(Error::new(Recovery::Rebuild, step(), "an index is damaged"))
@@ -213,7 +218,7 @@ impl Store {
             .with(gix::sec::Trust::Full)
             .open_path_as_is(true)
             .object_store_slots(gix::odb::store::init::Slots::Given(1024))
-            .config_overrides(["core.useReplaceRefs=false"]);
+            .config_overrides(["core.useReplaceRefs=false", "core.multiPackIndex=false"]);
         let mut repo = gix::open_opts(self.git_dir(), options)
             .map_err(|err| Error::reading(format!("open {}", self.git_dir().display()), &err))?;
         repo.object_cache_size(None);
