@@ -93,15 +93,12 @@ fn what_git_noted_of_commits_and_packs_goes_with_them() {
     let env = Env::new();
     let repo = env.repo("up");
     let url = format!("{}/.git", repo.url());
-    for content in ["1", "2", "3"] {
+    for content in ["1", "2", "3", "4"] {
         repo.commit(&[("file", content)]);
         git_sync_publish(&env.root(), &git_sync_pass(&env.root(), &url));
     }
     git(&env.root(), &["fetch", "--quiet", "--unshallow", &url]);
     git(&env.root(), &["gc", "--quiet"]);
-    repo.commit(&[("file", "4")]);
-    git_sync_publish(&env.root(), &git_sync_pass(&env.root(), &url));
-    git(&env.root(), &["fetch", "--quiet", "--unshallow", &url]);
     git(&env.root(), &["commit-graph", "write", "--reachable"]);
     git(&env.root(), &["multi-pack-index", "write"]);
     repo.git(&["reset", "--quiet", "--hard", "HEAD~2"]);

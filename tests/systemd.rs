@@ -232,8 +232,8 @@ fn the_unit_allows_what_the_program_asks_of_the_system() {
     }
     let calls = trace.lines().filter_map(|line| line.split_whitespace().nth(1)?.split_once('('));
     // A thread that was gone before its call could be read has none.
-    let calls = calls.map(|(name, _)| name).filter(|name| *name != "???");
-    let calls: BTreeSet<String> = calls.map(ToOwned::to_owned).collect();
+    let calls: BTreeSet<String> =
+        calls.map(|(name, _)| name.to_owned()).filter(|name| name != "???").collect();
     assert!(calls.contains("connect") && calls.contains("execve"), "{calls:?}");
     let allowed = allowed_system_calls();
     let refused: Vec<_> = calls.difference(&allowed).collect();

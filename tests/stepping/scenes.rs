@@ -7,7 +7,7 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 use super::steps::{Call, Deed, Effect, masked, step_through};
-use crate::support::{Env, GitDaemon, Repo, Syncline, git, isolated_git, listing, noise, text, walk};
+use crate::support::{Env, GitDaemon, Repo, Syncline, fsck, git, listing, noise, walk};
 
 pub struct Scene {
     pub name: &'static str,
@@ -268,12 +268,6 @@ impl Scene {
         let modules: Vec<_> = modules.map(|entry| entry.unwrap().path()).collect();
         modules.into_iter().chain([git]).collect()
     }
-}
-
-/// Whether git finds a store sound, and what it says.
-fn fsck(store: &Path) -> (bool, String) {
-    let output = isolated_git().arg("--git-dir").arg(store).args(["fsck", "--strict"]).output().unwrap();
-    (output.status.success(), format!("{}{}", text(&output.stdout), text(&output.stderr)))
 }
 
 /// Trees are linked, so that their files are as their index has them.

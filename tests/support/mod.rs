@@ -91,10 +91,8 @@ impl Env {
 
     #[track_caller]
     pub fn assert_store_is_sound(&self) {
-        let output =
-            Command::new("git").arg("-C").arg(self.root()).args(["fsck", "--strict"]).output().unwrap();
-        let text = format!("{}{}", text(&output.stdout), text(&output.stderr));
-        assert!(output.status.success() && text.trim().is_empty(), "git fsck: {text}");
+        let (succeeded, said) = fsck(&self.root().join(".git"));
+        assert!(succeeded && said.trim().is_empty(), "git fsck: {said}");
     }
 
     /// Nothing half-made is left anywhere.
@@ -161,6 +159,12 @@ pub fn git(dir: &Path, args: &[&str]) -> String {
     let output = isolated_git().arg("-C").arg(dir).args(args).output().unwrap();
     assert!(output.status.success(), "git {args:?} in {}: {}", dir.display(), text(&output.stderr));
     text(&output.stdout).trim_end().to_owned()
+}
+
+/// Whether git finds a store sound, and what it says.
+pub fn fsck(store: &Path) -> (bool, String) {
+    let output = isolated_git().arg("--git-dir").arg(store).args(["fsck", "--strict"]).output().unwrap();
+    (output.status.success(), format!("{}{}", text(&output.stdout), text(&output.stderr)))
 }
 
 /// git without the configuration of the machine.

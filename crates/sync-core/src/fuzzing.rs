@@ -104,7 +104,7 @@ pub fn selected(patterns: &SparsePatterns, paths: &[&str]) -> Vec<bool> {
     }
     let is_there = |path: &&str| {
         let entry = index.entry_by_path((*path).into());
-        entry.is_some_and(|entry| !entry.flags.contains(Flags::SKIP_WORKTREE))
+        entry.is_some_and(crate::checkout::is_unmarked)
     };
     paths.iter().map(is_there).collect()
 }

@@ -17,7 +17,6 @@ mod packs;
 mod place;
 mod v3;
 
-use std::collections::BTreeSet;
 use std::io::{self, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -196,18 +195,16 @@ impl Store {
     /// to be missing.
     pub(crate) fn repository(&self) -> Result<gix::Repository> {
         let step = || format!("read the packs in {}", self.pack_dir().display());
-        let mut packs = BTreeSet::new();
         for _ in 0..2 {
             let repo = self.open_repository()?;
             repo.objects.packed_object_count().map_err(|err| Error::reading(step(), &err))?;
             let metrics = repo.objects.store_ref().metrics();
-            packs = self.packs().step(step)?;
             let known = metrics.known_reachable_indices;
-            if metrics.open_reachable_indices == known && known >= packs.len() {
+            if metrics.open_reachable_indices == known && known >= self.packs().step(step)?.len() {
                 return Ok(repo);
             }
         }
-        for pack in packs {
+        for pack in self.packs().step(step)? {
             File::open(pack.with_extension("idx")).step(step)?;
         }
         Err(Error::new(Recovery::Rebuild, step(), "an index is damaged"))

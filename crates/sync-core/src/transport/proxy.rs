@@ -274,6 +274,9 @@ fn refused(text: &str) -> io::Error {
 
 #[cfg(test)]
 mod tests {
+    use std::net::Shutdown;
+    use std::os::unix::net::UnixStream;
+
     use super::*;
 
     #[test]
@@ -301,25 +304,6 @@ mod tests {
         }
     }
 
-    /// Somebody who says the same whatever is asked.
-    struct Deaf<'a>(&'a [u8]);
-
-    impl Read for Deaf<'_> {
-        fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-            self.0.read(into)
-        }
-    }
-
-    impl Write for Deaf<'_> {
-        fn write(&mut self, from: &[u8]) -> io::Result<usize> {
-            Ok(from.len())
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
-
     #[test]
     fn only_an_answer_in_http_that_agrees_opens_a_tunnel() {
         let proxy = "proxy:3128".parse().unwrap();
@@ -332,7 +316,10 @@ mod tests {
             ("HTTP/1.1\r\n\r\n", Some("is no HTTP proxy")),
             ("HTTP/1.1 200 OK\r\n", Some("ended the connection")),
         ] {
-            let said = connect(&mut Deaf(answer.as_bytes()), &proxy, "host", 443);
+            let (mut here, mut there) = UnixStream::pair().unwrap();
+            there.write_all(answer.as_bytes()).unwrap();
+            there.shutdown(Shutdown::Write).unwrap();
+            let said = connect(&mut here, &proxy, "host", 443);
             assert_eq!(said.map_err(|err| err.to_string()).err().as_deref(), fault, "{answer:?}");
         }
     }
