@@ -111,7 +111,7 @@ impl Syncer {
         if let Some(last) = current.filter(|current| *current != tip.commit && !self.verified) {
             self.inspect(last)?; // what is the same in the next commit is not read again
         }
-        let packs = self.store.all_packs();
+        let packs = self.store.all_packs()?;
         let tree = self.make_tree(&tip, current).inspect_err(|err| {
             if err.lacks_room() {
                 let _ = self
@@ -196,7 +196,7 @@ impl Syncer {
                 info!(%commit, "the history is not as long as asked for");
                 return Ok(false);
             }
-            Condition::Damaged => return Ok(false),
+            Condition::Damaged(_) => return Ok(false),
         }
         match altered_files(&self.store, commit, &self.upstream.source().selection, &self.interrupt) {
             Ok(files) if files.is_empty() => self.is_shown_whole(commit).inspect(|is_whole| {
@@ -221,8 +221,8 @@ impl Syncer {
         let depth = self.upstream.source().depth;
         let condition = self.store.inspect(commit, depth, &self.interrupt)?;
         self.has_excess_history |= condition == Condition::TooDeep;
-        if condition == Condition::Damaged {
-            warn!(%commit, "objects are missing or damaged: fetching them anew");
+        if let Condition::Damaged(reason) = &condition {
+            warn!(%commit, reason, "objects are missing or damaged: fetching them again");
             self.store.rebuild()?;
         }
         Ok(condition)
@@ -265,7 +265,7 @@ impl Syncer {
     fn is_time_to_fold(&self, store: &Store) -> bool {
         let is_due = match self.folding {
             Folding::Never => false,
-            Folding::WhenMany => store.has_many_packs(),
+            Folding::WhenMany => store.has_many_packs() || store.has_excess_packs(),
             Folding::Always => store.has_several_packs(),
         };
         is_due || store.is_half_folded()
@@ -320,7 +320,7 @@ impl Syncer {
         };
         let in_use: Vec<CommitId> = named.into_iter().chain(self.store.newest()).collect();
         self.prune(&in_use, false);
-        if self.folding != Folding::Never && self.store.has_many_packs() {
+        if self.folding != Folding::Never && self.is_time_to_fold(&self.store) {
             // Folding keeps what the branch names.
             let _ = current.map(|current| self.store.adopt(current));
             self.remove_unused_modules();
@@ -361,10 +361,11 @@ impl Syncer {
     }
 
     fn fold_modules(&mut self) {
-        let modules = self.store.modules();
-        let due: Vec<&Store> = modules.iter().filter(|module| self.is_time_to_fold(module)).collect();
-        for module in due {
-            self.has_leftovers |= self.fold(module).is_err();
+        let modules = self.store.modules().inspect_err(|err| warn!(error = %err, "cannot fold submodules"));
+        for module in modules.unwrap_or_default() {
+            if self.is_time_to_fold(&module) {
+                self.has_leftovers |= self.fold(&module).is_err();
+            }
         }
     }
 

@@ -104,18 +104,18 @@ impl Objects {
         })
     }
 
-    /// Whether every pack ends as its index says. git reads none that does not.
-    pub(crate) fn has_whole_packs(&self) -> io::Result<bool> {
+    /// A pack that does not end as its index says: git reads no such pack.
+    pub(crate) fn incomplete_pack(&self) -> io::Result<Option<&Path>> {
         for Pack { path, index } in &*self.packs {
             let (file, expected) = (File::open(path)?, index.pack_checksum());
             let mut end = vec![0; expected.as_slice().len()];
             let at = file.metadata()?.len().saturating_sub(end.len() as u64);
             let read = file.read_at(&mut end, at)?;
             if end[..read] != *expected.as_slice() {
-                return Ok(false);
+                return Ok(Some(path));
             }
         }
-        Ok(true)
+        Ok(None)
     }
 
     /// Hand over an object piece by piece.

@@ -17,11 +17,8 @@ use crate::objects::{Closure, boundary, closure, copy_objects};
 use crate::progress::{Progress, Stage};
 use crate::{CommitId, Depth, Interrupt};
 
-/// More packs than this are folded into one: every request names the boundary of each, every look-up asks each.
-const MAX_PACKS: usize = 40;
-
 /// What a look at a commit in the store found.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Condition {
     /// All there, with as much history as asked for.
     Sound,
@@ -29,8 +26,8 @@ pub enum Condition {
     TooShallow,
     /// The tree is complete but the history is longer than asked for.
     TooDeep,
-    /// Objects are missing or damaged.
-    Damaged,
+    /// Objects are missing or damaged; the text says which, or how that was noticed.
+    Damaged(String),
 }
 
 /// A commit as people know it.
@@ -146,32 +143,29 @@ impl Store {
     pub fn inspect(&self, id: CommitId, depth: Depth, interrupt: &Interrupt) -> Result<Condition> {
         let step = || format!("inspect {id} in {}", self.git_dir().display());
         if self.kind != Some(id.0.kind()) {
-            return Ok(Condition::Damaged);
+            return Ok(Condition::Damaged(format!("the repository holds no {} objects", id.0.kind())));
         }
         let found = self.repository().and_then(|mut repo| {
             repo.objects.refresh_never();
             let (objects, shallow) = (self.objects(&repo)?, boundary(&repo).step(step)?);
-            if !objects.has_whole_packs().step(step)? {
-                return Ok(Condition::Damaged);
+            if let Some(pack) = objects.incomplete_pack().step(step)? {
+                let text = format!("{} does not end as its index says", pack.display());
+                return Ok(Condition::Damaged(text));
             }
             let newest = (&shallow, Depth::default());
             let one = closure(&objects, &[id.0], newest, |_| false, |_| false, interrupt);
             let one = one.map_err(|err| Error::reading(step(), &err))?;
-            if !self.is_partial() && !one.objects.iter().all(|id| repo.has_object(id)) {
-                return Ok(Condition::Damaged);
+            let missing = one.objects.iter().find(|id| !self.is_partial() && !repo.has_object(id));
+            if let Some(missing) = missing {
+                return Ok(Condition::Damaged(format!("{missing} is missing")));
             }
             compare_depth(&repo, id.0, depth, interrupt).map_err(|err| Error::reading(step(), &err))
         });
         interrupt.check().step(step)?;
         match found {
-            Err(err) if err.recovery() == Recovery::Rebuild => Ok(Condition::Damaged),
+            Err(err) if err.recovery() == Recovery::Rebuild => Ok(Condition::Damaged(err.cause().to_owned())),
             found => found,
         }
-    }
-
-    /// Whether it is time to [`Store::fold`]. Where packs cannot be counted that is tried, and says why not.
-    pub fn has_many_packs(&self) -> bool {
-        self.packs().map_or(true, |packs| packs.len() > MAX_PACKS)
     }
 
     /// Whether [`Store::fold`] was cut short while it let go of what is not needed any more.
@@ -182,11 +176,6 @@ impl Store {
     /// Is there while folding lets go of what is not needed any more.
     fn folding_mark(&self) -> PathBuf {
         self.git_dir().join("syncline-folding")
-    }
-
-    /// Whether there is anything to fold, as far as can be told.
-    pub fn has_several_packs(&self) -> bool {
-        self.packs().map_or(true, |packs| packs.len() > 1)
     }
 
     /// Write one pack of what the published trees and `depth` commits below the newest need, and drop all else.

@@ -37,7 +37,7 @@ impl Store {
     /// Remove the packs that came since they were as in `before`: there is no room for what they are for, and they
     /// would be in the way of something smaller.
     pub fn give_back(&self, before: &BTreeSet<PathBuf>, published: Option<CommitId>) -> Result<()> {
-        for pack in self.all_packs().difference(before) {
+        for pack in self.all_packs()?.difference(before) {
             remove_pack(pack).step(|| format!("remove {}", pack.display()))?;
         }
         // There may be no room even for that; the next commit moves the branch, too.
@@ -46,8 +46,12 @@ impl Store {
     }
 
     /// The packs here and in the stores of submodules.
-    pub fn all_packs(&self) -> BTreeSet<PathBuf> {
-        let packs = |store: &Store| store.packs().unwrap_or_default();
-        self.modules().iter().flat_map(packs).chain(packs(self)).collect()
+    pub fn all_packs(&self) -> Result<BTreeSet<PathBuf>> {
+        let step = || format!("list the packs in {}", self.git.display());
+        let mut packs = self.packs().step(step)?;
+        for module in entries(&self.modules_dir()).step(step)? {
+            packs.extend(files::packs(&module.step(step)?.path().join("objects/pack")).step(step)?);
+        }
+        Ok(packs)
     }
 }

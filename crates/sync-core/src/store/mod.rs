@@ -34,6 +34,12 @@ pub use history::{CommitInfo, Condition};
 pub(crate) use place::{Place, Temporary};
 use v3::is_v3_tree;
 
+/// How many packs gix can tell apart.
+const MAX_SLOTS: u16 = (1 << 15) - 1;
+
+/// Packs that may come while a repository is open.
+const MORE_PACKS: usize = 64;
+
 /// The branch that follows what is published, named as git-sync names it.
 const BRANCH: &str = "refs/heads/git-sync";
 
@@ -153,7 +159,7 @@ impl Store {
     /// are; the next fetch brings everything anew.
     pub fn rebuild(&mut self) -> Result<()> {
         // The damage may be in a submodule's.
-        for module in self.modules() {
+        for module in self.modules()? {
             module.set_aside()?;
         }
         self.set_aside()?;
@@ -204,17 +210,25 @@ impl Store {
                 return Ok(repo);
             }
         }
-        for pack in self.packs().step(step)? {
+        let packs = self.packs().step(step)?;
+        if packs.len() > usize::from(MAX_SLOTS) {
+            let text = format!("there are {} packs, and no more than {MAX_SLOTS} can be read", packs.len());
+            return Err(Error::new(Recovery::Rebuild, step(), text));
+        }
+        for pack in packs {
             File::open(pack.with_extension("idx")).step(step)?;
         }
-        Err(Error::new(Recovery::Rebuild, step(), "an index is damaged"))
+        Err(Error::new(Recovery::Rebuild, step(), "the index of a pack is damaged"))
     }
 
     fn open_repository(&self) -> Result<gix::Repository> {
+        let packs = self.packs().step(|| format!("list the packs in {}", self.pack_dir().display()))?.len();
+        // gix knows of no more than it has slots for, and has no more than 2^15.
+        let slots = u16::try_from(packs + MORE_PACKS).unwrap_or(u16::MAX).min(MAX_SLOTS);
         let options = gix::open::Options::isolated()
             .with(gix::sec::Trust::Full)
             .open_path_as_is(true)
-            .object_store_slots(gix::odb::store::init::Slots::Given(1024))
+            .object_store_slots(gix::odb::store::init::Slots::Given(slots))
             .config_overrides(["core.useReplaceRefs=false", "core.multiPackIndex=false"]);
         let mut repo = gix::open_opts(self.git_dir(), options)
             .map_err(|err| Error::reading(format!("open {}", self.git_dir().display()), &err))?;
