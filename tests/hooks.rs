@@ -312,6 +312,39 @@ fn an_altered_tree_is_mended_while_running() {
     env.assert_published(&repo, &repo.head());
 }
 
+/// The tree's HEAD is no longer the commit; git-sync sees that at its next poll.
+#[test]
+fn a_tree_that_lost_its_commit_is_made_again_at_the_next_poll() {
+    type Deed = fn(&std::path::Path);
+    let deeds: [(&str, Deed); 4] = [
+        ("commits", |tree| {
+            fs::write(tree.join("file"), "committed\n").unwrap();
+            git(tree, &["commit", "--quiet", "--all", "--message=a consumer's"]);
+        }),
+        ("checks out", |tree| {
+            git(tree, &["checkout", "--quiet", "--orphan", "another"]);
+        }),
+        ("removes .git", |tree| fs::remove_file(tree.join(".git")).unwrap()),
+        ("points .git elsewhere", |tree| fs::write(tree.join(".git"), "gitdir: /nowhere\n").unwrap()),
+    ];
+    let env = Env::new();
+    let repo = env.repo("up");
+    let running = env.syncline(repo.url()).arg("--period=20ms").arg("--worktree-check-period=1h").spawn();
+    running.wait_for("published");
+    for (number, (name, deed)) in deeds.iter().enumerate() {
+        deed(&fs::canonicalize(env.link()).unwrap());
+        running.wait_for_times("\"published\"", number + 2);
+        assert_eq!(env.published(), Some(repo.head()), "{name}");
+        assert_eq!(env.read("file"), "one\n", "{name}");
+        assert_eq!(git(&env.link(), &["rev-parse", "HEAD"]), repo.head(), "{name}");
+        assert_eq!(git(&env.link(), &["status", "--porcelain"]), "", "{name}");
+    }
+    drop(running);
+    repo.commit(&[("file", "folded\n")]);
+    env.syncline(repo.url()).arg("--git-gc=aggressive").sync();
+    env.assert_published(&repo, &repo.head());
+}
+
 #[test]
 fn a_v3_environment_works_unchanged() {
     let env = Env::new();

@@ -1,6 +1,7 @@
 //! A tree is made from what an earlier one has: by links, or from a retired tree in place.
 
 use std::fs;
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -31,7 +32,7 @@ impl Reusing {
         symlink("same", repo.path.join("link")).unwrap();
         fs::set_permissions(repo.path.join("run"), fs::Permissions::from_mode(0o755)).unwrap();
         repo.commit(&[]);
-        let running = env.syncline(repo.url()).arg("--period=10ms").spawn();
+        let running = env.syncline(repo.url()).arg("--period=10ms").arg("--worktree-reuse-delay=0s").spawn();
         let mut reusing = Reusing { env, repo, running, published: 0 };
         reusing.wait();
         reusing.repo.commit(&[("file", "two\n")]);
@@ -92,6 +93,36 @@ fn a_retired_tree_becomes_the_next() {
         assert_eq!(reusing.by(), "retired tree");
         reusing.env.assert_published(&reusing.repo, &reusing.repo.head());
     }
+}
+
+/// A consumer that resolved the link once and reads on finds the files of its commit, or none at all.
+#[test]
+fn whoever_holds_a_retired_tree_open_never_reads_another_commit() {
+    let env = Env::new();
+    let repo = env.repo("up");
+    let running = env.syncline(repo.url()).arg("--period=10ms").spawn();
+    let mut held = Vec::new();
+    for number in 0..12 {
+        let text = format!("{number}\n");
+        let commit = repo.commit(&[("file", &text), ("dir/other", &text), (&format!("new/{number}"), &text)]);
+        eventually("publication", || (env.published()? == commit).then_some(()));
+        running.wait_for_times("\"published\"", held.len() + 1);
+        held.push((text, fs::File::open(env.link()).unwrap()));
+        for (text, tree) in &held {
+            let tree = PathBuf::from(format!("/proc/self/fd/{}", tree.as_raw_fd()));
+            for file in ["file", "dir/other"] {
+                match fs::read_to_string(tree.join(file)) {
+                    Ok(read) => assert_eq!(&read, text, "{file}"),
+                    Err(err) => assert_eq!(err.kind(), std::io::ErrorKind::NotFound, "{file}: {err}"),
+                }
+            }
+            let new = fs::read_dir(tree.join("new")).into_iter().flatten().count();
+            assert!(new <= text.trim().parse::<usize>().unwrap() + 1, "{new} files in the tree of {text}");
+        }
+    }
+    assert!(!running.log().contains("retired tree"), "{}", running.log());
+    drop(running);
+    env.assert_published(&repo, &repo.head());
 }
 
 #[test]

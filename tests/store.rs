@@ -237,3 +237,113 @@ fn the_mode_says_when_packs_are_folded() {
         env.assert_published(&repo, &repo.head());
     }
 }
+
+/// The packs of the store.
+fn packs(env: &Env) -> Vec<std::path::PathBuf> {
+    let packs =
+        fs::read_dir(env.root().join(".git/objects/pack")).unwrap().map(|entry| entry.unwrap().path());
+    packs.filter(|path| path.extension() == Some("pack".as_ref())).collect()
+}
+
+#[test]
+fn a_store_of_thousands_of_packs_is_no_damaged_one() {
+    let env = Env::new();
+    let repo = env.repo("up");
+    let nginx = Nginx::start(&env.path(""));
+    env.syncline(nginx.url("up/.git")).sync();
+    let blobs = (0..1_100).map(|number| format!("blob\ndata 5\n{number:05}\ncheckpoint\n"));
+    let import = ["-c", "fastimport.unpackLimit=0", "fast-import", "--quiet"];
+    git_with_input(&env.root().join(".git"), &import, &String::from_iter(blobs));
+    assert!(packs(&env).len() > 1_100);
+    for (mode, restarts) in [("off", 2), ("auto", 1)] {
+        for number in 0..restarts {
+            let commit = repo.commit(&[("file", &format!("{mode} {number}"))]);
+            let log = env.syncline(nginx.url("up/.git")).arg(format!("--git-gc={mode}")).sync().stderr;
+            assert!(!log.contains("damaged") && !log.contains("WARN"), "{mode}: {log}");
+            assert_eq!((env.published(), packs(&env).len() > 1_100), (Some(commit), mode == "off"));
+        }
+    }
+    env.assert_published(&repo, &repo.head());
+}
+
+#[test]
+fn why_a_store_is_damaged_is_said() {
+    let env = Env::new();
+    let repo = env.repo("up");
+    type Damage = fn(&std::path::Path);
+    let damages: [(&str, Damage); 4] = [
+        ("holds no sha1 objects", |git| fs::remove_file(git.join("config")).unwrap()),
+        ("does not end as its index says", |git| cut_packs(&git.join("objects/pack"), |length| length - 1)),
+        ("could not be found", |git| fs::remove_dir_all(git.join("objects/pack")).unwrap()),
+        ("shallow", |git| fs::write(git.join("shallow"), "zzz\n").unwrap()),
+    ];
+    for (reason, damage) in damages {
+        env.syncline(repo.url()).sync();
+        damage(&env.root().join(".git"));
+        let log = env.syncline(repo.url()).sync().stderr;
+        let line = log.lines().find(|line| line.contains("damaged")).unwrap_or_default();
+        assert!(line.contains(reason), "{reason}: {log}");
+        env.assert_published(&repo, &repo.head());
+    }
+}
+
+/// As after a rollback: nothing of the newer commit is needed any more.
+#[test]
+fn large_packs_that_no_tree_needs_are_given_back_at_once_and_small_ones_are_left() {
+    let env = Env::new();
+    let repo = env.repo("up");
+    for number in 0..4 {
+        repo.write("large", noise(number, 4 << 20));
+        repo.commit(&[]);
+    }
+    let nginx = Nginx::start(&env.path(""));
+    let syncline = || env.syncline(nginx.url("up/.git")).arg("--depth=1");
+    for back in 0..4 {
+        let commit = repo.git(&["rev-parse", &format!("HEAD~{back}")]);
+        repo.git(&["branch", "--force", "published", &commit]);
+        syncline().arg("--ref=published").sync();
+        assert_eq!(env.published(), Some(commit));
+        assert!(size(&env.root()) < 9_000_000, "{back}: {} bytes", size(&env.root()));
+        let before = packs(&env);
+        syncline().arg("--ref=published").sync();
+        assert_eq!(packs(&env), before, "folded for nothing");
+    }
+    env.assert_store_is_sound();
+    for number in 0..3 {
+        repo.commit(&[("file", &format!("{number}"))]);
+        syncline().sync();
+    }
+    assert!(packs(&env).len() >= 3, "folded for little: {:?}", packs(&env));
+    env.assert_published(&repo, &repo.head());
+}
+
+#[test]
+fn a_filtered_store_is_a_partial_clone_to_git() {
+    let env = Env::new();
+    let repo = env.repo("up");
+    repo.git(&["config", "uploadpack.allowFilter", "true"]);
+    repo.git(&["config", "uploadpack.allowAnySHA1InWant", "true"]);
+    let nginx = Nginx::start(&env.path(""));
+    let unmarked = || -> Vec<_> {
+        packs(&env).into_iter().filter(|pack| !pack.with_extension("promisor").exists()).collect()
+    };
+    let syncline = || env.syncline(nginx.url("up/.git")).arg("--depth=3").arg("--filter=blob:none");
+    for number in 0..4 {
+        repo.commit(&[("file", &format!("{number}\n")), (&format!("new/{number}"), "new\n")]);
+        syncline().sync();
+        assert_eq!(unmarked(), [] as [std::path::PathBuf; 0]);
+        env.assert_store_is_sound();
+    }
+    // As a kill between a pack and its mark leaves it.
+    fs::remove_file(packs(&env)[0].with_extension("promisor")).unwrap();
+    repo.commit(&[("file", "before folding\n")]);
+    syncline().sync();
+    assert_eq!(unmarked(), [] as [std::path::PathBuf; 0]);
+    repo.commit(&[("file", "folded\n")]);
+    syncline().arg("--git-gc=aggressive").sync();
+    assert_eq!((packs(&env).len(), unmarked().len()), (1, 0));
+    env.assert_store_is_sound();
+    let log = git(&env.link(), &["log", "-p"]);
+    assert!(log.contains("-before folding") && log.contains("+folded"), "{log}");
+    env.assert_store_is_sound();
+}

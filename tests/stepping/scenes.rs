@@ -105,6 +105,7 @@ impl Scene {
 
     fn syncline(&self) -> Syncline {
         let syncline = self.env.syncline(self.url()).arg("--error-file=error").arg("--touch-file=touched");
+        let syncline = syncline.arg("--worktree-reuse-delay=0s");
         self.options.iter().fold(syncline, Syncline::arg)
     }
 

@@ -161,6 +161,14 @@ pub fn git(dir: &Path, args: &[&str]) -> String {
     text(&output.stdout).trim_end().to_owned()
 }
 
+/// The same for a git that reads `input`.
+#[track_caller]
+pub fn git_with_input(dir: &Path, args: &[&str], input: &str) {
+    let mut git = isolated_git().arg("-C").arg(dir).args(args).stdin(Stdio::piped()).spawn().unwrap();
+    git.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+    assert!(git.wait().unwrap().success(), "git {args:?} in {}", dir.display());
+}
+
 /// Whether git finds a store sound, and what it says.
 pub fn fsck(store: &Path) -> (bool, String) {
     let output = isolated_git().arg("--git-dir").arg(store).args(["fsck", "--strict"]).output().unwrap();

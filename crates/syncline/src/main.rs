@@ -299,6 +299,8 @@ fn prepare(
         logins: Logins::new(config, status, progress, &interrupt)?,
         shares_files: config.shares_files,
         reuses_trees: config.shares_files && !config.policy.one_time,
+        reuse_delay: config.worktree_reuse_delay,
+        retired_at: None,
         keeps_spare: false,
         is_durable: config.is_durable,
         folding: config.folding,

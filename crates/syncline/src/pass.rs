@@ -10,6 +10,7 @@ use sync_core::{
     SparsePatterns, Stage, Store, Tip, Upstream, Worktree, altered_files, checkout, tree_size,
 };
 use tokio::sync::watch;
+use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
 use crate::config::{ExecHook, Folding};
@@ -28,6 +29,10 @@ pub struct Syncer {
     pub shares_files: bool,
     /// Whether a retired tree may become the next.
     pub reuses_trees: bool,
+    /// How long a retired tree stays untouched: somebody may still be in it.
+    pub reuse_delay: Duration,
+    /// When the tree that is kept to become the next was retired.
+    pub retired_at: Option<Instant>,
     /// Whether a retired tree is worth keeping for that: it shares its files with the published one.
     pub keeps_spare: bool,
     /// Whether everything is written to disk before it is published.
@@ -104,7 +109,8 @@ impl Syncer {
         self.upstream.set_credentials(self.logins.current()?);
         self.refresh_sparse()?;
         let tip = self.upstream.look()?;
-        if current == Some(tip.commit) && (self.verified || self.is_sound(tip.commit)?) {
+        let is_verified = self.verified && self.store.has_untouched_tree(tip.commit);
+        if current == Some(tip.commit) && (is_verified || self.is_sound(tip.commit)?) {
             self.verified = true;
             return Ok(Passed::Unchanged(tip.commit));
         }
@@ -172,7 +178,8 @@ impl Syncer {
     fn receive(&mut self, tip: &Tip, last: Option<CommitId>) -> Result<(Fetched, Option<Draft>)> {
         let is_there = self.store.tree_path(tip.commit).exists();
         let last = last.filter(|_| self.shares_files && !is_there);
-        let plan = last.map(|last| self.store.plan_draft(last));
+        let is_free = self.retired_at.is_some_and(|retired_at| retired_at.elapsed() >= self.reuse_delay);
+        let plan = last.map(|last| self.store.plan_draft(last, is_free));
         let interrupt = self.interrupt.clone();
         std::thread::scope(|scope| {
             let draft = plan.map(|plan| scope.spawn(move || plan.carry_out(&interrupt)));
@@ -333,9 +340,13 @@ impl Syncer {
     fn prune(&mut self, in_use: &[CommitId], keeps_spare: bool) {
         match prune(&mut self.store, in_use, self.stale_worktree_timeout, keeps_spare) {
             Ok(0) => {}
-            Ok(removed) => debug!(removed, "removed old trees"),
+            Ok(removed) => {
+                debug!(removed, "removed old trees");
+                self.retired_at = keeps_spare.then(Instant::now);
+            }
             Err(err) => {
                 warn!(error = %err, "cannot remove old trees");
+                self.retired_at = keeps_spare.then(Instant::now);
                 self.has_leftovers = true;
             }
         }

@@ -45,8 +45,7 @@ fn compare(
     interrupt: &Interrupt,
 ) -> Result<()> {
     let step = || format!("compare {} with its index", place.dir.display());
-    let head = fs_err::read_to_string(place.admin.join("HEAD")).step(step)?;
-    if head.trim_end() != id.to_string() || !place.dir.join(".git").is_file() {
+    if !place.names(id) {
         return Err(Error::new(Recovery::Retry, step(), "its .git file or HEAD was altered"));
     }
     let file_mode = file_mode(&place.dir).step(step)?;

@@ -300,7 +300,8 @@ fn compare_depth(
 
 /// What this pack refers to without holding it, the promisor has.
 pub(crate) fn mark_promised(pack: &std::path::Path) -> io::Result<()> {
-    fs_err::write(pack.with_extension("promisor"), "")
+    let mark = pack.with_extension("promisor");
+    if mark.exists() { Ok(()) } else { fs_err::write(mark, "") }
 }
 
 /// Ids of another kind than the repository's come from a root's earlier life.

@@ -189,6 +189,12 @@ impl Store {
             fs_err::create_dir_all(git.join(dir)).step(step)?;
         }
         fs_err::create_dir_all(self.trees_dir()).step(step)?;
+        if promisor.is_some() {
+            // A kill may have come between a pack and its mark.
+            self.packs()
+                .and_then(|packs| packs.iter().try_for_each(|pack| mark_promised(pack)))
+                .step(step)?;
+        }
         // The configuration is ours alone: whatever else a volume brings along could change what is read.
         write_if_different(&git.join("config"), &config(kind, promisor.as_deref())).step(step)?;
         remove_if_there(&git.join("objects/info/alternates")).step(step)?;
@@ -237,6 +243,12 @@ impl Store {
             return Err(Error::reading(format!("read {}", self.shallow_file().display()), &err));
         }
         Ok(repo)
+    }
+
+    /// Whether the tree of a commit is there and nobody moved its HEAD, as far as a glance tells. It reads two small
+    /// files; [`altered_files`](crate::altered_files) looks at every file.
+    pub fn has_untouched_tree(&self, id: CommitId) -> bool {
+        self.place(id).names(id)
     }
 
     /// The commits that have a tree, published now or once.
@@ -297,11 +309,14 @@ impl Store {
         Ok(Temporary::new(aside))
     }
 
-    /// How to make what the next tree is made from, now that the tree of `last` is published: of what was kept by
-    /// [`Store::keep_spare`] if that is still as it was written, else by hard links to the tree of `last`.
-    pub fn plan_draft(&mut self, last: CommitId) -> DraftPlan {
+    /// How to make what the next tree is made from, now that the tree of `last` is published: if `takes_spare`, of
+    /// what was kept by [`Store::keep_spare`] if that is still as it was written, else by hard links to the tree of
+    /// `last`.
+    ///
+    /// Whoever still has the kept tree open would see the next commit's files come into it.
+    pub fn plan_draft(&mut self, last: CommitId, takes_spare: bool) -> DraftPlan {
         DraftPlan {
-            spare: self.spare.take(),
+            spare: self.spare.take_if(|_| takes_spare),
             last: self.place(last),
             id: last,
             place: Temporary::draft(&self.root),

@@ -46,7 +46,10 @@ impl Store {
     /// The stores of all submodules that are or were published.
     pub fn modules(&self) -> Result<Vec<Store>> {
         let step = || format!("list the stores of submodules in {}", self.modules_dir().display());
-        entries(&self.modules_dir()).step(step)?.map(|entry| self.module_at(entry.step(step)?.path())).collect()
+        entries(&self.modules_dir())
+            .step(step)?
+            .map(|entry| self.module_at(entry.step(step)?.path()))
+            .collect()
     }
 
     /// Remove what git knows of the submodules of a tree, but for what is named: it belongs to builds that failed.

@@ -58,7 +58,8 @@ impl Store {
         let (hash, mut bytes) = (self.kind.unwrap_or(Kind::Sha1), 0);
         for admin in entries(&self.git.join("worktrees"))? {
             let path = admin?.path().join("index");
-            let index = gix::index::File::at(path, hash, true, Default::default()).map_err(io::Error::other)?;
+            let index =
+                gix::index::File::at(path, hash, true, Default::default()).map_err(io::Error::other)?;
             bytes += index.entries().iter().map(|entry| u64::from(entry.stat.size)).sum::<u64>();
         }
         Ok(bytes)

@@ -5,6 +5,7 @@ use std::ops::Deref;
 use std::path::{Path, PathBuf};
 
 use super::files::remove_dir_if_there;
+use crate::CommitId;
 use crate::paths::relative_path;
 
 /// A tree's directory and the directory of what git knows of it.
@@ -26,6 +27,20 @@ impl Place {
         let target = text.trim_end().strip_prefix("gitdir: ")?;
         let admin = fs_err::canonicalize(dir.join(target)).ok()?;
         admin.starts_with(root.join(".git")).then_some(Place { dir, admin })
+    }
+
+    /// Whether the tree and what git knows of it still name each other, and this commit: a commit that somebody made
+    /// in the tree moves its HEAD.
+    pub(crate) fn names(&self, id: CommitId) -> bool {
+        let text = |path| fs_err::read_to_string(path).unwrap_or_default();
+        let pointer = text(self.dir.join(".git"));
+        let leads_to = |admin: &Path| {
+            let target = Path::new(pointer.trim_end().strip_prefix("gitdir: ").unwrap_or_default());
+            let (led, known) = (fs_err::canonicalize(self.dir.join(target)), fs_err::canonicalize(admin));
+            led.is_ok_and(|led| known.is_ok_and(|known| led == known))
+        };
+        text(self.admin.join("HEAD")).trim_end() == id.to_string()
+            && (pointer == self.pointer() || leads_to(&self.admin)) // git-sync may have written another path
     }
 }
 

@@ -48,6 +48,8 @@ pub struct Config {
     pub error_file: Option<PathBuf>,
     pub group_write: bool,
     pub stale_worktree_timeout: Duration,
+    /// How long a retired tree stays untouched before the next may be made from it.
+    pub worktree_reuse_delay: Duration,
     /// `None`: only at start.
     pub worktree_check_period: Option<Duration>,
     /// Whether unchanged files are shared with the last tree.
@@ -171,6 +173,7 @@ impl Config {
             seconds => Duration::from_secs(seconds),
         };
         let check_period = r.or("worktree-check-period", Duration::from_secs(600), values::duration);
+        let worktree_reuse_delay = r.or("worktree-reuse-delay", Duration::from_secs(60), values::duration);
         let exechook = hooks::exec(&mut r, "exechook", Some("sync-hook-command"));
         let pre_publish = hooks::exec(&mut r, "pre-publish-exechook", None);
         let pre_publish_required = r.switch("pre-publish-exechook-required");
@@ -218,6 +221,7 @@ impl Config {
             touch_file,
             group_write,
             stale_worktree_timeout,
+            worktree_reuse_delay,
             worktree_check_period: (!check_period.is_zero()).then_some(check_period),
             shares_files,
             is_durable,

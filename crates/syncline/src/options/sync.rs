@@ -99,6 +99,15 @@ pub(super) const OPTIONS: &[Opt] = &[
         &[],
         "How long a tree is kept after it was replaced",
     ),
+    value(
+        WHERE,
+        "worktree-reuse-delay",
+        "DURATION",
+        "1m",
+        &[],
+        "How long a replaced tree stays as it is before the next may be made from its files in place: a process that \
+         still has it open reads old files or none, never another commit's",
+    ),
     switch(
         WHERE,
         "group-write",
