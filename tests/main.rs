@@ -42,6 +42,7 @@ mod stepping;
 mod store;
 mod submodules;
 mod systemd;
+mod takeover;
 mod tokens;
 mod unpacking;
 mod ways;

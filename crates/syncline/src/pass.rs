@@ -166,6 +166,7 @@ impl Syncer {
 
     /// Receive a commit and make its tree.
     fn make_tree(&mut self, tip: &Tip, current: Option<CommitId>) -> Result<Worktree> {
+        self.remove_foreign_worktrees(); // one may have this tree's name
         let lacked_filter = self.upstream.lacks_filter();
         let (fetched, draft) = self.receive(tip, current.filter(|current| *current != tip.commit))?;
         if self.upstream.lacks_filter() && !lacked_filter {
@@ -306,6 +307,7 @@ impl Syncer {
                 Err(err) => warn!(error = %err, "cannot remove the old tree"),
             }
             self.remove_unused_modules();
+            self.remove_foreign_worktrees();
         }
         if self.has_excess_history || (is_news && self.is_time_to_fold(&self.store)) {
             self.fold_repository();
@@ -354,6 +356,11 @@ impl Syncer {
             .publication
             .prune(self.stale_worktree_timeout)
             .inspect_err(|err| warn!(error = %err, "cannot remove what was published before"));
+    }
+
+    fn remove_foreign_worktrees(&self) {
+        let removed = self.store.remove_foreign_worktrees();
+        let _ = removed.inspect_err(|err| warn!(error = %err, "something foreign stays in .worktrees"));
     }
 
     fn remove_unused_modules(&self) {

@@ -2,12 +2,14 @@
 
 use std::collections::BTreeSet;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{AtFlags, CWD, StatxAttributes, StatxFlags, statx};
 
 use super::Store;
-use super::files::{self, clear_leftovers, entries, is_gone, remove_pack};
+use super::files::{self, clear_leftovers, entries, is_gone, remove_dir_if_there, remove_pack};
 use crate::CommitId;
-use crate::error::{Context, Result};
+use crate::error::{Context, Error, Recovery, Result};
 
 impl Store {
     /// Clear what failed steps of ours left half-made: it takes up space, and a lock would stop those that follow.
@@ -17,6 +19,36 @@ impl Store {
         let stuck = clear_leftovers(&self.root, self.spare.as_deref()).step(step)?;
         self.remove_stray_places().step(step)?;
         stuck.into_iter().next().map_or(Ok(()), Err)
+    }
+
+    /// Remove from `.worktrees` what is no tree and nothing of ours: files, links, and directories that are not named
+    /// after a commit. Links are removed, not followed; what is mounted there stays, and is an error.
+    pub fn remove_foreign_worktrees(&self) -> Result<()> {
+        let trees = self.trees_dir();
+        let step = || format!("remove what is no worktree from {}", trees.display());
+        if trees.is_symlink() {
+            return Ok(());
+        }
+        let mut stays = Ok(());
+        for entry in entries(&trees).step(step)? {
+            let entry = entry.step(step)?;
+            let (name, is_dir) = (entry.file_name(), entry.file_type().step(step)?.is_dir());
+            let name = name.to_string_lossy();
+            let is_ours = [".tmp-", ".in-place"].iter().any(|ours| name.starts_with(ours));
+            if is_ours || (is_dir && name.parse::<CommitId>().is_ok()) {
+                continue;
+            }
+            let removed = if !is_dir {
+                fs_err::remove_file(entry.path()).step(step)
+            } else if has_mount_point(&entry.path()).step(step)? {
+                let text = format!("something is mounted at or below {}", entry.path().display());
+                Err(Error::new(Recovery::Retry, step(), text))
+            } else {
+                remove_dir_if_there(&entry.path()).step(step)
+            };
+            stays = stays.and(removed);
+        }
+        stays
     }
 
     /// Builds that failed before their tree had its name, and trees that went before what git knows of them, leave
@@ -54,4 +86,22 @@ impl Store {
         }
         Ok(packs)
     }
+}
+
+/// Whether a directory, or one below it, is a mount point.
+fn has_mount_point(dir: &Path) -> io::Result<bool> {
+    let mut waiting = vec![dir.to_owned()];
+    while let Some(dir) = waiting.pop() {
+        let found = statx(CWD, &dir, AtFlags::SYMLINK_NOFOLLOW, StatxFlags::empty())?;
+        if found.stx_attributes.contains(StatxAttributes::MOUNT_ROOT) {
+            return Ok(true);
+        }
+        for entry in entries(&dir)? {
+            let entry = entry?;
+            if entry.file_type()?.is_dir() {
+                waiting.push(entry.path());
+            }
+        }
+    }
+    Ok(false)
 }

@@ -7,7 +7,7 @@
 //! <root>/.worktrees/<id>/         a published tree
 //! ```
 //! What is half-made has a name that begins with `tmp-` or `.tmp-`, and goes when the root is next opened.
-//! Nothing under the root that was not made here is deleted.
+//! Nothing under the root that was not made here is deleted, but for what others put into `.git` and `.worktrees`.
 
 mod files;
 mod history;
@@ -15,6 +15,7 @@ mod leftovers;
 mod modules;
 mod packs;
 mod place;
+mod takeover;
 mod v3;
 
 use std::io::{self, Read, Seek, Write};
@@ -32,7 +33,6 @@ pub(crate) use files::{entries, packs, remove_dir_if_there};
 pub(crate) use history::mark_promised;
 pub use history::{CommitInfo, Condition};
 pub(crate) use place::{Place, Temporary};
-use v3::is_v3_tree;
 
 /// How many packs gix can tell apart.
 const MAX_SLOTS: u16 = (1 << 15) - 1;
@@ -79,7 +79,7 @@ impl Store {
         fs_err::create_dir_all(root).step(step)?;
         let root = fs_err::canonicalize(root).step(step)?;
         let git = root.join(".git");
-        refuse_foreign_repository(&root)?;
+        takeover::take_over(&root)?;
         fs_err::create_dir_all(&git).step(step)?;
         let owner = lock(&git.join("syncline-owner"))?;
         let warnings = clear_leftovers(&root, None)
@@ -255,7 +255,10 @@ impl Store {
     pub fn trees(&self) -> io::Result<Vec<CommitId>> {
         let mut trees = Vec::new();
         for entry in entries(&self.trees_dir())? {
-            trees.extend(entry?.file_name().to_str().and_then(|name| name.parse::<CommitId>().ok()));
+            let entry = entry?;
+            if entry.file_type()?.is_dir() {
+                trees.extend(entry.file_name().to_str().and_then(|name| name.parse::<CommitId>().ok()));
+            }
         }
         Ok(trees)
     }
@@ -361,23 +364,6 @@ fn promisor(git: &Path) -> Option<String> {
     config.contains("partialClone = origin").then_some(())?;
     let line = config.lines().find_map(|line| line.trim_start().strip_prefix("url = \""))?;
     Some(line.trim_end_matches('"').replace("\\\"", "\"").replace("\\\\", "\\"))
-}
-
-/// A repository that neither syncline nor git-sync made is somebody's work.
-fn refuse_foreign_repository(root: &Path) -> Result<()> {
-    let git = root.join(".git");
-    let step = || format!("open {}", root.display());
-    let head = match fs_err::read_to_string(git.join("HEAD")) {
-        Ok(head) => head,
-        Err(_) if git.is_file() => "a .git file".into(),
-        Err(_) => return Ok(()),
-    };
-    let ours = git.join("syncline-owner").exists() || head.trim_end() == format!("ref: {BRANCH}");
-    if ours || entries(root).step(step)?.flatten().any(|entry| is_v3_tree(root, &entry.path())) {
-        return Ok(());
-    }
-    let text = "this is a Git repository of somebody else; choose an empty directory as root";
-    Err(Error::new(Recovery::Reconfigure, step(), text))
 }
 
 fn lock(path: &Path) -> std::result::Result<File, OpenError> {

@@ -1,0 +1,174 @@
+//! Whether what is in a root may be taken over: not where somebody's work could be lost.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use gix::ObjectId;
+
+use super::BRANCH;
+use super::files::entries;
+use super::v3::is_v3_tree;
+use crate::CommitId;
+use crate::error::{Context, Error, Recovery, Result};
+
+/// Refuse a root with somebody's repository, and say what was seen there. A `.git` that is no directory is removed
+/// where nothing is lost with it.
+pub(super) fn take_over(root: &Path) -> Result<()> {
+    let (git, step) = (root.join(".git"), || format!("open {}", root.display()));
+    let found = match fs_err::symlink_metadata(&git) {
+        Ok(found) => found,
+        Err(err) if err.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(err) => return Err(Error::io(step(), &err)),
+    };
+    if is_ours(root).step(step)? {
+        return if git.is_dir() { Ok(()) } else { fs_err::remove_file(&git).step(step) };
+    }
+    let (what, work) = if git.is_dir() {
+        ("a Git repository", work_in(&git).step(step)?)
+    } else if found.is_symlink() {
+        ("a .git link", None)
+    } else {
+        ("a .git file", None)
+    };
+    let work = match work {
+        None if is_repository(&git) || !git.is_dir() => file_beside(root).step(step)?,
+        work => work,
+    };
+    match work {
+        Some(work) => {
+            let text = format!(
+                "this holds {what} that neither syncline nor git-sync made, and {work}: somebody's work, it seems; \
+                 choose another root, or move .git away"
+            );
+            Err(Error::new(Recovery::Reconfigure, step(), text))
+        }
+        None if git.is_dir() => Ok(()),
+        None => fs_err::remove_file(&git).step(step),
+    }
+}
+
+/// Whether the root has what only syncline and git-sync put there. `.worktrees` alone says nothing: people have
+/// directories of that name, too.
+fn is_ours(root: &Path) -> io::Result<bool> {
+    let git = root.join(".git");
+    let head = fs_err::read_to_string(git.join("HEAD")).unwrap_or_default();
+    if git.join("syncline-owner").exists()
+        || git.join(BRANCH).exists()
+        || head.trim_end() == format!("ref: {BRANCH}")
+    {
+        return Ok(true);
+    }
+    let trees = root.join(".worktrees");
+    for entry in entries(&trees)? {
+        if is_tree(&entry?.path()) {
+            return Ok(true);
+        }
+    }
+    for entry in entries(root)? {
+        let path = entry?.path();
+        let is_link = || {
+            fs_err::read_link(&path)
+                .is_ok_and(|to| to.parent() == Some(".worktrees".as_ref()) && id_of(&to).is_some())
+        };
+        if is_v3_tree(root, &path) || is_link() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// The commit that a path is named after.
+fn id_of(path: &Path) -> Option<CommitId> {
+    path.file_name()?.to_str()?.parse().ok()
+}
+
+/// Whether a directory is a tree of git-sync's layout.
+fn is_tree(path: &Path) -> bool {
+    id_of(path).is_some_and(|id| {
+        let pointer = fs_err::read_to_string(path.join(".git")).unwrap_or_default();
+        Path::new(pointer.trim_end()).ends_with(format!(".git/worktrees/{id}"))
+    })
+}
+
+fn is_repository(git: &Path) -> bool {
+    ["HEAD", "objects", "refs"].iter().any(|part| git.join(part).exists())
+}
+
+/// What of somebody's work is in a repository, in words.
+fn work_in(git: &Path) -> io::Result<Option<String>> {
+    for (file, what) in [
+        ("index", "an index"),
+        ("commondir", "a link to another repository"),
+        ("reftable/tables.list", "references"),
+    ] {
+        if git.join(file).exists() {
+            return Ok(Some(format!("{what} ({file})")));
+        }
+    }
+    for admin in entries(&git.join("worktrees"))? {
+        return Ok(Some(format!("a worktree ({})", admin?.file_name().display())));
+    }
+    let commit = references(git)?.into_iter().find(|(_, id)| has_object(git, id));
+    Ok(commit.map(|(name, id)| format!("commits ({name} is {id})")))
+}
+
+/// Every reference that names an object, broken ones included.
+fn references(git: &Path) -> io::Result<Vec<(String, ObjectId)>> {
+    let id = |text: &str| ObjectId::from_hex(text.trim_end().as_bytes()).ok();
+    let (mut found, mut waiting) = (Vec::new(), vec![git.join("refs")]);
+    let mut add = |name: &str, text: &str| found.extend(id(text).map(|id| (name.to_owned(), id)));
+    add("HEAD", &fs_err::read_to_string(git.join("HEAD")).unwrap_or_default());
+    for line in fs_err::read_to_string(git.join("packed-refs")).unwrap_or_default().lines() {
+        if let Some((id, name)) = line.split_once(' ') {
+            add(name, id);
+        }
+    }
+    while let Some(dir) = waiting.pop() {
+        for entry in entries(&dir)? {
+            let path = entry?.path();
+            if path.is_dir() {
+                waiting.push(path);
+            } else {
+                let name = path.strip_prefix(git).unwrap_or(&path).display().to_string();
+                add(&name, &fs_err::read_to_string(&path).unwrap_or_default());
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// Whether an object is there; rather yes than no.
+fn has_object(git: &Path, id: &ObjectId) -> bool {
+    let (objects, hex) = (git.join("objects"), id.to_string());
+    let in_pack = |pack: PathBuf| {
+        let index = gix_pack::index::File::at(pack.with_extension("idx"), id.kind());
+        index.map_or(true, |index| index.lookup(id).is_some())
+    };
+    objects.join("info/alternates").exists()
+        || objects.join(&hex[..2]).join(&hex[2..]).exists()
+        || super::packs(&objects.join("pack")).map_or(true, |packs| packs.into_iter().any(in_pack))
+}
+
+/// A file in the root beside `.git`, in words. Empty directories, and what file systems have there, are none.
+fn file_beside(root: &Path) -> io::Result<Option<String>> {
+    let mut waiting = Vec::new();
+    for entry in entries(root)? {
+        let entry = entry?;
+        if entry.file_name() != ".git" && entry.file_name() != "lost+found" {
+            waiting.push(entry);
+        }
+    }
+    while let Some(entry) = waiting.pop() {
+        if !entry.file_type()?.is_dir() {
+            let path = entry.path();
+            return Ok(Some(format!(
+                "files beside it ({})",
+                path.strip_prefix(root).unwrap_or(&path).display()
+            )));
+        }
+        for inside in entries(&entry.path())? {
+            waiting.push(inside?);
+        }
+    }
+    Ok(None)
+}
