@@ -16,6 +16,7 @@
 //!
 //! See `examples/clone.rs` for the whole of it in use.
 
+mod bounded;
 mod checkout;
 mod credentials;
 mod error;
@@ -39,6 +40,7 @@ mod trees;
 mod unpack;
 mod url;
 
+pub use bounded::{LARGEST_FILE, read_bounded, read_bounded_text};
 pub use checkout::{Draft, DraftPlan, Origin, Symlinks, Worktree, altered_files, checkout, tree_size};
 pub use credentials::{Auth, Cookie, Credentials, Login, Scope, Secret};
 pub use error::{Error, Recovery, Result};

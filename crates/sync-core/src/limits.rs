@@ -50,6 +50,17 @@ impl From<Excess> for io::Error {
 }
 
 impl Excess {
+    /// An object that has to be held, and is too large for that.
+    pub(crate) fn of_object(kind: gix::objs::Kind, size: u64, most: u64) -> Excess {
+        Excess(format!("a {kind} of {size} bytes is too large: no more than {} fit into memory", Bytes(most)))
+    }
+
+    /// Files of git's own that have to be read as a whole, and are too large for that.
+    pub(crate) fn of_text(what: impl fmt::Display, size: u64, most: u64) -> Excess {
+        let most = Bytes(most);
+        Excess(format!("{what} of {size} bytes is too large: no more than {most} can be read into memory"))
+    }
+
     /// A server that says more than this besides packs.
     pub(crate) fn of_talk(most: u64) -> Excess {
         Excess(format!("the server names more references than fit into {}", Bytes(most)))

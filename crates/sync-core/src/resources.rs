@@ -46,6 +46,17 @@ impl Resources {
         self.part(8, 16 << 20)
     }
 
+    /// The largest tree, commit or tag: these are held to be read.
+    pub(crate) fn largest_tree(self) -> u64 {
+        self.part(8, 128 << 20).max(1 << 20)
+    }
+
+    /// The most bytes of a file of git's own (attributes, submodules, patterns) that are read at once. Read, they take
+    /// up to 70 times as much.
+    pub(crate) fn largest_text(self) -> u64 {
+        self.part(128, 4 << 20)
+    }
+
     fn part(self, of: u64, most: u64) -> u64 {
         self.memory.map_or(most, |memory| (memory / of).clamp(16 << 10, most))
     }

@@ -23,7 +23,10 @@ pub struct Selection {
 pub struct SparsePatterns(Arc<[u8]>);
 
 impl SparsePatterns {
-    /// The text of a pattern file.
+    /// The most bytes that a pattern file may have. Read, patterns take up to 70 times as much.
+    pub const MAX_SIZE: u64 = 512 << 10;
+
+    /// The text of a pattern file, of no more than [`SparsePatterns::MAX_SIZE`].
     pub fn from_text(text: impl Into<Vec<u8>>) -> Self {
         SparsePatterns(text.into().into())
     }

@@ -8,6 +8,7 @@ use gix::index::entry::Mode;
 
 use crate::checkout::is_unmarked;
 use crate::error::{Context, Error, Recovery, Result};
+use crate::limits::Excess;
 use crate::store::Store;
 use crate::trees::index_of;
 use crate::{ConnectOptions, Limits, RemoteUrl, SparsePatterns};
@@ -53,6 +54,11 @@ pub(crate) fn wanted(
     let Some(entry) = tree.lookup_entry([".gitmodules"]).step(step)? else { return Ok(Vec::new()) };
     if !entry.mode().is_blob() {
         return Err(Error::new(Recovery::Reconfigure, step(), ".gitmodules is not a file"));
+    }
+    let (size, most) = (entry.id().header().step(step)?.size(), store.resources().largest_text());
+    if size > most {
+        let excess = Excess::of_text("a .gitmodules", size, most);
+        return Err(Error::new(Recovery::Reconfigure, step(), excess));
     }
     let text = entry.object().map_err(|err| Error::reading(step(), &err))?;
     let empty = gix::config::File::default();

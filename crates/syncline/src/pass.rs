@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use sync_core::{
     CommitId, Condition, Draft, Error, Fetched, Interrupt, Origin, Progress, Recovery, Result,
-    SparsePatterns, Stage, Store, Tip, Upstream, Worktree, altered_files, checkout, tree_size,
+    SparsePatterns, Stage, Store, Tip, Upstream, Worktree, altered_files, checkout, read_bounded, tree_size,
 };
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -239,7 +239,8 @@ impl Syncer {
     /// The patterns may be edited while we run; they are used for the next tree.
     fn refresh_sparse(&mut self) -> Result<()> {
         if let Some(path) = &self.sparse_file {
-            let text = fs_err::read(path).map_err(|err| Error::io("read the sparse patterns", &err))?;
+            let text = read_bounded(path, SparsePatterns::MAX_SIZE)
+                .map_err(|err| Error::io("read the sparse patterns", &err))?;
             self.upstream.set_sparse(Some(SparsePatterns::from_text(text)));
         }
         Ok(())

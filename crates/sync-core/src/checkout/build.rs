@@ -10,6 +10,7 @@ use gix::index::entry::{Flags, Mode};
 use gix::objs::HeaderExt;
 
 use super::draft::{Adopted, Draft, DraftPlan};
+use super::filter::AttributeFiles;
 use super::room::Room;
 use super::{PATH_MAX, SPARSE_FILE, Worktree, filter, index_file, is_unmarked, missing, room, to_path};
 use crate::error::{Context, Error, Recovery, Result};
@@ -55,6 +56,7 @@ impl Build<'_> {
         let objects = store.objects(&store.repository()?)?;
         let known = draft.as_ref().map(Draft::known);
         let mut index = index(&objects, fetched, &mut self.files, known)?;
+        let attributes = AttributeFiles::measure(&objects, &index, id)?;
         let entries = index.entries().iter();
         let before: Vec<(Mode, bool)> = entries.map(|entry| (entry.mode, !is_unmarked(entry))).collect();
         self.progress.set_total(index.entries().len());
@@ -69,8 +71,9 @@ impl Build<'_> {
         let (needed, large) = self.weigh(&objects, &index, &before, &fetched.selection.limits)?;
         room::check(&building.dir, &needed).step(step)?;
         fs_err::write(building.dir.join(".git"), place.pointer()).step(step)?;
-        self.made.written += filter::write_special(self, &objects, &mut index, &large, &building.dir)?;
-        self.made.written += self.write_rest(objects, &mut index, &building.dir)?;
+        self.made.written +=
+            filter::write_special(self, &objects, &mut index, (&attributes, &large), &building.dir)?;
+        self.made.written += self.write_rest(objects, &mut index, &attributes, &building.dir)?;
         for (entry, (mode, left_out)) in index.entries_mut().iter_mut().zip(before) {
             entry.mode = mode;
             entry.flags.set(Flags::SKIP_WORKTREE, left_out);
@@ -164,17 +167,23 @@ impl Build<'_> {
     }
 
     /// Let gix write what is not marked as done; it is shown nothing else.
-    fn write_rest(&self, objects: Objects, index: &mut State, dir: &Path) -> Result<usize> {
+    fn write_rest(
+        &self,
+        objects: Objects,
+        index: &mut State,
+        attributes: &AttributeFiles,
+        dir: &Path,
+    ) -> Result<usize> {
         let step = || format!("write the tree of {} to {}", self.id, dir.display());
         let (files, bytes) = (self.progress.files(), self.progress.bytes());
-        let (mut rest, places) = rest_of(index);
+        let (mut rest, places) = rest_of(index, attributes);
         let is_left = |entry: &&gix::index::Entry| is_unmarked(entry) && entry.mode != Mode::COMMIT;
         let left = rest.entries().iter().filter(is_left).count();
         gix::Count::set(&files, index.entries().len() - rest.entries().len());
         let options = gix_worktree_state::checkout::Options {
-            thread_limit: Some(objects.resources.threads()),
+            thread_limit: Some(if attributes.are_large() { 1 } else { objects.resources.threads() }),
             destination_is_initially_empty: true,
-            attributes: filter::attributes().step(step)?,
+            attributes: filter::no_attributes().step(step)?,
             validate: super::PATH_RULES,
             fs: gix::fs::Capabilities { ignore_case: false, ..Default::default() },
             ..gix_worktree_state::checkout::Options::new(filter::pipeline(objects.hash))
@@ -210,11 +219,11 @@ impl Build<'_> {
 }
 
 /// What is not marked as done, what decides on its form, and where these are in the index.
-fn rest_of(index: &State) -> (State, Vec<usize>) {
+fn rest_of(index: &State, attributes: &AttributeFiles) -> (State, Vec<usize>) {
     let (mut rest, mut places) = (State::new(index.object_hash()), Vec::new());
     for (at, entry) in index.entries().iter().enumerate() {
         let path = entry.path(index);
-        if is_unmarked(entry) || filter::is_attributes(path) {
+        if is_unmarked(entry) || (filter::is_attributes(path) && !attributes.ignore(entry)) {
             rest.dangerously_push_entry(entry.stat, entry.id, entry.flags, entry.mode, path);
             places.push(at);
         }

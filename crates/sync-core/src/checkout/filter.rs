@@ -13,7 +13,7 @@ use gix::bstr::{BStr, ByteSlice};
 use gix::filter::plumbing::Pipeline;
 use gix::index::entry::{Flags, Mode};
 use gix::index::{Entry, State};
-use gix::objs::{Data, Find, FindExt, Kind};
+use gix::objs::{Data, Find, FindExt, HeaderExt, Kind};
 use gix::worktree::Stack;
 use gix::worktree::stack::state::{Attributes, attributes::Source};
 
@@ -21,14 +21,15 @@ use super::build::Build;
 use super::form::Form;
 use super::{is_unmarked, missing, stat_of, to_path};
 use crate::CommitId;
-use crate::error::{Context, Error, Result};
+use crate::error::{Context, Error, Recovery, Result};
+use crate::limits::Excess;
 use crate::objects::Objects;
 
 /// UTF-8's mark of byte order.
 const MARK: &[u8] = "\u{feff}".as_bytes();
 
 /// Attributes come from the tree itself and from nowhere else on the machine.
-pub(super) fn attributes() -> io::Result<Attributes> {
+pub(super) fn no_attributes() -> io::Result<Attributes> {
     let mut collection = gix::attrs::search::MetadataCollection::default();
     let globals = gix::attrs::Search::new_globals(None::<PathBuf>, &mut Vec::new(), &mut collection)?;
     Ok(Attributes::new(globals, None, Source::IdMapping, collection))
@@ -46,14 +47,14 @@ pub(super) fn write_special(
     build: &Build<'_>,
     objects: &Objects,
     index: &mut State,
-    large: &HashSet<usize>,
+    (attributes, large): (&AttributeFiles, &HashSet<usize>),
     dir: &Path,
 ) -> Result<usize> {
-    let is_mentioned = mentions_special(objects, index)?;
+    let is_mentioned = mentions_special(objects, index, attributes)?;
     if !is_mentioned && large.is_empty() {
         return Ok(0);
     }
-    let mut writer = Writer::new(build, objects, index, dir)?;
+    let mut writer = Writer::new(build, objects, index, attributes, dir)?;
     let mut written = 0;
     let (entries, paths) = index.entries_mut_and_pathbacking();
     for (at, entry) in entries.iter_mut().enumerate() {
@@ -90,16 +91,22 @@ struct Writer<'a> {
 }
 
 impl<'a> Writer<'a> {
-    fn new(build: &'a Build<'a>, objects: &'a Objects, index: &State, dir: &'a Path) -> Result<Self> {
+    fn new(
+        build: &'a Build<'a>,
+        objects: &'a Objects,
+        index: &State,
+        attributes: &AttributeFiles,
+        dir: &'a Path,
+    ) -> Result<Self> {
         let step = || step(dir);
         let (mut shown, mut files, mut text) = (Shown::default(), Vec::new(), Vec::new());
-        for entry in attribute_files(index) {
+        for entry in attribute_files(index).filter(|entry| !attributes.ignore(entry)) {
             let read = objects.find(&entry.id, &mut text).map_err(|err| missing(CommitId(entry.id), &err))?;
             shown.0.insert(entry.id, as_git_reads(read.data).unwrap_or_else(|| read.data.to_owned()));
             files.push((entry.path(index).to_owned(), entry.id));
         }
         let case = gix::glob::pattern::Case::Sensitive;
-        let state = gix::worktree::stack::State::AttributesStack(attributes().step(step)?);
+        let state = gix::worktree::stack::State::AttributesStack(no_attributes().step(step)?);
         let stack = Stack::new(dir, state, case, Vec::new(), files);
         let found = stack.selected_attribute_matches(Form::ATTRIBUTES);
         Ok(Writer { build, objects, dir, shown, stack, found, parents: Parents { dir, last: None } })
@@ -178,9 +185,9 @@ fn is_special(attributes: &[u8]) -> bool {
 }
 
 /// Matching every path costs more than reading the few attribute files first.
-fn mentions_special(objects: &Objects, index: &State) -> Result<bool> {
+fn mentions_special(objects: &Objects, index: &State, attributes: &AttributeFiles) -> Result<bool> {
     let mut buffer = Vec::new();
-    for entry in attribute_files(index) {
+    for entry in attribute_files(index).filter(|entry| !attributes.ignore(entry)) {
         let text = objects.find(&entry.id, &mut buffer).map_err(|err| missing(CommitId(entry.id), &err))?;
         // gix looks into plain files only; git into links, too: what they hold is where they lead.
         let is_misread = entry.mode != Mode::FILE || as_git_reads(text.data).is_some();
@@ -197,6 +204,52 @@ fn as_git_reads(attributes: &[u8]) -> Option<Vec<u8>> {
     let end = attributes.find_byte(0).unwrap_or(attributes.len());
     let before: &[u8] = if attributes.starts_with(MARK) { b"\n" } else { b"" };
     (end < attributes.len() || !before.is_empty()).then(|| [before, &attributes[..end]].concat())
+}
+
+/// git passes over attribute files that are larger (`ATTR_MAX_FILE_SIZE` in its attr.h).
+const IGNORED: u64 = 100 << 20;
+
+/// More than this is read on one thread, since each reads it for itself.
+const SHARED: u64 = 64 << 10;
+
+/// What the attribute files of a tree come to.
+#[derive(Default)]
+pub(super) struct AttributeFiles {
+    /// Those that git passes over for their size.
+    ignored: HashSet<ObjectId>,
+    /// The bytes of the others.
+    bytes: u64,
+}
+
+impl AttributeFiles {
+    /// An error where they are too much to be read.
+    pub(super) fn measure(objects: &Objects, index: &State, id: CommitId) -> Result<Self> {
+        let (headers, most) = (objects.headers(), objects.resources.largest_text());
+        let mut files = AttributeFiles::default();
+        for entry in attribute_files(index) {
+            let size = headers.header(&entry.id).map_err(|err| missing(id, &err))?.size;
+            if size > IGNORED {
+                files.ignored.insert(entry.id);
+                continue;
+            }
+            files.bytes += size;
+            if files.bytes > most {
+                let what = format!("{:?}, with the attribute files before it,", entry.path(index));
+                let (step, excess) =
+                    (format!("read the attributes of {id}"), Excess::of_text(what, files.bytes, most));
+                return Err(Error::new(Recovery::Reconfigure, step, excess));
+            }
+        }
+        Ok(files)
+    }
+
+    pub(super) fn are_large(&self) -> bool {
+        self.bytes > SHARED
+    }
+
+    pub(super) fn ignore(&self, entry: &Entry) -> bool {
+        self.ignored.contains(&entry.id)
+    }
 }
 
 pub(super) fn attribute_files(index: &State) -> impl Iterator<Item = &Entry> {

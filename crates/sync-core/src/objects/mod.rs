@@ -30,6 +30,7 @@ use gix_pack::data::Entry;
 use gix_pack::data::entry::Header;
 
 use crate::error::Error;
+use crate::limits::Excess;
 use crate::{Resources, store};
 
 use chain::{Place, Scratch, Stored};
@@ -43,15 +44,10 @@ pub(crate) use inflate::{Inflater, ROOM, pieces, stream, wrong_length};
 /// The largest object that is made from another, or changed as a whole.
 pub(crate) const LARGEST: u64 = 1 << 31;
 
-/// The largest commit, tag or tree: these are held to be read.
-pub(crate) const HELD: u64 = 128 << 20;
-
-/// An error for an object that is larger than may be held of its kind.
-pub(crate) fn refuse_huge(kind: Kind, size: u64) -> io::Result<()> {
-    if size <= if kind == Kind::Blob { LARGEST } else { HELD } {
-        return Ok(());
-    }
-    Err(corrupt(format!("a {kind} of {size} bytes is too large")))
+/// An error for an object that is larger than may be held of its kind: all but blobs are held to be read.
+pub(crate) fn refuse_huge(kind: Kind, size: u64, resources: Resources) -> io::Result<()> {
+    let most = if kind == Kind::Blob { LARGEST } else { resources.largest_tree() };
+    if size <= most { Ok(()) } else { Err(Excess::of_object(kind, size, most).into()) }
 }
 
 pub(crate) fn corrupt(what: impl std::fmt::Display) -> io::Error {
@@ -231,7 +227,7 @@ impl Find for Objects {
         let Some(place) = self.locate(id) else { return self.other(id, buffer) };
         let chain = self.chain(place).map_err(gix::Error::from_error)?;
         let made = self.make(&chain, &mut |piece| {
-            refuse_huge(chain.kind, (buffer.len() + piece.len()) as u64)?;
+            refuse_huge(chain.kind, (buffer.len() + piece.len()) as u64, self.resources)?;
             buffer.extend_from_slice(piece);
             Ok(())
         });

@@ -243,7 +243,7 @@ impl<'a> Work<'a> {
     ) -> io::Result<(ObjectId, Content)> {
         let intake = self.family.intake;
         let delta = objects::Delta::open(delta)?;
-        refuse_huge(kind, delta.size)?;
+        refuse_huge(kind, delta.size, intake.resources)?;
         if delta.size > room {
             let mut hasher = hasher(intake.hash, kind, delta.size);
             let mut spill = Spill::create(&intake.pack_dir)?;

@@ -157,7 +157,7 @@ impl<'a> Entries<'a> {
             }
             Header::Commit | Header::Tree | Header::Tag => {
                 let kind = entry.header.as_kind().unwrap_or(ObjectKind::Tag);
-                refuse_huge(kind, size)?;
+                refuse_huge(kind, size, self.intake.resources)?;
                 id = self.other(kind, size, placer)?;
             }
         }

@@ -5,7 +5,6 @@ use std::io::Write;
 use gix::objs::Kind as ObjectKind;
 
 use super::*;
-use crate::objects::HELD;
 
 /// A pack under construction; deflated without compressing.
 #[derive(Default)]
@@ -257,18 +256,18 @@ fn lies_and_damage_are_refused_with_the_reason() {
 
 #[test]
 fn only_files_may_be_huge() {
-    let huge = HELD as usize + 1;
+    let huge = (128 << 20) + 1;
     for (kind, name) in [(1, "commit"), (2, "tree"), (4, "tag")] {
         let mut pack = Pack::default();
         pack.header(kind, huge);
         let fault = unpacked(&pack.bytes(), commit_id()).unwrap_err();
-        assert_eq!(fault, format!("the pack is damaged: a {name} of {huge} bytes is too large"));
+        assert!(fault.starts_with(&format!("a {name} of {huge} bytes is too large")), "{fault}");
     }
     let mut pack = Pack::default();
     let tree = pack.tree(&[]);
     pack.delta(tree, &Pack::delta_header(0, huge));
     let fault = unpacked(&pack.bytes(), commit_id()).unwrap_err();
-    assert_eq!(fault, format!("the pack is damaged: a tree of {huge} bytes is too large"));
+    assert!(fault.starts_with(&format!("a tree of {huge} bytes is too large")), "{fault}");
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use ring::hmac;
 use serde_json::json;
-use sync_core::{ConnectOptions, HttpRequest, Interrupt, Source};
+use sync_core::{ConnectOptions, HttpRequest, Interrupt, LARGEST_FILE, Source, read_bounded_text};
 use tokio::task::spawn_blocking;
 
 use super::Event;
@@ -41,7 +41,7 @@ impl Sender {
             headers.push(("Content-Type".into(), "application/json".into()));
         }
         if let Some(path) = &self.hook.secret_file {
-            let key = fs_err::read_to_string(path).map_err(|err| err.to_string())?;
+            let key = read_bounded_text(path, LARGEST_FILE).map_err(|err| err.to_string())?;
             headers.push(("X-Hub-Signature-256".into(), signature(key.trim_end().as_bytes(), &body)));
         }
         let WebHook { method, url, timeout, .. } = self.hook.clone();

@@ -3,7 +3,7 @@
 use std::fmt::Display;
 use std::path::Path;
 
-use sync_core::{Auth, Error, Recovery, Result, Secret};
+use sync_core::{Auth, Error, LARGEST_FILE, Recovery, Result, Secret, read_bounded_text};
 
 use crate::config::{Proof, SecretFrom};
 
@@ -31,7 +31,7 @@ pub(super) fn token(what: &str, path: &Path) -> Result<Secret> {
 }
 
 pub(super) fn text(what: &str, path: &Path) -> Result<String> {
-    fs_err::read_to_string(path).map_err(|err| Error::io(format!("read {what}"), &err))
+    read_bounded_text(path, LARGEST_FILE).map_err(|err| Error::io(format!("read {what}"), &err))
 }
 
 /// The file is there but not as it should be.

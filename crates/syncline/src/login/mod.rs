@@ -156,7 +156,9 @@ impl Logins {
             None => return Ok(Vec::new()),
             Some(Netrc::Given(path)) => (path, files::text("the logins (--netrc-file)", path)?),
             // Nobody asked for it; where the home is another user's it cannot even be looked for.
-            Some(Netrc::Usual(path)) => (path, fs_err::read_to_string(path).unwrap_or_default()),
+            Some(Netrc::Usual(path)) => {
+                (path, sync_core::read_bounded_text(path, sync_core::LARGEST_FILE).unwrap_or_default())
+            }
         };
         let found = netrc::parse(&text).map_err(|fault| files::fault("the logins", path, fault))?;
         if found.has_default && !std::mem::replace(&mut self.has_warned, true) {

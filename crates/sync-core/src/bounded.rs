@@ -1,0 +1,45 @@
+//! Files that are read as a whole, and may therefore not be of any size.
+
+use std::io::{self, Read};
+use std::path::Path;
+
+use fs_err::File;
+
+/// The most bytes of a key, a password, a list of logins or certificates, or whatever else a user names.
+pub const LARGEST_FILE: u64 = 8 << 20;
+
+/// The content of a file of no more than `most` bytes; an error names the file. Devices without an end are files, too.
+pub fn read_bounded(path: &Path, most: u64) -> io::Result<Vec<u8>> {
+    let mut content = Vec::new();
+    File::open(path)?.take(most + 1).read_to_end(&mut content)?;
+    if content.len() as u64 <= most {
+        return Ok(content);
+    }
+    let text = format!("{} is larger than the {most} bytes that may be read of it", path.display());
+    Err(io::Error::new(io::ErrorKind::FileTooLarge, text))
+}
+
+/// The same of a text.
+pub fn read_bounded_text(path: &Path, most: u64) -> io::Result<String> {
+    String::from_utf8(read_bounded(path, most)?).map_err(|_| {
+        io::Error::new(io::ErrorKind::InvalidData, format!("{} is not UTF-8 text", path.display()))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_may_have_as_much_as_is_allowed_and_no_more() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("file");
+        fs_err::write(&path, "12345678").unwrap();
+        assert_eq!(read_bounded(&path, 8).unwrap(), b"12345678");
+        let too_large = read_bounded(&path, 7).unwrap_err().to_string();
+        assert!(too_large.contains(path.to_str().unwrap()) && too_large.contains("7 bytes"), "{too_large}");
+        assert!(read_bounded(Path::new("/dev/zero"), 1 << 20).is_err());
+        fs_err::write(&path, b"\xff").unwrap();
+        assert!(read_bounded_text(&path, 8).unwrap_err().to_string().contains("not UTF-8"));
+    }
+}
