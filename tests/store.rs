@@ -309,6 +309,11 @@ fn large_packs_that_no_tree_needs_are_given_back_at_once_and_small_ones_are_left
         assert_eq!(packs(&env), before, "folded for nothing");
     }
     env.assert_store_is_sound();
+    fs::remove_file(repo.path.join("large")).unwrap();
+    repo.commit(&[]);
+    syncline().sync();
+    assert!(size(&env.root()) < 100_000, "{} bytes for small files", size(&env.root()));
+    repo.write("large", noise(9, 4 << 20));
     for number in 0..3 {
         repo.commit(&[("file", &format!("{number}"))]);
         syncline().sync();

@@ -312,6 +312,7 @@ fn prepare(
         progress: progress.clone(),
         verified: false,
         has_excess_history: false,
+        tree_size: 0,
         has_leftovers: false,
     };
     Ok(Service {

@@ -50,6 +50,8 @@ pub struct Syncer {
     pub verified: bool,
     /// Whether the store holds history that is no longer asked for.
     pub has_excess_history: bool,
+    /// What the files of the published tree come to.
+    pub tree_size: u64,
     /// Whether something half-made could not be cleared so far.
     pub has_leftovers: bool,
 }
@@ -263,18 +265,21 @@ impl Syncer {
     }
 
     /// Say what is published to those who ask.
-    pub fn describe(&self, commit: CommitId, status: &Status) {
+    pub fn describe(&mut self, commit: CommitId, status: &Status) {
+        self.tree_size = tree_size(&self.store, commit);
         match self.store.describe(commit) {
-            Ok(info) => status.published(info, tree_size(&self.store, commit)),
+            Ok(info) => status.published(info, self.tree_size),
             Err(err) => debug!(error = %err, "cannot describe the commit"),
         }
         status.store_has(self.store.disk_usage());
     }
 
-    fn is_time_to_fold(&self, store: &Store) -> bool {
+    /// `known`: what the files of one of its trees come to. `has_failed`: something may be kept that is not published.
+    fn is_time_to_fold(&self, store: &Store, known: u64, has_failed: bool) -> bool {
+        let is_tip_only = !has_failed && self.upstream.source().depth.0.is_some_and(|depth| depth.get() == 1);
         let is_due = match self.folding {
             Folding::Never => false,
-            Folding::WhenMany => store.has_many_packs() || store.has_excess_packs(),
+            Folding::WhenMany => store.has_many_packs() || store.has_excess_packs(is_tip_only, known),
             Folding::Always => store.has_several_packs(),
         };
         is_due || store.is_half_folded()
@@ -310,11 +315,11 @@ impl Syncer {
             self.remove_unused_modules();
             self.remove_foreign_worktrees();
         }
-        if self.has_excess_history || (is_news && self.is_time_to_fold(&self.store)) {
+        if self.has_excess_history || (is_news && self.is_time_to_fold(&self.store, self.tree_size, false)) {
             self.fold_repository();
         }
         if is_news {
-            self.fold_modules();
+            self.fold_modules(false);
         }
         self.has_leftovers |= is_news; // drafts go without a word when they cannot be removed
         self.end_tidying();
@@ -330,13 +335,13 @@ impl Syncer {
         };
         let in_use: Vec<CommitId> = named.into_iter().chain(self.store.newest()).collect();
         self.prune(&in_use, false);
-        if self.folding != Folding::Never && self.is_time_to_fold(&self.store) {
+        if self.folding != Folding::Never && self.is_time_to_fold(&self.store, self.tree_size, true) {
             // Folding keeps what the branch names.
             let _ = current.map(|current| self.store.adopt(current));
             self.remove_unused_modules();
             self.fold_repository();
         }
-        self.fold_modules();
+        self.fold_modules(true);
         self.end_tidying();
     }
 
@@ -379,10 +384,10 @@ impl Syncer {
         }
     }
 
-    fn fold_modules(&mut self) {
+    fn fold_modules(&mut self, has_failed: bool) {
         let modules = self.store.modules().inspect_err(|err| warn!(error = %err, "cannot fold submodules"));
         for module in modules.unwrap_or_default() {
-            if self.is_time_to_fold(&module) {
+            if self.is_time_to_fold(&module, 0, has_failed) {
                 self.has_leftovers |= self.fold(&module).is_err();
             }
         }

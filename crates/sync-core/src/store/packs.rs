@@ -1,9 +1,9 @@
 //! How packs are read and taken in, and when there is too much in them.
 
 use std::io;
-use std::time::SystemTime;
 
 use gix::hash::Kind;
+use gix::index::entry::Flags;
 
 use super::Store;
 use super::files::entries;
@@ -19,6 +19,9 @@ const MAX_PACKS: usize = 40;
 /// Less than this is not worth folding for.
 const EXCESS: u64 = 1 << 20;
 
+/// What a file takes in trees and in a pack's index, about.
+const NAME: u64 = 128;
+
 impl Store {
     /// Whether it is time to [`Store::fold`]. Where packs cannot be counted that is tried, and says why not.
     pub fn has_many_packs(&self) -> bool {
@@ -30,39 +33,42 @@ impl Store {
         self.packs().map_or(true, |packs| packs.len() > 1)
     }
 
-    /// Whether the packs are clearly larger than what is published can need, as far as can be told.
+    /// Whether the packs are clearly larger than what is published can need, as far as can be told. `is_tip_only` says
+    /// that no history was asked for, and nothing but what is published is kept; `known` is what the files of one tree
+    /// come to, for a quick answer.
     ///
-    /// It needs no more than its files come to, or than the oldest pack has: that is the first that was fetched, with
-    /// all of the history, or what the last folding left. So the store grows by half before it is folded again.
-    pub fn has_excess_packs(&self) -> bool {
-        let exceeds = |needed: u64, bytes: u64| bytes > needed + needed / 2 + EXCESS;
-        self.pack_sizes().is_ok_and(|(bytes, oldest)| {
-            exceeds(oldest, bytes) && self.checked_out_size().is_ok_and(|needed| exceeds(needed, bytes))
-        })
+    /// Then it needs no more than its files come to; otherwise perhaps as much as the largest pack has. So nothing is
+    /// folded for nothing more than once before the store grows by half.
+    pub fn has_excess_packs(&self, is_tip_only: bool, known: u64) -> bool {
+        self.exceeds_need(is_tip_only, known).unwrap_or(false)
     }
 
-    /// The bytes of all packs, and of the oldest.
-    fn pack_sizes(&self) -> io::Result<(u64, u64)> {
-        let (mut bytes, mut oldest) = (0, None::<(SystemTime, u64)>);
-        for pack in self.packs()? {
-            let found = fs_err::metadata(pack)?;
-            let this = (found.modified()?, found.len());
-            oldest = Some(oldest.map_or(this, |oldest| oldest.min(this)));
-            bytes += found.len();
+    fn exceeds_need(&self, is_tip_only: bool, known: u64) -> io::Result<bool> {
+        let sizes = self.packs()?.into_iter().map(|pack| Ok(fs_err::metadata(pack)?.len()));
+        let sizes = sizes.collect::<io::Result<Vec<u64>>>()?;
+        let (bytes, largest): (u64, u64) = (sizes.iter().sum(), sizes.iter().max().copied().unwrap_or(0));
+        let exceeds = |needed: u64| bytes > needed + needed / 2 + EXCESS;
+        if sizes.len() < 2 || !exceeds(if is_tip_only { known } else { known.max(largest) }) {
+            return Ok(false);
         }
-        Ok((bytes, oldest.map_or(0, |(_, bytes)| bytes)))
+        let (needed, is_whole) = self.checked_out_size()?;
+        Ok(exceeds(needed) && ((is_tip_only && is_whole) || exceeds(largest)))
     }
 
-    /// The bytes of the files of all trees of this repository, as their indexes have them.
-    fn checked_out_size(&self) -> io::Result<u64> {
-        let (hash, mut bytes) = (self.kind.unwrap_or(Kind::Sha1), 0);
+    /// The bytes of the files of all trees of this repository and of what names them, as their indexes have them; and
+    /// whether no file is left out.
+    fn checked_out_size(&self) -> io::Result<(u64, bool)> {
+        let (hash, mut bytes, mut is_whole) = (self.kind.unwrap_or(Kind::Sha1), 0, true);
         for admin in entries(&self.git.join("worktrees"))? {
             let path = admin?.path().join("index");
             let index =
                 gix::index::File::at(path, hash, true, Default::default()).map_err(io::Error::other)?;
-            bytes += index.entries().iter().map(|entry| u64::from(entry.stat.size)).sum::<u64>();
+            for entry in index.entries() {
+                bytes += u64::from(entry.stat.size) + NAME;
+                is_whole &= !entry.flags.contains(Flags::SKIP_WORKTREE);
+            }
         }
-        Ok(bytes)
+        Ok((bytes, is_whole))
     }
 
     pub(crate) fn resources(&self) -> Resources {
