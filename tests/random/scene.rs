@@ -166,6 +166,7 @@ impl Scene {
     fn start(&mut self) {
         let mut program = self.env.syncline(self.url()).arg("-v1").arg("--ref=main").arg("--period=1h");
         program = program.arg("--sync-on-signal=USR1").arg("--git-config=protocol.file.allow:always");
+        program = program.arg("--worktree-reuse-delay=0s");
         if self.view.patterns.is_some() {
             program = program.arg("--sparse-checkout-file").arg(self.env.path("patterns"));
         }
