@@ -124,10 +124,6 @@ fn servers_that_are_no_git_servers_are_named() {
     let env = Env::new();
     let answers = [
         (
-            "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 5\r\n\r\nhello",
-            "no 'smart' protocol); is the URL right?",
-        ),
-        (
             "HTTP/1.1 200 OK\r\nContent-Type: application/x-git-upload-pack-advertisement\r\nContent-Length: 9\r\n\r\nzzzz\0\0\0\0\0",
             "this is no Git server's answer",
         ),

@@ -4,6 +4,7 @@
 
 mod support;
 
+mod answers;
 mod changes;
 mod connecting;
 mod container;

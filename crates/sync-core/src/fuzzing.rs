@@ -13,7 +13,7 @@ use russh::keys::{PublicKey, PublicKeyOrCertificate};
 use ureq::http::HeaderMap;
 
 use crate::objects::{Content, Delta};
-use crate::transport::{http, proxy, ssh};
+use crate::transport::{answer, proxy, redirect, ssh};
 use crate::unpack::{EarlyTree, Intake};
 use crate::url::Kind;
 use crate::{
@@ -70,11 +70,11 @@ pub fn retry_after(wanted: &str, date: &str) -> Option<Duration> {
     let mut headers = HeaderMap::new();
     headers.insert("retry-after", wanted.parse().ok()?);
     headers.insert("date", date.parse().ok()?);
-    http::retry_after(&headers)
+    answer::retry_after(&headers)
 }
 
 pub fn redirect(base: &str, tail: &str, location: &str) -> Result<String, String> {
-    http::redirect_base(base, tail, location)
+    redirect::redirect_base(base, tail, location)
 }
 
 /// An error as users see it.

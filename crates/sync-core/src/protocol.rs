@@ -14,7 +14,7 @@ use gix::protocol::transport::client::Capabilities;
 use crate::error::{Error, Recovery};
 use crate::limits::Excess;
 use crate::transport::AGENT;
-use crate::transport::http::HttpStatus;
+use crate::transport::answer::HttpStatus;
 
 pub(crate) fn agent() -> gix::protocol::command::Feature {
     ("agent", Some(AGENT.into()))
@@ -62,17 +62,12 @@ fn cause<E: std::error::Error + 'static>(err: &gix::Error) -> Option<&E> {
 }
 
 /// gix's words for what users meet most, and plainer ones.
-const PLAINER: [(&str, &str); 6] = [
+const PLAINER: [(&str, &str); 5] = [
     ("Transport handshake failed: ", ""),
     ("An IO error occurred when talking to the server: ", ""),
     ("failed to fill whole buffer", "the server hung up"),
     ("Peer disconnected", "the server hung up"),
     ("Capabilities could not be parsed: ", "this is no Git server's answer: "),
-    (
-        "Didn't find 'application/x-git-upload-pack-advertisement' header to indicate 'smart' protocol, and 'dumb' \
-         protocol is not supported.",
-        "this is no Git server's answer (it speaks no 'smart' protocol); is the URL right?",
-    ),
 ];
 
 /// gix reports the server's own `ERR` line as a header it does not know.

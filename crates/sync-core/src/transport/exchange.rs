@@ -7,7 +7,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use ureq::http::Response;
 use ureq::{Agent, Body, BodyReader};
 
-use super::http::{status_error, transport_error};
+use super::answer::{Content, Plain, status_error};
+use super::http::transport_error;
 use super::ration::{Ration, Rationed};
 
 /// A POST that is not sent yet.
@@ -19,14 +20,14 @@ pub(super) struct Request {
 }
 
 impl Request {
-    fn send(self) -> io::Result<Response<Body>> {
+    fn send(self, ration: &Ration) -> io::Result<Answer> {
         let mut response = match self.send_once() {
             // A kept connection may end just when it is used again.
             Err(err) if was_lost(&err) => self.send_once()?,
             sent => sent?,
         };
         if response.status().is_success() {
-            Ok(response)
+            Answer::of(&self.url, response, Content::Result, ration)
         } else {
             Err(io::Error::other(status_error(&self.url, &mut response)))
         }
@@ -46,10 +47,36 @@ fn was_lost(err: &io::Error) -> bool {
     matches!(err.kind(), BrokenPipe | ConnectionAborted | ConnectionReset | UnexpectedEof)
 }
 
+type Buffered = io::BufReader<Rationed<Plain<BodyReader<'static>>>>;
+
+/// A success whose content is Git's, as far as its begin tells.
+pub(super) struct Answer {
+    content: Content,
+    body: io::Chain<Cursor<Vec<u8>>, Buffered>,
+}
+
+impl Answer {
+    pub(super) fn of(
+        url: &str,
+        response: Response<Body>,
+        content: Content,
+        ration: &Ration,
+    ) -> io::Result<Answer> {
+        let (head, body) = response.into_parts();
+        let mut body = io::BufReader::with_capacity(64 * 1024, ration.of(Plain(body.into_reader())));
+        let mut begin = Vec::new();
+        body.by_ref().take(content.telling() as u64).read_to_end(&mut begin)?;
+        match content.fault(url, &Response::from_parts(head, ()), &begin, &mut body) {
+            Some(fault) => Err(io::Error::other(fault)),
+            None => Ok(Answer { content, body: Cursor::new(begin).chain(body) }),
+        }
+    }
+}
+
 /// The three states of a POST, shared by the three handles that gix wants for it.
 enum Exchange {
     Building(Request),
-    Answered(Response<Body>),
+    Answered(Answer),
     Over,
 }
 
@@ -65,40 +92,34 @@ impl Shared {
         Shared { exchange: Arc::new(Mutex::new(Exchange::Building(request))), ration: ration.clone() }
     }
 
-    pub(super) fn answered(response: Response<Body>, ration: &Ration) -> Self {
-        Shared { exchange: Arc::new(Mutex::new(Exchange::Answered(response))), ration: ration.clone() }
+    pub(super) fn answered(answer: Answer, ration: &Ration) -> Self {
+        Shared { exchange: Arc::new(Mutex::new(Exchange::Answered(answer))), ration: ration.clone() }
     }
 
     fn lock(&self) -> MutexGuard<'_, Exchange> {
         self.exchange.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The response's headers as lines, the request being sent if it was not yet.
-    fn header_lines(&self) -> io::Result<Vec<u8>> {
-        let mut exchange = self.lock();
-        let response = match std::mem::replace(&mut *exchange, Exchange::Over) {
-            Exchange::Building(request) => request.send()?,
-            Exchange::Answered(response) => response,
-            Exchange::Over => return Ok(Vec::new()),
-        };
-        let mut lines = Vec::new();
-        for (name, value) in response.headers() {
-            lines.extend_from_slice(name.as_str().as_bytes());
-            lines.extend_from_slice(b": ");
-            lines.extend_from_slice(value.as_bytes());
-            lines.push(b'\n');
+    /// The answer, the request being sent if it was not yet.
+    fn take(&self) -> io::Result<Option<Answer>> {
+        match std::mem::replace(&mut *self.lock(), Exchange::Over) {
+            Exchange::Building(request) => request.send(&self.ration).map(Some),
+            Exchange::Answered(answer) => Ok(Some(answer)),
+            Exchange::Over => Ok(None),
         }
-        *exchange = Exchange::Answered(response);
-        Ok(lines)
     }
 
-    fn take_body(&self) -> io::Result<Rationed<BodyReader<'static>>> {
-        let response = match std::mem::replace(&mut *self.lock(), Exchange::Over) {
-            Exchange::Answered(response) => response,
-            Exchange::Building(request) => request.send()?,
-            Exchange::Over => return Err(io::Error::other("the answer was read already")),
-        };
-        Ok(self.ration.of(response.into_body().into_reader()))
+    /// The one header that gix looks at. It takes it to the letter, while the content was looked at here already.
+    fn header_lines(&self) -> io::Result<Vec<u8>> {
+        let Some(answer) = self.take()? else { return Ok(Vec::new()) };
+        let line = format!("content-type: {}\n", answer.content.media_type());
+        *self.lock() = Exchange::Answered(answer);
+        Ok(line.into_bytes())
+    }
+
+    fn take_body(&self) -> io::Result<io::Chain<Cursor<Vec<u8>>, Buffered>> {
+        let answer = self.take()?.ok_or_else(|| io::Error::other("the answer was read already"))?;
+        Ok(answer.body)
     }
 }
 
@@ -126,7 +147,7 @@ pub(crate) struct Lazy<R> {
 }
 
 pub(crate) type Headers = Lazy<Cursor<Vec<u8>>>;
-pub(crate) type ResponseBody = Lazy<io::BufReader<Rationed<BodyReader<'static>>>>;
+pub(crate) type ResponseBody = Lazy<io::Chain<Cursor<Vec<u8>>, Buffered>>;
 
 impl Headers {
     pub(super) fn of(shared: &Shared) -> Self {
@@ -136,8 +157,7 @@ impl Headers {
 
 impl ResponseBody {
     pub(super) fn of(shared: Shared) -> Self {
-        let open = |shared: &Shared| Ok(io::BufReader::with_capacity(64 * 1024, shared.take_body()?));
-        Lazy { shared, open, reader: None }
+        Lazy { shared, open: Shared::take_body, reader: None }
     }
 }
 

@@ -2,19 +2,20 @@
 //!
 //! Who gets the login and which redirects are followed is decided here.
 
-use std::fmt;
-use std::io::{self, Read};
+use std::io;
 use std::time::Duration;
 
 use gix::error::ErrorExt;
 use gix::protocol::transport::client::blocking_io::http::{
     GetResponse, Http, PostBodyDataKind, PostResponse,
 };
-use ureq::http::{HeaderMap, Response, Uri, header};
+use ureq::http::{Response, header};
 use ureq::{Agent, Body};
 
+use super::answer::{Content, plain, status_error};
 use super::connector::{agent, agent_config};
-use super::exchange::{Headers, PostBody, Request, ResponseBody, Shared};
+use super::exchange::{Answer, Headers, PostBody, Request, ResponseBody, Shared};
+use super::redirect::{origin, redirect_base};
 use super::socket::Patience;
 use super::{ConnectOptions, Ration};
 use crate::credentials::Credentials;
@@ -23,23 +24,6 @@ use crate::{Interrupt, Place};
 
 /// How many redirects of the first request are followed.
 const MAX_REDIRECTS: usize = 5;
-
-/// An answer other than success.
-#[derive(Debug)]
-pub(crate) struct HttpStatus {
-    pub(crate) code: u16,
-    /// How long the server wants to be left alone (RFC 9110, 10.2.3).
-    pub(crate) retry_after: Option<Duration>,
-    text: String,
-}
-
-impl fmt::Display for HttpStatus {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.text)
-    }
-}
-
-impl std::error::Error for HttpStatus {}
 
 /// One user of one agent. The connection lives in the agent and is kept between requests.
 #[derive(Clone)]
@@ -111,82 +95,9 @@ impl Client {
 pub(super) fn transport_error(err: ureq::Error) -> io::Error {
     match err {
         ureq::Error::Io(err) if err.kind() == io::ErrorKind::PermissionDenied => io::Error::other(err),
-        ureq::Error::Io(err) => err,
-        other => io::Error::other(other),
+        ureq::Error::Io(err) => plain(err),
+        other => plain(io::Error::other(other)),
     }
-}
-
-/// Who would read a secret.
-fn origin(url: &str) -> Option<Place> {
-    url.parse().ok().map(Place::server)
-}
-
-/// Where a redirect from `base` leads, if it may be followed: the same kind of request at another base, never
-/// from HTTPS to HTTP.
-pub(crate) fn redirect_base(base: &str, tail: &str, location: &str) -> Result<String, String> {
-    let from = origin(base).ok_or("the redirecting URL has no host")?;
-    let target = if location.starts_with('/') && !location.starts_with("//") {
-        let authority = base.parse::<Uri>().ok().and_then(|uri| uri.authority().map(ToString::to_string));
-        format!("{}://{}{location}", from.scheme, authority.unwrap_or_default())
-    } else {
-        location.to_owned()
-    };
-    let to = origin(&target).ok_or("the server redirects to something that is no URL")?;
-    if (from.scheme, to.scheme) == ("https", "http") {
-        return Err("the server redirects from https to http, which is refused".into());
-    }
-    if target.contains('@') {
-        return Err("the server redirects to a URL with user information, which is refused".into());
-    }
-    match target.strip_suffix(tail).map(|base| base.trim_end_matches('/')) {
-        // A host may have been taken from the tail: `http:/`.
-        Some(new_base) if origin(new_base).as_ref() == Some(&to) => Ok(new_base.to_owned()),
-        _ => {
-            Err(format!("the server redirects to {}://{}, which is no repository there", to.scheme, to.host))
-        }
-    }
-}
-
-pub(super) fn status_error(url: &str, response: &mut Response<Body>) -> HttpStatus {
-    let status = response.status();
-    let hint = match status.as_u16() {
-        401 => "; the server wants other credentials",
-        403 => "; access denied",
-        404 => "; is the URL right, and may this user see the repository?",
-        407 => "; the proxy wants another login",
-        _ => "",
-    };
-    // A short text usually says why; draining it keeps the connection.
-    let mut body = String::new();
-    let _ = response.body_mut().as_reader().take(64 * 1024).read_to_string(&mut body);
-    let kind = response.headers().get(header::CONTENT_TYPE).map_or(&b""[..], |kind| kind.as_bytes());
-    let said = match kind {
-        kind if kind.starts_with(b"text/plain") => body.trim(),
-        kind if kind.starts_with(b"text/html") => title(&body).unwrap_or_default(),
-        _ => "",
-    };
-    // nginx' pages mostly repeat the status.
-    let body =
-        if said.is_empty() || said == status.to_string() { String::new() } else { format!(" ({said})") };
-    let url = url.split('?').next().unwrap_or(url);
-    let text = format!("{url} answered HTTP {status}{hint}{body}");
-    HttpStatus { code: status.as_u16(), retry_after: retry_after(response.headers()), text }
-}
-
-fn title(page: &str) -> Option<&str> {
-    let (_, rest) = page.split_once("<title>")?;
-    rest.split_once("</title>").map(|(title, _)| title.trim())
-}
-
-/// Seconds, or a date, which is compared with the server's own clock: there is none here.
-pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let text = |name| headers.get(name).and_then(|value: &header::HeaderValue| value.to_str().ok());
-    let wanted = text(header::RETRY_AFTER)?;
-    if let Ok(seconds) = wanted.parse() {
-        return Some(Duration::from_secs(seconds));
-    }
-    let date = |text| httpdate::parse_http_date(text).ok();
-    date(wanted)?.duration_since(date(text(header::DATE)?)?).ok()
 }
 
 impl Http for Client {
@@ -211,7 +122,8 @@ impl Http for Client {
                 if !response.status().is_success() {
                     return Err(status_error(&url, &mut response).raise());
                 }
-                let shared = Shared::answered(response, &self.ration);
+                let answer = Answer::of(&url, response, Content::Advertisement, &self.ration);
+                let shared = Shared::answered(answer.map_err(ErrorExt::raise)?, &self.ration);
                 return Ok(GetResponse { headers: Headers::of(&shared), body: ResponseBody::of(shared) });
             }
             if !self.follow_redirects {
@@ -268,21 +180,6 @@ fn split_headers(lines: impl IntoIterator<Item = impl AsRef<str>>) -> Vec<(Strin
 mod tests {
     use super::*;
     use crate::Auth;
-
-    #[test]
-    fn redirects_keep_the_request_and_never_lose_encryption() {
-        const TAIL: &str = "/info/refs?service=git-upload-pack";
-        let follow = |base: &str, location: &str| redirect_base(base, TAIL, &format!("{location}{TAIL}"));
-        assert_eq!(follow("http://a/x", "https://a/y").unwrap(), "https://a/y");
-        assert_eq!(follow("https://a:1/x", "/y").unwrap(), "https://a:1/y");
-        assert_eq!(follow("https://a/x", "https://b/y").unwrap(), "https://b/y");
-        assert!(follow("https://a/x", "http://a/x").is_err());
-        assert!(follow("https://a/x", "https://u:p@a/x").is_err());
-        assert!(follow("https://a/x", "//b/x").is_err());
-        assert!(follow("http://a/x", "http:/").is_err());
-        assert!(redirect_base("https://a/x", TAIL, "https://a/login").is_err());
-        assert!(redirect_base("https://a/x", TAIL, "").is_err());
-    }
 
     #[test]
     fn a_connection_is_kept_for_the_longest_of_periods() {

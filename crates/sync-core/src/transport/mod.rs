@@ -1,6 +1,7 @@
 //! Ways to reach a repository. HTTP(S), SSH and git:// speak git's protocol through gix's transport traits; a local
 //! repository is read in process (gix itself would start `git-upload-pack`).
 
+pub(crate) mod answer;
 mod connector;
 mod dial;
 mod exchange;
@@ -10,6 +11,7 @@ pub(crate) mod local;
 mod options;
 pub(crate) mod proxy;
 mod ration;
+pub(crate) mod redirect;
 mod request;
 mod socket;
 pub(crate) mod ssh;

@@ -1,0 +1,135 @@
+//! Where a redirect leads (RFC 3986, 5), and whether it may be followed.
+
+use ureq::http::Uri;
+
+use crate::Place;
+
+/// Where a redirect from `base` leads, if it may be followed: the same kind of request at another base, never
+/// from HTTPS to HTTP.
+pub(crate) fn redirect_base(base: &str, tail: &str, location: &str) -> Result<String, String> {
+    let from = origin(base).ok_or("the redirecting URL has no host")?;
+    if location.is_empty() {
+        return Err("the server redirects but does not say where".into());
+    }
+    let target = resolve(&format!("{base}{tail}"), location)
+        .ok_or("the server redirects to something that is no URL")?;
+    let to = origin(&target).ok_or("the server redirects to something that is no URL")?;
+    if (from.scheme, to.scheme) == ("https", "http") {
+        return Err("the server redirects from https to http, which is refused".into());
+    }
+    if split(&target).is_some_and(|parts| parts.authority.contains('@')) {
+        return Err("the server redirects to a URL with user information, which is refused".into());
+    }
+    match target.strip_suffix(tail).map(|base| base.trim_end_matches('/')) {
+        // A host may have been taken from the tail: `http:/`.
+        Some(new_base) if origin(new_base).as_ref() == Some(&to) => Ok(new_base.to_owned()),
+        _ => Err(format!(
+            "the server redirects to {}://{}, which is no repository there; a sign-in page? check the login and the URL",
+            to.scheme, to.host
+        )),
+    }
+}
+
+/// Who would read a secret.
+pub(super) fn origin(url: &str) -> Option<Place> {
+    url.parse().ok().map(Place::server)
+}
+
+struct Parts<'a> {
+    scheme: &'a str,
+    authority: &'a str,
+    path: &'a str,
+    /// With its question mark.
+    query: &'a str,
+}
+
+fn split(url: &str) -> Option<Parts<'_>> {
+    let (scheme, rest) = url.split_once("://")?;
+    let (authority, rest) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
+    let (path, query) = rest.split_at(rest.find('?').unwrap_or(rest.len()));
+    Some(Parts { scheme, authority, path, query })
+}
+
+/// The URL that a reference means at another URL.
+fn resolve(at: &str, reference: &str) -> Option<String> {
+    let reference = reference.split('#').next().unwrap_or_default();
+    let at = split(at)?;
+    let absolute = if reference.parse::<Uri>().is_ok_and(|uri| uri.scheme().is_some()) {
+        reference.to_owned()
+    } else if reference.starts_with("//") {
+        format!("{}:{reference}", at.scheme)
+    } else if reference.starts_with('/') {
+        format!("{}://{}{reference}", at.scheme, at.authority)
+    } else if reference.is_empty() {
+        format!("{}://{}{}{}", at.scheme, at.authority, at.path, at.query)
+    } else if reference.starts_with('?') {
+        format!("{}://{}{}{reference}", at.scheme, at.authority, at.path)
+    } else {
+        let directory = at.path.rsplit_once('/').map_or("", |(directory, _)| directory);
+        format!("{}://{}{directory}/{reference}", at.scheme, at.authority)
+    };
+    let parts = split(&absolute)?;
+    Some(format!("{}://{}{}{}", parts.scheme, parts.authority, without_dots(parts.path), parts.query))
+}
+
+/// A path without `.` and `..`, as RFC 3986, 5.2.4, has it.
+fn without_dots(path: &str) -> String {
+    let mut kept: Vec<&str> = Vec::new();
+    let mut ends_in_slash = false;
+    for part in path.split('/').skip(1) {
+        ends_in_slash = matches!(part, "." | "..");
+        match part {
+            "." => {}
+            ".." => _ = kept.pop(),
+            part => kept.push(part),
+        }
+    }
+    let mut plain: String = kept.iter().flat_map(|part| ["/", part]).collect();
+    if ends_in_slash {
+        plain.push('/');
+    }
+    plain
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TAIL: &str = "/info/refs?service=git-upload-pack";
+
+    #[test]
+    fn redirects_keep_the_request_and_never_lose_encryption() {
+        let follow = |base: &str, location: &str| redirect_base(base, TAIL, &format!("{location}{TAIL}"));
+        assert_eq!(follow("http://a/x", "https://a/y").unwrap(), "https://a/y");
+        assert_eq!(follow("https://a:1/x", "/y").unwrap(), "https://a:1/y");
+        assert_eq!(follow("https://a/x", "https://b/y").unwrap(), "https://b/y");
+        assert_eq!(follow("https://a/x", "https://a/@y").unwrap(), "https://a/@y");
+        assert!(follow("https://a/x", "http://a/x").is_err());
+        assert!(follow("https://a/x", "https://u:p@a/x").is_err());
+        assert!(follow("https://a/x", "//u:p@b/x").is_err());
+        assert!(follow("https://a/x", "/\\b/x").is_err());
+        assert!(follow("http://a/x", "http:/").is_err());
+        for location in ["https://a/login", "", "?service=git-receive-pack", "//", "..", "https:"] {
+            assert!(redirect_base("https://a/x", TAIL, location).is_err(), "{location}");
+        }
+    }
+
+    #[test]
+    fn references_are_resolved_at_the_url_that_was_asked_for() {
+        // The request is for https://a:1/g/x/info/refs.
+        for (location, base) in [
+            ("//b/y/info/refs?service=git-upload-pack", "https://b/y"),
+            ("../../y/info/refs?service=git-upload-pack", "https://a:1/g/y"),
+            ("../../../../../y/info/refs?service=git-upload-pack", "https://a:1/y"),
+            ("./refs?service=git-upload-pack", "https://a:1/g/x"),
+            ("../.git/info/refs?service=git-upload-pack", "https://a:1/g/x/.git"),
+            ("../info/refs?service=git-upload-pack#f", "https://a:1/g/x"),
+            ("?service=git-upload-pack", "https://a:1/g/x"),
+            ("refs?service=git-upload-pack", "https://a:1/g/x"),
+            ("/./z/../y/info/refs?service=git-upload-pack", "https://a:1/y"),
+            ("https://b/z/../y/info/refs?service=git-upload-pack", "https://b/y"),
+        ] {
+            assert_eq!(redirect_base("https://a:1/g/x", TAIL, location).as_deref(), Ok(base), "{location}");
+        }
+    }
+}
