@@ -8,6 +8,7 @@ use std::str::FromStr;
 use percent_encoding::percent_decode_str;
 use ureq::http::Uri;
 
+use super::answer::offer;
 use crate::Auth;
 
 /// Somebody who passes connections on. Displaying it shows no login.
@@ -107,15 +108,17 @@ pub struct Exceptions(Vec<String>);
 
 impl From<&str> for Exceptions {
     fn from(text: &str) -> Self {
-        let rules = text.split([',', ' ', '\t']).filter(|rule| !rule.is_empty());
+        let rules = text.split(|c: char| c == ',' || c.is_whitespace()).filter(|rule| !rule.is_empty());
         Exceptions(rules.map(str::to_ascii_lowercase).collect())
     }
 }
 
 impl Exceptions {
     pub(crate) fn cover(&self, host: &str, port: u16) -> bool {
+        // A dot at the end says that the name is whole, which it is here anyway.
         let host = host.to_ascii_lowercase();
-        self.0.iter().any(|rule| covers(rule, &host, port))
+        let host = host.strip_suffix('.').unwrap_or(&host);
+        self.0.iter().any(|rule| covers(rule, host, port))
     }
 }
 
@@ -123,22 +126,32 @@ fn covers(rule: &str, host: &str, port: u16) -> bool {
     if rule == "*" {
         return true;
     }
-    if let Ok(address) = host.parse::<IpAddr>()
-        && let Some((network, length)) = rule.split_once('/')
-    {
-        return network
-            .parse()
-            .is_ok_and(|network| length.parse().is_ok_and(|length| in_network(address, network, length)));
+    let address = plain_address(host);
+    if let Some((network, length)) = rule.split_once('/') {
+        let network = plain_address(network);
+        return address.zip(network).is_some_and(|(address, network)| {
+            length.parse().is_ok_and(|length| in_network(address, network, length))
+        });
     }
     let (rule, wanted) = match rule.rsplit_once(':') {
-        Some((name, digits)) if !name.contains(':') || name.ends_with(']') => (name, digits.parse().ok()),
+        Some((name, digits)) if !name.contains(':') || name.ends_with(']') => (name, Some(digits)),
         _ => (rule, None),
     };
-    if wanted.is_some_and(|wanted: u16| wanted != port) {
+    if wanted.is_some_and(|wanted| wanted.parse() != Ok(port)) {
         return false;
     }
-    let name = rule.trim_matches(['[', ']']).trim_start_matches("*.").trim_start_matches('.');
+    if let Some(address) = address {
+        return plain_address(rule) == Some(address);
+    }
+    let name = rule.trim_start_matches("*.").trim_start_matches('.');
+    let name = name.strip_suffix('.').unwrap_or(name);
     host == name || host.strip_suffix(name).is_some_and(|rest| !name.is_empty() && rest.ends_with('.'))
+}
+
+/// An address in any of its spellings: with or without brackets, IPv4 in IPv6.
+fn plain_address(text: &str) -> Option<IpAddr> {
+    let text = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
+    text.parse().ok().map(|address: IpAddr| address.to_canonical())
 }
 
 fn in_network(address: IpAddr, network: IpAddr, length: u32) -> bool {
@@ -171,11 +184,21 @@ pub(crate) fn connect(
         Some(200..=299) => Ok(()),
         // Some answer 401, although that is the server's to say.
         Some(code @ (401 | 407)) => {
-            Err(refused(&format!("wants another login than it was given (HTTP {code})")))
+            let offered = offer(challenges(&head));
+            Err(refused(&format!("wants another login than it was given (HTTP {code}){offered}")))
         }
         Some(_) => Err(refused(&format!("answers {:?}", status.chars().take(200).collect::<String>()))),
         None => Err(refused("is no HTTP proxy")),
     }
+}
+
+/// What a head says of how to log in.
+fn challenges(head: &str) -> impl Iterator<Item = &str> {
+    let is_challenge = |name: &str| {
+        name.eq_ignore_ascii_case("proxy-authenticate") || name.eq_ignore_ascii_case("www-authenticate")
+    };
+    let fields = head.lines().filter_map(|line| line.split_once(':'));
+    fields.filter(move |(name, _)| is_challenge(name)).map(|(_, value)| value.trim())
 }
 
 /// The head of an answer, byte by byte: what follows belongs to the tunnel.
@@ -311,6 +334,13 @@ mod tests {
             ("HTTP/1.1 200 OK\r\n\r\n", None),
             ("HTTP/1.0 200\r\nVia: x\r\n\r\n", None),
             ("HTTP/1.1 407 \r\n\r\n", Some("wants another login than it was given (HTTP 407)")),
+            (
+                "HTTP/1.1 407 \r\nProxy-Authenticate: Negotiate\r\nproxy-authenticate:NTLM\r\n\r\n",
+                Some(
+                    "wants another login than it was given (HTTP 407); it offers Negotiate, NTLM, which is not \
+                     spoken here: use Basic or Bearer",
+                ),
+            ),
             ("HTTP/1.1 503 Busy\r\n\r\n", Some("answers \"HTTP/1.1 503 Busy\"")),
             ("SMTP 200 OK\r\n\r\n", Some("is no HTTP proxy")),
             ("HTTP/1.1\r\n\r\n", Some("is no HTTP proxy")),
@@ -346,6 +376,19 @@ mod tests {
             ("[::1]:80", "::1", 80, true),
             ("::1", "::1", 443, true),
             ("10.0.0.0/99", "10.0.0.1", 80, false),
+            ("example.com.", "example.com", 443, true),
+            ("example.com", "example.com.", 443, true),
+            ("Example.com.:443", "git.example.com.", 443, true),
+            (".example.com.", "git.example.com", 443, true),
+            (".", "example.com.", 443, false),
+            ("other\nexample.com", "example.com", 443, true),
+            ("example.com:https", "example.com", 443, false),
+            ("example.com/8", "example.com", 443, false),
+            ("fd00:0::1", "fd00::1", 443, true),
+            ("[fd00::]/8", "fd12::1", 80, true),
+            ("10.0.0.0/8", "::ffff:10.1.2.3", 80, true),
+            (".1", "10.0.0.1", 80, false),
+            ("0.0.1", "10.0.0.1", 80, false),
         ] {
             assert_eq!(Exceptions::from(rules).cover(host, port), expected, "{rules} {host}:{port}");
         }
