@@ -1,6 +1,7 @@
 //! Certificates, proxies, and what HTTP servers ask for.
 
 use std::fs;
+use std::path::Path;
 
 use crate::support::*;
 
@@ -24,27 +25,40 @@ fn a_refused_certificate_is_named_with_the_reason() {
     assert!(log.contains("the certificate of CN=localhost expired at 20"), "{log}");
 }
 
+fn self_signed(certificate: &Path, key: &Path, curve: &str, options: &[&str]) {
+    let curve = format!("ec_paramgen_curve:{curve}");
+    let made = std::process::Command::new("openssl")
+        .args([
+            "req", "-x509", "-newkey", "ec", "-pkeyopt", &curve, "-nodes", "-days", "2", "-subj", "/CN=own",
+        ])
+        .args(options)
+        .arg("-keyout")
+        .arg(key)
+        .arg("-out")
+        .arg(certificate)
+        .output()
+        .unwrap();
+    assert!(made.status.success(), "{}", text(&made.stderr));
+}
+
 #[test]
 fn a_server_that_signs_for_itself_is_trusted_where_its_certificate_is_given() {
     let env = Env::new();
     let repo = env.repo("up");
     let nginx = Nginx::start(&env.path(""));
     let (certificate, key) = (env.path("own.pem"), env.path("own.key"));
-    let made = std::process::Command::new("openssl")
-        .args(
-            "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=own"
-                .split(' '),
-        )
-        .args(["-addext", "subjectAltName=DNS:localhost", "-keyout"])
-        .arg(&key)
-        .arg("-out")
+    self_signed(&certificate, &key, "prime256v1", &["-addext", "subjectAltName=DNS:localhost"]);
+    let front = TlsFront::start(nginx.port(), &certificate, &key);
+    let url = format!("https://localhost:{}/up/.git", front.port);
+    let log = env.syncline(&url).fail();
+    let shown = std::process::Command::new("openssl")
+        .args(["x509", "-noout", "-fingerprint", "-sha256", "-in"])
         .arg(&certificate)
         .output()
         .unwrap();
-    assert!(made.status.success(), "{}", text(&made.stderr));
-    let front = TlsFront::start(nginx.port(), &certificate, &key);
-    let url = format!("https://localhost:{}/up/.git", front.port);
-    assert!(env.syncline(&url).fail().contains("the certificate of CN=own"));
+    let fingerprint = text(&shown.stdout).trim().split('=').next_back().unwrap().to_owned();
+    let named = format!("CN=own is self-signed and not trusted (SHA-256 {fingerprint})");
+    assert!(log.contains(&named) && log.contains("--ca-file or GIT_SSL_CAINFO"), "{log}");
     env.syncline(&url).arg("--ca-file").arg(&certificate).sync();
     env.assert_published(&repo, &repo.head());
     let other = url.replace("localhost", "127.0.0.1");
@@ -64,6 +78,70 @@ fn tls_1_2_and_1_3_are_spoken_and_nothing_older() {
         assert_eq!(finished.code == Some(0), succeeds, "{version}: {}", finished.stderr);
         if succeeds {
             env.assert_published(&repo, &repo.head());
+        } else {
+            assert!(finished.stderr.contains("neither TLS 1.2 nor TLS 1.3"), "{}", finished.stderr);
+        }
+    }
+}
+
+#[test]
+fn what_is_no_tls_that_we_speak_is_named() {
+    let env = Env::new();
+    env.repo("up");
+    let cbc = "ssl_protocols TLSv1.2; ssl_ciphers ECDHE-RSA-AES256-SHA384:ECDHE-ECDSA-AES256-SHA384;";
+    let nginx = Nginx::with(&env.path(""), 2, cbc);
+    let log = env.syncline(nginx.tls_url("up/.git")).arg("--ca-file").arg(nginx.ca_file()).fail();
+    assert!(log.contains("share no TLS cipher, key exchange or kind of key"), "{log}");
+    let log = env.syncline(nginx.url("up/.git").replace("http:", "https:")).fail();
+    assert!(log.contains("does not speak TLS here (invalid content type)"), "{log}");
+}
+
+#[test]
+fn a_certificate_that_cannot_do_is_named_with_the_reason() {
+    let env = Env::new();
+    let (certificate, key) = (env.path("own.pem"), env.path("own.key"));
+    let nginx = Nginx::start(&env.path(""));
+    let names = ["-addext", "subjectAltName=DNS:other,DNS:another"];
+    for (curve, options, words) in [
+        (
+            "prime256v1",
+            &[][..],
+            "is not for localhost: it has no subjectAltName, and the name in CN does not count",
+        ),
+        ("prime256v1", &names, "is not for localhost: it names"),
+        (
+            "secp521r1",
+            &["-addext", "subjectAltName=DNS:localhost"],
+            "share no TLS cipher, key exchange or kind of key",
+        ),
+    ] {
+        self_signed(&certificate, &key, curve, options);
+        let front = TlsFront::start(nginx.port(), &certificate, &key);
+        let url = format!("https://localhost:{}/up/.git", front.port);
+        let log = env.syncline(&url).arg("--ca-file").arg(&certificate).fail();
+        assert!(log.contains(words), "{log}");
+    }
+}
+
+#[test]
+fn a_bundle_that_is_named_has_to_be_whole() {
+    let env = Env::new();
+    env.repo("up");
+    let nginx = Nginx::start(&env.path(""));
+    let bundle = env.path("bundle.pem");
+    let good = fs::read_to_string(nginx.ca_file()).unwrap();
+    let broken = "-----BEGIN CERTIFICATE-----\n%%%%\n-----END CERTIFICATE-----\n";
+    let cut = "-----BEGIN CERTIFICATE-----\nAAAA\n";
+    for (content, fault) in [
+        (String::new(), "holds no PEM certificate"),
+        (broken.into(), "damaged or has no end"),
+        (format!("{good}{broken}"), "damaged or has no end"),
+        (format!("{good}{cut}"), "damaged or has no end"),
+    ] {
+        fs::write(&bundle, content).unwrap();
+        let run = || env.syncline(nginx.tls_url("up/.git"));
+        for log in [run().arg("--ca-file").arg(&bundle).fail(), run().env("SSL_CERT_FILE", &bundle).fail()] {
+            assert!(log.contains(fault) && log.contains("bundle.pem"), "{log}");
         }
     }
 }

@@ -56,6 +56,7 @@ pub use store::{CommitInfo, Condition, OpenError, Store};
 pub use submodules::Submodules;
 pub use transport::ssh::{HostKeys, SshOptions};
 pub use transport::{
-    Allowed, ConnectOptions, Exceptions, HttpRequest, HttpSetting, Proxies, Proxy, is_loopback,
+    Allowed, ConnectOptions, Exceptions, HttpRequest, HttpSetting, Proxies, Proxy, count_certificates,
+    is_loopback,
 };
 pub use url::{Place, RemoteUrl};

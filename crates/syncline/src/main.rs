@@ -21,6 +21,7 @@ mod schedule;
 mod serve;
 mod status;
 mod systemd;
+mod trust;
 
 use std::ffi::OsString;
 use std::io::Write;
@@ -101,8 +102,12 @@ fn configure(argv: Vec<OsString>) -> Result<Option<Config>, Vec<String>> {
     })?;
     let home = environment("HOME").filter(|home| !home.is_empty()).map(PathBuf::from);
     config.login.netrc = config.login.netrc.or_else(|| Some(Netrc::Usual(home?.join(".netrc"))));
-    let system = system_certificates(environment("SSL_CERT_FILE").map(PathBuf::from));
-    config.connect.http.extend(system.map(|file| (None, HttpSetting::CaFile(file))));
+    let named = environment("SSL_CERT_FILE").filter(|file| !file.is_empty());
+    let file = match named {
+        Some(file) => Some(HttpSetting::CaFile(cwd.join(file))),
+        None => trust::usual(&mut config.warnings).map(HttpSetting::UsualCaFile),
+    };
+    config.connect.http.extend(file.map(|file| (None, file)));
     config.connect.ssh.agent =
         environment("SSH_AUTH_SOCK").filter(|path| !path.is_empty()).map(PathBuf::from);
     Ok(Some(config))
@@ -136,17 +141,6 @@ fn healthcheck(argv: Vec<OsString>) -> ExitCode {
             ExitCode::FAILURE
         }
     }
-}
-
-/// The certificates that the machine trusts, in the first of the usual places; a scratch image has none.
-fn system_certificates(given: Option<PathBuf>) -> Option<PathBuf> {
-    const USUAL: [&str; 4] = [
-        "/etc/ssl/certs/ca-certificates.crt",
-        "/etc/pki/tls/certs/ca-bundle.crt",
-        "/etc/ssl/ca-bundle.pem",
-        "/etc/ssl/cert.pem",
-    ];
-    given.or_else(|| USUAL.iter().map(PathBuf::from).find(|path| path.is_file()))
 }
 
 /// To stdout; nobody may be reading it.

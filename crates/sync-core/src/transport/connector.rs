@@ -18,7 +18,7 @@ use super::dial::{Stream, dial, reach, tunnel};
 use super::options::HttpOptions;
 use super::proxy::{Proxy, authority};
 use super::socket::Patience;
-use super::tls::{Tls, TlsOptions};
+use super::tls::Tls;
 
 /// What all requests share, whatever they are for.
 pub(super) fn agent_config(options: &HttpOptions) -> ConfigBuilder<AgentScope> {
@@ -33,8 +33,7 @@ pub(super) fn agent_config(options: &HttpOptions) -> ConfigBuilder<AgentScope> {
 /// A client of its own connections.
 pub(super) fn agent(config: Config, options: HttpOptions, patience: Patience) -> Agent {
     let tls = Tls::new(options.tls.clone());
-    // A proxy is somebody else: what is forgiven to the server is not to it, and it does not get to know us.
-    let proxy_tls = Tls::new(TlsOptions { ca_files: options.tls.ca_files.clone(), ..TlsOptions::default() });
+    let proxy_tls = Tls::new(options.proxy_tls());
     Agent::with_parts(config, Dialler { options, tls, proxy_tls, patience }, Nowhere)
 }
 

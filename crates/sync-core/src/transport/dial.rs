@@ -5,8 +5,9 @@ use std::io::{self, Read, Write};
 use rustls::{ClientConnection, StreamOwned};
 
 use super::proxy::{Kind, Proxy, connect, socks5};
+use super::refusal::explain;
 use super::socket::{Patience, Socket};
-use super::tls::{Tls, explain};
+use super::tls::Tls;
 
 /// A connection, with as much TLS around it as there is.
 #[derive(Debug)]
@@ -45,14 +46,14 @@ impl Write for Stream {
     fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
         match self {
             Stream::Plain(socket) => socket.write(buf),
-            Stream::Tls(tls) => tls.write(buf),
+            Stream::Tls(tls) => tls.write(buf).map_err(explain),
         }
     }
 
     fn flush(&mut self) -> io::Result<()> {
         match self {
             Stream::Plain(socket) => socket.flush(),
-            Stream::Tls(tls) => tls.flush(),
+            Stream::Tls(tls) => tls.flush().map_err(explain),
         }
     }
 }

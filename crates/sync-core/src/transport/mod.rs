@@ -12,6 +12,7 @@ mod options;
 pub(crate) mod proxy;
 mod ration;
 pub(crate) mod redirect;
+mod refusal;
 mod request;
 mod socket;
 pub(crate) mod ssh;
@@ -21,6 +22,7 @@ pub use options::{Allowed, ConnectOptions, HttpSetting, is_loopback};
 pub use proxy::{Exceptions, Proxies, Proxy};
 pub(crate) use ration::Ration;
 pub use request::HttpRequest;
+pub use tls::count_certificates;
 
 /// How the program presents itself to servers. Some answer only to agents that begin with `git/`.
 pub(crate) const USER_AGENT: &str = concat!("git/2.0 (syncline/", env!("CARGO_PKG_VERSION"), ")");

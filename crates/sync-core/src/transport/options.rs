@@ -50,6 +50,12 @@ pub enum HttpSetting {
     Header(String),
     /// A file of PEM certificates to trust besides the bundled ones.
     CaFile(PathBuf),
+    /// A directory of such files.
+    CaDirectory(PathBuf),
+    /// The machine's own file of them, which nobody named: what cannot be read of it is passed over.
+    UsualCaFile(PathBuf),
+    /// A file of PEM certificates to trust for proxies that speak TLS.
+    ProxyCaFile(PathBuf),
     /// A file with our own PEM certificate and those that vouch for it.
     ClientCert(PathBuf),
     /// A file with its PEM key, where that is another file.
@@ -69,6 +75,7 @@ pub enum HttpSetting {
 pub(super) struct HttpOptions {
     pub(super) headers: Vec<String>,
     pub(super) tls: TlsOptions,
+    proxy_ca_files: Vec<PathBuf>,
     pub(super) user_agent: String,
     pub(super) follow_redirects: bool,
     proxy: Option<Option<Proxy>>,
@@ -81,6 +88,9 @@ impl HttpOptions {
             HttpSetting::Header(line) if line.is_empty() => self.headers.clear(),
             HttpSetting::Header(line) => self.headers.push(line),
             HttpSetting::CaFile(path) => self.tls.ca_files.push(path),
+            HttpSetting::CaDirectory(path) => self.tls.ca_directories.push(path),
+            HttpSetting::UsualCaFile(path) => self.tls.usual_ca_files.push(path),
+            HttpSetting::ProxyCaFile(path) => self.proxy_ca_files.push(path),
             HttpSetting::ClientCert(path) => self.tls.client_cert = Some(path),
             HttpSetting::ClientKey(path) => self.tls.client_key = Some(path),
             HttpSetting::Verify(wanted) => self.tls.insecure = !wanted,
@@ -88,6 +98,14 @@ impl HttpOptions {
             HttpSetting::FollowRedirects(wanted) => self.follow_redirects = wanted,
             HttpSetting::UserAgent(text) => self.user_agent = text,
         }
+    }
+
+    /// How a proxy that speaks TLS is met. It is somebody else: what is forgiven to the server is not to it, and it
+    /// does not get to know us.
+    pub(super) fn proxy_tls(&self) -> TlsOptions {
+        let mut tls = TlsOptions { client_cert: None, client_key: None, insecure: false, ..self.tls.clone() };
+        tls.ca_files.extend(self.proxy_ca_files.iter().cloned());
+        tls
     }
 
     /// The proxy on the way to a server.
@@ -102,6 +120,7 @@ impl HttpOptions {
 
 /// Whether a host is this machine: no proxy elsewhere reaches it, and nobody is on the way.
 pub fn is_loopback(host: &str) -> bool {
+    let host = host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase();
     host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
@@ -118,6 +137,7 @@ impl ConnectOptions {
         let mut options = HttpOptions {
             headers: Vec::new(),
             tls: TlsOptions::default(),
+            proxy_ca_files: Vec::new(),
             user_agent: USER_AGENT.into(),
             follow_redirects: true,
             proxy: None,

@@ -1,4 +1,4 @@
-//! TLS 1.2 and 1.3 over rustls: whom we trust, what we show, and what a refused certificate is called.
+//! TLS 1.2 and 1.3 over rustls: whom we trust, and what we show.
 
 use std::fmt;
 use std::io;
@@ -12,17 +12,20 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
 use rustls::{
-    CertificateError, ClientConfig, ClientConnection, DigitallySignedStruct, OtherError, RootCertStore,
-    SignatureScheme, StreamOwned,
+    ClientConfig, ClientConnection, DigitallySignedStruct, RootCertStore, SignatureScheme, StreamOwned,
 };
 use x509_cert::der::Decode;
 
 use super::dial::Stream;
+use super::refusal::{describe, explain_handshake};
 
 /// What TLS needs to know of the user's wishes.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct TlsOptions {
     pub(crate) ca_files: Vec<PathBuf>,
+    pub(crate) ca_directories: Vec<PathBuf>,
+    /// Files that nobody named: what cannot be read of them is passed over.
+    pub(crate) usual_ca_files: Vec<PathBuf>,
     pub(crate) client_cert: Option<PathBuf>,
     /// In the file of the certificate, where it is not given.
     pub(crate) client_key: Option<PathBuf>,
@@ -50,36 +53,16 @@ impl Tls {
                 self.config.get_or_init(|| config).clone()
             }
         };
-        let name = ServerName::try_from(host.to_owned()).map_err(io::Error::other)?;
+        // No certificate names a host with the dot that says that the name is whole.
+        let host = host.strip_suffix('.').unwrap_or(host);
+        let name = ServerName::try_from(host.to_owned())
+            .map_err(|_| io::Error::other(format!("{host} is no name that a certificate can have")))?;
         let mut connection = ClientConnection::new(config, name).map_err(io::Error::other)?;
         while connection.is_handshaking() {
-            connection.complete_io(&mut stream).map_err(explain)?;
+            connection.complete_io(&mut stream).map_err(explain_handshake)?;
         }
         Ok(Stream::Tls(Box::new(StreamOwned::new(connection, stream))))
     }
-}
-
-/// What a refused certificate, ours or theirs, is called.
-pub(super) fn explain(err: io::Error) -> io::Error {
-    use rustls::AlertDescription as Alert;
-    let text = match err.get_ref().and_then(|err| err.downcast_ref()) {
-        Some(rustls::Error::InvalidCertificate(CertificateError::Other(OtherError(refused)))) => {
-            refused.to_string()
-        }
-        Some(rustls::Error::AlertReceived(Alert::CertificateRequired)) => {
-            "the server wants a client certificate".into()
-        }
-        Some(rustls::Error::AlertReceived(
-            alert @ (Alert::BadCertificate
-            | Alert::UnsupportedCertificate
-            | Alert::CertificateRevoked
-            | Alert::CertificateExpired
-            | Alert::CertificateUnknown
-            | Alert::UnknownCA),
-        )) => format!("the server refuses us for our certificate, or for want of one: {alert:?}"),
-        _ => return err,
-    };
-    io::Error::other(text)
 }
 
 impl TlsOptions {
@@ -113,6 +96,12 @@ impl TlsOptions {
         for path in &self.ca_files {
             given.extend(certificates(path)?);
         }
+        for directory in &self.ca_directories {
+            given.extend(certificates_in(directory)?);
+        }
+        for path in &self.usual_ca_files {
+            given.extend(fs_err::read(path).iter().flat_map(|pem| readable(pem)));
+        }
         Ok(given)
     }
 }
@@ -120,11 +109,38 @@ impl TlsOptions {
 fn certificates(path: &Path) -> io::Result<Vec<CertificateDer<'static>>> {
     let pem = fs_err::read(path)?;
     let found = CertificateDer::pem_slice_iter(&pem).collect::<Result<Vec<_>, _>>();
-    match found {
-        Ok(found) if !found.is_empty() => Ok(found),
-        Ok(_) => Err(io::Error::other(format!("{}: holds no PEM certificate", path.display()))),
-        Err(err) => Err(io::Error::other(format!("{}: {err}", path.display()))),
+    let fault = match found {
+        Ok(found) if !found.is_empty() => return Ok(found),
+        Ok(_) => "holds no PEM certificate",
+        Err(_) => "holds a PEM certificate that is damaged or has no end",
+    };
+    Err(io::Error::other(format!("{}: {fault}", path.display())))
+}
+
+fn readable(pem: &[u8]) -> Vec<CertificateDer<'static>> {
+    CertificateDer::pem_slice_iter(pem).filter_map(Result::ok).collect()
+}
+
+/// All that is in the files of a directory; there may be others among them.
+fn certificates_in(directory: &Path) -> io::Result<Vec<CertificateDer<'static>>> {
+    let mut found = Vec::new();
+    for entry in fs_err::read_dir(directory)? {
+        let path = entry?.path();
+        if path.is_file() {
+            found.extend(readable(&fs_err::read(&path)?));
+        }
     }
+    Ok(found)
+}
+
+/// How many certificates a file of them holds, and how many places in it that are none although they look like one.
+/// There is an error where it cannot be read.
+pub fn count_certificates(path: &Path) -> io::Result<(usize, usize)> {
+    let pem = fs_err::read(path)?;
+    let all: Vec<_> = CertificateDer::pem_slice_iter(&pem).collect();
+    let usable = |der: &CertificateDer<'_>| x509_cert::Certificate::from_der(der).is_ok();
+    let good = all.iter().flatten().filter(|der| usable(der)).count();
+    Ok((good, all.len() - good))
 }
 
 /// Who is believed to be the server: whom the roots vouch for, or anybody.
@@ -186,62 +202,4 @@ fn is_valid_at(der: &CertificateDer<'_>, now: UnixTime) -> bool {
         let seconds = |time: x509_cert::time::Time| time.to_unix_duration().as_secs();
         (seconds(validity.not_before)..=seconds(validity.not_after)).contains(&now.as_secs())
     })
-}
-
-/// A refused certificate, in words.
-#[derive(Debug)]
-struct Refused(String);
-
-impl fmt::Display for Refused {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for Refused {}
-
-/// The same error, saying which certificate of the chain is meant.
-fn describe(
-    err: rustls::Error,
-    chain: &[&CertificateDer<'_>],
-    name: &ServerName<'_>,
-    now: UnixTime,
-) -> rustls::Error {
-    use CertificateError as E;
-    let rustls::Error::InvalidCertificate(cause) = &err else { return err };
-    let parsed: Result<Vec<_>, _> = chain.iter().map(|der| x509_cert::Certificate::from_der(der)).collect();
-    let Some((server, all)) = parsed.ok().and_then(|all| Some((all.first()?.clone(), all))) else {
-        return err;
-    };
-    let subject = |cert: &x509_cert::Certificate| cert.tbs_certificate().subject().to_string();
-    let issuer = |cert: &x509_cert::Certificate| cert.tbs_certificate().issuer().to_string();
-    let validity = |cert: &x509_cert::Certificate| *cert.tbs_certificate().validity();
-    let seconds = |time: x509_cert::time::Time| time.to_unix_duration().as_secs();
-    let text = match cause {
-        E::Expired | E::ExpiredContext { .. } => {
-            let expired =
-                all.iter().find(|cert| seconds(validity(cert).not_after) < now.as_secs()).unwrap_or(&server);
-            let (subject, end) = (subject(expired), validity(expired).not_after.to_date_time());
-            format!("the certificate of {subject} expired at {end}")
-        }
-        E::NotValidYet | E::NotValidYetContext { .. } => {
-            let early =
-                all.iter().find(|cert| seconds(validity(cert).not_before) > now.as_secs()).unwrap_or(&server);
-            let (subject, start) = (subject(early), validity(early).not_before.to_date_time());
-            format!("the certificate of {subject} is not valid before {start}; is the clock right?")
-        }
-        E::NotValidForName | E::NotValidForNameContext { .. } => {
-            format!("the certificate of {} is not for {}", subject(&server), name.to_str())
-        }
-        E::UnknownIssuer => {
-            let last = all.last().unwrap_or(&server);
-            format!(
-                "the certificate of {} is issued by {}, which is not trusted",
-                subject(&server),
-                issuer(last)
-            )
-        }
-        other => format!("the certificate of {}: {other}", subject(&server)),
-    };
-    E::Other(OtherError(Arc::new(Refused(text)))).into()
 }

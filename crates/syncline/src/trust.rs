@@ -1,0 +1,86 @@
+//! The certificates that the machine trusts, where nobody names any.
+
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use sync_core::count_certificates;
+
+/// Where systems keep them; a scratch image has none.
+const USUAL: [&str; 5] = [
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
+    "/etc/ssl/ca-bundle.pem",
+    "/etc/ssl/cert.pem",
+];
+
+/// The first usable file of the usual places.
+pub fn usual(warnings: &mut Vec<String>) -> Option<PathBuf> {
+    first_usable(&USUAL.map(Path::new), warnings)
+}
+
+/// The first file with certificates. Nobody asked for any of them, so the rest is said and passed over: the usual
+/// authorities are built in.
+fn first_usable(places: &[&Path], warnings: &mut Vec<String>) -> Option<PathBuf> {
+    for path in places {
+        let fault = match count_certificates(path) {
+            Ok((0, _)) => "holds no certificate; it is passed over".into(),
+            Ok((_, 0)) => return Some(path.to_path_buf()),
+            Ok((_, damaged)) => {
+                let text = "certificates of it are damaged and passed over; the others are trusted";
+                warnings.push(format!("{}: {damaged} {text}", path.display()));
+                return Some(path.to_path_buf());
+            }
+            Err(err) if matches!(err.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => continue,
+            Err(err) => format!("cannot be read and is passed over: {}", err.kind()),
+        };
+        warnings.push(format!(
+            "{} {fault}; trusted are the authorities that are built in, and --ca-file",
+            path.display()
+        ));
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOOD: &str = include_str!("../../../tests/support/authority.pem");
+
+    #[test]
+    fn a_bundle_that_nobody_named_never_stops_anything() {
+        let broken = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+        let noise = "-----BEGIN CERTIFICATE-----\n%%%%\n-----END CERTIFICATE-----\n";
+        let dir = tempfile::tempdir().unwrap();
+        for (content, is_usable, warning) in [
+            (GOOD.to_owned(), true, None),
+            (String::new(), false, Some("holds no certificate")),
+            ("words\n".into(), false, Some("holds no certificate")),
+            (broken.into(), false, Some("holds no certificate")),
+            (format!("{broken}{GOOD}"), true, Some("1 certificates of it are damaged")),
+            (format!("{noise}{GOOD}{broken}"), true, Some("2 certificates of it are damaged")),
+        ] {
+            let (path, mut warnings) = (dir.path().join("bundle"), Vec::new());
+            fs_err::write(&path, &content).unwrap();
+            let found = first_usable(&[&dir.path().join("none"), &path], &mut warnings);
+            assert_eq!(found.is_some(), is_usable, "{content}");
+            assert_eq!(warnings.len(), usize::from(warning.is_some()), "{warnings:?}");
+            assert!(
+                warnings.iter().all(|text| warning.is_some_and(|word| text.contains(word))),
+                "{warnings:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_next_place_counts_where_one_is_of_no_use() {
+        let dir = tempfile::tempdir().unwrap();
+        let (empty, good) = (dir.path().join("empty"), dir.path().join("good"));
+        fs_err::write(&empty, "").unwrap();
+        fs_err::write(&good, GOOD).unwrap();
+        let mut warnings = Vec::new();
+        assert_eq!(first_usable(&[dir.path(), &empty, &good], &mut warnings), Some(good));
+        assert_eq!(warnings.len(), 2, "{warnings:?}");
+    }
+}
