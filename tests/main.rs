@@ -10,6 +10,7 @@ mod connecting;
 mod container;
 mod depth;
 mod durability;
+mod environment;
 mod faults;
 mod github;
 mod hooks;

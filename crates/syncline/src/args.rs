@@ -3,18 +3,22 @@
 //! What is typed beats the environment. Of several names in the environment the oldest that is set wins, as
 //! git-sync has it; but ours beat those that are everybody's.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, ArgAction, Command};
 
-use crate::options::{Kind, Opt, options};
+use crate::options::older::{is_echo, is_older};
+use crate::options::{Kind, Opt, git, hints, options};
 
 /// The options that were given.
 #[derive(Debug, Default)]
 pub struct Args {
     given: HashMap<&'static str, Given>,
+    /// Those of git's own variables that are set.
+    pub variables: BTreeMap<String, OsString>,
     /// What is worth saying although it works.
     pub warnings: Vec<String>,
 }
@@ -123,12 +127,24 @@ fn optional_value(arg: Arg) -> Arg {
 }
 
 fn gather(matches: &clap::ArgMatches, environment: impl Fn(&str) -> Option<OsString>) -> Args {
-    let mut args = Args::default();
+    let environment = |name: &str| environment(name).map(without_line_break);
+    let mut args = Args { variables: gits_own(&environment), ..Args::default() };
+    let mut echoes = Vec::new();
     for option in options() {
         let typed = matches.get_many::<OsString>(option.name);
         let typed = typed
             .map(|values| Given { values: values.cloned().collect(), origin: format!("--{}", option.name) });
-        let set = from_environment(option, &environment, &mut args.warnings);
+        let set = from_environment(option, &environment);
+        if let Some(set) = &set
+            && is_older(option, &set.origin)
+        {
+            if is_echo(option, &set.values[0], &environment) {
+                echoes.push(set.origin.clone());
+            } else if option.is_current() {
+                let today = &option.variables()[0];
+                args.warnings.push(format!("{}: an older name; use {today}", set.origin));
+            }
+        }
         // git-sync adds typed credentials to those of the environment; elsewhere what is typed wins.
         let given = match (typed, set) {
             (Some(typed), Some(mut set)) if option.name == "credential" => {
@@ -139,7 +155,7 @@ fn gather(matches: &clap::ArgMatches, environment: impl Fn(&str) -> Option<OsStr
         };
         let Some(given) = given else { continue };
         match option.kind {
-            Kind::Deprecated(instead) => {
+            Kind::Deprecated(instead) if !echoes.contains(&given.origin) => {
                 args.warnings.push(format!("{}: an older name; {instead}", given.origin))
             }
             Kind::Ignored(why) => args.warnings.push(format!("{} does nothing: {why}", given.origin)),
@@ -147,22 +163,34 @@ fn gather(matches: &clap::ArgMatches, environment: impl Fn(&str) -> Option<OsStr
         }
         args.given.insert(option.name, given);
     }
+    if !echoes.is_empty() {
+        args.warnings.push(format!("{}: older names that say the same as today's", echoes.join(", ")));
+    }
     args
 }
 
-fn from_environment(
-    option: &Opt,
-    environment: impl Fn(&str) -> Option<OsString>,
-    warnings: &mut Vec<String>,
-) -> Option<Given> {
+/// Secrets of Kubernetes often end in one, which is no part of any value.
+fn without_line_break(value: OsString) -> OsString {
+    let mut bytes = value.into_vec();
+    while bytes.last().is_some_and(|last| matches!(last, b'\n' | b'\r')) {
+        bytes.pop();
+    }
+    OsString::from_vec(bytes)
+}
+
+fn gits_own(environment: impl Fn(&str) -> Option<OsString>) -> BTreeMap<String, OsString> {
+    let count = environment("GIT_CONFIG_COUNT");
+    let pairs = count.as_ref().and_then(|count| git::pairs(count.to_str()?)).into_iter().flatten();
+    let names = git::HEEDED.into_iter().chain(git::UNHEEDED).map(ToOwned::to_owned);
+    let names = names.chain(pairs.flat_map(|(key, value)| [key, value]));
+    names.filter_map(|name| Some((environment(&name)?, name))).map(|(value, name)| (name, value)).collect()
+}
+
+fn from_environment(option: &Opt, environment: impl Fn(&str) -> Option<OsString>) -> Option<Given> {
     // A manifest may set a list that it has nothing for.
     let is_given = |value: &OsString| !(matches!(option.kind, Kind::List(_)) && value.is_empty());
     let get = |name: String| Some((environment(&name).filter(is_given)?, name));
     let (value, origin) = option.variables_by_rank().into_iter().find_map(get)?;
-    // Those of proxies are everybody's.
-    if option.is_current() && origin.starts_with("GIT_") {
-        warnings.push(format!("{origin}: an older name; use {}", option.variables()[0]));
-    }
     Some(Given { values: vec![value], origin })
 }
 
@@ -182,12 +210,16 @@ fn is_culprit(argument: &OsString, name: &str) -> bool {
 
 fn describe(err: &clap::Error) -> String {
     let Some(name) = culprit(err) else { return first_line(err) };
-    match (err.kind(), err.get(ContextKind::SuggestedArg)) {
-        (ErrorKind::UnknownArgument, Some(ContextValue::String(meant))) => {
+    let meant = hints::meant(name.trim_start_matches('-')).map(|option| format!("--{}", option.name));
+    match (err.kind(), meant, err.get(ContextKind::SuggestedArg)) {
+        (ErrorKind::UnknownArgument, Some(meant), _) => {
             format!("{name}: unknown option; did you mean {meant}?")
         }
-        (ErrorKind::UnknownArgument, _) => format!("{name}: unknown option"),
-        (ErrorKind::InvalidValue | ErrorKind::NoEquals, _) => format!("{name}: needs a value"),
+        (ErrorKind::UnknownArgument, None, Some(ContextValue::String(meant))) => {
+            format!("{name}: unknown option; did you mean {meant}?")
+        }
+        (ErrorKind::UnknownArgument, ..) => format!("{name}: unknown option"),
+        (ErrorKind::InvalidValue | ErrorKind::NoEquals, ..) => format!("{name}: needs a value"),
         _ => first_line(err),
     }
 }
@@ -254,6 +286,50 @@ mod tests {
     }
 
     #[test]
+    fn both_generations_that_say_the_same_are_mentioned_on_one_line() {
+        let both = [
+            ("GIT_SYNC_REPO", "r"),
+            ("GITSYNC_REPO", "r"),
+            ("GIT_SYNC_BRANCH", "b"),
+            ("GIT_SYNC_REV", "HEAD"),
+            ("GITSYNC_REF", "b"),
+            ("GIT_SYNC_WAIT", "60"),
+            ("GITSYNC_PERIOD", "60s"),
+            ("GIT_SYNC_DEST", "d"),
+            ("GITSYNC_LINK", "d\n"),
+            ("GIT_SSH_KEY_FILE", "/k"),
+            ("GITSYNC_SSH_KEY_FILE", "/k"),
+        ];
+        let mut warnings = args(&[], &both).warnings;
+        let line = warnings.pop().unwrap();
+        let (names, text) = line.split_once(": ").unwrap();
+        let mut names: Vec<_> = names.split(", ").collect();
+        names.sort_unstable();
+        let older = ["GIT_SSH_KEY_FILE", "GIT_SYNC_BRANCH", "GIT_SYNC_DEST", "GIT_SYNC_REPO", "GIT_SYNC_REV"];
+        assert_eq!(names, [&older[..], &["GIT_SYNC_WAIT"]].concat());
+        assert!(warnings.is_empty() && text == "older names that say the same as today's", "{warnings:?}");
+        for other in [("GITSYNC_REF", "c"), ("GITSYNC_PERIOD", "60m")] {
+            let older = if other.0 == "GITSYNC_REF" { both[2] } else { both[5] };
+            let warnings = args(&[], &[older, other]).warnings;
+            assert!(warnings.len() == 1 && warnings[0].contains("an older name; "), "{warnings:?}");
+        }
+    }
+
+    #[test]
+    fn a_line_break_at_the_end_of_a_variable_is_no_part_of_it() {
+        let secrets = || options().filter(|option| option.kind == Kind::Secret);
+        assert!(secrets().count() >= 3);
+        let others = options().filter(|option| ["username", "repo", "depth"].contains(&option.name));
+        for option in secrets().chain(others) {
+            for (set, expected) in [(" x y \n", " x y "), ("x\r\n\n", "x"), ("a\nb\n", "a\nb"), ("\n", "")] {
+                let args = args(&[], &[(&option.variables()[0], set)]);
+                assert_eq!(values(&args, option.name), [expected], "{}", option.name);
+            }
+        }
+        assert_eq!(values(&args(&["--username=x\n"], &[]), "username"), ["x\n"], "it was typed");
+    }
+
+    #[test]
     fn our_names_beat_everybodys() {
         let everybodys = [("HTTP_PROXY", "upper"), ("http_proxy", "lower")];
         assert_eq!(values(&args(&[], &everybodys), "http-proxy"), ["lower"]);
@@ -296,7 +372,8 @@ mod tests {
 
     #[test]
     fn all_unknown_options_are_gathered() {
-        let Ok(Parsed::Run(args, faults)) = run(&["--perido=5s", "--one-time", "--bogus", "x", "-q"], &[])
+        let Ok(Parsed::Run(args, faults)) =
+            run(&["--perido=5s", "--one-time", "--bogus", "x", "-q", "--interval=5s"], &[])
         else {
             panic!();
         };
@@ -305,6 +382,7 @@ mod tests {
             "--perido: unknown option; did you mean --period?",
             "--bogus: unknown option",
             "-q: unknown option",
+            "--interval: unknown option; did you mean --period?",
         ];
         assert_eq!(faults, expected);
     }

@@ -39,6 +39,7 @@ use crate::config::{Config, Http, Netrc};
 use crate::files::Files;
 use crate::hooks::Hooks;
 use crate::login::Logins;
+use crate::options::hints;
 use crate::pass::Syncer;
 use crate::publish::{Manner, Publication};
 use crate::run::Service;
@@ -86,6 +87,11 @@ fn environment(name: &str) -> Option<OsString> {
     std::env::var_os(name)
 }
 
+#[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
+fn variables() -> impl Iterator<Item = String> {
+    std::env::vars_os().filter_map(|(name, _)| name.into_string().ok())
+}
+
 /// From the command line and the environment, which nobody reads afterwards.
 fn configure(argv: Vec<OsString>) -> Result<Option<Config>, Vec<String>> {
     let (args, faults) = match args::parse(argv, environment)? {
@@ -97,17 +103,18 @@ fn configure(argv: Vec<OsString>) -> Result<Option<Config>, Vec<String>> {
     };
     let cwd =
         std::env::current_dir().map_err(|err| vec![format!("cannot tell the current directory: {err}")])?;
-    let mut config = Config::new(&args, faults, &cwd).inspect_err(|faults| {
+    let strays = hints::strays(variables());
+    let config = Config::new(&args, faults, &cwd).inspect_err(|faults| {
         Files { error: config::error_file(&args, &cwd), ..Files::default() }.write(&faults.join("\n"));
-    })?;
+    });
+    let mut config = config.map_err(|faults| [faults, strays.clone()].concat())?;
+    config.warnings.extend(strays);
     let home = environment("HOME").filter(|home| !home.is_empty()).map(PathBuf::from);
     config.login.netrc = config.login.netrc.or_else(|| Some(Netrc::Usual(home?.join(".netrc"))));
-    let named = environment("SSL_CERT_FILE").filter(|file| !file.is_empty());
-    let file = match named {
-        Some(file) => Some(HttpSetting::CaFile(cwd.join(file))),
-        None => trust::usual(&mut config.warnings).map(HttpSetting::UsualCaFile),
-    };
-    config.connect.http.extend(file.map(|file| (None, file)));
+    if environment("SSL_CERT_FILE").is_none_or(|file| file.is_empty()) {
+        let usual = trust::usual(&mut config.warnings).map(HttpSetting::UsualCaFile);
+        config.connect.http.extend(usual.map(|file| (None, file)));
+    }
     config.connect.ssh.agent =
         environment("SSH_AUTH_SOCK").filter(|path| !path.is_empty()).map(PathBuf::from);
     Ok(Some(config))

@@ -16,6 +16,8 @@ pub struct ConnectOptions {
     /// Settings for all HTTP URLs at and below a place, or for all there are. The closer the place, the later it
     /// comes: a later one replaces an earlier one, or adds to it.
     pub http: Vec<(Option<Place>, HttpSetting)>,
+    /// Settings for all HTTP URLs that come after all of those.
+    pub http_overrides: Vec<HttpSetting>,
     /// The proxies where no setting names one. Loopback addresses are reached without them.
     pub proxies: Proxies,
     /// The proxy for `git://` and SSH, which otherwise go directly.
@@ -143,7 +145,8 @@ impl ConnectOptions {
             proxy: None,
             proxies: self.proxies.clone(),
         };
-        settings.into_iter().for_each(|(_, setting)| options.apply(setting.clone()));
+        let settings = settings.into_iter().map(|(_, setting)| setting).chain(&self.http_overrides);
+        settings.for_each(|setting| options.apply(setting.clone()));
         options
     }
 
@@ -206,8 +209,10 @@ mod tests {
                 setting("", HttpSetting::Header("A: 1".into())),
                 setting("", HttpSetting::Proxy(Some(proxy.clone()))),
                 setting("HTTPS://u@H:443/", HttpSetting::Verify(false)),
+                setting("https://h/x", HttpSetting::UserAgent("you".into())),
                 setting("https://h/x/reset", HttpSetting::Header(String::new())),
             ],
+            http_overrides: vec![HttpSetting::UserAgent("me".into())],
             proxies: Proxies { exceptions: "direct".into(), ..Proxies::default() },
             ..ConnectOptions::default()
         };
@@ -217,6 +222,7 @@ mod tests {
             (&["A: 1".into(), "B: 2".to_owned()][..], true)
         );
         assert_eq!(close.proxy_for("https", "h", 443), None);
+        assert_eq!(close.user_agent, "me");
         assert!(options.http_for("https://h/x/reset").headers.is_empty());
         let other = options.http_for("https://other/");
         assert_eq!((other.headers.len(), other.tls.insecure), (1, false));

@@ -4,26 +4,30 @@ use std::path::{Path, PathBuf};
 
 use sync_core::{ConnectOptions, Exceptions, HttpSetting, Proxies, Proxy};
 
+use super::environment;
 use super::faults::Reader;
 use super::git_config::{self, Setting};
 
 /// What was given of git's settings.
 pub fn git_settings(r: &mut Reader) -> Vec<Setting> {
-    let mut settings = r.or("git-config", Vec::new(), |text| git_config::settings("git-config", text));
+    let origin = r.origin("git-config");
+    let mut settings = r.or("git-config", Vec::new(), |text| git_config::settings(&origin, text));
     // git-sync joins what is added by commas, so that an unquoted one still splits.
     let added: Vec<_> =
         r.list("git-config-add").iter().map(|text| text.to_string_lossy().into_owned()).collect();
-    match git_config::settings("git-config-add", &added.join(",")) {
+    match git_config::settings(&r.origin("git-config-add"), &added.join(",")) {
         Ok(added) => settings.extend(added),
         Err(fault) => r.fault("git-config-add", fault),
     }
+    settings.extend(environment::settings(r));
     settings
 }
 
 /// How to connect, and what is worth saying of it.
 pub fn connect(r: &mut Reader, settings: &[Setting], cwd: &Path) -> (ConnectOptions, Vec<String>) {
     let mut connect = ConnectOptions { proxies: proxies(r), tunnel: tunnel(r), ..Default::default() };
-    let warnings = git_config::apply(r, settings, cwd, &mut connect);
+    let mut warnings = git_config::apply(r, settings, cwd, &mut connect);
+    warnings.extend(environment::apply(r, cwd, &mut connect));
     let mut set = |setting| connect.http.push((None, setting));
     r.list("ca-file").iter().for_each(|file| set(HttpSetting::CaFile(cwd.join(PathBuf::from(file)))));
     match (r.path("client-cert-file"), r.path("client-key-file")) {

@@ -46,7 +46,10 @@ fn one(value: &Value) -> Result<Credential, String> {
     }
     let text = |key: &str| match object.get(key) {
         None => Ok(None),
-        Some(Value::String(text)) => Ok(Some(text.clone()).filter(|text| !text.is_empty())),
+        // As in a file, a line break at the end is none of it.
+        Some(Value::String(text)) => {
+            Ok(Some(text.trim_end_matches(['\r', '\n']).to_owned()).filter(|text| !text.is_empty()))
+        }
         Some(_) => Err(format!("has a {key:?} that is no string")),
     };
     let given = |key: &str| Ok::<_, String>(text(key)?.map(|text| SecretFrom::Given(text.into())));
@@ -83,6 +86,9 @@ mod tests {
         assert!(matches!(&token[0].proof, Proof::Bearer(SecretFrom::Given(_))), "{token:?}");
         let file = parse(r#"{"url":"https://h/","bearer-token-file":"/f"}"#).unwrap();
         assert!(matches!(&file[0].proof, Proof::Bearer(SecretFrom::File(_))), "{file:?}");
+        let broken = parse(r#"{"url":"https://h/","username":"u\n","password":"p x\r\n"}"#).unwrap();
+        let Proof::Password(user, SecretFrom::Given(password)) = &broken[0].proof else { panic!() };
+        assert_eq!((user.as_str(), password), ("u", &Secret::from("p x")));
         assert!(!format!("{:?}", parse(one).unwrap()).contains("\"p\""));
     }
 

@@ -29,7 +29,26 @@ impl<'a> Reader<'a> {
     }
 
     pub fn fault(&mut self, name: &str, fault: impl Display) {
-        self.faults.push(format!("{}: {fault}", self.origin(name)));
+        self.fault_at(&self.origin(name), fault);
+    }
+
+    /// A fault of what is no option.
+    pub fn fault_at(&mut self, origin: &str, fault: impl Display) {
+        self.faults.push(format!("{origin}: {fault}"));
+    }
+
+    /// One of git's own variables; `None` where it is not set or is not UTF-8.
+    pub fn variable(&self, name: &str) -> Option<String> {
+        self.args.variables.get(name).and_then(|value| value.to_str()).map(ToOwned::to_owned)
+    }
+
+    /// The same as a path; empty stands for none.
+    pub fn variable_path(&self, name: &str) -> Option<PathBuf> {
+        self.args.variables.get(name).filter(|value| !value.is_empty()).map(PathBuf::from)
+    }
+
+    pub fn is_given(&self, name: &str) -> bool {
+        self.args.get(name).is_some()
     }
 
     /// How the user wrote it, or would.

@@ -1,4 +1,4 @@
-//! `--git-config` and `--git-config-add`: git-sync's grammar for pairs of keys and values, and what of git's
+//! `--git-config`, `--git-config-add` and `GIT_CONFIG_COUNT`: git-sync's grammar for pairs of keys and values, and what of git's
 //! configuration means something here.
 
 use std::path::Path;
@@ -10,8 +10,8 @@ use super::faults::Reader;
 /// One setting, `section.scope.name`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Setting {
-    /// The option that it came by.
-    option: &'static str,
+    /// The option or variable that it came by.
+    origin: String,
     section: String,
     scope: Option<String>,
     name: String,
@@ -36,23 +36,24 @@ impl Setting {
 }
 
 /// What a text says, or why it does not: in words that quote nothing of it, since it may hold secrets.
-pub fn settings(option: &'static str, text: &str) -> Result<Vec<Setting>, String> {
+pub fn settings(origin: &str, text: &str) -> Result<Vec<Setting>, String> {
     let pairs = pairs(text)?;
     let named = |(at, (key, value)): (usize, (String, String))| {
-        setting(option, &key, value)
+        setting(origin, &key, value)
             .ok_or_else(|| format!("pair {} has a key that git does not take", at + 1))
     };
     pairs.into_iter().enumerate().map(named).collect()
 }
 
-fn setting(option: &'static str, key: &str, value: String) -> Option<Setting> {
+/// One pair, if git takes the key.
+pub fn setting(origin: &str, key: &str, value: String) -> Option<Setting> {
     let (section, rest) = key.split_once('.')?;
     let (scope, name) =
         rest.rsplit_once('.').map_or((None, rest), |(scope, name)| (Some(scope.into()), name));
     let is_word = |text: &str| text.chars().all(|c| c.is_ascii_alphanumeric() || c == '-');
     let is_whole = !section.is_empty() && name.starts_with(|c: char| c.is_ascii_alphabetic());
     (is_whole && is_word(section) && is_word(name)).then(|| Setting {
-        option,
+        origin: origin.into(),
         section: section.into(),
         scope,
         name: name.into(),
@@ -152,18 +153,20 @@ fn is_without_effect(setting: &Setting) -> bool {
 pub fn apply(r: &mut Reader, settings: &[Setting], cwd: &Path, connect: &mut ConnectOptions) -> Vec<String> {
     let mut warnings = Vec::new();
     for setting in settings.iter().filter(|setting| !is_without_effect(setting)) {
-        let shown = setting.shown();
+        let (origin, shown) = (&setting.origin, setting.shown());
         match apply_one(setting, cwd, connect) {
             Ok(true) => {}
-            Ok(false) => warnings.push(format!("--{}: {shown} {}", setting.option, unheeded(setting))),
-            Err(fault) => r.fault(setting.option, format!("{shown} {fault}")),
+            Ok(false) => warnings.push(format!("{origin}: {shown} {}", unheeded(setting))),
+            Err(fault) => r.fault_at(origin, format!("{shown} {fault}")),
         }
     }
-    if connect.http.iter().any(|(_, setting)| *setting == HttpSetting::Verify(false)) {
-        warnings.push(
-            "--git-config: http.sslVerify is off: anybody on the way can read and change what is synced"
-                .into(),
-        );
+    if let Some(off) =
+        settings.iter().find(|setting| setting.is("http.sslVerify") && is_false(&setting.value))
+    {
+        warnings.push(format!(
+            "{}: http.sslVerify is off: anybody on the way can read and change what is synced",
+            off.origin
+        ));
     }
     warnings
 }
@@ -201,6 +204,8 @@ fn http_setting(name: &str, value: &str, cwd: &Path) -> Result<Option<HttpSettin
     Ok(Some(match name {
         "extraheader" => HttpSetting::Header(value.into()),
         "sslcainfo" => HttpSetting::CaFile(cwd.join(value)),
+        "sslcapath" => HttpSetting::CaDirectory(cwd.join(value)),
+        "proxysslcainfo" => HttpSetting::ProxyCaFile(cwd.join(value)),
         "sslcert" => HttpSetting::ClientCert(cwd.join(value)),
         "sslkey" => HttpSetting::ClientKey(cwd.join(value)),
         "sslverify" => HttpSetting::Verify(!is_false(value)),
@@ -212,7 +217,8 @@ fn http_setting(name: &str, value: &str, cwd: &Path) -> Result<Option<HttpSettin
     }))
 }
 
-fn is_false(value: &str) -> bool {
+/// git's words for no.
+pub fn is_false(value: &str) -> bool {
     ["false", "no", "off", "0", ""].contains(&value.to_ascii_lowercase().as_str())
 }
 
@@ -272,7 +278,7 @@ mod tests {
 
     #[test]
     fn settings_of_a_fetch_are_honoured_and_others_named() {
-        let given = "--git-config=HTTP.extraHeader:X: 1,\"http.https://h/.extraHeader\":Y: 2,http.sslCAInfo:ca.pem,\
+        let given = "--git-config=HTTP.extraHeader:X: 1,\"http.https://h/.extraHeader\":Y: 2,http.sslCAInfo:ca.pem,http.sslCAPath:ca,\
                      \"url.https://mirror/.insteadOf\":\"https://origin/\",safe.directory:*,user.name:me,gc.any:1,\
                      protocol.allow:NEVER,protocol.file.allow:Always,protocol.https.allow:always,\
                      \"http.https://canary@*.H:443/.sslVerify\":no,http.followRedirects:False,\
@@ -293,6 +299,7 @@ mod tests {
             ("", HttpSetting::Header("X: 1".into())),
             ("https://h", HttpSetting::Header("Y: 2".into())),
             ("", HttpSetting::CaFile("/cwd/ca.pem".into())),
+            ("", HttpSetting::CaDirectory("/cwd/ca".into())),
             ("https://*.h", HttpSetting::Verify(false)),
             ("", HttpSetting::FollowRedirects(false)),
             ("", HttpSetting::Proxy(Some("socks5://p".parse().unwrap()))),

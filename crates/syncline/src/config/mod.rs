@@ -3,6 +3,7 @@
 
 mod connect;
 mod credential;
+mod environment;
 mod faults;
 mod git_config;
 mod hooks;
@@ -132,9 +133,11 @@ impl Config {
         let url = r.required("repo", |text| connect.rewrite(text).parse::<RemoteUrl>());
         let url = url.map(|url| url.relative_to(cwd));
         if let Some(url) = url.as_ref().filter(|url| !connect.allows(url, false)) {
-            r.fault("repo", format!("is a URL of {}, which protocol.allow forbids", url.protocol()));
+            let by_variable = r.variable("GIT_ALLOW_PROTOCOL").is_some();
+            let forbids = if by_variable { "GIT_ALLOW_PROTOCOL" } else { "protocol.allow" };
+            r.fault("repo", format!("is a URL of {}, which {forbids} forbids", url.protocol()));
         }
-        let reference = reference(&mut r);
+        let reference = reference(&mut r, &mut warnings);
         let depth = r.or("depth", Depth::default(), |text| match u32::try_from(values::integer(text)?) {
             Ok(depth) => Ok(Depth::new(depth)),
             Err(_) => Err(format!("{text:?} is not between 0 and {}", u32::MAX)),
@@ -250,7 +253,7 @@ pub fn error_file(args: &Args, cwd: &Path) -> Option<PathBuf> {
 }
 
 /// `--ref`, or git-sync v3's `--branch` and `--rev`, which may not both name something.
-fn reference(r: &mut Reader) -> Reference {
+fn reference(r: &mut Reader, warnings: &mut Vec<String>) -> Reference {
     let head = || Reference::Name("HEAD".into());
     let today = r.or("ref", head(), Reference::from_str);
     let is_given = |r: &Reader, name: &str| r.set(name).is_some();
@@ -262,7 +265,15 @@ fn reference(r: &mut Reader) -> Reference {
         }
         (true, false) => r.or("branch", head(), Reference::from_str),
         (false, true) => r.or("rev", head(), Reference::from_str),
-        (false, false) if is_given(r, "rev") => head(),
+        (false, false) if is_given(r, "rev") => {
+            if is_given(r, "ref") && today != head() {
+                let (rev, reference) = (r.origin("rev"), r.origin("ref"));
+                warnings.push(format!(
+                    "{rev}: HEAD undoes {reference}, as in git-sync; leave it out to sync {today}"
+                ));
+            }
+            head()
+        }
         (false, false) => today,
     }
 }

@@ -120,6 +120,16 @@ fn older_options_beat_todays_unless_they_say_nothing() {
     ] {
         assert_eq!(config(argv, &[]).unwrap().source.reference.to_string(), reference, "{argv:?}");
     }
+    for (argv, warned) in [
+        (&["--ref=new", "--rev=HEAD"][..], true),
+        (&["--ref=new", "--rev=HEAD", "--branch=old"], false),
+        (&["--ref=HEAD", "--rev=HEAD"], false),
+        (&["--rev=HEAD"], false),
+    ] {
+        let warnings = config(argv, &[]).unwrap().warnings;
+        let undone = "--rev: HEAD undoes --ref, as in git-sync; leave it out to sync new".to_owned();
+        assert_eq!(warnings.contains(&undone), warned, "{warnings:?}");
+    }
     let config =
         config(&["--period=5s", "--wait=0", "--max-failures=3", "--v=2"], &[("GIT_SYNC_TIMEOUT", "0")])
             .unwrap();

@@ -157,7 +157,7 @@ pub(super) const OPTIONS: &[Opt] = &[
         "KEY:VALUE,KEY:VALUE",
         "",
         &["GIT_SYNC_GIT_CONFIG"],
-        "Settings of git. Heeded are http.extraHeader, http.cookieFile (as it is), http.sslVerify, http.sslCAInfo, http.sslCert, http.sslKey, \
+        "Settings of git. Heeded are http.extraHeader, http.cookieFile (as it is), http.sslVerify, http.sslCAInfo, http.sslCAPath, http.proxySSLCAInfo, http.sslCert, http.sslKey, \
          http.proxy, http.userAgent and http.followRedirects, each also as http.URL.NAME, url.BASE.insteadOf, protocol.allow and \
          protocol.NAME.allow; others are named in a warning",
     ),

@@ -2,6 +2,9 @@
 //! manual and the tests are made from this table.
 
 mod connect;
+pub mod git;
+pub mod hints;
+pub mod older;
 mod sync;
 mod tell;
 

@@ -1,0 +1,236 @@
+//! What git's own variables mean. They beat `--git-config`, as in git, but not what is an option here.
+
+use std::path::{Path, PathBuf};
+
+use sync_core::{Allowed, ConnectOptions, HttpSetting};
+
+use super::faults::Reader;
+use super::git_config::{Setting, is_false, setting};
+use crate::options::git::{MOST_PAIRS, UNHEEDED, pairs};
+
+/// The settings of `GIT_CONFIG_COUNT` and those that it announces: after those of files, and so of `--git-config`.
+pub fn settings(r: &mut Reader) -> Vec<Setting> {
+    let Some(count) = r.variable("GIT_CONFIG_COUNT") else { return Vec::new() };
+    let Some(pairs) = pairs(&count) else {
+        r.fault_at("GIT_CONFIG_COUNT", format!("{count:?} is not a number of at most {MOST_PAIRS}"));
+        return Vec::new();
+    };
+    let mut settings = Vec::new();
+    for (key_name, value_name) in pairs {
+        match (r.variable(&key_name), r.variable(&value_name)) {
+            (Some(key), Some(value)) => match setting(&key_name, &key, value) {
+                Some(setting) => settings.push(setting),
+                None => r.fault_at(&key_name, "is a key that git does not take"),
+            },
+            (key, value) => {
+                let missing = [(key, key_name), (value, value_name)];
+                for (_, name) in missing.into_iter().filter(|(given, _)| given.is_none()) {
+                    r.fault_at(&name, "is missing (or not UTF-8), although GIT_CONFIG_COUNT announces it");
+                }
+            }
+        }
+    }
+    settings
+}
+
+/// Heed the others, and say what is not heeded.
+pub fn apply(r: &Reader, cwd: &Path, connect: &mut ConnectOptions) -> Vec<String> {
+    let mut warnings = Vec::new();
+    let path = |name: &str| r.variable_path(name).map(|path| cwd.join(path));
+    let files: [(&str, fn(PathBuf) -> HttpSetting); 5] = [
+        ("GIT_SSL_CAINFO", HttpSetting::CaFile),
+        ("CURL_CA_BUNDLE", HttpSetting::CaFile),
+        ("SSL_CERT_FILE", HttpSetting::CaFile),
+        ("GIT_SSL_CAPATH", HttpSetting::CaDirectory),
+        ("GIT_PROXY_SSL_CAINFO", HttpSetting::ProxyCaFile),
+    ];
+    for (name, setting) in files {
+        connect.http.extend(path(name).map(|path| (None, setting(path))));
+    }
+    for directory in r.variable_path("SSL_CERT_DIR").iter().flat_map(std::env::split_paths) {
+        connect.http.push((None, HttpSetting::CaDirectory(cwd.join(directory))));
+    }
+    if !r.is_given("client-cert-file") {
+        connect.http_overrides.extend(path("GIT_SSL_CERT").map(HttpSetting::ClientCert));
+        connect.http_overrides.extend(path("GIT_SSL_KEY").map(HttpSetting::ClientKey));
+    }
+    if let Some(agent) = r.variable("GIT_HTTP_USER_AGENT").filter(|agent| !agent.is_empty()) {
+        connect.http_overrides.push(HttpSetting::UserAgent(agent));
+    }
+    match r.variable("GIT_SSL_NO_VERIFY") {
+        Some(value) if is_false(&value) => {
+            warnings.push(
+                "GIT_SSL_NO_VERIFY: certificates are checked; git looks at no value, and would not".into(),
+            );
+        }
+        Some(_) => {
+            connect.http_overrides.push(HttpSetting::Verify(false));
+            warnings.push(
+                "GIT_SSL_NO_VERIFY: is set: anybody on the way can read and change what is synced".into(),
+            );
+        }
+        None => {}
+    }
+    if let Some(names) = r.variable("GIT_ALLOW_PROTOCOL") {
+        let named = names.split(':').map(|name| (Some(name.to_owned()), Allowed::Always));
+        connect.protocols = std::iter::once((None, Allowed::Never)).chain(named).collect();
+    }
+    let unheeded: Vec<&str> = UNHEEDED.into_iter().filter(|name| r.variable_path(name).is_some()).collect();
+    if !unheeded.is_empty() {
+        warnings.push(format!("{}: git's, and not heeded here", unheeded.join(", ")));
+    }
+    warnings
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{config, faults};
+    use super::*;
+
+    #[test]
+    fn variables_of_certificates_name_files_and_directories() {
+        let file = |path: &str| HttpSetting::CaFile(path.into());
+        let directory = |path: &str| HttpSetting::CaDirectory(path.into());
+        for (name, value, expected) in [
+            ("GIT_SSL_CAINFO", "/ca.pem", vec![file("/ca.pem")]),
+            ("GIT_SSL_CAINFO", "ca.pem\n", vec![file("/cwd/ca.pem")]),
+            ("CURL_CA_BUNDLE", "/ca.pem", vec![file("/ca.pem")]),
+            ("SSL_CERT_FILE", "/ca.pem", vec![file("/ca.pem")]),
+            ("GIT_SSL_CAPATH", "/ca", vec![directory("/ca")]),
+            ("SSL_CERT_DIR", "/a:b", vec![directory("/a"), directory("/cwd/b")]),
+            ("GIT_PROXY_SSL_CAINFO", "/ca.pem", vec![HttpSetting::ProxyCaFile("/ca.pem".into())]),
+            ("GIT_SSL_CAINFO", "", vec![]),
+            ("SSL_CERT_FILE", "", vec![]),
+            ("SSL_CERT_DIR", "", vec![]),
+        ] {
+            let config = config(&[], &[(name, value)]).unwrap();
+            let given: Vec<_> = config.connect.http.into_iter().map(|(_, setting)| setting).collect();
+            assert_eq!(given, expected, "{name}={value}");
+            assert!(config.warnings.is_empty(), "{:?}", config.warnings);
+        }
+    }
+
+    #[test]
+    fn variables_beat_settings_but_no_option() {
+        let environment = [
+            ("GIT_SSL_CERT", "/c"),
+            ("GIT_SSL_KEY", "k"),
+            ("GIT_HTTP_USER_AGENT", "me"),
+            ("GIT_SSL_NO_VERIFY", "true"),
+        ];
+        let given = "--git-config=http.sslVerify:true,http.userAgent:you,http.sslCert:/other";
+        let config_of = |argv: &[&str]| config(argv, &environment).unwrap();
+        let overrides = [
+            HttpSetting::ClientCert("/c".into()),
+            HttpSetting::ClientKey("/cwd/k".into()),
+            HttpSetting::UserAgent("me".into()),
+            HttpSetting::Verify(false),
+        ];
+        let config = config_of(&[given]);
+        assert_eq!(config.connect.http_overrides, overrides);
+        assert!(config.warnings.len() == 1 && config.warnings[0].starts_with("GIT_SSL_NO_VERIFY: is set"));
+        assert_eq!(config_of(&["--client-cert-file=/mine"]).connect.http_overrides, overrides[2..]);
+    }
+
+    #[test]
+    fn verification_is_off_only_by_a_value_that_says_so() {
+        for (value, is_off) in
+            [("1", true), ("true", true), ("x", true), ("0", false), ("false", false), ("", false)]
+        {
+            let config = config(&[], &[("GIT_SSL_NO_VERIFY", value)]).unwrap();
+            assert_eq!(config.connect.http_overrides == [HttpSetting::Verify(false)], is_off, "{value:?}");
+            assert_eq!(config.warnings.len(), 1, "{value:?}");
+        }
+    }
+
+    #[test]
+    fn protocols_that_are_not_listed_are_forbidden() {
+        let allows = |value: &str, url: &str| {
+            let repo = format!("--repo={url}");
+            config(
+                &[&repo, "--link=x", "--git-config=protocol.http.allow:always"],
+                &[("GIT_ALLOW_PROTOCOL", value)],
+            )
+        };
+        assert!(allows("https:ssh", "https://h/x").is_ok() && allows("https:ssh", "ssh://h/x").is_ok());
+        for (value, url) in [("https", "http://h/x"), ("", "https://h/x"), ("https:", "/x")] {
+            let faults = allows(value, url).unwrap_err();
+            assert!(
+                faults.len() == 1 && faults[0].contains("which GIT_ALLOW_PROTOCOL forbids"),
+                "{faults:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn pairs_of_settings_come_after_those_of_options() {
+        let environment = [
+            ("GIT_CONFIG_COUNT", "3"),
+            ("GIT_CONFIG_KEY_0", "http.https://h/.extraHeader"),
+            ("GIT_CONFIG_VALUE_0", "X: 1"),
+            ("GIT_CONFIG_KEY_1", "http.userAgent"),
+            ("GIT_CONFIG_VALUE_1", ""),
+            ("GIT_CONFIG_KEY_2", "user.name"),
+            ("GIT_CONFIG_VALUE_2", "me"),
+            ("GIT_CONFIG_KEY_3", "not.counted"),
+        ];
+        let config = config(&["--git-config=http.userAgent:me"], &environment).unwrap();
+        let agent = |name: &str| (None, HttpSetting::UserAgent(name.into()));
+        let header = ("https://h/".parse().ok(), HttpSetting::Header("X: 1".into()));
+        assert_eq!(config.connect.http, [agent("me"), header, agent("")]);
+        assert_eq!(config.warnings, ["GIT_CONFIG_KEY_2: user.name means nothing here"]);
+    }
+
+    #[test]
+    fn faults_of_pairs_are_told_together_and_quote_no_value() {
+        for (environment, expected) in [
+            (&[("GIT_CONFIG_COUNT", "many")][..], &["GIT_CONFIG_COUNT: \"many\" is not a number"][..]),
+            (&[("GIT_CONFIG_COUNT", "-1")], &["GIT_CONFIG_COUNT: \"-1\""]),
+            (&[("GIT_CONFIG_COUNT", "99999999999999999999")], &["GIT_CONFIG_COUNT: "]),
+            (&[("GIT_CONFIG_COUNT", "10001")], &["GIT_CONFIG_COUNT: "]),
+            (
+                &[("GIT_CONFIG_COUNT", "2"), ("GIT_CONFIG_KEY_0", "a.b"), ("GIT_CONFIG_VALUE_1", "canary")],
+                &["GIT_CONFIG_VALUE_0: is missing", "GIT_CONFIG_KEY_1: is missing"],
+            ),
+            (
+                &[
+                    ("GIT_CONFIG_COUNT", "1"),
+                    ("GIT_CONFIG_KEY_0", "canary"),
+                    ("GIT_CONFIG_VALUE_0", "canary"),
+                ],
+                &["GIT_CONFIG_KEY_0: is a key that git does not take"],
+            ),
+            (
+                &[
+                    ("GIT_CONFIG_COUNT", "1"),
+                    ("GIT_CONFIG_KEY_0", "http.proxy"),
+                    ("GIT_CONFIG_VALUE_0", "ftp://canary"),
+                ],
+                &["GIT_CONFIG_KEY_0: http.proxy has an unknown scheme"],
+            ),
+        ] {
+            let faults = faults(&["--depth=x"], environment);
+            assert_eq!(faults.len(), expected.len() + 1, "{faults:?}");
+            for start in expected {
+                assert!(faults.iter().any(|fault| fault.starts_with(start)), "{start}: {faults:?}");
+            }
+            assert!(!faults.concat().contains("canary"), "{faults:?}");
+        }
+        assert!(config(&[], &[("GIT_CONFIG_COUNT", "")]).is_ok(), "git takes it for none");
+    }
+
+    #[test]
+    fn what_is_not_heeded_is_named_on_one_line() {
+        let environment = UNHEEDED.map(|name| (name, "x"));
+        let warnings = config(&[], &environment).unwrap().warnings;
+        assert_eq!(warnings, [format!("{}: git's, and not heeded here", UNHEEDED.join(", "))]);
+    }
+
+    #[test]
+    fn the_guide_names_every_variable() {
+        let guide = include_str!("../../../../docs/migrating-from-git-sync.md");
+        for name in crate::options::git::HEEDED.iter().chain(&UNHEEDED) {
+            assert!(guide.contains(&format!("`{name}`")), "{name}");
+        }
+    }
+}
