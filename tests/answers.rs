@@ -8,6 +8,9 @@ use crate::support::*;
 const ADVERTISEMENT: &str = "application/x-git-upload-pack-advertisement";
 const RESULT: &str = "application/x-git-upload-pack-result";
 
+const ADVERTISED: &[u8] =
+    b"001e# service=git-upload-pack\n0000000eversion 2\n0013ls-refs=unborn\n0012fetch=shallow\n0000";
+
 /// A whole answer of a real server to a request.
 fn ask(port: u16, request: &str) -> Vec<u8> {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
@@ -73,7 +76,11 @@ fn an_answer_that_is_no_git_is_named() {
             b"come back later\n",
             "answered with text/plain (come back later), not Git",
         ),
-        ("Content-Type: application/json\r\n", b"{\"a\":1}", "answered with application/json, not Git"),
+        (
+            "Content-Type: application/json\r\n",
+            b"{\"a\":1}",
+            "answered with application/json ({\"a\":1}), not Git",
+        ),
         ("", b"\x1f\x8b\0\0", "answered with something, not Git"),
         (
             "Content-Type: {git}\r\nContent-Encoding: gzip\r\n",
@@ -87,14 +94,12 @@ fn an_answer_that_is_no_git_is_named() {
         ),
     ];
     let env = Env::new();
-    let advertised =
-        b"001e# service=git-upload-pack\n0000000eversion 2\n0013ls-refs=unborn\n0012fetch=shallow\n0000";
     for (fields, body, words) in cases {
         for is_result in [false, true] {
             let git = if is_result { RESULT } else { ADVERTISEMENT };
             let spoiled = success(&fields.replace("{git}", git), body);
             let server = Canned::bytes(move |request| match request.starts_with("GET") && is_result {
-                true => success(&format!("Content-Type: {ADVERTISEMENT}\r\n"), advertised),
+                true => success(&format!("Content-Type: {ADVERTISEMENT}\r\n"), ADVERTISED),
                 false => spoiled.clone(),
             });
             let fault = fault(&env.syncline(server.url("x")).arg("--sync-timeout=10s").fail());
@@ -120,6 +125,45 @@ fn a_page_or_nothing_is_named_under_any_successful_status() {
         let fault = fault(&env.syncline(Canned::answer(status, body).url("x")).fail());
         assert!(fault.contains(words), "{fault}");
     }
+}
+
+#[test]
+fn what_a_failing_server_says_is_passed_on_in_short() {
+    let env = Env::new();
+    for (fields, body, words) in [
+        (
+            "Content-Type: application/json; charset=utf-8",
+            "{\"message\":\"gone fishing\"}",
+            "gone fishing".to_owned(),
+        ),
+        ("Content-Type: text/html", "<TITLE>Gone\nfishing</TITLE>", "(Gone fishing)".into()),
+        ("Content-Type: text/plain; charset=x", &"x".repeat(1000), format!("({}…)", "x".repeat(300))),
+        ("Content-Type: application/x-git", "canary", "HTTP 500 Internal Server Error\"".into()),
+    ] {
+        let length = body.len();
+        let answer = format!(
+            "HTTP/1.1 500 Internal Server Error\r\n{fields}\r\nContent-Length: {length}\r\n\r\n{body}"
+        );
+        let log = env.syncline(Canned::start(move |_| answer.clone()).url("x")).fail();
+        assert!(log.contains(&words) || fault(&log).contains(&words), "{log}");
+    }
+}
+
+#[test]
+fn a_redirect_in_the_middle_is_named() {
+    let env = Env::new();
+    let server = Canned::bytes(|request| match request.starts_with("GET") {
+        true => success("", ADVERTISED),
+        false => {
+            b"HTTP/1.1 302 Found\r\nLocation: https://sso.example/login#canary\r\nContent-Length: 0\r\n\r\n"
+                .into()
+        }
+    });
+    let fault = fault(&env.syncline(server.url("x")).fail());
+    assert!(
+        fault.contains("redirects to https://sso.example/login, which") && !fault.contains("canary"),
+        "{fault}"
+    );
 }
 
 #[test]

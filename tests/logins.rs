@@ -159,6 +159,9 @@ fn the_askpass_url_is_asked_before_every_sync() {
     let log = env.syncline(nginx.url("login/up/.git")).arg("--askpass-url").arg(elsewhere.url("ask")).fail();
     assert!(log.contains("ask for the password") && log.contains("302"), "{log}");
     assert_eq!(elsewhere.requests().len(), 1);
+    let page = Canned::answer("200 OK", "\n<!doctype html><a href='x?username=canary'>");
+    let log = env.syncline(nginx.url("login/up/.git")).arg("--askpass-url").arg(page.url("ask")).fail();
+    assert!(log.contains("the answer is a web page in place of lines") && !log.contains("canary"), "{log}");
 }
 
 #[test]

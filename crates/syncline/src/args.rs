@@ -128,17 +128,17 @@ fn optional_value(arg: Arg) -> Arg {
 
 fn gather(matches: &clap::ArgMatches, environment: impl Fn(&str) -> Option<OsString>) -> Args {
     let environment = |name: &str| environment(name).map(without_line_break);
-    let mut args = Args { variables: gits_own(&environment), ..Args::default() };
+    let mut args = Args { variables: gits_own(environment), ..Args::default() };
     let mut echoes = Vec::new();
     for option in options() {
         let typed = matches.get_many::<OsString>(option.name);
         let typed = typed
             .map(|values| Given { values: values.cloned().collect(), origin: format!("--{}", option.name) });
-        let set = from_environment(option, &environment);
+        let set = from_environment(option, environment);
         if let Some(set) = &set
             && is_older(option, &set.origin)
         {
-            if is_echo(option, &set.values[0], &environment) {
+            if is_echo(option, &set.values[0], environment) {
                 echoes.push(set.origin.clone());
             } else if option.is_current() {
                 let today = &option.variables()[0];

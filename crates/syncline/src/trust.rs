@@ -27,7 +27,7 @@ fn first_usable(places: &[&Path], warnings: &mut Vec<String>) -> Option<PathBuf>
             Ok((0, _)) => "holds no certificate; it is passed over".into(),
             Ok((_, 0)) => return Some(path.to_path_buf()),
             Ok((_, damaged)) => {
-                let text = "certificates of it are damaged and passed over; the others are trusted";
+                let text = "of its certificates cannot be read; the others are trusted";
                 warnings.push(format!("{}: {damaged} {text}", path.display()));
                 return Some(path.to_path_buf());
             }
@@ -58,8 +58,8 @@ mod tests {
             (String::new(), false, Some("holds no certificate")),
             ("words\n".into(), false, Some("holds no certificate")),
             (broken.into(), false, Some("holds no certificate")),
-            (format!("{broken}{GOOD}"), true, Some("1 certificates of it are damaged")),
-            (format!("{noise}{GOOD}{broken}"), true, Some("2 certificates of it are damaged")),
+            (format!("{broken}{GOOD}"), true, Some("1 of its certificates")),
+            (format!("{noise}{GOOD}{broken}"), true, Some("2 of its certificates")),
         ] {
             let (path, mut warnings) = (dir.path().join("bundle"), Vec::new());
             fs_err::write(&path, &content).unwrap();

@@ -37,6 +37,7 @@ pub(super) fn status_error(url: &str, response: &mut Response<Body>) -> HttpStat
         407 => "; the proxy wants another login",
         _ => "",
     };
+    let elsewhere = if status.is_redirection() { redirection(response.headers()) } else { String::new() };
     let offered = match status.as_u16() {
         401 => of_header(response.headers(), header::WWW_AUTHENTICATE),
         407 => of_header(response.headers(), header::PROXY_AUTHENTICATE),
@@ -48,7 +49,7 @@ pub(super) fn status_error(url: &str, response: &mut Response<Body>) -> HttpStat
     let said = said(&media_type(response.headers()), &body);
     // nginx' pages mostly repeat the status.
     let body = if said == status.to_string() { String::new() } else { in_parentheses(&said) };
-    let text = format!("{} answered HTTP {status}{hint}{offered}{body}", without_query(url));
+    let text = format!("{} answered HTTP {status}{hint}{elsewhere}{offered}{body}", without_query(url));
     HttpStatus { code: status.as_u16(), retry_after: retry_after(response.headers()), text }
 }
 
@@ -75,6 +76,17 @@ pub(crate) struct Plain<R>(pub(super) R);
 impl<R: Read> Read for Plain<R> {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         self.0.read(buf).map_err(plain)
+    }
+}
+
+/// Of what git asks for after the first request; a page that it leads to is no answer.
+fn redirection(headers: &HeaderMap) -> String {
+    let location = headers.get(header::LOCATION).and_then(|value| value.to_str().ok());
+    match location.map(without_query) {
+        Some(location) if !location.contains('@') => {
+            format!("; the server redirects to {location}, which is followed for the first request only")
+        }
+        _ => "; the server redirects, which is followed for the first request only".into(),
     }
 }
 
@@ -158,7 +170,8 @@ impl Content {
         let is_line = length.iter().all(u8::is_ascii_hexdigit);
         match self {
             Content::Advertisement => {
-                is_line && (line.starts_with(b"# service=") || line.starts_with(b"version "))
+                let begins = [&b"# service="[..], b"version ", b"ERR "];
+                is_line && begins.iter().any(|begin| line.starts_with(begin))
             }
             Content::Result => is_line,
         }
@@ -232,10 +245,15 @@ fn page(mut begin: Vec<u8>, rest: impl Read) -> String {
 
 /// What an answer says to people.
 fn said(media_type: &str, body: &str) -> String {
-    match media_type {
-        "text/plain" => body.trim().to_owned(),
+    const MOST: usize = 300;
+    let said = match media_type {
+        "text/plain" | "application/json" | "application/problem+json" => body.trim().to_owned(),
         kind if is_html(kind) => title(body).unwrap_or_default(),
         _ => String::new(),
+    };
+    match said.char_indices().nth(MOST) {
+        Some((end, _)) => format!("{}…", &said[..end]),
+        None => said,
     }
 }
 
@@ -253,7 +271,7 @@ fn title(page: &str) -> Option<String> {
 }
 
 fn without_query(url: &str) -> &str {
-    url.split('?').next().unwrap_or(url)
+    url.split(['?', '#']).next().unwrap_or(url)
 }
 
 #[cfg(test)]

@@ -137,10 +137,10 @@ fn certificates_in(directory: &Path) -> io::Result<Vec<CertificateDer<'static>>>
 /// There is an error where it cannot be read.
 pub fn count_certificates(path: &Path) -> io::Result<(usize, usize)> {
     let pem = fs_err::read(path)?;
-    let all: Vec<_> = CertificateDer::pem_slice_iter(&pem).collect();
-    let usable = |der: &CertificateDer<'_>| x509_cert::Certificate::from_der(der).is_ok();
-    let good = all.iter().flatten().filter(|der| usable(der)).count();
-    Ok((good, all.len() - good))
+    let (found, damaged): (Vec<_>, Vec<_>) =
+        CertificateDer::pem_slice_iter(&pem).partition(|found: &Result<CertificateDer<'_>, _>| found.is_ok());
+    let (good, useless) = RootCertStore::empty().add_parsable_certificates(found.into_iter().flatten());
+    Ok((good, useless + damaged.len()))
 }
 
 /// Who is believed to be the server: whom the roots vouch for, or anybody.

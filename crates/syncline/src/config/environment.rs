@@ -1,6 +1,6 @@
 //! What git's own variables mean. They beat `--git-config`, as in git, but not what is an option here.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use sync_core::{Allowed, ConnectOptions, HttpSetting};
 
@@ -37,19 +37,15 @@ pub fn settings(r: &mut Reader) -> Vec<Setting> {
 pub fn apply(r: &Reader, cwd: &Path, connect: &mut ConnectOptions) -> Vec<String> {
     let mut warnings = Vec::new();
     let path = |name: &str| r.variable_path(name).map(|path| cwd.join(path));
-    let files: [(&str, fn(PathBuf) -> HttpSetting); 5] = [
-        ("GIT_SSL_CAINFO", HttpSetting::CaFile),
-        ("CURL_CA_BUNDLE", HttpSetting::CaFile),
-        ("SSL_CERT_FILE", HttpSetting::CaFile),
-        ("GIT_SSL_CAPATH", HttpSetting::CaDirectory),
-        ("GIT_PROXY_SSL_CAINFO", HttpSetting::ProxyCaFile),
-    ];
-    for (name, setting) in files {
-        connect.http.extend(path(name).map(|path| (None, setting(path))));
+    let mut trust = |setting| connect.http.push((None, setting));
+    for name in ["GIT_SSL_CAINFO", "CURL_CA_BUNDLE", "SSL_CERT_FILE"] {
+        path(name).map(HttpSetting::CaFile).into_iter().for_each(&mut trust);
     }
+    path("GIT_SSL_CAPATH").map(HttpSetting::CaDirectory).into_iter().for_each(&mut trust);
     for directory in r.variable_path("SSL_CERT_DIR").iter().flat_map(std::env::split_paths) {
-        connect.http.push((None, HttpSetting::CaDirectory(cwd.join(directory))));
+        trust(HttpSetting::CaDirectory(cwd.join(directory)));
     }
+    path("GIT_PROXY_SSL_CAINFO").map(HttpSetting::ProxyCaFile).into_iter().for_each(&mut trust);
     if !r.is_given("client-cert-file") {
         connect.http_overrides.extend(path("GIT_SSL_CERT").map(HttpSetting::ClientCert));
         connect.http_overrides.extend(path("GIT_SSL_KEY").map(HttpSetting::ClientKey));
@@ -66,7 +62,7 @@ pub fn apply(r: &Reader, cwd: &Path, connect: &mut ConnectOptions) -> Vec<String
         Some(_) => {
             connect.http_overrides.push(HttpSetting::Verify(false));
             warnings.push(
-                "GIT_SSL_NO_VERIFY: is set: anybody on the way can read and change what is synced".into(),
+                "GIT_SSL_NO_VERIFY is set: anybody on the way can read and change what is synced".into(),
             );
         }
         None => {}
@@ -128,7 +124,7 @@ mod tests {
         ];
         let config = config_of(&[given]);
         assert_eq!(config.connect.http_overrides, overrides);
-        assert!(config.warnings.len() == 1 && config.warnings[0].starts_with("GIT_SSL_NO_VERIFY: is set"));
+        assert!(config.warnings.len() == 1 && config.warnings[0].starts_with("GIT_SSL_NO_VERIFY is set"));
         assert_eq!(config_of(&["--client-cert-file=/mine"]).connect.http_overrides, overrides[2..]);
     }
 

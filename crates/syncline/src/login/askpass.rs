@@ -21,7 +21,13 @@ pub(super) fn ask(url: &str, http: &Http) -> Result<Auth> {
     if status != 200 {
         return Err(Error::new(Recovery::Retry, step, format!("the answer is HTTP {status}")));
     }
-    Ok(parse(&String::from_utf8_lossy(&body)))
+    let body = String::from_utf8_lossy(&body);
+    if body.trim_start().starts_with('<') {
+        let text =
+            "the answer is a web page in place of lines username=... and password=...; is the URL right?";
+        return Err(Error::new(Recovery::Retry, step, text));
+    }
+    Ok(parse(&body))
 }
 
 /// Lines may end as in DOS: git takes the mark off.
