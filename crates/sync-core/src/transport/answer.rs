@@ -8,6 +8,8 @@ use ureq::Body;
 use ureq::http::header::{self, HeaderName};
 use ureq::http::{HeaderMap, Response};
 
+use super::redirect::location;
+
 /// How much of a page is read to find out what it says.
 const PAGE: u64 = 64 * 1024;
 
@@ -81,9 +83,8 @@ impl<R: Read> Read for Plain<R> {
 
 /// Of what git asks for after the first request; a page that it leads to is no answer.
 fn redirection(headers: &HeaderMap) -> String {
-    let location = headers.get(header::LOCATION).and_then(|value| value.to_str().ok());
-    match location.map(without_query) {
-        Some(location) if !location.contains('@') => {
+    match without_query(&location(headers)) {
+        location if !location.is_empty() && !location.contains('@') => {
             format!("; the server redirects to {location}, which is followed for the first request only")
         }
         _ => "; the server redirects, which is followed for the first request only".into(),

@@ -15,7 +15,7 @@ use ureq::{Agent, Body};
 use super::answer::{Content, plain, status_error};
 use super::connector::{agent, agent_config};
 use super::exchange::{Answer, Headers, PostBody, Request, ResponseBody, Shared};
-use super::redirect::{origin, redirect_base};
+use super::redirect::{location, origin, redirect_base};
 use super::socket::Patience;
 use super::{ConnectOptions, Ration};
 use crate::credentials::Credentials;
@@ -131,8 +131,7 @@ impl Http for Client {
                     io::Error::other("the server redirects, which http.followRedirects refuses").raise()
                 );
             }
-            let location = response.headers().get(header::LOCATION).and_then(|value| value.to_str().ok());
-            base = redirect_base(&base, &tail, location.unwrap_or_default())
+            base = redirect_base(&base, &tail, &location(response.headers()))
                 .map_err(|text| io::Error::other(text).raise())?;
         }
         Err(io::Error::other(format!("the server redirects more than {MAX_REDIRECTS} times")).raise())

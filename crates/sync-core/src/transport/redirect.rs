@@ -1,6 +1,6 @@
 //! Where a redirect leads (RFC 3986, 5), and whether it may be followed.
 
-use ureq::http::Uri;
+use ureq::http::{HeaderMap, header};
 
 use crate::Place;
 
@@ -35,6 +35,14 @@ pub(super) fn origin(url: &str) -> Option<Place> {
     url.parse().ok().map(Place::server)
 }
 
+/// What a redirect says, all of it ASCII as in a URL; empty where it says nothing.
+pub(super) fn location(headers: &HeaderMap) -> String {
+    let bytes = headers.get(header::LOCATION).map(|value| value.as_bytes()).unwrap_or_default();
+    let ascii =
+        |byte: &u8| if byte.is_ascii() { char::from(*byte).to_string() } else { format!("%{byte:02X}") };
+    bytes.iter().map(ascii).collect()
+}
+
 struct Parts<'a> {
     scheme: &'a str,
     authority: &'a str,
@@ -54,7 +62,7 @@ fn split(url: &str) -> Option<Parts<'_>> {
 fn resolve(at: &str, reference: &str) -> Option<String> {
     let reference = reference.split('#').next().unwrap_or_default();
     let at = split(at)?;
-    let absolute = if reference.parse::<Uri>().is_ok_and(|uri| uri.scheme().is_some()) {
+    let absolute = if has_scheme(reference) {
         reference.to_owned()
     } else if reference.starts_with("//") {
         format!("{}:{reference}", at.scheme)
@@ -70,6 +78,11 @@ fn resolve(at: &str, reference: &str) -> Option<String> {
     };
     let parts = split(&absolute)?;
     Some(format!("{}://{}{}{}", parts.scheme, parts.authority, without_dots(parts.path), parts.query))
+}
+
+fn has_scheme(reference: &str) -> bool {
+    let scheme = reference.split([':', '/', '?']).next().unwrap_or_default();
+    scheme.starts_with(|c: char| c.is_ascii_alphabetic()) && reference[scheme.len()..].starts_with(':')
 }
 
 /// A path without `.` and `..`, as RFC 3986, 5.2.4, has it.
@@ -107,11 +120,23 @@ mod tests {
         assert!(follow("https://a/x", "http://a/x").is_err());
         assert!(follow("https://a/x", "https://u:p@a/x").is_err());
         assert!(follow("https://a/x", "//u:p@b/x").is_err());
-        assert!(follow("https://a/x", "/\\b/x").is_err());
+        for location in ["/\\b/x", "https:/y", "ftp://a/y", "x:y"] {
+            assert!(follow("https://a/x", location).is_err(), "{location}");
+        }
         assert!(follow("http://a/x", "http:/").is_err());
-        for location in ["https://a/login", "", "?service=git-receive-pack", "//", "..", "https:"] {
+        for location in
+            ["https://a/login", "", "?service=git-receive-pack", "//", "..", "https:", "mailto:a@b"]
+        {
             assert!(redirect_base("https://a/x", TAIL, location).is_err(), "{location}");
         }
+    }
+
+    #[test]
+    fn a_location_beyond_ascii_is_encoded() {
+        let mut headers = HeaderMap::new();
+        assert_eq!(location(&headers), "");
+        headers.insert(header::LOCATION, header::HeaderValue::from_bytes("/é".as_bytes()).unwrap());
+        assert_eq!(location(&headers), "/%C3%A9");
     }
 
     #[test]
