@@ -39,6 +39,7 @@ mod serving;
 mod soak;
 mod sources;
 mod ssh;
+mod ssh_algorithms;
 mod ssh_keys;
 mod stepping;
 mod store;

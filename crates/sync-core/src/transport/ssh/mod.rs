@@ -3,6 +3,7 @@
 //!
 //! The async runtime that the SSH client wants stays in here: `session` waits for it as a socket waits.
 
+mod algorithms;
 mod channel;
 mod client;
 mod files;
@@ -83,6 +84,9 @@ impl From<russh::Error> for Failure {
     fn from(err: russh::Error) -> Self {
         match err {
             russh::Error::IO(err) => Failure::Io(err),
+            russh::Error::NoCommonAlgo { kind, ours, theirs } => {
+                Failure::Refused(algorithms::nothing_in_common(&kind, &ours, &theirs))
+            }
             russh::Error::NoAuthMethod => Failure::Refused("the server takes no way to log in".into()),
             russh::Error::Disconnect | russh::Error::HUP | russh::Error::SendError => {
                 Failure::Io(io::Error::new(io::ErrorKind::ConnectionReset, "the server hung up"))

@@ -10,6 +10,7 @@ use russh::SshId;
 use russh::client::{self, Config, Handle};
 use tokio::sync::oneshot;
 
+use super::algorithms::offered;
 use super::client::{Client, End, Trust};
 use super::files::Files;
 use super::known_hosts::{KnownHost, all_algorithms, unknowing};
@@ -94,6 +95,7 @@ fn config(trust: &Trust) -> Config {
         client_id: SshId::Standard(concat!("SSH-2.0-syncline_", env!("CARGO_PKG_VERSION")).into()),
         keepalive_interval: Some(KEEPALIVE),
         keepalive_max: KEEPALIVES_UNANSWERED,
+        preferred: offered(),
         ..Config::default()
     };
     match trust {
