@@ -119,6 +119,75 @@ fn the_mode_says_how_deep_and_takes_effect_at_an_unchanged_commit() {
 }
 
 #[test]
+fn submodules_can_be_left_out_at_any_depth_and_by_the_user() {
+    let env = Env::new();
+    let (up, middle, inner) = (env.repo("up"), env.repo("middle"), env.repo("inner"));
+    for name in ["inner", "optional"] {
+        pin(&middle, name, "../../inner/.git", &inner.head());
+    }
+    middle.git(&["config", "-f", ".gitmodules", "submodule.optional.update", "none"]);
+    middle.git(&["add", ".gitmodules"]);
+    commit(&middle);
+    for name in ["middle", "skipped"] {
+        pin(&up, name, "../../middle/.git", &middle.head());
+    }
+    // Nobody can reach it, nor has to.
+    pin(&up, "private", "http://127.0.0.1:1/private", &inner.head());
+    for name in ["skipped", "private"] {
+        up.git(&["config", "-f", ".gitmodules", &format!("submodule.{name}.update"), "none"]);
+    }
+    up.git(&["add", ".gitmodules"]);
+    commit(&up);
+    let nginx = Nginx::start(&env.path(""));
+    let all = ["middle/file", "middle/inner/file", "middle/optional/file", "skipped/file", "private/file"];
+    let elsewhere =
+        format!("submodule.private.update:checkout,\"submodule.private.url\":{}", inner.path.display());
+    for (config, expected) in [
+        ("", &all[..2]),
+        ("submodule.optional.update:checkout", &all[..3]),
+        ("submodule.inner.update:none", &all[..1]),
+        ("submodule.skipped.update:checkout,submodule.inner.active:false", &["middle/file", "skipped/file"]),
+        ("submodule.active:other", &[]),
+        // Only the user may name a path on this machine.
+        (&elsewhere, &["middle/file", "middle/inner/file", "private/file"]),
+        ("", &all[..2]),
+    ] {
+        for again in [false, true] {
+            let log =
+                env.syncline(nginx.url("up/.git")).arg("--git-config").arg(config).arg("-v1").sync().stderr;
+            let found: Vec<_> = all.iter().filter(|file| read(&env, file).is_some()).collect();
+            assert_eq!(found, expected.iter().collect::<Vec<_>>(), "{config}: {log}");
+            assert!(env.link().join("private").is_dir() && env.link().join("skipped").is_dir());
+            // The tree is as it should be, and not made again.
+            assert!(!again || log.contains("nothing new") || !log.contains("published"), "{config}: {log}");
+        }
+        env.assert_store_is_sound();
+    }
+}
+
+#[test]
+fn insteadof_is_applied_to_what_relative_urls_lead_to() {
+    let env = Env::new();
+    let (up, middle, inner) = (env.repo("g/up"), env.repo("g/middle"), env.repo("mirror/inner"));
+    pin(&middle, "inner", "../../inner/.git", &inner.head());
+    commit(&middle);
+    pin(&up, "middle", "../../middle/.git", &middle.head());
+    commit(&up);
+    let nginx = Nginx::start(&env.path(""));
+    let (to, from) = (nginx.url("mirror/inner/"), nginx.url("g/inner/"));
+    let only = format!("\"url.{to}.insteadOf\":\"{from}\"");
+    let all = format!(
+        "\"url.{}.insteadOf\":\"http://nowhere/\",\"url.{to}.insteadOf\":\"http://nowhere/g/inner/\"",
+        nginx.url("")
+    );
+    for (url, config) in [(nginx.url("g/up/.git"), only), ("http://nowhere/g/up/.git".into(), all)] {
+        env.syncline(&url).arg("--git-config").arg(&config).sync();
+        assert_clean(&env, &[("middle", &middle.head()), ("middle/inner", &inner.head())]);
+        fs::remove_dir_all(env.root()).unwrap();
+    }
+}
+
+#[test]
 fn an_altered_submodule_is_mended_at_the_next_start() {
     let env = Env::new();
     let (one, nginx) = synced_with_one(&env);

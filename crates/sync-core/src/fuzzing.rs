@@ -36,7 +36,8 @@ pub fn ssh_key(text: &str) -> Result<String, String> {
 
 /// The URL that one in a `.gitmodules` means.
 pub fn submodule_url(parent: &RemoteUrl, url: &str) -> Result<RemoteUrl, String> {
-    crate::submodules::resolve(parent, url, &ConnectOptions::default())
+    let parent = crate::submodules::Location { url: parent.clone(), written: parent.clone() };
+    crate::submodules::resolve(&parent, url, &ConnectOptions::default()).map(|found| found.url)
 }
 
 /// Who is spoken to: the host, the port, and for SSH the user.

@@ -53,7 +53,7 @@ pub use resources::Resources;
 pub use selection::{Filter, Selection, SparsePatterns};
 pub use source::{CommitId, Depth, Reference, Source};
 pub use store::{CommitInfo, Condition, OpenError, Store};
-pub use submodules::Submodules;
+pub use submodules::{SubmoduleRules, Submodules};
 pub use transport::ssh::{HostKeys, SshOptions};
 pub use transport::{
     Allowed, ConnectOptions, Exceptions, HttpRequest, HttpSetting, Proxies, Proxy, count_certificates,

@@ -3,13 +3,15 @@
 use std::str::FromStr;
 use std::sync::Arc;
 
-use crate::{Limits, Submodules, Symlinks};
+use crate::{Limits, SubmoduleRules, Submodules, Symlinks};
 
 /// What of a commit's tree is to become files, and what may not be in it.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Selection {
     /// Which submodules to bring along.
     pub submodules: Submodules,
+    /// Which of these are left out all the same.
+    pub submodule_rules: SubmoduleRules,
     /// Which paths to check out; all where none are given.
     pub sparse: Option<SparsePatterns>,
     /// Which symbolic links may be in the tree.

@@ -13,6 +13,8 @@ use crate::{Filter, RemoteUrl, Selection};
 pub struct Source {
     /// Where the repository is.
     pub url: RemoteUrl,
+    /// The same before `insteadOf`: where relative URLs of its submodules start.
+    pub written: RemoteUrl,
     /// What of it to publish.
     pub reference: Reference,
     /// How much of its history to keep.
@@ -26,7 +28,14 @@ pub struct Source {
 impl Source {
     /// One commit, with all of its tree and its submodules.
     pub fn new(url: RemoteUrl, reference: Reference) -> Self {
-        Source { url, reference, depth: Depth::default(), filter: None, selection: Selection::default() }
+        Source {
+            written: url.clone(),
+            url,
+            reference,
+            depth: Depth::default(),
+            filter: None,
+            selection: Selection::default(),
+        }
     }
 }
 

@@ -6,6 +6,7 @@ use super::{SPARSE_FILE, file_mode, index_file, is_same_file, is_unmarked, to_pa
 use crate::error::{Context, Error, Recovery, Result};
 use crate::fetch::Fetched;
 use crate::store::{Place, Store};
+use crate::submodules::{SubmoduleRules, parse};
 use crate::{CommitId, Interrupt, Selection, SparsePatterns, Submodules};
 
 /// How many altered files are named at most.
@@ -31,7 +32,8 @@ pub fn altered_files(
         Submodules::Shallow => 1,
         Submodules::Recursive => usize::MAX,
     };
-    compare(&place, id, "", store, levels, &mut altered, interrupt)?;
+    let rules = &selection.submodule_rules;
+    compare(&place, id, "", store, (levels, rules), &mut altered, interrupt)?;
     Ok(altered)
 }
 
@@ -40,7 +42,7 @@ fn compare(
     id: CommitId,
     prefix: &str,
     store: &Store,
-    levels: usize,
+    (levels, rules): (usize, &SubmoduleRules),
     altered: &mut Vec<String>,
     interrupt: &Interrupt,
 ) -> Result<()> {
@@ -50,21 +52,30 @@ fn compare(
     }
     let file_mode = file_mode(&place.dir).step(step)?;
     let index = index_file::read(place, id).step(step)?;
-    let maps_modules = levels > 0 && place.dir.join(".gitmodules").is_file();
+    // Sparse patterns may leave it out; then any submodule may be there or not.
+    let file = place.dir.join(".gitmodules");
+    let text = if file.is_file() { fs_err::read(file).ok() } else { None };
+    let modules = text.and_then(|text| parse(&text).ok());
+    let is_wanted = |path| {
+        let modules = modules.as_ref()?;
+        Some(levels > 0 && rules.wanted_name(modules, path).is_some())
+    };
     for entry in index.entries().iter().filter(|entry| is_unmarked(entry)) {
         interrupt.check().step(step)?;
         let path = place.dir.join(to_path(entry.path(&index)));
         let name = format!("{prefix}{}", entry.path(&index));
         if entry.mode == Mode::COMMIT {
             let inside = Place::of(path.clone(), store.root());
-            match inside {
-                Some(inside) if levels > 0 && !inside.admin.join(SPARSE_FILE).exists() => {
-                    let prefix = format!("{name}/");
-                    compare(&inside, CommitId(entry.id), &prefix, store, levels - 1, altered, interrupt)?;
+            match (inside, is_wanted(entry.path(&index))) {
+                (Some(inside), Some(true) | None)
+                    if levels > 0 && !inside.admin.join(SPARSE_FILE).exists() =>
+                {
+                    let (prefix, levels) = (format!("{name}/"), levels - 1);
+                    let id = CommitId(entry.id);
+                    compare(&inside, id, &prefix, store, (levels, rules), altered, interrupt)?;
                 }
-                // Without a place in .gitmodules it stays empty; a tree that should have none has one.
-                None if path.is_dir()
-                    && (!maps_modules || !is_mapped(&place.dir, &entry.path(&index).to_string())) => {}
+                // What is not wanted stays empty; a tree that should have none has one.
+                (None, Some(false) | None) if path.is_dir() => {}
                 _ => altered.push(name),
             }
         } else if !rustix::fs::lstat(&path).is_ok_and(|found| is_same_file(&found, entry, file_mode)) {
@@ -75,12 +86,6 @@ fn compare(
         }
     }
     Ok(())
-}
-
-fn is_mapped(dir: &std::path::Path, path: &str) -> bool {
-    let text = fs_err::read(dir.join(".gitmodules")).unwrap_or_default();
-    let modules = gix::submodule::File::from_bytes(&text, None, &gix::config::File::default());
-    modules.is_ok_and(|modules| modules.name_by_path(path.into()).is_some())
 }
 
 /// Whether the tree of `fetched` is there and nobody altered it.

@@ -22,7 +22,7 @@ use crate::progress::{Progress, Stage};
 use crate::protocol::{agent, http_status, protocol_error, without_deepen_relative};
 use crate::source::Reference;
 use crate::store::{Store, remove_dir_if_there};
-use crate::submodules::{MAX_DEPTH, Submodules};
+use crate::submodules::{Location, MAX_DEPTH, Submodules};
 use crate::transport::{ConnectOptions, Ration, git, http::Client, local, ssh};
 use crate::unpack::Early;
 use crate::url::Kind;
@@ -211,7 +211,9 @@ impl Upstream {
             Submodules::Shallow => 1,
             Submodules::Recursive => MAX_DEPTH + 1,
         };
-        let modules = self.receive_modules(commit.0, &self.source.url, store, levels, &mut 0)?;
+        let Source { url, written, .. } = &self.source;
+        let location = Location { url: url.clone(), written: written.clone() };
+        let modules = self.receive_modules(commit.0, &location, store, levels, &mut 0)?;
         Ok(Fetched { commit, selection: self.source.selection.clone(), modules, early: Arc::new(early) })
     }
 

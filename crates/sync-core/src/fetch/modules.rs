@@ -8,15 +8,15 @@ use super::{Fetched, Module, Upstream, tip};
 use crate::error::{Error, Recovery, Result};
 use crate::source::Reference;
 use crate::store::Store;
-use crate::submodules::{MAX_DEPTH, Submodules, Wanted, wanted};
-use crate::{CommitId, RemoteUrl, Selection, Source};
+use crate::submodules::{Location, MAX_DEPTH, Submodules, Wanted, wanted};
+use crate::{CommitId, Selection, Source};
 
 impl Upstream {
     /// The submodules of a commit, `levels` deep. One whose pin did not move costs no network.
     pub(super) fn receive_modules(
         &self,
         commit: ObjectId,
-        url: &RemoteUrl,
+        location: &Location,
         store: &Store,
         levels: usize,
         count: &mut u64,
@@ -29,9 +29,11 @@ impl Upstream {
         let sparse = selection.sparse.as_ref().filter(|_| *count == 0);
         // Patterns are the repository's own; submodules come whole.
         let whole = Selection { sparse: None, ..selection.clone() };
-        for Wanted { path, commit, url } in
-            wanted(store, commit, url, sparse, &selection.limits, &self.options)?
+        let rules = &selection.submodule_rules;
+        for Wanted { path, commit, location } in
+            wanted(store, commit, location, rules, sparse, &selection.limits, &self.options)?
         {
+            let url = &location.url;
             *count += 1;
             let step = || format!("fetch submodule {path:?} from {url}");
             let refused = |fault: String| Error::new(Recovery::Reconfigure, step(), fault);
@@ -39,9 +41,10 @@ impl Upstream {
             if levels == 1 && selection.submodules == Submodules::Recursive {
                 return Err(refused(format!("submodules are nested more than {MAX_DEPTH} deep")));
             }
-            let mut module = store.module(&url)?;
+            let mut module = store.module(url)?;
             let source = Source {
                 url: url.clone(),
+                written: location.written.clone(),
                 reference: Reference::Commit(CommitId(commit)),
                 selection: whole.clone(),
                 ..self.source.clone()
@@ -56,10 +59,10 @@ impl Upstream {
                 _ => upstream.receive_commit(&tip(commit), &mut module, None).map(|_| ()),
             };
             received.map_err(|err| upstream.hide_secrets(err).within(&step()))?;
-            let nested = self.receive_modules(commit, &url, &module, levels - 1, count)?;
+            let nested = self.receive_modules(commit, &location, &module, levels - 1, count)?;
             modules.push(Module {
                 path,
-                url,
+                url: location.url,
                 fetched: Fetched {
                     commit: CommitId(commit),
                     selection: whole.clone(),

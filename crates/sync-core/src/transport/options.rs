@@ -28,6 +28,9 @@ pub struct ConnectOptions {
     pub ssh: SshOptions,
     /// Beginnings of URLs and what to put in their place: git's `url.<base>.insteadOf`.
     pub rewrites: Vec<(String, String)>,
+    /// Names of submodules and where they are, whatever `.gitmodules` says: git's `submodule.<name>.url`. The last
+    /// counts.
+    pub submodule_urls: Vec<(String, RemoteUrl)>,
     /// What may be used of the protocols `http`, `https`, `git`, `ssh` and `file`, or (without a name) of those not
     /// named: git's `protocol.<name>.allow`.
     pub protocols: Vec<(Option<String>, Allowed)>,
@@ -173,6 +176,11 @@ impl ConnectOptions {
             Some((from, to)) => format!("{to}{}", &url[from.len()..]),
             None => url.to_owned(),
         }
+    }
+
+    /// Where the user says that a submodule is.
+    pub(crate) fn submodule_url(&self, name: &[u8]) -> Option<&RemoteUrl> {
+        self.submodule_urls.iter().rev().find(|(named, _)| named.as_bytes() == name).map(|(_, url)| url)
     }
 
     /// Whether the user, or (`by_repository`) a `.gitmodules`, may name this URL.

@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use sync_core::{Allowed, ConnectOptions, HttpSetting, Place};
+use sync_core::{Allowed, ConnectOptions, HttpSetting, Place, RemoteUrl, SubmoduleRules};
 
 use super::faults::Reader;
 
@@ -160,6 +160,13 @@ pub fn apply(r: &mut Reader, settings: &[Setting], cwd: &Path, connect: &mut Con
             Err(fault) => r.fault_at(origin, format!("{shown} {fault}")),
         }
     }
+    for setting in settings.iter().filter(|setting| setting.is("submodule.url")) {
+        // Only now all of insteadOf is known.
+        match submodule_url(setting, cwd, connect) {
+            Ok(url) => connect.submodule_urls.extend(setting.scope.clone().map(|name| (name, url))),
+            Err(fault) => r.fault_at(&setting.origin, format!("submodule.url {fault}")),
+        }
+    }
     if let Some(off) =
         settings.iter().find(|setting| setting.is("http.sslVerify") && is_false(&setting.value))
     {
@@ -171,8 +178,53 @@ pub fn apply(r: &mut Reader, settings: &[Setting], cwd: &Path, connect: &mut Con
     warnings
 }
 
+fn submodule_url(setting: &Setting, cwd: &Path, connect: &ConnectOptions) -> Result<RemoteUrl, String> {
+    let url = connect.rewrite(&setting.value).parse::<RemoteUrl>()?.relative_to(cwd);
+    match connect.allows(&url, false) {
+        true => Ok(url),
+        false => Err(format!("is a URL of {}, which protocol.allow forbids", url.protocol())),
+    }
+}
+
+/// Which submodules the settings leave out. Those that cannot be read are faults already.
+pub fn submodule_rules(settings: &[Setting]) -> SubmoduleRules {
+    let mut rules = SubmoduleRules::default();
+    for setting in settings {
+        let _ = apply_rule(setting, &mut rules);
+    }
+    rules
+}
+
+/// Whether it is such a rule.
+fn apply_rule(setting: &Setting, rules: &mut SubmoduleRules) -> Result<bool, String> {
+    match &setting.scope {
+        Some(name) if setting.is("submodule.update") => {
+            let Some(wanted) = updated(&setting.value)? else { return Ok(false) };
+            rules.update.push((name.clone(), wanted));
+        }
+        Some(name) if setting.is("submodule.active") => {
+            rules.active.push((name.clone(), boolean(&setting.value)?));
+        }
+        None if setting.is("submodule.active") => rules.add_active_path(&setting.value)?,
+        _ => return Ok(false),
+    }
+    Ok(true)
+}
+
+/// Whether a submodule is checked out by git's way to update it: not looked at are commands.
+fn updated(value: &str) -> Result<Option<bool>, &'static str> {
+    match value {
+        "checkout" | "rebase" | "merge" => Ok(Some(true)),
+        "none" => Ok(Some(false)),
+        command if command.starts_with('!') => Ok(None),
+        _ => Err("is neither checkout, rebase, merge nor none"),
+    }
+}
+
 fn unheeded(setting: &Setting) -> &'static str {
-    if setting.is("http.pinnedPubkey") {
+    if setting.is("submodule.update") {
+        "is not heeded: no command is run, the submodule is checked out"
+    } else if setting.is("http.pinnedPubkey") {
         "is not heeded: every server with a trusted certificate is let pass"
     } else {
         "means nothing here"
@@ -188,6 +240,8 @@ fn apply_one(setting: &Setting, cwd: &Path, connect: &mut ConnectOptions) -> Res
             connect.rewrites.push((value.clone(), base));
         }
         ("protocol", "allow") => connect.protocols.push((scope, allowed(value)?)),
+        ("submodule", "url") => return Ok(scope.is_some()),
+        ("submodule", _) => return apply_rule(setting, &mut SubmoduleRules::default()),
         // `login` heeds it.
         ("http", "cookiefile") if scope.is_none() => {}
         ("http", name) => {
@@ -220,6 +274,15 @@ fn http_setting(name: &str, value: &str, cwd: &Path) -> Result<Option<HttpSettin
 /// git's words for no.
 pub fn is_false(value: &str) -> bool {
     ["false", "no", "off", "0", ""].contains(&value.to_ascii_lowercase().as_str())
+}
+
+fn boolean(value: &str) -> Result<bool, &'static str> {
+    match value.to_ascii_lowercase().as_str() {
+        value if is_false(value) => Ok(false),
+        "true" | "yes" | "on" => Ok(true),
+        number if number.parse::<i64>().is_ok() => Ok(true),
+        _ => Err("is neither true nor false"),
+    }
 }
 
 fn allowed(value: &str) -> Result<Allowed, &'static str> {
@@ -315,6 +378,47 @@ mod tests {
             config.connect.protocols,
             protocols.map(|(name, allowed)| (name.map(Into::into), allowed))
         );
+    }
+
+    #[test]
+    fn settings_of_submodules_are_honoured() {
+        let given = "submodule.a.b.update:none,SUBMODULE.c.Update:checkout,submodule.c.active:no,submodule.active:libs,\
+                     \"submodule.d.url\":\"gh:g/d\",\"url.https://host/.insteadOf\":\"gh:\",submodule.e.url:sub/e,\
+                     submodule.f.update:!touch canary,submodule.recurse:true";
+        let config = config(&["--git-config", given], &[]).unwrap();
+        let rules = &config.source.selection.submodule_rules;
+        assert_eq!(rules.update, [("a.b".into(), false), ("c".to_owned(), true)]);
+        assert_eq!(rules.active, [("c".to_owned(), false)]);
+        let urls = config.connect.submodule_urls.iter().map(|(name, url)| format!("{name} {url}"));
+        assert_eq!(Vec::from_iter(urls), ["d https://host/g/d", "e /cwd/sub/e"]);
+        let starts = [
+            "--git-config: submodule.update is not heeded: no command",
+            "--git-config: submodule.recurse means",
+        ];
+        assert!(
+            config.warnings.len() == 2
+                && starts.iter().zip(&config.warnings).all(|(start, text)| text.starts_with(start)),
+            "{:?}",
+            config.warnings
+        );
+        for (given, expected) in [
+            ("submodule.x.update:canary", "submodule.update is neither checkout, rebase, merge nor none"),
+            ("submodule.x.active:canary", "submodule.active is neither true nor false"),
+            ("submodule.active:\":(canary)\"", "submodule.active is no pathspec"),
+            ("submodule.x.url:\"ftp://canary/x\"", "submodule.url "),
+            (
+                "submodule.x.url:\"/canary\",protocol.file.allow:never",
+                "submodule.url is a URL of file, which",
+            ),
+        ] {
+            let faults = faults(&["--git-config", given], &[]);
+            assert!(
+                faults.len() == 1
+                    && faults[0].starts_with(&format!("--git-config: {expected}"))
+                    && !faults[0].contains("canary"),
+                "{given}: {faults:?}"
+            );
+        }
     }
 
     #[test]

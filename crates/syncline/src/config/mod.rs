@@ -132,6 +132,9 @@ impl Config {
         connect.ssh = ssh::ssh(&mut r, cwd, &mut warnings);
         let url = r.required("repo", |text| connect.rewrite(text).parse::<RemoteUrl>());
         let url = url.map(|url| url.relative_to(cwd));
+        // What only insteadOf makes a URL has no other form.
+        let written =
+            r.text("repo").and_then(|text| text.parse().ok()).map(|url: RemoteUrl| url.relative_to(cwd));
         if let Some(url) = url.as_ref().filter(|url| !connect.allows(url, false)) {
             let by_variable = r.variable("GIT_ALLOW_PROTOCOL").is_some();
             let forbids = if by_variable { "GIT_ALLOW_PROTOCOL" } else { "protocol.allow" };
@@ -211,9 +214,11 @@ impl Config {
             text => values::signal(text).map(Some),
         });
         let (Some(url), Some(root)) = (url, root) else { return Err(r.into_faults()) };
-        let selection = Selection { submodules, sparse, symlinks, limits };
+        let submodule_rules = git_config::submodule_rules(&settings);
+        let selection = Selection { submodules, submodule_rules, sparse, symlinks, limits };
+        let written = written.unwrap_or_else(|| url.clone());
         let config = Config {
-            source: Source { url, reference, depth, filter, selection },
+            source: Source { url, written, reference, depth, filter, selection },
             sparse_file,
             connect,
             login,

@@ -158,8 +158,8 @@ pub(super) const OPTIONS: &[Opt] = &[
         "",
         &["GIT_SYNC_GIT_CONFIG"],
         "Settings of git. Heeded are http.extraHeader, http.cookieFile (as it is), http.sslVerify, http.sslCAInfo, http.sslCAPath, http.proxySSLCAInfo, http.sslCert, http.sslKey, \
-         http.proxy, http.userAgent and http.followRedirects, each also as http.URL.NAME, url.BASE.insteadOf, protocol.allow and \
-         protocol.NAME.allow; others are named in a warning",
+         http.proxy, http.userAgent and http.followRedirects, each also as http.URL.NAME, url.BASE.insteadOf, protocol.allow, \
+         protocol.NAME.allow, submodule.NAME.update, submodule.NAME.active, submodule.NAME.url and submodule.active; others are named in a warning",
     ),
     list(CONNECT, "git-config-add", "KEY:VALUE", "The same, added to those; may be repeated"),
     list(
