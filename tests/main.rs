@@ -5,6 +5,7 @@
 mod support;
 
 mod answers;
+mod by_id;
 mod changes;
 mod connecting;
 mod container;
@@ -46,6 +47,7 @@ mod store;
 mod submodules;
 mod systemd;
 mod takeover;
+mod talking;
 mod tokens;
 mod unpacking;
 mod ways;

@@ -11,7 +11,7 @@ use super::{eventually, isolated_git, text};
 
 /// Serves every repository below a directory over HTTP, and over HTTPS with a CA of its own.
 ///
-/// `/x` speaks the protocol the client asks for, `/v0/x` the oldest. Under `/login/` a password is wanted:
+/// `/x` speaks the protocol the client asks for, `/v0/x` the oldest and `/v1/x` the next. Under `/login/` a password is wanted:
 /// `user`, `p@ss`; under `/token/` a header `Authorization` and under `/cookie/` a header `Cookie` that is admitted.
 pub struct Nginx {
     dir: PathBuf,
@@ -145,6 +145,7 @@ fn config(base: &Path, dir: &Path, port: u16, tls_port: u16, directives: &str) -
     };
     let admitted =
         |header: &str| format!("if (!-f \"{}/admitted/$http_{header}\") {{ return 401; }}", dir.display());
+    // Where it is not set, git takes it from the header by itself.
     let asked = "fastcgi_param GIT_PROTOCOL $http_git_protocol;";
     format!(
         "daemon off; worker_processes 1; pid {dir}/pid; error_log {dir}/error.log; {user}
@@ -159,12 +160,13 @@ fn config(base: &Path, dir: &Path, port: u16, tls_port: u16, directives: &str) -
                 listen 127.0.0.1:{port}; listen 127.0.0.1:{tls_port} ssl;
                 ssl_certificate {dir}/server.pem; ssl_certificate_key {dir}/server.key;
                 {directives}
-                {v0} {login} {token} {cookie} {any}
+                {v0} {v1} {login} {token} {cookie} {any}
             }}
         }}",
         dir = dir.display(),
         user = if rustix::process::geteuid().is_root() { "user root;" } else { "" },
-        v0 = location("/v0", "", ""),
+        v0 = location("/v0", "fastcgi_param GIT_PROTOCOL version=0;", ""),
+        v1 = location("/v1", "fastcgi_param GIT_PROTOCOL version=1;", ""),
         login = location(
             "/login",
             asked,

@@ -26,6 +26,8 @@ pub enum Trouble {
     HangUp,
     /// Take the protocol version out of git://'s first request: the server then speaks version 0.
     Old,
+    /// Ask for version 1 there.
+    Version1,
 }
 
 /// A proxy before a real server. Its trouble can be changed while it runs.
@@ -72,7 +74,8 @@ impl Meddler {
 
 fn upwards(mut from: TcpStream, mut to: TcpStream, trouble: &Mutex<Trouble>, is_answered: &AtomicBool) {
     let mut buffer = [0; 64 * 1024];
-    let mut first = *trouble.lock().unwrap() == Trouble::Old;
+    let asked = *trouble.lock().unwrap();
+    let mut first = matches!(asked, Trouble::Old | Trouble::Version1);
     while let Ok(read @ 1..) = from.read(&mut buffer) {
         if *trouble.lock().unwrap() == Trouble::HangUp && is_answered.load(Ordering::SeqCst) {
             let _ = from.shutdown(Shutdown::Both);
@@ -82,7 +85,10 @@ fn upwards(mut from: TcpStream, mut to: TcpStream, trouble: &Mutex<Trouble>, is_
         if std::mem::take(&mut first) {
             let marker = b"\0version=2\0";
             let at = bytes.windows(marker.len()).position(|window| window == marker).unwrap();
-            bytes.drain(at..at + marker.len());
+            match asked {
+                Trouble::Version1 => bytes[at + marker.len() - 2] = b'1',
+                _ => _ = bytes.drain(at..at + marker.len()),
+            }
             let length = format!("{:04x}", bytes.len());
             bytes[..4].copy_from_slice(length.as_bytes());
         }
@@ -102,7 +108,7 @@ fn downwards(mut from: TcpStream, mut to: TcpStream, trouble: &Mutex<Trouble>, a
         let now = *trouble.lock().unwrap();
         let clean = |limit: usize| limit.saturating_sub(passed).min(read);
         let ok = match now {
-            Trouble::None | Trouble::HangUp | Trouble::Old => to.write_all(bytes).is_ok(),
+            Trouble::None | Trouble::HangUp | Trouble::Old | Trouble::Version1 => to.write_all(bytes).is_ok(),
             Trouble::Flip(at) => {
                 if (passed..passed + read).contains(&at) {
                     bytes[at - passed] ^= 0x10;

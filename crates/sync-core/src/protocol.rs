@@ -13,8 +13,8 @@ use gix::protocol::transport::client::Capabilities;
 
 use crate::error::{Error, Recovery};
 use crate::limits::Excess;
-use crate::transport::AGENT;
 use crate::transport::answer::HttpStatus;
+use crate::transport::{AGENT, Ration};
 
 pub(crate) fn agent() -> gix::protocol::command::Feature {
     ("agent", Some(AGENT.into()))
@@ -70,21 +70,10 @@ const PLAINER: [(&str, &str); 5] = [
     ("Capabilities could not be parsed: ", "this is no Git server's answer: "),
 ];
 
-/// gix reports the server's own `ERR` line as a header it does not know.
-pub(crate) fn protocol_error(step: String, err: &gix::Error) -> Error {
-    const UNKNOWN: &str = "Unknown or unsupported header: ";
+/// An error that `ration`'s connection ended with: in the server's words, where it gave a reason.
+pub(crate) fn protocol_error(step: String, err: &gix::Error, ration: &Ration) -> Error {
     if let Some(excess) = cause::<Excess>(err) {
         return Error::new(Recovery::Reconfigure, step, excess);
-    }
-    if let Some(text) =
-        err.iter_errors().find_map(|err| Some(err.to_string().split_once(UNKNOWN)?.1.to_owned()))
-    {
-        let text = text.trim_matches('"');
-        return Error::new(
-            Recovery::Retry,
-            step,
-            format!("the server says: {}", text.trim_start_matches("ERR ")),
-        );
     }
     match http_status(err) {
         Some(status) if status.code == 401 => Error::new(Recovery::Login, step, status),
@@ -92,7 +81,10 @@ pub(crate) fn protocol_error(step: String, err: &gix::Error) -> Error {
             Error::new(Recovery::Reconfigure, step, status)
         }
         Some(status) => Error::new(Recovery::Retry, step, status).retry_after(status.retry_after),
-        None => Error::gix(step, err).rephrased(&PLAINER),
+        None => match ration.errors() {
+            Some(text) => Error::new(Recovery::Retry, step, format!("the server says: {text}")),
+            None => Error::gix(step, err).rephrased(&PLAINER),
+        },
     }
 }
 

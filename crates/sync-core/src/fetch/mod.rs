@@ -3,6 +3,7 @@
 //! The only user of the network. Nothing here writes outside `.git`, but for the files of a first sync, which
 //! [`unpack`](crate::unpack) writes where the checkout goes on.
 
+mod branches;
 mod modules;
 mod receive;
 
@@ -170,9 +171,12 @@ impl Upstream {
                 prefixes.extend(source.reference.candidates().into_iter().map(Into::into));
                 LsRefsCommand::new(Some(prefixes), &connection.handshake.capabilities, agent())
                     .invoke_blocking(&mut connection.transport, &mut gix::progress::Discard, false)
-                    .map_err(|err| match http_status(&err) {
-                        Some(_) => Unlisted::Answered(protocol_error(step(), &err)),
-                        None => Unlisted::Lost(protocol_error(step(), &err)),
+                    .map_err(|err| {
+                        let failure = protocol_error(step(), &err, &connection.ration);
+                        match http_status(&err).is_some() || connection.ration.errors().is_some() {
+                            true => Unlisted::Answered(failure),
+                            false => Unlisted::Lost(failure),
+                        }
                     })?
             }
         };
@@ -249,13 +253,26 @@ impl Upstream {
         let service = gix::protocol::transport::Service::UploadPack;
         let progress = &mut gix::progress::Discard;
         let mut handshake =
-            gix::protocol::handshake(&mut transport, service, |_| Ok(None), Vec::new(), progress)
-                .map_err(|err| protocol_error(step(), &err))?;
+            gix::protocol::handshake(&mut transport, service, |_| Ok(None), Vec::new(), progress).map_err(
+                |err| match ration.noise().filter(|_| !matches!(url.0, Kind::Http(_))) {
+                    Some(noise) => Error::new(Recovery::Retry, step(), is_no_protocol(&noise, url)),
+                    None => protocol_error(step(), &err, &ration),
+                },
+            )?;
         if handshake.server_protocol_version != Protocol::V2 {
             handshake.capabilities = without_deepen_relative(&handshake.capabilities).step(step)?;
         }
         Ok(Connection { transport, handshake, session, ration })
     }
+}
+
+/// That a server printed something before git could speak.
+fn is_no_protocol(noise: &str, url: &RemoteUrl) -> String {
+    let advice = match &url.0 {
+        Kind::Ssh(_) => "; nothing may be printed at login there, as by ~/.bashrc",
+        _ => "; is the URL right?",
+    };
+    format!("the server says no git, but: {noise}{advice}")
 }
 
 /// Why references could not be listed: the server did answer, or the connection failed.

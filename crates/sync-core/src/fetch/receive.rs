@@ -10,6 +10,7 @@ use gix::index::entry::Mode;
 use gix::protocol::fetch::{self, Shallow, Tags};
 use gix::protocol::transport::Protocol;
 
+use super::branches::needs_branches;
 use super::{Connection, Tip, Upstream};
 use crate::checkout::is_unmarked;
 use crate::error::{Context, Error, Recovery, Result};
@@ -30,13 +31,13 @@ impl Upstream {
         store: &mut Store,
         early_dir: Option<&Path>,
     ) -> Result<(CommitId, Early)> {
-        let mut early = Early::default();
+        let (mut early, mut has_others) = (Early::default(), false);
         let commit = match &self.source.url.0 {
             Kind::Local(path) => {
                 local::receive(path, tip, &self.source, store, &self.progress, &self.interrupt)?
             }
             Kind::Http(_) | Kind::Git { .. } | Kind::Ssh(_) => {
-                early = self.receive_pack(tip, store, early_dir)?;
+                (early, has_others) = self.receive_pack(tip, store, early_dir)?;
                 tip.want
             }
         };
@@ -52,6 +53,9 @@ impl Upstream {
             return Err(Error::new(Recovery::Retry, step(), text));
         }
         store.record(&repo, commit, tip.want)?;
+        if has_others {
+            store.fold(self.source.depth, &self.progress, &self.interrupt)?;
+        }
         if store.is_partial() {
             self.receive_blobs(commit, store)?;
         }
@@ -59,11 +63,18 @@ impl Upstream {
         Ok((CommitId(commit), early))
     }
 
-    /// The pack of a fetch; its files, too, are written to `early_dir` where that can be done.
-    fn receive_pack(&mut self, tip: &Tip, store: &mut Store, early_dir: Option<&Path>) -> Result<Early> {
+    /// The pack of a fetch; its files, too, are written to `early_dir` where that can be done. And whether commits
+    /// came that are not wanted.
+    fn receive_pack(
+        &mut self,
+        tip: &Tip,
+        store: &mut Store,
+        early_dir: Option<&Path>,
+    ) -> Result<(Early, bool)> {
         let want = tip.want;
-        let connection = self.connect()?;
-        let step = || format!("fetch {} from {}", self.source.reference, self.source.url);
+        let mut connection = self.connect()?;
+        let (reference, url) = (self.source.reference.clone(), self.source.url.clone());
+        let step = || format!("fetch {reference} from {url}");
         let kind = object_kind(&connection.handshake.capabilities);
         if kind != want.kind() {
             let text = format!("{want} is no {kind} id, but the repository's are");
@@ -72,6 +83,14 @@ impl Upstream {
         let filter = self.source.filter.clone().filter(|_| can_filter(&connection.handshake));
         self.lacks_filter = self.source.filter.is_some() && filter.is_none();
         store.prepare(kind, filter.as_ref().map(|_| &self.source.url))?;
+        if needs_branches(&connection, &self.source.url, want) {
+            self.connection = Some(connection);
+            if self.receive_branches(want, store)? {
+                return Ok((Early::default(), true));
+            }
+            connection = self.connect()?;
+        }
+        let version = connection.handshake.server_protocol_version;
         let repo = store.repository()?;
         let shallow = match self.source.depth.0 {
             Some(depth) => Shallow::DepthAtRemote(depth),
@@ -90,7 +109,9 @@ impl Upstream {
         if let Some(dir) = early_dir.filter(|_| is_simple) {
             remove_dir_if_there(dir).and_then(|()| fs_err::create_dir(dir)).step(step)?;
             let early = Some((tip.commit.0, dir));
-            return self.request(connection, &request, store, early).map_err(Refused::into_error);
+            let received = self.request(connection, &request, store, early);
+            let early = received.map_err(|err| self.advised(err.into_error(), version))?;
+            return Ok((early, false));
         }
         match self.request(connection, &request, store, None) {
             // A delta whose base is not there or not readable: what we said we have is not to be relied on.
@@ -99,9 +120,9 @@ impl Upstream {
                 let alone = Request { haves: BTreeSet::new(), ..request };
                 self.request(connection, &alone, store, None).map_err(Refused::into_error)?;
             }
-            answered => _ = answered.map_err(Refused::into_error)?,
+            answered => _ = answered.map_err(|err| self.advised(err.into_error(), version))?,
         }
-        Ok(Early::default())
+        Ok((Early::default(), false))
     }
 
     /// Ask for the blobs that a filter left out and the checkout needs, all at once.
@@ -134,7 +155,7 @@ impl Upstream {
     }
 
     /// One fetch request and its pack.
-    fn request(
+    pub(super) fn request(
         &mut self,
         mut connection: Connection,
         request: &Request<'_>,
@@ -151,10 +172,12 @@ impl Upstream {
         let limits = &self.source.selection.limits;
         let tree = early.map(|(commit, dir)| EarlyTree { commit, dir, limits });
         let intake = Intake { tree, ..store.intake(&self.progress, &self.interrupt) };
+        let ration = connection.ration.clone();
+        ration.renew();
         // gix does not say where.
         let (pack_place, shallow_file) = (store.pack_dir(), store.shallow_file());
         let failure = |err| {
-            protocol_error(step(), err).rephrased(&[
+            protocol_error(step(), err, &ration).rephrased(&[
                 (
                     "Failed to consume the pack sent by the remote",
                     &format!("store the pack in {}", pack_place.display()),
@@ -163,8 +186,6 @@ impl Upstream {
             ])
         };
         let (mut pack_failed, mut made) = (false, Early::default());
-        let ration = connection.ration.clone();
-        ration.renew();
         let outcome = gix::protocol::fetch(
             &mut OneRound { request, protocol: connection.handshake.server_protocol_version },
             |pack, _, _| {
@@ -209,13 +230,13 @@ impl Upstream {
 }
 
 /// Why a request brought nothing: a pack that could not be taken in, or anything else.
-enum Refused {
+pub(super) enum Refused {
     Pack(Error),
     Other(Error),
 }
 
 impl Refused {
-    fn into_error(self) -> Error {
+    pub(super) fn into_error(self) -> Error {
         let (Refused::Pack(err) | Refused::Other(err)) = self;
         err
     }

@@ -6,6 +6,7 @@ mod connector;
 mod dial;
 mod exchange;
 pub(crate) mod git;
+mod hearing;
 pub(crate) mod http;
 pub(crate) mod local;
 mod options;

@@ -19,6 +19,7 @@ use super::client::End;
 use super::session::Session;
 use crate::Interrupt;
 use crate::transport::Ration;
+use crate::transport::hearing::in_one_line;
 
 /// How much of what the server has to say is kept.
 const MAX_COMPLAINT: usize = 4096;
@@ -239,7 +240,7 @@ impl Output {
 
 /// What the end of a program means that said this on its stderr.
 fn judge(complaint: &[u8], status: Option<&str>, has_spoken: bool) -> io::Result<()> {
-    match (said(complaint), status) {
+    match (in_one_line(complaint), status) {
         // A status may be missing, and what was said a warning.
         (text, None) if text.is_empty() || has_spoken => Ok(()),
         (text, Some(status)) if text.is_empty() => {
@@ -257,13 +258,6 @@ async fn at_hand<T>(future: impl Future<Output = T>) -> Option<T> {
         Poll::Pending => Poll::Ready(None),
     })
     .await
-}
-
-/// Its lines in one.
-fn said(complaint: &[u8]) -> String {
-    let text = String::from_utf8_lossy(complaint);
-    let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
-    lines.join("; ")
 }
 
 #[cfg(test)]
@@ -295,10 +289,5 @@ mod tests {
             let judged = judge(complaint.as_bytes(), status, has_spoken).map_err(|err| err.to_string());
             assert_eq!(judged.err().as_deref(), expected);
         }
-    }
-
-    #[test]
-    fn what_the_server_says_becomes_one_line() {
-        assert_eq!(said(b"ERROR: no.\r\n\n  fatal: x\n"), "ERROR: no.; fatal: x");
     }
 }
