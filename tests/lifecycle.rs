@@ -147,7 +147,8 @@ fn what_a_killed_process_left_is_cleared() {
         fs::write(path, "").unwrap();
     }
     for link in ["tmp-link", ".link.tmp-0123"] {
-        std::os::unix::fs::symlink("x", env.root().join(link)).unwrap();
+        let way = format!(".worktrees/{}", "0123456789".repeat(4));
+        std::os::unix::fs::symlink(way, env.root().join(link)).unwrap();
     }
     let commit = repo.commit(&[("file", "two")]);
     env.syncline(repo.url()).sync();

@@ -74,7 +74,7 @@ impl Upstream {
             self.request(connection, &request, store, None).map_err(super::receive::Refused::into_error)?;
             match store.inspect(CommitId(want), wanted_depth, &self.interrupt)? {
                 Condition::Sound | Condition::TooDeep => return Ok(true),
-                Condition::TooShallow | Condition::Damaged => {}
+                Condition::TooShallow | Condition::Damaged(_) => {}
             }
             if !store.is_shallow(&store.repository()?)? {
                 break;

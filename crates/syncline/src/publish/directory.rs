@@ -9,7 +9,7 @@ use rustix::fs::{AtFlags, CWD, RenameFlags, StatxAttributes, StatxFlags, renamea
 use sync_core::{CommitId, Interrupt, Store, Worktree, without_dots};
 
 use super::replica::{Replica, list};
-use super::{Manner, age, parent, start_time, temporary_prefix};
+use super::{Manner, age, are_digits, digits, parent, start_time, temporary_prefix};
 
 /// The published directory.
 #[derive(Debug)]
@@ -28,7 +28,7 @@ impl Directory {
                 "it is a mount point, which nothing can take the place of; mount the directory above it, or give --publish=in-place",
             ));
         }
-        directory.remove(|name| name == "new")?;
+        directory.remove(is_new)?;
         directory.try_exchange()?;
         directory.named(store)?;
         Ok(directory)
@@ -45,9 +45,9 @@ impl Directory {
 
     /// Not every file system can.
     fn try_exchange(&self) -> io::Result<()> {
-        let names = ["new-1", "new-2"].map(|name| self.beside(name));
+        let names = [self.beside(NEW), self.beside(NEW)];
         for name in &names {
-            fs_err::create_dir_all(name)?;
+            fs_err::create_dir(name)?;
         }
         let exchanged = exchange(&names[0], &names[1]);
         for name in &names {
@@ -60,8 +60,9 @@ impl Directory {
         })
     }
 
-    fn beside(&self, name: &str) -> PathBuf {
-        self.path.with_file_name(format!("{}{name}", temporary_prefix(&self.path)))
+    /// An unused name of a kind.
+    fn beside(&self, kind: &str) -> PathBuf {
+        self.path.with_file_name(format!("{}{kind}{}", temporary_prefix(&self.path), digits()))
     }
 
     /// The commit whose files it has, as its `.git` file says. Anything else must not be there, but for an empty
@@ -93,9 +94,9 @@ impl Directory {
 
     /// Make a directory with the files of `tree` beside this one and let it take its place.
     pub fn exchange(&self, tree: &Worktree, interrupt: &Interrupt) -> io::Result<()> {
-        let new = self.beside("new");
-        self.remove(|name| name == "new")?;
-        fs_err::create_dir_all(&new)?;
+        self.remove(is_new)?;
+        let new = self.beside(NEW);
+        fs_err::create_dir(&new)?;
         let mut replica = Replica::new(&tree.path, &new, self.manner, interrupt)?;
         for path in list(&tree.path)? {
             replica.put(&path)?;
@@ -120,30 +121,22 @@ impl Directory {
             return fs_err::remove_file(old);
         }
         start_time(old)?;
-        let mut number = 0;
-        let aside = loop {
-            let aside = self.beside(&format!("old-{number}"));
-            if fs_err::symlink_metadata(&aside).is_err() {
-                break aside;
-            }
-            number += 1;
-        };
-        fs_err::rename(old, aside)
+        fs_err::rename(old, self.beside(OLD))
     }
 
     /// Remove the directories that were replaced longer ago than `keep`.
     pub fn prune(&self, keep: Duration) -> io::Result<()> {
-        self.remove(|name| name.starts_with("old-") && age(&self.beside(name)).is_some_and(|age| age >= keep))
+        self.remove(|name, path| is_of(OLD, name) && age(path).is_some_and(|age| age >= keep))
     }
 
     /// Remove what was made beside it, by the last part of its name.
-    fn remove(&self, is_due: impl Fn(&str) -> bool) -> io::Result<()> {
+    fn remove(&self, is_due: impl Fn(&str, &Path) -> bool) -> io::Result<()> {
         let prefix = temporary_prefix(&self.path);
         for entry in fs_err::read_dir(self.path.parent().unwrap_or(&self.path))? {
             let entry = entry?;
             let name = entry.file_name();
             let Some(name) = name.to_str().and_then(|name| name.strip_prefix(&prefix)) else { continue };
-            if is_due(name) {
+            if is_due(name, &entry.path()) {
                 match entry.file_type()?.is_dir() {
                     true => fs_err::remove_dir_all(entry.path())?,
                     false => fs_err::remove_file(entry.path())?,
@@ -152,6 +145,20 @@ impl Directory {
         }
         Ok(())
     }
+}
+
+/// What is being made.
+const NEW: &str = "new-";
+
+/// What was replaced.
+const OLD: &str = "old-";
+
+fn is_of(kind: &str, name: &str) -> bool {
+    name.strip_prefix(kind).is_some_and(are_digits)
+}
+
+fn is_new(name: &str, _: &Path) -> bool {
+    is_of(NEW, name)
 }
 
 fn exchange(one: &Path, other: &Path) -> io::Result<()> {

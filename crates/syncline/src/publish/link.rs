@@ -4,9 +4,9 @@ use std::io;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
-use sync_core::{CommitId, Store, Worktree, relative_path};
+use sync_core::{CommitId, Store, Worktree, relative_path, without_dots};
 
-use super::{parent, temporary_prefix};
+use super::{digits, parent, temporary_prefix};
 
 /// The published symlink.
 #[derive(Debug)]
@@ -21,13 +21,14 @@ impl Link {
     pub fn open(store: &Store, path: PathBuf, is_durable: bool) -> io::Result<Link> {
         let directory = parent(store, &path)?;
         let link = Link { path, is_durable };
-        for entry in fs_err::read_dir(directory)? {
+        for entry in fs_err::read_dir(&directory)? {
             let entry = entry?;
-            let name = entry.file_name();
             // `tmp-link` is git-sync's; left behind, it would have stopped git-sync for good.
-            let is_leftover = (name == "tmp-link" && !link.path.ends_with("tmp-link"))
-                || name.to_string_lossy().starts_with(&temporary_prefix(&link.path));
-            if is_leftover && entry.file_type()?.is_symlink() {
+            let is_named_so = (entry.file_name() == "tmp-link" && !link.path.ends_with("tmp-link"))
+                || entry.file_name().to_string_lossy().starts_with(&temporary_prefix(&link.path));
+            if is_named_so
+                && fs_err::read_link(entry.path()).is_ok_and(|way| leads_home(store, &directory, &way))
+            {
                 fs_err::remove_file(entry.path())?;
             }
         }
@@ -42,9 +43,7 @@ impl Link {
     /// The commit that the link names, wherever it leads.
     pub fn named(&self) -> io::Result<Option<CommitId>> {
         match fs_err::read_link(&self.path) {
-            Ok(target) => {
-                Ok(target.file_name().and_then(|name| name.to_str()).and_then(|name| name.parse().ok()))
-            }
+            Ok(target) => Ok(commit_in(&target)),
             Err(err) if err.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(err) if err.kind() == io::ErrorKind::InvalidInput => {
                 let text = format!("{} is not a symbolic link; move it away", self.path.display());
@@ -68,8 +67,7 @@ impl Link {
     pub fn flip(&self, tree: &Worktree) -> io::Result<()> {
         let directory = fs_err::canonicalize(self.path.parent().unwrap_or(&self.path))?;
         let target = relative_path(&directory, &tree.path);
-        let temporary = directory.join(format!("{}new", temporary_prefix(&self.path)));
-        let _ = fs_err::remove_file(&temporary); // of a flip that failed
+        let temporary = directory.join(format!("{}{}", temporary_prefix(&self.path), digits()));
         symlink(&target, &temporary).map_err(|err| {
             io::Error::new(err.kind(), format!("make the link {}: {err}", temporary.display()))
         })?;
@@ -78,4 +76,14 @@ impl Link {
         })?;
         if self.is_durable { fs_err::File::open(&directory)?.sync_all() } else { Ok(()) }
     }
+}
+
+/// The commit that a link's target names.
+fn commit_in(target: &Path) -> Option<CommitId> {
+    target.file_name()?.to_str()?.parse().ok()
+}
+
+/// Whether a link in a directory leads to a commit's tree under the root, so that it was made for this store.
+fn leads_home(store: &Store, directory: &Path, target: &Path) -> bool {
+    commit_in(target).is_some() && without_dots(&directory.join(target)).starts_with(store.root())
 }

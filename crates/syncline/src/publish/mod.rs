@@ -4,6 +4,7 @@ mod directory;
 mod in_place;
 mod link;
 mod replica;
+mod state;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -123,6 +124,24 @@ fn refuse_own(store: &Store, place: &Path) -> io::Result<()> {
 /// What the names begin with that are only for a while beside a published path.
 fn temporary_prefix(path: &Path) -> String {
     format!(".{}.tmp-", path.file_name().unwrap_or_default().to_string_lossy())
+}
+
+/// Sixteen digits that nobody can foresee: a name with them is not a commit's, nor anybody else's.
+fn digits() -> String {
+    format!("{:016x}", fastrand::u64(..))
+}
+
+fn are_digits(text: &str) -> bool {
+    text.len() == 16 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+/// A name for a while among files of others.
+fn temporary_name() -> String {
+    format!(".syncline-{}", digits())
+}
+
+fn is_temporary_name(name: &str) -> bool {
+    name.strip_prefix(".syncline-").is_some_and(are_digits)
 }
 
 /// Start the time that a replaced tree is kept: by its directory's modification time, as git-sync does, so that

@@ -16,13 +16,10 @@ use rustix::fs::{
 use rustix::io::Errno;
 use sync_core::{Interrupt, relative_path};
 
-use super::Manner;
+use super::{Manner, temporary_name};
 
 /// Paths inside a tree; those of directories end in a slash, so that each comes before what is in it.
 pub type Paths = BTreeSet<Vec<u8>>;
-
-/// What a file is called until it has its place.
-pub const TEMPORARY: &str = ".syncline-tmp";
 
 /// Everything that is in a tree.
 pub fn list(tree: &Path) -> io::Result<Paths> {
@@ -58,6 +55,8 @@ pub struct Replica<'a> {
     from: Top,
     to: Top,
     manner: Manner,
+    /// What a file is called until it has its place: nothing that a commit or others could have foreseen.
+    temporary: String,
     interrupt: &'a Interrupt,
 }
 
@@ -73,7 +72,26 @@ pub enum Found {
 
 impl<'a> Replica<'a> {
     pub fn new(tree: &Path, dir: &Path, manner: Manner, interrupt: &'a Interrupt) -> io::Result<Replica<'a>> {
-        Ok(Replica { from: Top::open(tree)?, to: Top::open(dir)?, manner, interrupt })
+        let (from, to) = (Top::open(tree)?, Top::open(dir)?);
+        Ok(Replica { from, to, manner, temporary: temporary_name(), interrupt })
+    }
+
+    /// The name that files have in the directory until they have their places.
+    pub fn temporary(&self) -> &str {
+        &self.temporary
+    }
+
+    /// Remove what was left under such a name where one of `paths` is, by a process that was killed.
+    pub fn clear(&mut self, temporary: &str, paths: &Paths) -> io::Result<()> {
+        let parents: BTreeSet<&Path> = paths.iter().map(|path| split(plain(path).0).0).collect();
+        for parent in parents {
+            let Ok(dir) = self.to.dir(parent) else { continue };
+            match unlinkat(dir, temporary, AtFlags::empty()) {
+                Ok(()) | Err(Errno::NOENT) => {}
+                Err(err) => return Err(self.to.name(&parent.join(temporary), err)),
+            }
+        }
+        Ok(())
     }
 
     /// Compare what is at a path with what the tree has there.
@@ -134,13 +152,18 @@ impl<'a> Replica<'a> {
                 Err(err) => Err(self.to.name(path, err)),
             };
         }
-        let _ = unlinkat(self.to.dir(parent)?, TEMPORARY, AtFlags::empty()); // of one that failed
-        self.make(path)
-            .and_then(|()| {
-                let dir = self.to.dir(parent)?;
-                Ok(renameat(dir, TEMPORARY, dir, name)?)
-            })
-            .map_err(|err| self.to.name(path, err))
+        let made = self.make(path).and_then(|()| {
+            let dir = self.to.dir(parent)?;
+            Ok(renameat(dir, &self.temporary, dir, name)?)
+        });
+        made.map_err(|err| {
+            if err.kind() != io::ErrorKind::AlreadyExists
+                && let Ok(dir) = self.to.dir(parent)
+            {
+                let _ = unlinkat(dir, &self.temporary, AtFlags::empty());
+            }
+            self.to.name(path, err)
+        })
     }
 
     /// Make the file under its temporary name.
@@ -148,22 +171,22 @@ impl<'a> Replica<'a> {
         let (parent, name) = split(path);
         if name == ".git" {
             let text = self.pointer(path)?;
-            let file = create(self.to.dir(parent)?, 0o666)?;
+            let file = create(self.to.dir(parent)?, &self.temporary, 0o666)?;
             io::Write::write_all(&mut &file, text.as_bytes())?;
             return self.finish(&file);
         }
         let (from, to) = (self.from.dir(parent)?, self.to.dir(parent)?);
         // It may have too many links, or may not be linked to.
-        if self.manner.shares_files && linkat(from, name, to, TEMPORARY, AtFlags::empty()).is_ok() {
+        if self.manner.shares_files && linkat(from, name, to, &self.temporary, AtFlags::empty()).is_ok() {
             return Ok(());
         }
         let wanted = statat(from, name, AtFlags::SYMLINK_NOFOLLOW)?;
         if FileType::from_raw_mode(wanted.st_mode) == FileType::Symlink {
-            return Ok(symlinkat(readlinkat(from, name, Vec::new())?, to, TEMPORARY)?);
+            return Ok(symlinkat(readlinkat(from, name, Vec::new())?, to, &self.temporary)?);
         }
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let source = File::from(openat(from, name, flags, Mode::empty())?);
-        let copy = create(to, wanted.st_mode & 0o777)?;
+        let copy = create(to, &self.temporary, wanted.st_mode & 0o777)?;
         if rustix::fs::ioctl_ficlone(&copy, &source).is_err() {
             io::copy(&mut &source, &mut &copy)?;
         }
@@ -189,9 +212,6 @@ impl<'a> Replica<'a> {
     pub fn remove(&mut self, path: &[u8]) -> io::Result<()> {
         let (path, is_dir) = plain(path);
         let (parent, name) = split(path);
-        if is_dir && let Ok(dir) = self.to.dir(path) {
-            let _ = unlinkat(dir, TEMPORARY, AtFlags::empty());
-        }
         let Ok(dir) = self.to.dir(parent) else { return Ok(()) };
         match unlinkat(dir, name, if is_dir { AtFlags::REMOVEDIR } else { AtFlags::empty() }) {
             // It is gone, or is something else by now, or has what others put there.
@@ -204,9 +224,9 @@ impl<'a> Replica<'a> {
     }
 }
 
-fn create(dir: &OwnedFd, mode: u32) -> io::Result<File> {
+fn create(dir: &OwnedFd, name: &str, mode: u32) -> io::Result<File> {
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    Ok(openat(dir, TEMPORARY, flags, Mode::from_raw_mode(mode))?.into())
+    Ok(openat(dir, name, flags, Mode::from_raw_mode(mode))?.into())
 }
 
 fn split(path: &Path) -> (&Path, &OsStr) {
