@@ -393,3 +393,26 @@ fn a_hook_may_print_without_end_and_sees_no_secret_of_any_option() {
     assert!(log.len() < 10_000);
     assert!(!fs::read_to_string(env.path("seen")).unwrap().contains("canary"));
 }
+
+#[test]
+fn a_commit_that_comes_back_after_a_failed_hook_is_told_of_again() {
+    for option in ["--exechook-command", "--pre-publish-exechook-command"] {
+        let env = Env::new();
+        let repo = env.repo("up");
+        let good = repo.head();
+        let hook = script(&env, "hook", "test \"$(cat file)\" != bad");
+        let syncline = env
+            .syncline(repo.url())
+            .arg("--period=10ms")
+            .arg(format!("{}-backoff=1s", option.trim_end_matches("-command")));
+        let running = syncline.arg(option).arg(&hook).env("PATH", "/bin:/usr/bin").spawn();
+        running.wait_for("\"delivered\"");
+        let bad = repo.commit(&[("file", "bad")]);
+        running.wait_for("delivery failed");
+        repo.git(&["reset", "--quiet", "--hard", &good]);
+        running.wait_for_times("\"delivered\"", 2);
+        let told = told(&env);
+        assert!(told[0].contains(&good) && told[1].contains(&bad), "{told:?}");
+        assert!(told.last().unwrap().contains(&good), "{told:?}");
+    }
+}

@@ -9,6 +9,7 @@ mod processes;
 mod reap;
 mod web;
 
+use std::future::Future;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -75,38 +76,46 @@ struct Runner {
 impl Runner {
     fn start(name: &'static str, hook: Hook, once: bool, status: Status) -> Runner {
         let (events, receiver) = watch::channel(None);
-        Runner { events, task: tokio::spawn(deliver(name, hook, receiver, once, status)) }
+        let backoff = hook.backoff();
+        let attempt = move |event| {
+            let hook = hook.clone();
+            async move { hook.deliver(&event).await }
+        };
+        let backoff = (!once).then_some(backoff);
+        Runner { events, task: tokio::spawn(deliver(name, attempt, receiver, backoff, status)) }
     }
 }
 
-/// Deliver the newest event for ever; or `once`, and say whether that succeeded.
-async fn deliver(
+/// Deliver the newest event for ever, trying again after `backoff`; without it once, and say whether that succeeded.
+async fn deliver<F: Future<Output = Result<(), String>>>(
     name: &'static str,
-    hook: Hook,
+    attempt: impl Fn(Event) -> F,
     mut events: watch::Receiver<Option<Event>>,
-    once: bool,
+    backoff: Option<Duration>,
     status: Status,
 ) -> bool {
     let mut delivered = None;
     loop {
         let Some(event) = next_event(&mut events, delivered).await else { return true };
-        match hook.deliver(&event).await {
+        let commit = event.commit;
+        // An attempt that fails may have been heeded in part: then the commit before is news again.
+        delivered = None;
+        match attempt(event).await {
             Ok(()) => {
                 status.hook_ran(name, Outcome::Success);
-                info!(hook = name, commit = %event.commit, "delivered");
-                delivered = Some(event.commit);
+                info!(hook = name, %commit, "delivered");
+                delivered = Some(commit);
             }
             Err(error) => {
                 status.hook_ran(name, Outcome::Error);
-                let retry_in = (!once).then(|| humantime::format_duration(hook.backoff()).to_string());
-                warn!(hook = name, commit = %event.commit, error, retry_in, "delivery failed");
-                if !once {
-                    sleep(hook.backoff()).await;
-                }
+                let retry_in = backoff.map(|backoff| humantime::format_duration(backoff).to_string());
+                warn!(hook = name, %commit, error, retry_in, "delivery failed");
             }
         }
-        if once {
-            return delivered.is_some();
+        match backoff {
+            None => return delivered.is_some(),
+            Some(backoff) if delivered.is_none() => sleep(backoff).await,
+            Some(_) => {}
         }
     }
 }
@@ -184,4 +193,91 @@ impl Hooks {
 /// Run a program that decides whether `event` may be published.
 pub async fn ask(hook: &ExecHook, event: &Event) -> Result<(), String> {
     exec::run(hook, event).await
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::VecDeque;
+    use std::sync::{Arc, Mutex};
+
+    use tokio::sync::mpsc;
+    use tokio::time::timeout;
+
+    use super::*;
+
+    const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+    fn event(letter: char) -> Event {
+        let commit = letter.to_string().repeat(40).parse().unwrap();
+        Event { commit, tree: PathBuf::new() }
+    }
+
+    /// Publish these commits; each with how the attempts to tell of it come out, which are all that are made.
+    async fn play(steps: &[(char, &[bool])]) {
+        let (events, receiver) = watch::channel(None);
+        let (told, mut hears) = mpsc::unbounded_channel();
+        let outcomes = Arc::new(Mutex::new(VecDeque::new()));
+        let next = outcomes.clone();
+        let attempt = move |event: Event| {
+            told.send(event.commit).unwrap();
+            let succeeds = next.lock().unwrap().pop_front().unwrap_or(false);
+            async move { if succeeds { Ok(()) } else { Err("no".into()) } }
+        };
+        let status = Status::new(String::new(), String::new());
+        let backoff = Some(Duration::from_secs(3));
+        let task = tokio::spawn(deliver("hook", attempt, receiver, backoff, status));
+        for (at, (letter, expected)) in steps.iter().enumerate() {
+            outcomes.lock().unwrap().extend(expected.iter().copied());
+            events.send_replace(Some(event(*letter)));
+            for _ in *expected {
+                let heard = timeout(DAY, hears.recv()).await;
+                assert_eq!(heard, Ok(Some(event(*letter).commit)), "{steps:?}, step {at}");
+            }
+            if expected.last() != Some(&false) {
+                let heard = timeout(DAY, hears.recv()).await;
+                assert!(heard.is_err(), "{steps:?}, step {at}: {heard:?}");
+            }
+        }
+        task.abort();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_commit_is_told_of_again_once_another_was_attempted() {
+        for steps in [
+            &[('a', &[true][..]), ('a', &[])][..],
+            &[('a', &[false, false, true]), ('a', &[])],
+            &[('a', &[true]), ('b', &[true]), ('a', &[true]), ('a', &[])],
+            // The branch goes back after what failed.
+            &[('a', &[true]), ('b', &[false]), ('a', &[true]), ('a', &[])],
+            &[('a', &[true]), ('b', &[false, false]), ('a', &[false, true]), ('b', &[true])],
+            &[('a', &[true]), ('b', &[false]), ('c', &[false]), ('a', &[true])],
+        ] {
+            play(steps).await;
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_was_passed_over_is_not_told_of() {
+        let (events, receiver) = watch::channel(None);
+        let status = Status::new(String::new(), String::new());
+        let (told, mut hears) = mpsc::unbounded_channel();
+        let attempt = move |event: Event| {
+            told.send(event.commit).unwrap();
+            async { Ok(()) }
+        };
+        let task = tokio::spawn(deliver("hook", attempt, receiver, Some(DAY), status));
+        for letters in ["a", "bca", "bc"] {
+            for letter in letters.chars() {
+                events.send_replace(Some(event(letter)));
+            }
+            tokio::task::yield_now().await;
+        }
+        drop(events);
+        assert!(task.await.unwrap());
+        let mut heard = Vec::new();
+        while let Some(commit) = hears.recv().await {
+            heard.push(commit);
+        }
+        assert_eq!(heard, ['a', 'c'].map(|letter| event(letter).commit));
+    }
 }
