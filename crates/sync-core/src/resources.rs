@@ -51,6 +51,11 @@ impl Resources {
         self.part(8, 128 << 20).max(1 << 20)
     }
 
+    /// The most bytes that a server may say besides packs, all of which are held: well over a million references.
+    pub(crate) fn talk(self) -> u64 {
+        self.part(8, 128 << 20)
+    }
+
     /// The most bytes of a file of git's own (attributes, submodules, patterns) that are read at once. Read, they take
     /// up to 70 times as much.
     pub(crate) fn largest_text(self) -> u64 {

@@ -167,8 +167,9 @@ fn refuse(faults: &[String]) -> ExitCode {
     ExitCode::FAILURE
 }
 
-async fn serve(config: Config, manager: Manager) -> Exit {
+async fn serve(mut config: Config, manager: Manager) -> Exit {
     let resources = machine::resources();
+    config.connect.resources = resources;
     info!(
         version = env!("CARGO_PKG_VERSION"),
         repo = %config.source.url,

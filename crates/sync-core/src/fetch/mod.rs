@@ -230,7 +230,7 @@ impl Upstream {
         self.progress.enter(Stage::Connecting);
         let url = &self.source.url;
         let step = || format!("connect to {url}");
-        let (mut session, ration) = (None, Ration::new());
+        let (mut session, ration) = (None, Ration::new(self.options.resources));
         let mut transport: Box<dyn Transport + Send> = match &url.0 {
             Kind::Http(http) => {
                 let client = Client::new(http, &self.options, &self.interrupt, &ration);

@@ -183,14 +183,24 @@ mod tests {
     #[test]
     fn a_connection_is_kept_for_the_longest_of_periods() {
         let url = HttpUrl { base: "https://host/x".into(), login: None };
-        let client = Client::new(&url, &ConnectOptions::default(), &Interrupt::new(), &Ration::new());
+        let client = Client::new(
+            &url,
+            &ConnectOptions::default(),
+            &Interrupt::new(),
+            &Ration::new(crate::Resources::default()),
+        );
         assert!(client.agent.config().max_idle_age() >= Duration::from_secs(30 * 24 * 3600));
     }
 
     #[test]
     fn a_login_is_only_for_its_own_origin() {
         let url = HttpUrl { base: "https://host/x".into(), login: Some(Auth::basic("u", "p")) };
-        let client = Client::new(&url, &ConnectOptions::default(), &Interrupt::new(), &Ration::new());
+        let client = Client::new(
+            &url,
+            &ConnectOptions::default(),
+            &Interrupt::new(),
+            &Ration::new(crate::Resources::default()),
+        );
         let basic = [("authorization".to_owned(), "Basic dTpw".to_owned())];
         assert_eq!(client.own_headers("https://HOST:443/y"), basic);
         for other in ["http://host/x", "https://host:444/x", "https://host.evil/x", "https://evil/x"] {

@@ -8,7 +8,7 @@ use super::proxy::{Proxies, Proxy};
 use super::ssh::SshOptions;
 use super::tls::TlsOptions;
 use crate::credentials::Credentials;
-use crate::{Place, RemoteUrl};
+use crate::{Place, RemoteUrl, Resources};
 
 /// How to connect, to whatever server.
 #[derive(Clone, Debug, Default)]
@@ -18,6 +18,8 @@ pub struct ConnectOptions {
     pub http: Vec<(Option<Place>, HttpSetting)>,
     /// Settings for all HTTP URLs that come after all of those.
     pub http_overrides: Vec<HttpSetting>,
+    /// What of the machine may be used: it bounds what a server may say besides packs.
+    pub resources: Resources,
     /// The proxies where no setting names one. Loopback addresses are reached without them.
     pub proxies: Proxies,
     /// The proxy for `git://` and SSH, which otherwise go directly.

@@ -5,26 +5,26 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::hearing::{Ear, Words, prelude};
+use crate::Resources;
 use crate::limits::Excess;
-
-/// Well over a million references.
-const TALK: u64 = 128 << 20;
 
 /// What is left for the server to say; shared by a connection and who uses it.
 #[derive(Clone, Debug)]
 pub(crate) struct Ration {
+    most: u64,
     left: Arc<AtomicU64>,
     words: Words,
 }
 
 impl Ration {
-    pub(crate) fn new() -> Ration {
-        Ration { left: Arc::new(AtomicU64::new(TALK)), words: Words::default() }
+    pub(crate) fn new(resources: Resources) -> Ration {
+        let most = resources.talk();
+        Ration { most, left: Arc::new(AtomicU64::new(most)), words: Words::default() }
     }
 
     /// A listing begins, or a negotiation.
     pub(crate) fn renew(&self) {
-        self.left.store(TALK, Ordering::Relaxed);
+        self.left.store(self.most, Ordering::Relaxed);
         self.words.forget();
     }
 
@@ -77,7 +77,7 @@ impl<R: Read> Read for Rationed<R> {
         };
         self.ear.listen(&buf[..read], &self.ration.words);
         let left = self.ration.left.load(Ordering::Relaxed);
-        let left = left.checked_sub(read as u64).ok_or_else(|| Excess::of_talk(TALK))?;
+        let left = left.checked_sub(read as u64).ok_or_else(|| Excess::of_talk(self.ration.most))?;
         self.ration.left.store(left, Ordering::Relaxed);
         Ok(read)
     }

@@ -18,6 +18,7 @@ use x509_cert::der::Decode;
 
 use super::dial::Stream;
 use super::refusal::{describe, explain_handshake};
+use crate::bounded::{LARGEST_FILE, read_bounded};
 
 /// What TLS needs to know of the user's wishes.
 #[derive(Clone, Debug, Default)]
@@ -83,7 +84,7 @@ impl TlsOptions {
         let key_file = self.client_key.as_ref().unwrap_or(cert_file);
         let named =
             |path: &Path, err: &dyn fmt::Display| io::Error::other(format!("{}: {err}", path.display()));
-        let key = PrivateKeyDer::from_pem_slice(&fs_err::read(key_file)?).map_err(|_| {
+        let key = PrivateKeyDer::from_pem_slice(&read_bounded(key_file, LARGEST_FILE)?).map_err(|_| {
             named(key_file, &"holds no PEM private key that can be read without a passphrase")
         })?;
         config
@@ -100,14 +101,14 @@ impl TlsOptions {
             given.extend(certificates_in(directory)?);
         }
         for path in &self.usual_ca_files {
-            given.extend(fs_err::read(path).iter().flat_map(|pem| readable(pem)));
+            given.extend(read_bounded(path, LARGEST_FILE).iter().flat_map(|pem| readable(pem)));
         }
         Ok(given)
     }
 }
 
 fn certificates(path: &Path) -> io::Result<Vec<CertificateDer<'static>>> {
-    let pem = fs_err::read(path)?;
+    let pem = read_bounded(path, LARGEST_FILE)?;
     let found = CertificateDer::pem_slice_iter(&pem).collect::<Result<Vec<_>, _>>();
     let fault = match found {
         Ok(found) if !found.is_empty() => return Ok(found),
@@ -127,7 +128,7 @@ fn certificates_in(directory: &Path) -> io::Result<Vec<CertificateDer<'static>>>
     for entry in fs_err::read_dir(directory)? {
         let path = entry?.path();
         if path.is_file() {
-            found.extend(readable(&fs_err::read(&path)?));
+            found.extend(readable(&read_bounded(&path, LARGEST_FILE)?));
         }
     }
     Ok(found)
@@ -136,7 +137,7 @@ fn certificates_in(directory: &Path) -> io::Result<Vec<CertificateDer<'static>>>
 /// How many certificates a file of them holds, and how many places in it that are none although they look like one.
 /// There is an error where it cannot be read.
 pub fn count_certificates(path: &Path) -> io::Result<(usize, usize)> {
-    let pem = fs_err::read(path)?;
+    let pem = read_bounded(path, LARGEST_FILE)?;
     let (found, damaged): (Vec<_>, Vec<_>) =
         CertificateDer::pem_slice_iter(&pem).partition(|found: &Result<CertificateDer<'_>, _>| found.is_ok());
     let (good, useless) = RootCertStore::empty().add_parsable_certificates(found.into_iter().flatten());

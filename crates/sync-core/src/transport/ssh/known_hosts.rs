@@ -10,6 +10,8 @@ use russh::keys::ssh_key::certificate::CertType;
 use russh::keys::ssh_key::public::KeyData;
 use russh::keys::{Algorithm, Certificate, EcdsaCurve, HashAlg, PublicKey, PublicKeyOrCertificate};
 
+use crate::bounded::{LARGEST_FILE, read_bounded};
+
 const DEFAULT_PORT: u16 = 22;
 
 /// What a file says about one server.
@@ -39,7 +41,7 @@ impl KnownHost {
     /// Read the file anew. `now` is the time since 1970, without which certificates cannot be judged.
     pub(super) fn read(file: &Path, host: &str, port: u16, now: Option<Duration>) -> Result<Self, String> {
         // Comments may be in any encoding.
-        let text = fs_err::read(file).map_err(unknowing)?;
+        let text = read_bounded(file, LARGEST_FILE).map_err(unknowing)?;
         Self::parse(&String::from_utf8_lossy(&text), file, host, port, now)
     }
 

@@ -121,7 +121,7 @@ fn a_session_that_ends_says_why() {
     while session.is_good() {
         std::thread::yield_now();
     }
-    match channel::open(&session, "/x", &Interrupt::default(), &Ration::new()) {
+    match channel::open(&session, "/x", &Interrupt::default(), &Ration::new(crate::Resources::default())) {
         Err(Failure::Io(err)) => {
             assert_eq!(err.to_string(), "the SSH session ended: the server says: closed for today");
         }
@@ -144,7 +144,10 @@ fn a_channel_is_closed_by_the_server() {
     let (port, _, seen) = serve(true);
     let session = start(port, trusting()).unwrap();
     for _ in 0..3 {
-        drop(channel::open(&session, "/x", &Interrupt::default(), &Ration::new()).unwrap());
+        drop(
+            channel::open(&session, "/x", &Interrupt::default(), &Ration::new(crate::Resources::default()))
+                .unwrap(),
+        );
         assert_eq!(seen.recv().unwrap(), Seen::Eof);
     }
     assert_eq!(session.leaked.load(Ordering::Relaxed), 0);
