@@ -117,3 +117,20 @@ fn a_published_commit_id_needs_no_network() {
     env.syncline(&url).arg("--ref").arg(repo.head()).sync();
     assert_eq!(nginx.requests().len(), requests);
 }
+
+#[test]
+fn what_only_git_can_read_is_refused_with_what_helps() {
+    let env = Env::new();
+    let repo = env.repo("up");
+    let bundle = env.path("x.bundle");
+    repo.git(&["bundle", "create", "--quiet", bundle.to_str().unwrap(), "HEAD"]);
+    let log = env.syncline(bundle.to_str().unwrap()).fail();
+    assert!(log.contains("is a bundle, not a repository") && log.contains("git clone --bare"), "{log}");
+    let log = env.syncline(repo.url()).arg("--ref").arg(&repo.head()[..10]).fail();
+    assert!(log.contains("a commit is named by its full id"), "{log}");
+    // As a newer git than this machine's may write it.
+    std::fs::create_dir(repo.path.join(".git/reftable")).unwrap();
+    std::fs::write(repo.path.join(".git/reftable/tables.list"), "").unwrap();
+    let log = env.syncline(repo.path.to_str().unwrap()).fail();
+    assert!(log.contains("reftable") && log.contains("git refs migrate --ref-format=files"), "{log}");
+}

@@ -139,6 +139,30 @@ fn what_is_wrong_with_a_key_is_said_before_the_server_is_asked() {
 }
 
 #[test]
+fn a_key_that_was_spoiled_on_its_way_is_taken_or_named() {
+    use base64::Engine;
+    let env = Env::new();
+    let (repo, sshd) = (env.repo("up"), Sshd::start(&env));
+    let key = sshd.authorized_key();
+    let good = fs::read_to_string(&key).unwrap();
+    let public = fs::read_to_string(with_suffix(&key, ".pub")).unwrap();
+    let encoded = base64::engine::general_purpose::STANDARD.encode(&good);
+    for (text, expected) in [
+        (format!("\u{feff}{good}"), None),
+        (good.replace('\n', "\r\n"), None),
+        (good.replace('\n', " "), Some("its line breaks are lost")),
+        (good.replace('\n', ""), Some("its line breaks are lost")),
+        (public, Some("it is a public key")),
+        (encoded, Some("it is the base64 of a key")),
+    ] {
+        fs::write(&key, &text).unwrap();
+        let finished = sshd.syncline(&env, sshd.url(&repo.path)).one_time().run();
+        assert_eq!(finished.code, Some(i32::from(expected.is_some())), "{text:?}: {}", finished.stderr);
+        assert!(finished.stderr.contains(expected.unwrap_or_default()), "{expected:?}: {}", finished.stderr);
+    }
+}
+
+#[test]
 fn a_server_that_hangs_up_after_some_keys_is_told_from_one_that_is_gone() {
     let env = Env::new();
     let (repo, sshd) = (env.repo("up"), Sshd::with(&env, &["ed25519"], "MaxAuthTries 2"));

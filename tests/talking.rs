@@ -181,3 +181,17 @@ fn version_1_is_read_as_git_reads_it() {
         fs::remove_dir_all(env.root()).unwrap();
     }
 }
+
+#[test]
+fn a_server_that_lacks_a_feature_is_refused_by_its_name() {
+    let env = Env::new();
+    for (capabilities, expected) in [
+        ("multi_ack_detailed side-band-64k", "ask for that with --depth=0"),
+        ("multi_ack side-band-64k shallow", "lacks the feature 'multi_ack_detailed'"),
+        ("multi_ack_detailed shallow", "lacks the feature 'side-band-64k'"),
+    ] {
+        let refs = packet(&format!("{ID} HEAD\0{capabilities} agent=x\n"));
+        let fault = fault(&env.syncline(over_git(refs + "0000")).fail());
+        assert!(fault.contains(expected), "{capabilities}: {fault}");
+    }
+}

@@ -62,7 +62,20 @@ fn cause<E: std::error::Error + 'static>(err: &gix::Error) -> Option<&E> {
 }
 
 /// gix's words for what users meet most, and plainer ones.
-const PLAINER: [(&str, &str); 5] = [
+const PLAINER: [(&str, &str); 8] = [
+    (
+        "Server lack feature \"shallow\": shallow clones need server support to remain shallow, otherwise bigger than \
+         expected packs are sent effectively unshallowing the repository",
+        "the server can only send the whole history (it lacks the feature 'shallow'); ask for that with --depth=0",
+    ),
+    (
+        "Currently we require feature \"multi_ack_detailed\", which is not supported by the server",
+        "the server lacks the feature 'multi_ack_detailed' of git's protocol, which is needed here",
+    ),
+    (
+        "Currently we require feature \"side-band OR side-band-64k\", which is not supported by the server",
+        "the server lacks the feature 'side-band-64k' of git's protocol, which is needed here",
+    ),
     ("Transport handshake failed: ", ""),
     ("An IO error occurred when talking to the server: ", ""),
     ("failed to fill whole buffer", "the server hung up"),

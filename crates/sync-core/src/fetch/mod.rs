@@ -298,10 +298,13 @@ fn find(reference: &Reference, refs: &[Ref]) -> Option<(ObjectId, Option<ObjectI
 }
 
 pub(crate) fn missing_reference(source: &Source) -> Error {
+    let name = source.reference.to_string();
+    let is_short_id = (7..64).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let hint = if is_short_id { "; a commit is named by its full id" } else { "" };
     Error::new(
         Recovery::Reconfigure,
         format!("fetch {} from {}", source.reference, source.url),
-        format!("couldn't find remote ref {}", source.reference),
+        format!("couldn't find remote ref {}{}", source.reference, hint),
     )
 }
 

@@ -1,5 +1,6 @@
 //! A repository on this machine, read in process. gix would start `git-upload-pack` for it.
 
+use std::io::Read;
 use std::path::Path;
 
 use gix::ObjectId;
@@ -19,10 +20,27 @@ fn open(path: &Path, source: &Source) -> Result<gix::Repository> {
     let options = gix::open::Options::isolated()
         .with(gix::sec::Trust::Full)
         .config_overrides(["core.useReplaceRefs=false"]);
+    if let Some(fault) = unreadable(path) {
+        return Err(Error::new(Recovery::Reconfigure, format!("open {}", source.url), fault));
+    }
     let mut repo = gix::open_opts(path, options)
         .map_err(|err| Error::new(Recovery::Reconfigure, format!("open {}", source.url), last_cause(&err)))?;
     repo.object_cache_size(None);
     Ok(repo)
+}
+
+/// What git can read and we cannot.
+fn unreadable(path: &Path) -> Option<&'static str> {
+    let mut start = [0; 16];
+    let read = fs_err::File::open(path).and_then(|mut file| file.read(&mut start)).unwrap_or_default();
+    if start[..read].starts_with(b"# v2 git bundle") || start[..read].starts_with(b"# v3 git bundle") {
+        return Some("is a bundle, not a repository; make one of it with git clone --bare");
+    }
+    let is_reftable = |dir: &Path| dir.join("reftable/tables.list").exists();
+    (is_reftable(path) || is_reftable(&path.join(".git"))).then_some(
+        "keeps its references as reftable, which is not known here; git refs migrate --ref-format=files \
+         turns them into files",
+    )
 }
 
 fn last_cause(err: &gix::Error) -> String {

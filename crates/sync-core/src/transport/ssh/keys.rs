@@ -6,6 +6,8 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use russh::keys::{Certificate, Error, PrivateKey, decode_secret_key, ssh_key};
 
 use super::SshOptions;
@@ -42,11 +44,16 @@ pub(super) fn load(options: &SshOptions) -> (Vec<Identity>, Vec<String>) {
 }
 
 pub(crate) fn decode(text: &str, options: &SshOptions) -> Result<PrivateKey, String> {
+    // As editors of other systems leave it.
+    let text = &text.trim_start_matches('\u{feff}').replace("\r\n", "\n");
     if !text.contains("ENCRYPTED") {
         match decode_secret_key(text, None) {
             Ok(key) => return Ok(key),
             Err(Error::KeyIsEncrypted) => {}
-            Err(err) => return Err(format!("cannot be read: {err}")),
+            Err(err) => {
+                let cause = mistaken(text).map_or_else(|| err.to_string(), Into::into);
+                return Err(format!("cannot be read: {cause}"));
+            }
         }
     }
     let is_known = text.contains("BEGIN RSA ") && text.contains("DEK-Info: AES-128-CBC,");
@@ -65,6 +72,25 @@ pub(crate) fn decode(text: &str, options: &SshOptions) -> Result<PrivateKey, Str
         }
         err => format!("cannot be opened by the passphrase in {}: {err}", file.display()),
     })
+}
+
+/// What stands in place of a private key.
+fn mistaken(text: &str) -> Option<&'static str> {
+    let text = text.trim();
+    if ["ssh-", "ecdsa-", "sk-", "---- BEGIN SSH2 PUBLIC", "-----BEGIN PUBLIC"]
+        .iter()
+        .any(|start| text.starts_with(start))
+    {
+        return Some("it is a public key; the private one is needed");
+    }
+    if text.starts_with("-----BEGIN ") && text.lines().count() == 1 {
+        return Some("its line breaks are lost; store it with them");
+    }
+    let joined: String = text.split_whitespace().collect();
+    BASE64
+        .decode(joined)
+        .is_ok_and(|decoded| decoded.starts_with(b"-----BEGIN "))
+        .then_some("it is the base64 of a key; store it decoded")
 }
 
 /// Where the certificate of a key is, if it has one.
