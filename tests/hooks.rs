@@ -87,17 +87,78 @@ fn a_hook_is_tried_again_and_hears_of_the_newest() {
 fn a_hook_past_its_time_is_ended_with_all_that_it_started() {
     let env = Env::new();
     let repo = env.repo("up");
-    let hook = script(&env, "hook", &format!("sleep 300 & echo $! > {}; wait", env.path("pid").display()));
+    let hook = script(&env, "hook", &sleeping(&env));
     let started = Instant::now();
     let syncline = env.syncline(repo.url()).arg("--exechook-timeout=1s").arg("--exechook-command").arg(&hook);
     let log = syncline.env("PATH", "/bin:/usr/bin").fail();
     assert!(log.contains("was killed after 1s"), "{log}");
     assert!(started.elapsed() < Duration::from_secs(10));
+    assert_sleeper_ends(&env);
+}
+
+/// The text of a script that waits for a sleeper, of which it tells first.
+fn sleeping(env: &Env) -> String {
+    let pid = env.path("pid");
+    format!("sleep 300 & echo $! > {0}.new; mv {0}.new {0}; wait", pid.display())
+}
+
+#[track_caller]
+fn assert_sleeper_ends(env: &Env) {
     let sleeper = fs::read_to_string(env.path("pid")).unwrap();
     eventually("the sleeper's end", || {
         let stat = fs::read_to_string(format!("/proc/{}/stat", sleeper.trim())).unwrap_or_default();
         (stat.is_empty() || stat.contains(") Z ")).then_some(())
     });
+}
+
+#[test]
+fn a_required_pre_publish_hook_ends_with_the_time_of_the_sync() {
+    let env = Env::new();
+    let repo = env.repo("up");
+    let hook = script(&env, "gate", &sleeping(&env));
+    let syncline = env.syncline(repo.url()).arg("--sync-timeout=1s").arg("--pre-publish-exechook-required");
+    let syncline = syncline.arg("--pre-publish-exechook-timeout=5m").arg("--pre-publish-exechook-command");
+    let log = syncline.arg(&hook).env("PATH", "/bin:/usr/bin").fail();
+    let expected = "ask the pre-publish exechook about";
+    assert!(log.contains(expected) && log.contains("timed out after 1s (--sync-timeout)"), "{log}");
+    assert!(!log.contains("while"), "{log}");
+    assert_sleeper_ends(&env);
+    assert_eq!(env.published(), None);
+}
+
+#[test]
+fn signals_end_every_hook_with_all_that_it_started() {
+    for options in [
+        &["--exechook-command"][..],
+        &["--pre-publish-exechook-command"],
+        &["--pre-publish-exechook-required", "--pre-publish-exechook-command"],
+        &["--one-time", "--exechook-command"],
+    ] {
+        let env = Env::new();
+        let repo = env.repo("up");
+        let hook = script(&env, "hook", &sleeping(&env));
+        let syncline = options.iter().fold(env.syncline(repo.url()), |syncline, option| syncline.arg(option));
+        let mut running = syncline.arg(&hook).env("PATH", "/bin:/usr/bin").spawn();
+        eventually("the sleeper", || env.path("pid").exists().then_some(()));
+        running.signal(Signal::TERM);
+        assert_eq!(running.wait().0, Some(0), "{options:?}: {}", running.log());
+        assert_sleeper_ends(&env);
+    }
+}
+
+#[test]
+fn a_killed_hook_says_what_it_printed_and_what_went_on() {
+    let env = Env::new();
+    let repo = env.repo("up");
+    for (body, expected) in [
+        ("echo waiting for the lock >&2; sleep 300", "was killed after 1s, its time-out; stdout"),
+        ("echo waiting for the lock >&2; sleep 300 &", "ended, but what it started kept its output open"),
+    ] {
+        let hook = script(&env, "hook", body);
+        let syncline = env.syncline(repo.url()).arg("--exechook-timeout=1s").arg("--exechook-command");
+        let log = syncline.arg(&hook).env("PATH", "/bin:/usr/bin").fail();
+        assert!(log.contains(expected) && log.contains("waiting for the lock"), "{log}");
+    }
 }
 
 #[test]

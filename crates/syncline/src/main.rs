@@ -76,6 +76,7 @@ fn main() -> ExitCode {
     let exit = runtime.block_on(serve(config, Manager::new(environment)));
     // A thread that hangs in the system's resolver cannot be stopped; it does not matter any more.
     runtime.shutdown_background();
+    hooks::end_all();
     match exit {
         Exit::Success => ExitCode::SUCCESS,
         Exit::Failure => ExitCode::FAILURE,

@@ -254,8 +254,10 @@ impl Syncer {
             events.send_replace(Some(event.clone()));
         }
         let Some(gate) = &self.gate else { return Ok(()) };
+        self.progress.enter(Stage::Idle); // what goes on now is none of ours
         // This thread may wait: it is not one of the runtime's.
-        tokio::runtime::Handle::current().block_on(hooks::ask(gate, &event)).map_err(|refusal| {
+        let asked = hooks::ask(gate, &event, &self.interrupt);
+        tokio::runtime::Handle::current().block_on(asked).map_err(|refusal| {
             Error::new(
                 Recovery::Retry,
                 format!("ask the pre-publish exechook about {}", tree.commit),

@@ -121,7 +121,15 @@ impl Service {
             match next {
                 Next::Exit(Exit::Success) => {
                     drop(syncer); // lets go of the hooks that it tells
-                    return if hooks.finish().await { Exit::Success } else { Exit::Failure };
+                    return tokio::select! {
+                        succeeded = hooks.finish() => {
+                            if succeeded { Exit::Success } else { Exit::Failure }
+                        }
+                        signal = &mut shutdown => {
+                            info!(signal, "stopping; hooks that still run are killed");
+                            Exit::Success
+                        }
+                    };
                 }
                 Next::Exit(exit) => return exit,
                 Next::Wait(pause) => tokio::select! {
@@ -190,7 +198,11 @@ async fn woken(wake: &mut Option<Signal>) {
 
 fn timed_out(err: &Error, limit: Duration, stage: Stage) -> Error {
     let limit = humantime::format_duration(limit);
-    let cause = format!("timed out after {limit} (--sync-timeout) while {}", stage.describe());
+    let while_doing = match stage {
+        Stage::Idle => String::new(),
+        stage => format!(" while {}", stage.describe()),
+    };
+    let cause = format!("timed out after {limit} (--sync-timeout){while_doing}");
     Error::new(Recovery::Retry, err.step(), cause)
 }
 

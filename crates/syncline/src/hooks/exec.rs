@@ -1,14 +1,15 @@
 //! A program of the user's: the only other program that is ever run.
 
+use std::io;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Output, Stdio};
 
-use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::process::Command;
 use tracing::debug;
 
-use super::{Event, reap};
+use super::Event;
+use super::reap::Leader;
 use crate::config::ExecHook;
 use crate::options::options;
 use crate::systemd;
@@ -16,8 +17,8 @@ use crate::systemd;
 /// How many bytes of a hook's output are kept.
 const LIMIT: usize = 1000;
 
-/// Run the program in the tree until it ends or its time is over; then it is killed with
-/// all that it started.
+/// Run the program in the tree until it ends or its time is over. Then, or when nobody waits for this any more, it is
+/// killed with all that it started.
 #[expect(clippy::disallowed_methods, reason = "the user names this program")]
 pub(super) async fn run(hook: &ExecHook, event: &Event) -> Result<(), String> {
     let mut command = Command::from(std::process::Command::new(&hook.command));
@@ -27,31 +28,43 @@ pub(super) async fn run(hook: &ExecHook, event: &Event) -> Result<(), String> {
         .env("GITSYNC_HASH", event.commit.to_string())
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .kill_on_drop(true)
-        .process_group(0);
+        .stderr(Stdio::piped());
     for secret in options().flat_map(|option| option.secret_variables()) {
         command.env_remove(secret);
     }
     for variable in systemd::VARIABLES {
         command.env_remove(variable);
     }
-    let (mut child, _waited) =
-        reap::spawn(&mut command).map_err(|err| format!("cannot run {}: {err}", hook.command.display()))?;
-    let group = child.id().and_then(|id| Pid::from_raw(id as i32));
-    let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
-    let end = async { tokio::join!(child.wait(), tail(stdout), tail(stderr)) };
+    let mut leader = Leader::spawn(&mut command).map_err(|err| cannot_run(hook, event, &err))?;
+    let pipes = (leader.child.stdout.take(), leader.child.stderr.take());
+    let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
+    let end = async {
+        // Its end is noticed last: what still writes may have to be killed, as its group.
+        tokio::join!(tail(pipes.0, &mut stdout), tail(pipes.1, &mut stderr));
+        leader.wait().await
+    };
     match tokio::time::timeout(hook.timeout, end).await {
-        Ok((Ok(status), stdout, stderr)) => judge(hook, &Output { status, stdout, stderr }),
-        Ok((Err(err), ..)) => Err(format!("cannot wait for {}: {err}", hook.command.display())),
-        Err(_) => {
-            if let Some(group) = group {
-                let _ = kill_process_group(group, Signal::KILL);
-            }
-            let limit = humantime::format_duration(hook.timeout);
-            Err(format!("{} was killed after {limit}", hook.command.display()))
-        }
+        Ok(Ok(status)) => judge(hook, &Output { status, stdout, stderr }),
+        Ok(Err(err)) => Err(format!("cannot wait for {}: {err}", hook.command.display())),
+        Err(_) => Err(killed(hook, leader.has_ended(), &stdout, &stderr)),
     }
+}
+
+/// The error of the system does not say whether the program or the directory is meant.
+fn cannot_run(hook: &ExecHook, event: &Event, err: &io::Error) -> String {
+    format!("cannot run {} in {}: {err}", hook.command.display(), event.tree.display())
+}
+
+fn killed(hook: &ExecHook, has_ended: bool, stdout: &[u8], stderr: &[u8]) -> String {
+    let (command, limit) = (hook.command.display(), humantime::format_duration(hook.timeout));
+    let (stdout, stderr) = (excerpt(stdout), excerpt(stderr));
+    let what = match has_ended {
+        true => {
+            format!("{command} ended, but what it started kept its output open and was killed after {limit}")
+        }
+        false => format!("{command} was killed after {limit}, its time-out"),
+    };
+    format!("{what}; stdout: {stdout:?}, stderr: {stderr:?}")
 }
 
 fn judge(hook: &ExecHook, output: &Output) -> Result<(), String> {
@@ -70,14 +83,13 @@ fn judge(hook: &ExecHook, output: &Output) -> Result<(), String> {
 }
 
 /// The end of what is printed: it says most, and a hook may print without end.
-async fn tail(pipe: Option<impl AsyncRead + Unpin>) -> Vec<u8> {
-    let (mut kept, mut buffer) = (Vec::new(), [0; 4096]);
-    let Some(mut pipe) = pipe else { return kept };
+async fn tail(pipe: Option<impl AsyncRead + Unpin>, kept: &mut Vec<u8>) {
+    let mut buffer = [0; 4096];
+    let Some(mut pipe) = pipe else { return };
     while let Ok(read @ 1..) = pipe.read(&mut buffer).await {
         kept.extend_from_slice(&buffer[..read]);
         kept.drain(..kept.len().saturating_sub(LIMIT));
     }
-    kept
 }
 
 fn excerpt(bytes: &[u8]) -> String {

@@ -13,7 +13,7 @@ use std::future::Future;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use sync_core::CommitId;
+use sync_core::{CommitId, Interrupt};
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::sleep;
@@ -22,11 +22,14 @@ use tracing::{info, warn};
 use crate::config::{Config, ExecHook, NotifyHook};
 use crate::status::{Outcome, Status};
 
-pub use reap::orphans;
+pub use reap::{end_all, orphans};
 use web::Sender;
 
 /// How long to wait before a signal is tried again: as the other hooks do, unless told otherwise.
 const NOTIFY_BACKOFF: Duration = Duration::from_secs(3);
+
+/// How often to look whether a wait is to end.
+const LOOK: Duration = Duration::from_millis(50);
 
 /// What a hook is told.
 #[derive(Clone, Debug)]
@@ -190,9 +193,18 @@ impl Hooks {
     }
 }
 
-/// Run a program that decides whether `event` may be published.
-pub async fn ask(hook: &ExecHook, event: &Event) -> Result<(), String> {
-    exec::run(hook, event).await
+/// Run a program that decides whether `event` may be published; it is killed once the interrupt is set.
+pub async fn ask(hook: &ExecHook, event: &Event, interrupt: &Interrupt) -> Result<(), String> {
+    tokio::select! {
+        answer = exec::run(hook, event) => answer,
+        () = stopped(interrupt) => Err(format!("{} was killed before it answered", hook.command.display())),
+    }
+}
+
+async fn stopped(interrupt: &Interrupt) {
+    while !interrupt.is_triggered() {
+        sleep(LOOK).await;
+    }
 }
 
 #[cfg(test)]

@@ -1,39 +1,90 @@
-//! As process 1, the program inherits what its hooks leave behind, and has to take notice of its end: nobody else
-//! does in a container without an init.
+//! The processes of hooks: none outlives what it was started for, and none is left unnoticed. As process 1, the program
+//! also inherits what its hooks leave behind, and has to take notice of its end: nobody else does in a container
+//! without an init.
 
 use std::collections::BTreeSet;
+use std::future::{Future, poll_fn};
 use std::io;
+use std::process::ExitStatus;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use rustix::process::{Pid, WaitOptions, waitpid};
+use rustix::process::{
+    Pid, Signal, WaitId, WaitIdOptions, WaitOptions, kill_process, kill_process_group, waitid, waitpid,
+};
 use tokio::process::{Child, Command};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::processes;
 
-/// The hooks that run now: whoever started them waits for them.
-static WAITED_FOR: Mutex<BTreeSet<u32>> = Mutex::new(BTreeSet::new());
+/// The hooks that were started and whose end nobody has taken notice of: as long as an id is here, it is not another
+/// process's, nor another group's.
+static RUNNING: Mutex<BTreeSet<u32>> = Mutex::new(BTreeSet::new());
 
-fn waited_for() -> MutexGuard<'static, BTreeSet<u32>> {
-    WAITED_FOR.lock().unwrap_or_else(PoisonError::into_inner)
+fn running() -> MutexGuard<'static, BTreeSet<u32>> {
+    RUNNING.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Says that somebody waits for a child, until dropped.
-pub(super) struct Waited(u32);
+/// A child that leads a group of its own; when this is dropped before its end was noticed, all of the group is killed.
+pub(super) struct Leader {
+    pub(super) child: Child,
+    id: u32,
+}
 
-impl Drop for Waited {
-    fn drop(&mut self) {
-        waited_for().remove(&self.0);
+impl Leader {
+    pub(super) fn spawn(command: &mut Command) -> io::Result<Leader> {
+        let mut running = running(); // nobody reaps meanwhile
+        let child = command.process_group(0).spawn()?;
+        let id = child.id().unwrap_or_default();
+        running.insert(id);
+        Ok(Leader { child, id })
+    }
+
+    /// Take notice of its end. From then on its id may be another's, so both happen in one step.
+    pub(super) async fn wait(&mut self) -> io::Result<ExitStatus> {
+        let id = self.id;
+        let mut wait = std::pin::pin!(self.child.wait());
+        poll_fn(|context| {
+            let mut running = running();
+            let ended = wait.as_mut().poll(context);
+            if ended.is_ready() {
+                running.remove(&id);
+            }
+            ended
+        })
+        .await
+    }
+
+    /// Whether it has ended; its end is not taken notice of.
+    pub(super) fn has_ended(&self) -> bool {
+        let look = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+        pid(self.id).is_some_and(|pid| waitid(WaitId::Pid(pid), look).is_ok_and(|status| status.is_some()))
     }
 }
 
-/// Start a child that the caller waits for.
-pub(super) fn spawn(command: &mut Command) -> io::Result<(Child, Waited)> {
-    let mut known = waited_for(); // nobody reaps meanwhile
-    let child = command.spawn()?;
-    let id = child.id().unwrap_or_default();
-    known.insert(id);
-    Ok((child, Waited(id)))
+impl Drop for Leader {
+    fn drop(&mut self) {
+        let mut running = running();
+        if running.remove(&self.id) {
+            end(self.id);
+        }
+    }
+}
+
+/// Kill all that hooks started, before the process ends. No hook is started afterwards.
+pub fn end_all() {
+    let mut running = running();
+    std::mem::take(&mut *running).into_iter().for_each(end);
+    std::mem::forget(running);
+}
+
+fn end(id: u32) {
+    let Some(pid) = pid(id) else { return };
+    let _ = kill_process(pid, Signal::KILL); // it may have gone to another group
+    let _ = kill_process_group(pid, Signal::KILL);
+}
+
+fn pid(id: u32) -> Option<Pid> {
+    i32::try_from(id).ok().and_then(Pid::from_raw)
 }
 
 /// Reap orphans for as long as the process lives, if it is process 1.
@@ -44,10 +95,9 @@ pub async fn orphans() {
     }
     loop {
         children.recv().await;
-        let known = waited_for();
+        let known = running();
         for id in ended_children().into_iter().filter(|id| !known.contains(id)) {
-            let pid = i32::try_from(id).ok().and_then(Pid::from_raw);
-            let _ = waitpid(pid, WaitOptions::NOHANG);
+            let _ = waitpid(pid(id), WaitOptions::NOHANG);
         }
     }
 }
