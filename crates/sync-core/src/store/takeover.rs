@@ -105,7 +105,7 @@ fn work_in(git: &Path) -> io::Result<Option<String>> {
             return Ok(Some(format!("{what} ({file})")));
         }
     }
-    for admin in entries(&git.join("worktrees"))? {
+    if let Some(admin) = entries(&git.join("worktrees"))?.next() {
         return Ok(Some(format!("a worktree ({})", admin?.file_name().display())));
     }
     let commit = references(git)?.into_iter().find(|(_, id)| has_object(git, id));

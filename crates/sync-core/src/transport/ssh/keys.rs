@@ -11,6 +11,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use russh::keys::{Certificate, Error, PrivateKey, decode_secret_key, ssh_key};
 
 use super::SshOptions;
+use crate::bounded::{LARGEST_FILE, read_bounded_text};
 
 /// A key to offer.
 pub(super) struct Identity {
@@ -23,7 +24,7 @@ pub(super) struct Identity {
 pub(super) fn load(options: &SshOptions) -> (Vec<Identity>, Vec<String>) {
     let (mut identities, mut faults) = (Vec::new(), Vec::new());
     for file in &options.keys {
-        match fs_err::read_to_string(file) {
+        match read_bounded_text(file, LARGEST_FILE) {
             Err(err) if err.kind() == ErrorKind::NotFound && options.keys_are_optional => {
                 faults.push(format!("there is no {}", file.display()));
             }
@@ -63,7 +64,7 @@ pub(crate) fn decode(text: &str, options: &SshOptions) -> Result<PrivateKey, Str
     let Some(file) = &options.passphrase_file else {
         return Err("is encrypted, and no file with its passphrase was given".into());
     };
-    let passphrase = fs_err::read_to_string(file)
+    let passphrase = read_bounded_text(file, LARGEST_FILE)
         .map_err(|err| format!("is encrypted, and its passphrase cannot be read: {err}"))?;
     let passphrase = passphrase.lines().next().unwrap_or_default();
     decode_secret_key(text, Some(passphrase)).map_err(|err| match err {
@@ -102,7 +103,7 @@ pub(super) fn certificate_file(key_file: &Path) -> PathBuf {
 
 fn certificate(key_file: &Path, key: &PrivateKey) -> Result<Option<Certificate>, String> {
     let file = certificate_file(key_file);
-    let text = match fs_err::read_to_string(&file) {
+    let text = match read_bounded_text(&file, LARGEST_FILE) {
         Err(err) if err.kind() == ErrorKind::NotFound => return Ok(None),
         read => read.map_err(|err| format!("cannot read the certificate: {err}"))?,
     };
