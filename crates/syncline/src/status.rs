@@ -78,6 +78,8 @@ pub struct Facts {
     /// The newest first.
     pub attempts: VecDeque<Attempt>,
     pub last_success: Option<f64>,
+    /// The same, for telling how long ago that was: clocks on walls are set.
+    pub succeeded: Option<Instant>,
     pub next_attempt: Option<f64>,
     pub consecutive_failures: u32,
     pub last_error: Option<String>,
@@ -138,8 +140,7 @@ impl Status {
 
     /// How long ago the last success was.
     pub fn age(&self) -> Option<Duration> {
-        let last = self.lock().last_success?;
-        Some(Duration::try_from_secs_f64(unix_time() - last).unwrap_or_default())
+        self.lock().succeeded.map(|last| last.elapsed())
     }
 
     /// A pass succeeded, with news or without.
@@ -150,6 +151,7 @@ impl Status {
             facts.updates += 1;
         }
         facts.last_success = facts.last_attempt();
+        facts.succeeded = Some(Instant::now());
         facts.last_error = None;
         facts.consecutive_failures = 0;
     }
@@ -204,5 +206,28 @@ impl Status {
                 *last = Some((next, Instant::now()));
             }
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The paused clock stands apart from the wall's, as if that had been set.
+    #[tokio::test(start_paused = true)]
+    async fn a_success_ages_by_the_clock_that_nobody_sets() {
+        let status = Status::new(String::new(), String::new());
+        let (hour, second) = (Duration::from_secs(3600), Duration::from_secs(1));
+        tokio::time::advance(hour).await;
+        assert_eq!(status.age(), None);
+        for outcome in [Outcome::Success, Outcome::Noop] {
+            status.passed(outcome, second);
+            assert_eq!(status.age(), Some(Duration::ZERO));
+            tokio::time::advance(hour).await;
+            status.failed("no".into(), 1, second);
+            assert_eq!(status.age(), Some(hour));
+            status.lock().last_success = Some(unix_time() + 1e6);
+            assert_eq!(status.age(), Some(hour));
+        }
     }
 }
