@@ -291,6 +291,7 @@ fn the_touch_file_is_touched_when_something_is_published() {
     let running =
         env.syncline(repo.url()).arg("--touch-file=deep/touched").arg("--period=10ms").arg("-v1").spawn();
     running.wait_for_times("nothing new", 3);
+    eventually("the first touch", || file.exists().then_some(()));
     let first = modified();
     std::thread::sleep(Duration::from_millis(50));
     assert_eq!(modified(), first, "a poll does not touch");

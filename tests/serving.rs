@@ -32,6 +32,40 @@ fn scrape(port: u16) -> prometheus_parse::Scrape {
     prometheus_parse::Scrape::parse(page.lines().map(|line| Ok(line.to_owned()))).unwrap()
 }
 
+/// A named pipe that nobody reads stands for a file system that does not answer.
+#[test]
+fn files_on_a_file_system_that_hangs_stop_neither_probes_nor_syncs_nor_signals() {
+    for option in ["--touch-file", "--error-file"] {
+        let env = Env::new();
+        let repo = env.repo("up");
+        let pipe = env.path("pipe");
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        // The error file is replaced by a rename: what it is written to first hangs.
+        let named = if option == "--error-file" {
+            std::fs::rename(&pipe, env.path(".error.tmp")).unwrap();
+            std::fs::rename(&repo.path, env.path("away")).unwrap();
+            env.path("error")
+        } else {
+            pipe
+        };
+        let port = free_port();
+        let program = serving(&env, repo.url(), port).arg("--max-failures=-1").arg("-v1");
+        let mut running = program.arg(format!("{option}={}", named.display())).spawn();
+        if option == "--error-file" {
+            running.wait_for("sync failed");
+            std::fs::rename(env.path("away"), &repo.path).unwrap();
+        }
+        running.wait_for("\"published\"");
+        let commit = repo.commit(&[("file", "two\n")]);
+        eventually("the next commit", || (env.published()? == commit).then_some(()));
+        assert_eq!(get(port, "/livez").0, 200, "{option}");
+        assert_eq!(get(port, "/readyz").0, 200, "{option}");
+        running.signal(rustix::process::Signal::TERM);
+        assert_eq!(running.wait().0, Some(0), "{option}: {}", running.log());
+        assert!(running.log().contains("its file system does not answer"), "{option}: {}", running.log());
+    }
+}
+
 #[test]
 fn readiness_is_git_syncs_at_any_path_and_knows_freshness_at_readyz() {
     let env = Env::new();

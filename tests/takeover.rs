@@ -129,7 +129,7 @@ fn a_root_with_somebodys_work_is_refused_and_what_was_seen_is_said() {
         }),
         ("commits (refs/stash", |root, repo| {
             init(root);
-            git(root, &["fetch", "--quiet", &repo.url(), "HEAD"]);
+            git(root, &["fetch", "--quiet", repo.url(), "HEAD"]);
             git(root, &["update-ref", "refs/stash", "FETCH_HEAD"]);
         }),
         ("commits (refs/", |root, repo| {

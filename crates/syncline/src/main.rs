@@ -36,13 +36,13 @@ use tracing::{error, info, warn};
 
 use crate::args::Parsed;
 use crate::config::{Config, Http, Netrc};
-use crate::files::Files;
+use crate::files::{Files, Writer};
 use crate::hooks::Hooks;
 use crate::login::Logins;
 use crate::options::hints;
 use crate::pass::Syncer;
 use crate::publish::{Manner, Publication};
-use crate::run::Service;
+use crate::run::{GRACE, Service};
 use crate::schedule::{Exit, Schedule};
 use crate::status::Status;
 use crate::systemd::Manager;
@@ -214,23 +214,42 @@ async fn work(
             return Exit::Failure;
         }
     };
+    let touch = config.touch_file.as_ref().map(|path| config.root.join(path));
+    let files = Writer::start(Files { touch, error: config.error_file.clone() });
+    let told = (status, progress, manager, &files);
+    let exit = tokio::select! {
+        exit = sync(config, told, resources, shutdown) => exit,
+        () = log::show(progress.clone(), config.log.format) => Exit::Failure,
+    };
+    files.finish(GRACE).await;
+    exit
+}
+
+/// Those who are told of what happens.
+type Told<'a> = (&'a Status, &'a Progress, &'a Manager, &'a Writer);
+
+async fn sync(
+    config: &Config,
+    told: Told<'_>,
+    resources: Resources,
+    shutdown: impl Future<Output = &'static str>,
+) -> Exit {
     tokio::pin!(shutdown);
-    let store = tokio::select! {
-        store = own(&config.root, resources, config.wait_for_lock) => store,
+    let prepared = async {
+        let store = own(&config.root, resources, config.wait_for_lock).await?;
+        open(config, store).await
+    };
+    let prepared = tokio::select! {
+        prepared = prepared => prepared,
         _ = &mut shutdown => return Exit::Success,
     };
-    let service = match store.and_then(|store| prepare(config, store, status, progress, manager)) {
-        Ok(service) => service,
+    match prepared.and_then(|prepared| prepare(config, prepared, told)) {
+        Ok(service) => service.run(shutdown).await,
         Err(err) => {
             error!(error = %err, "cannot start");
-            let files = Files { error: config.error_file.clone(), ..Files::default() };
-            files.record("cannot start", &err.to_string(), &serde_json::json!({}));
-            return Exit::Failure;
+            told.3.failed("cannot start", &err.to_string(), &serde_json::json!({}));
+            Exit::Failure
         }
-    };
-    tokio::select! {
-        exit = service.run(shutdown) => exit,
-        () = log::show(progress.clone(), config.log.format) => Exit::Failure,
     }
 }
 
@@ -270,31 +289,36 @@ async fn own(root: &Path, resources: Resources, wait: bool) -> Result<Store, Err
     }
 }
 
-fn prepare(
-    config: &Config,
-    store: Store,
-    status: &Status,
-    progress: &Progress,
-    manager: &Manager,
-) -> Result<Service, Error> {
+/// A store, what is published of it, and whether that is a commit of it.
+type Prepared = (Store, Publication, bool);
+
+/// Look at what is published, which may be on another file system.
+async fn open(config: &Config, store: Store) -> Result<Prepared, Error> {
     let manner = Manner { shares_files: config.shares_files, is_durable: config.is_durable };
-    let publication = Publication::open(&store, config.publish, &config.link, manner).map_err(|err| {
-        Error::io(format!("prepare to publish at {}", store.root().join(&config.link).display()), &err)
-    })?;
+    let (publish, link) = (config.publish, config.link.clone());
+    let step = format!("prepare to publish at {}", store.root().join(&link).display());
+    let opened = spawn_blocking(move || {
+        let publication = Publication::open(&store, publish, &link, manner)?;
+        let serves = publication.current(&store).is_ok_and(|current| current.is_some());
+        Ok((store, publication, serves))
+    });
+    opened.await.unwrap_or_else(|err| Err(err.into())).map_err(|err: std::io::Error| Error::io(step, &err))
+}
+
+fn prepare<'a>(
+    config: &Config,
+    (store, publication, serving): Prepared,
+    (status, progress, manager, files): Told<'a>,
+) -> Result<Service<'a>, Error> {
     for warning in store.warnings() {
         warn!(error = %warning, "leftovers stay; remove them by hand");
     }
-    let serving = publication.current(&store).is_ok_and(|current| current.is_some());
     let interrupt = Interrupt::new();
     let upstream =
         Upstream::new(config.source.clone(), config.connect.clone(), interrupt.clone(), progress.clone());
     let wake = config.sync_on_signal.map(|number| signal(SignalKind::from_raw(number))).transpose();
     let wake = wake.map_err(|err| Error::io("listen for the signal of --sync-on-signal", &err))?;
     let hooks = Hooks::start(config, status);
-    let files = Files {
-        touch: config.touch_file.as_ref().map(|path| store.root().join(path)),
-        error: config.error_file.clone(),
-    };
     let syncer = Syncer {
         store,
         upstream,

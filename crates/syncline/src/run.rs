@@ -11,7 +11,7 @@ use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep};
 use tracing::{debug, error, info};
 
-use crate::files::Files;
+use crate::files::Writer;
 use crate::hooks::Hooks;
 use crate::pass::{Passed, Syncer};
 use crate::schedule::{Exit, Next, Schedule};
@@ -19,14 +19,14 @@ use crate::status::{Outcome, Status};
 use crate::systemd::Manager;
 
 /// How long work may take to notice that it was stopped, before the process leaves it behind.
-const GRACE: Duration = Duration::from_millis(1500);
+pub const GRACE: Duration = Duration::from_millis(1500);
 
 /// Everything that the loop drives.
-pub struct Service {
+pub struct Service<'a> {
     pub syncer: Syncer,
     pub schedule: Schedule,
     pub hooks: Hooks,
-    pub files: Files,
+    pub files: &'a Writer,
     pub manager: Manager,
     pub status: Status,
     pub sync_timeout: Duration,
@@ -44,7 +44,7 @@ enum Ran<T> {
     Over(Exit),
 }
 
-impl Service {
+impl Service<'_> {
     /// Sync until the schedule says that it is over, or `shutdown` completes.
     pub async fn run(self, shutdown: impl Future<Output = &'static str>) -> Exit {
         let Service {
@@ -86,8 +86,8 @@ impl Service {
                     status.passed(if is_news { Outcome::Success } else { Outcome::Noop }, started.elapsed());
                     if is_news {
                         hooks.published(&event);
-                        files.touch();
                     }
+                    files.succeeded(is_news);
                     if std::mem::take(&mut is_first) {
                         manager.ready();
                     }
@@ -102,12 +102,11 @@ impl Service {
                         Ran::Done(syncer, ()) | Ran::TimedOut(syncer, (), _) => syncer,
                         Ran::Over(exit) => return exit,
                     };
-                    files.clear();
                 }
                 Err(err) => {
                     status.failed(err.to_string(), schedule.failures(), started.elapsed());
                     let arguments = json!({ "failures": schedule.failures(), "step": err.step() });
-                    files.record("sync failed", &err.to_string(), &arguments);
+                    files.failed("sync failed", &err.to_string(), &arguments);
                     let tidy = Syncer::tidy_after_failure;
                     syncer = match blocking(syncer, sync_timeout, shutdown.as_mut(), tidy).await {
                         Ran::Done(syncer, ()) | Ran::TimedOut(syncer, (), _) => syncer,

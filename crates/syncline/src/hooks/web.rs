@@ -19,12 +19,12 @@ pub(super) struct Sender {
 impl Sender {
     /// Make the request, with the header `Gitsync-Hash`, and judge its status.
     pub(super) async fn send(&self, event: &Event) -> Result<(), String> {
-        let request = self.request(event)?;
-        let connect = self.connect.clone();
-        let answered = spawn_blocking(move || request.send(&connect, &Interrupt::new()))
-            .await
-            .map_err(|err| err.to_string())?;
-        let (status, _) = answered.map_err(|err| err.to_string())?;
+        let (sender, event) = (self.clone(), event.clone());
+        let answered = spawn_blocking(move || {
+            let request = sender.request(&event)?;
+            request.send(&sender.connect, &Interrupt::new()).map_err(|err| err.to_string())
+        });
+        let (status, _) = answered.await.map_err(|err| err.to_string())??;
         match self.hook.success_status {
             Some(wanted) if wanted != status => Err(format!("answered HTTP {status} in place of {wanted}")),
             _ => Ok(()),
