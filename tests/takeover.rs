@@ -137,7 +137,7 @@ fn a_root_with_somebodys_work_is_refused_and_what_was_seen_is_said() {
             let _ = fs::remove_file(root.join(".git/index"));
             fs::remove_file(root.join(".git/HEAD")).unwrap();
         }),
-        ("an index (index)", |root, _| {
+        ("an index (.git/index)", |root, _| {
             init(root);
             write(root, "staged", "x");
             git(root, &["add", "staged"]);
@@ -156,11 +156,11 @@ fn a_root_with_somebodys_work_is_refused_and_what_was_seen_is_said() {
             init(root);
             write(root, ".worktrees/feature/mine", "x");
         }),
-        ("a worktree (elsewhere)", |root, _| {
+        ("a worktree (.git/worktrees/elsewhere)", |root, _| {
             init(root);
             write(root, ".git/worktrees/elsewhere/HEAD", "ref: refs/heads/x\n");
         }),
-        ("references (reftable/tables.list)", |root, _| {
+        ("references (.git/reftable/tables.list)", |root, _| {
             init(root);
             write(root, ".git/reftable/tables.list", "0x1.ref\n");
         }),

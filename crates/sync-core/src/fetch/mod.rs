@@ -269,10 +269,10 @@ impl Upstream {
 /// That a server printed something before git could speak.
 fn is_no_protocol(noise: &str, url: &RemoteUrl) -> String {
     let advice = match &url.0 {
-        Kind::Ssh(_) => "; nothing may be printed at login there, as by ~/.bashrc",
+        Kind::Ssh(_) => "; see that nothing is printed at login there, as by ~/.bashrc, and that the account may run git-upload-pack",
         _ => "; is the URL right?",
     };
-    format!("the server says no git, but: {noise}{advice}")
+    format!("the server does not speak Git's protocol; it printed: {noise}{advice}")
 }
 
 /// Why references could not be listed: the server did answer, or the connection failed.

@@ -37,8 +37,8 @@ pub(super) fn take_over(root: &Path) -> Result<()> {
     match work {
         Some(work) => {
             let text = format!(
-                "this holds {what} that neither syncline nor git-sync made, and {work}: somebody's work, it seems; \
-                 choose another root, or move .git away"
+                "it holds {what} that neither syncline nor git-sync made, and {work}; nothing was changed: choose \
+                 another root, or move .git away if nobody needs it"
             );
             Err(Error::new(Recovery::Reconfigure, step(), text))
         }
@@ -102,11 +102,11 @@ fn work_in(git: &Path) -> io::Result<Option<String>> {
         ("reftable/tables.list", "references"),
     ] {
         if git.join(file).exists() {
-            return Ok(Some(format!("{what} ({file})")));
+            return Ok(Some(format!("{what} (.git/{file})")));
         }
     }
     if let Some(admin) = entries(&git.join("worktrees"))?.next() {
-        return Ok(Some(format!("a worktree ({})", admin?.file_name().display())));
+        return Ok(Some(format!("a worktree (.git/worktrees/{})", admin?.file_name().display())));
     }
     let commit = references(git)?.into_iter().find(|(_, id)| has_object(git, id));
     Ok(commit.map(|(name, id)| format!("commits ({name} is {id})")))
