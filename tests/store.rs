@@ -5,6 +5,13 @@ use std::os::unix::fs::PermissionsExt;
 
 use crate::support::*;
 
+/// The packs of the store.
+fn packs(env: &Env) -> Vec<std::path::PathBuf> {
+    let packs =
+        fs::read_dir(env.root().join(".git/objects/pack")).unwrap().map(|entry| entry.unwrap().path());
+    packs.filter(|path| path.extension() == Some("pack".as_ref())).collect()
+}
+
 /// An object database opened by gix sees 32 packs at most, and `shallow` only ever grows: each would end a long-lived
 /// process sooner or later.
 #[test]
@@ -21,10 +28,7 @@ fn many_changes_leave_a_bounded_store() {
     env.syncline(nginx.url("up/.git")).sync();
     env.assert_published(&repo, &repo.head());
     env.assert_no_leftovers();
-    let packs = fs::read_dir(env.root().join(".git/objects/pack")).unwrap();
-    let packs =
-        packs.filter(|entry| entry.as_ref().unwrap().path().extension() == Some("pack".as_ref())).count();
-    assert!(packs <= 41, "{packs} packs");
+    assert!(packs(&env).len() <= 41, "{} packs", packs(&env).len());
     let boundary = fs::read_to_string(env.root().join(".git/shallow")).unwrap().lines().count();
     assert!(boundary <= 42, "{boundary} commits in the boundary");
     assert_eq!(fs::read_dir(env.root().join(".worktrees")).unwrap().count(), 1);
@@ -224,25 +228,14 @@ fn the_mode_says_when_packs_are_folded() {
     let env = Env::new();
     let repo = env.repo("up");
     let nginx = Nginx::start(&env.path(""));
-    let packs = || {
-        let packs = fs::read_dir(env.root().join(".git/objects/pack")).unwrap();
-        packs.filter(|entry| entry.as_ref().unwrap().path().extension() == Some("pack".as_ref())).count()
-    };
     for (mode, expected) in [("off", 3), ("always", 4), ("aggressive", 1)] {
         for change in 0..if mode == "off" { 3 } else { 1 } {
             repo.commit(&[("file", &format!("{mode} {change}"))]);
             env.syncline(nginx.url("up/.git")).arg(format!("--git-gc={mode}")).sync();
         }
-        assert_eq!(packs(), expected, "{mode}");
+        assert_eq!(packs(&env).len(), expected, "{mode}");
         env.assert_published(&repo, &repo.head());
     }
-}
-
-/// The packs of the store.
-fn packs(env: &Env) -> Vec<std::path::PathBuf> {
-    let packs =
-        fs::read_dir(env.root().join(".git/objects/pack")).unwrap().map(|entry| entry.unwrap().path());
-    packs.filter(|path| path.extension() == Some("pack".as_ref())).collect()
 }
 
 #[test]

@@ -348,15 +348,15 @@ impl Syncer {
     }
 
     fn prune(&mut self, in_use: &[CommitId], keeps_spare: bool) {
-        match prune(&mut self.store, in_use, self.stale_worktree_timeout, keeps_spare) {
+        let removed = prune(&mut self.store, in_use, self.stale_worktree_timeout, keeps_spare);
+        if keeps_spare && !matches!(removed, Ok(0)) {
+            self.retired_at = Some(Instant::now());
+        }
+        match removed {
             Ok(0) => {}
-            Ok(removed) => {
-                debug!(removed, "removed old trees");
-                self.retired_at = keeps_spare.then(Instant::now);
-            }
+            Ok(removed) => debug!(removed, "removed old trees"),
             Err(err) => {
                 warn!(error = %err, "cannot remove old trees");
-                self.retired_at = keeps_spare.then(Instant::now);
                 self.has_leftovers = true;
             }
         }

@@ -269,7 +269,9 @@ impl Upstream {
 /// That a server printed something before git could speak.
 fn is_no_protocol(noise: &str, url: &RemoteUrl) -> String {
     let advice = match &url.0 {
-        Kind::Ssh(_) => "; see that nothing is printed at login there, as by ~/.bashrc, and that the account may run git-upload-pack",
+        Kind::Ssh(_) => {
+            "; see that nothing is printed at login there, as by ~/.bashrc, and that the account may run git-upload-pack"
+        }
         _ => "; is the URL right?",
     };
     format!("the server does not speak Git's protocol; it printed: {noise}{advice}")

@@ -13,6 +13,8 @@ use super::{digits, parent, temporary_prefix};
 pub struct Link {
     /// Absolute.
     path: PathBuf,
+    /// Of the store.
+    root: PathBuf,
     is_durable: bool,
 }
 
@@ -20,19 +22,24 @@ impl Link {
     /// Clears what a killed process left beside it.
     pub fn open(store: &Store, path: PathBuf, is_durable: bool) -> io::Result<Link> {
         let directory = parent(store, &path)?;
-        let link = Link { path, is_durable };
-        for entry in fs_err::read_dir(&directory)? {
+        let link = Link { path, root: store.root().to_owned(), is_durable };
+        link.clear_leftovers(&directory)?;
+        Ok(link)
+    }
+
+    /// Remove the links that killed processes and failed flips left in the link's directory.
+    fn clear_leftovers(&self, directory: &Path) -> io::Result<()> {
+        for entry in fs_err::read_dir(directory)? {
             let entry = entry?;
             // `tmp-link` is git-sync's; left behind, it would have stopped git-sync for good.
-            let is_named_so = (entry.file_name() == "tmp-link" && !link.path.ends_with("tmp-link"))
-                || entry.file_name().to_string_lossy().starts_with(&temporary_prefix(&link.path));
-            if is_named_so
-                && fs_err::read_link(entry.path()).is_ok_and(|way| leads_home(store, &directory, &way))
-            {
+            let is_named_so = (entry.file_name() == "tmp-link" && !self.path.ends_with("tmp-link"))
+                || entry.file_name().to_string_lossy().starts_with(&temporary_prefix(&self.path));
+            let leads_home = |target: PathBuf| leads_home(&self.root, directory, &target);
+            if is_named_so && fs_err::read_link(entry.path()).is_ok_and(leads_home) {
                 fs_err::remove_file(entry.path())?;
             }
         }
-        Ok(link)
+        Ok(())
     }
 
     /// Where the link is.
@@ -66,6 +73,7 @@ impl Link {
     /// may go.
     pub fn flip(&self, tree: &Worktree) -> io::Result<()> {
         let directory = fs_err::canonicalize(self.path.parent().unwrap_or(&self.path))?;
+        self.clear_leftovers(&directory)?;
         let target = relative_path(&directory, &tree.path);
         let temporary = directory.join(format!("{}{}", temporary_prefix(&self.path), digits()));
         symlink(&target, &temporary).map_err(|err| {
@@ -84,6 +92,6 @@ fn commit_in(target: &Path) -> Option<CommitId> {
 }
 
 /// Whether a link in a directory leads to a commit's tree under the root, so that it was made for this store.
-fn leads_home(store: &Store, directory: &Path, target: &Path) -> bool {
-    commit_in(target).is_some() && without_dots(&directory.join(target)).starts_with(store.root())
+fn leads_home(root: &Path, directory: &Path, target: &Path) -> bool {
+    commit_in(target).is_some() && without_dots(&directory.join(target)).starts_with(root)
 }
