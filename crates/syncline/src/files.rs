@@ -68,9 +68,9 @@ impl Writer {
 
     /// A pass succeeded, and perhaps `is_news`.
     pub fn succeeded(&self, is_news: bool) {
-        self.wishes.send_modify(|wish| {
+        self.wishes.send_if_modified(|wish| {
             wish.published += u64::from(is_news);
-            wish.error = None;
+            wish.error.take().is_some() || is_news
         });
     }
 
