@@ -171,9 +171,9 @@ impl Bench<'_> {
 
     pub fn syncline(&self, repository: &Repository, root: &Path) -> Command {
         let mut command = Command::new(self.binary);
+        command.env_clear().arg(format!("--repo={}", self.nginx.url(&repository.name)));
         // Commits come within seconds here.
         command.env("GITSYNC_WORKTREE_REUSE_DELAY", "0s");
-        command.env_clear().arg(format!("--repo={}", self.nginx.url(&repository.name)));
         command.arg(format!("--root={}", root.display())).arg("--link=link");
         command
     }
