@@ -147,7 +147,7 @@ fn what_is_printed_before_git_speaks_is_shown() {
         ),
         (
             format!("echo; echo Welcome to host; echo Be nice; {upload}"),
-            "Welcome to host; Be nice; nothing may",
+            "Welcome to host; Be nice; see that nothing",
         ),
         ("printf hm".to_owned(), "hm"),
     ] {
