@@ -111,8 +111,8 @@ impl Syncer {
         self.upstream.set_credentials(self.logins.current()?);
         self.refresh_sparse()?;
         let tip = self.upstream.look()?;
-        let is_verified = self.verified && self.store.has_untouched_tree(tip.commit);
-        if current == Some(tip.commit) && (is_verified || self.is_sound(tip.commit)?) {
+        let is_untouched = |syncer: &Self| syncer.verified && syncer.store.has_untouched_tree(tip.commit);
+        if current == Some(tip.commit) && (is_untouched(self) || self.is_sound(tip.commit)?) {
             self.verified = true;
             return Ok(Passed::Unchanged(tip.commit));
         }

@@ -208,11 +208,12 @@ impl Store {
     pub(crate) fn repository(&self) -> Result<gix::Repository> {
         let step = || format!("read the packs in {}", self.pack_dir().display());
         for _ in 0..2 {
-            let repo = self.open_repository()?;
+            let packs = self.packs().step(step)?.len();
+            let repo = self.open_repository(packs)?;
             repo.objects.packed_object_count().map_err(|err| Error::reading(step(), &err))?;
             let metrics = repo.objects.store_ref().metrics();
             let known = metrics.known_reachable_indices;
-            if metrics.open_reachable_indices == known && known >= self.packs().step(step)?.len() {
+            if metrics.open_reachable_indices == known && known >= packs {
                 return Ok(repo);
             }
         }
@@ -227,8 +228,7 @@ impl Store {
         Err(Error::new(Recovery::Rebuild, step(), "the index of a pack is damaged"))
     }
 
-    fn open_repository(&self) -> Result<gix::Repository> {
-        let packs = self.packs().step(|| format!("list the packs in {}", self.pack_dir().display()))?.len();
+    fn open_repository(&self, packs: usize) -> Result<gix::Repository> {
         // gix knows of no more than it has slots for, and has no more than 2^15.
         let slots = u16::try_from(packs + MORE_PACKS).unwrap_or(u16::MAX).min(MAX_SLOTS);
         let options = gix::open::Options::isolated()
