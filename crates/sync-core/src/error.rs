@@ -131,7 +131,7 @@ fn is_full(cause: &(dyn std::error::Error + 'static)) -> bool {
 }
 
 /// All causes joined by colons, without those that their predecessor quotes already.
-fn chain<'a>(causes: impl Iterator<Item = &'a (dyn std::error::Error + 'static)>) -> String {
+pub(crate) fn chain<'a>(causes: impl Iterator<Item = &'a (dyn std::error::Error + 'static)>) -> String {
     let mut text = String::new();
     for cause in causes.map(ToString::to_string) {
         if text.contains(&cause) {

@@ -12,14 +12,20 @@ use gix::protocol::transport::client::Capabilities;
 use russh::keys::{PublicKey, PublicKeyOrCertificate};
 use ureq::http::HeaderMap;
 
-use crate::objects::{Content, Delta};
-use crate::transport::{answer, proxy, redirect, ssh};
-use crate::unpack::{EarlyTree, Intake};
-use crate::url::Kind;
-use crate::{
-    ConnectOptions, Error, Interrupt, Place, Progress, Proxy, Recovery, RemoteUrl, Resources, SparsePatterns,
-    SshOptions,
-};
+use crate::error::{Error, Recovery};
+use crate::index_pack::{EarlyTree, Intake};
+use crate::interrupt::Interrupt;
+use crate::objects::content::Content;
+use crate::objects::delta::Delta;
+use crate::progress::Progress;
+use crate::resources::Resources;
+use crate::spec::sparse::SparsePatterns;
+use crate::transport::options::ConnectOptions;
+use crate::transport::proxy::{self, Proxy};
+use crate::transport::ssh::options::SshOptions;
+use crate::transport::{answer, redirect, ssh};
+use crate::url::scope::Place;
+use crate::url::{Kind, RemoteUrl};
 
 /// Whether a host is trusted that shows `key`, or why the file cannot be read.
 pub fn is_known_host(text: &str, host: &str, port: u16, key: &str) -> Result<bool, String> {
@@ -36,8 +42,8 @@ pub fn ssh_key(text: &str) -> Result<String, String> {
 
 /// The URL that one in a `.gitmodules` means.
 pub fn submodule_url(parent: &RemoteUrl, url: &str) -> Result<RemoteUrl, String> {
-    let parent = crate::submodules::Location { url: parent.clone(), written: parent.clone() };
-    crate::submodules::resolve(&parent, url, &ConnectOptions::default()).map(|found| found.url)
+    let parent = crate::fetch::submodules::Location { url: parent.clone(), written: parent.clone() };
+    crate::fetch::submodules::resolve(&parent, url, &ConnectOptions::default()).map(|found| found.url)
 }
 
 /// Who is spoken to: the host, the port, and for SSH the user.
@@ -88,7 +94,7 @@ pub fn capabilities(announced: &[u8]) -> Option<(Vec<String>, Vec<String>)> {
     let list =
         |of: &Capabilities| of.iter().map(|one| format!("{:?}={:?}", one.name(), one.value())).collect();
     let given = Capabilities::from_bytes(announced).ok()?.0;
-    let kept = crate::protocol::without_deepen_relative(&given).ok();
+    let kept = crate::fetch::protocol::without_deepen_relative(&given).ok();
     Some((list(&given), kept.as_ref().map(list).unwrap_or_default()))
 }
 
@@ -105,17 +111,17 @@ pub fn selected(patterns: &SparsePatterns, paths: &[&str]) -> Vec<bool> {
     }
     let is_there = |path: &&str| {
         let entry = index.entry_by_path((*path).into());
-        entry.is_some_and(crate::checkout::is_unmarked)
+        entry.is_some_and(crate::worktree::entry::is_unmarked)
     };
     paths.iter().map(is_there).collect()
 }
 
 pub fn may_change_form(attributes: &[u8]) -> bool {
-    crate::checkout::may_change_form(attributes)
+    crate::attributes::may_change_form(attributes)
 }
 
 pub fn expand_ident(text: &[u8], id: &str) -> Vec<u8> {
-    crate::checkout::expand_ident(text, id, false)
+    crate::checkout::convert::expand_ident(text, id, false)
 }
 
 pub fn apply_delta(base: &[u8], delta: &[u8]) -> io::Result<Vec<u8>> {
@@ -134,7 +140,7 @@ pub type Written = (Vec<u8>, ObjectId, bool);
 pub fn unpack(pack: &[u8], commit: ObjectId, packs: &Path, tree: &Path) -> io::Result<Vec<Written>> {
     // Pieces arrive as from a network.
     let mut pack = io::BufReader::with_capacity(1000, pack);
-    let (limits, progress, interrupt) = (crate::Limits::default(), Progress::new(), Interrupt::new());
+    let (limits, progress, interrupt) = (crate::limits::Limits::default(), Progress::new(), Interrupt::new());
     let intake = Intake {
         pack_dir: packs.to_owned(),
         hash: commit.kind(),
@@ -158,10 +164,10 @@ pub fn receive(mut pack: &[u8], packs: &Path) -> Result<(), String> {
         .map_err(|err| err.to_string())
 }
 
-pub fn is_exception(proxies: &crate::Proxies, host: &str, port: u16) -> bool {
+pub fn is_exception(proxies: &proxy::Proxies, host: &str, port: u16) -> bool {
     proxies.exceptions.cover(host, port)
 }
 
-pub fn cookies_for(credentials: &crate::Credentials, url: &str) -> Option<String> {
+pub fn cookies_for(credentials: &crate::credentials::Credentials, url: &str) -> Option<String> {
     credentials.cookies_for(url)
 }

@@ -16,47 +16,60 @@
 //!
 //! See `examples/clone.rs` for the whole of it in use.
 
+mod attributes;
 mod bounded;
 mod checkout;
 mod credentials;
 mod error;
 mod fetch;
+mod fetched;
+mod fs_ext;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;
+mod index_pack;
 mod interrupt;
 mod limits;
 mod objects;
 mod paths;
 mod progress;
-mod protocol;
+mod repack;
 mod resources;
-mod selection;
-mod source;
+mod secret;
+mod spec;
 mod store;
-mod submodules;
+mod threads;
 mod transport;
 mod trees;
-mod unpack;
 mod url;
+mod worktree;
 
 pub use bounded::{LARGEST_FILE, read_bounded, read_bounded_text};
-pub use checkout::{Draft, DraftPlan, Origin, Symlinks, Worktree, altered_files, checkout, tree_size};
-pub use credentials::{Auth, Cookie, Credentials, Login, Scope, Secret};
+pub use checkout::draft::{Draft, DraftPlan, Origin};
+pub use checkout::verify::altered_files;
+pub use checkout::{Worktree, checkout, tree_size};
+pub use credentials::{Cookie, Credentials, Login, Scope};
 pub use error::{Error, Recovery, Result};
-pub use fetch::{Fetched, Tip, Upstream};
+pub use fetch::Upstream;
+pub use fetched::{Fetched, Tip};
 pub use interrupt::Interrupt;
 pub use limits::Limits;
 pub use paths::{relative_path, without_dots};
 pub use progress::{Progress, Snapshot, Stage};
 pub use resources::Resources;
-pub use selection::{Filter, Selection, SparsePatterns};
-pub use source::{CommitId, Depth, Reference, Source};
-pub use store::{CommitInfo, Condition, OpenError, Store};
-pub use submodules::{SubmoduleRules, Submodules};
-pub use transport::ssh::{HostKeys, SshOptions};
-pub use transport::{
-    Allowed, ConnectOptions, Exceptions, HttpRequest, HttpSetting, Proxies, Proxy, count_certificates,
-    is_loopback,
-};
-pub use url::{Place, RemoteUrl};
+pub use secret::{Auth, Secret};
+pub use spec::filter::Filter;
+pub use spec::reference::{CommitId, Reference};
+pub use spec::sparse::SparsePatterns;
+pub use spec::submodules::{SubmoduleRules, Submodules};
+pub use spec::{Depth, Selection, Source, Symlinks};
+pub use store::Store;
+pub use store::history::{CommitInfo, Condition};
+pub use store::lock::OpenError;
+pub use transport::options::{Allowed, ConnectOptions, HttpSetting, is_loopback};
+pub use transport::proxy::{Exceptions, Proxies, Proxy};
+pub use transport::request::HttpRequest;
+pub use transport::ssh::options::{HostKeys, SshOptions};
+pub use transport::tls::count_certificates;
+pub use url::RemoteUrl;
+pub use url::scope::Place;

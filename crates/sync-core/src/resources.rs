@@ -67,6 +67,9 @@ impl Resources {
     }
 }
 
+/// How many objects' room is kept for the next: what is put together and what it is made from.
+pub(crate) const SPARE: usize = 2;
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -86,7 +89,7 @@ mod tests {
         ] {
             assert_eq!(with(threads, memory).threads(), expected, "{threads} {memory:?}");
         }
-        let each = |of: Resources| of.held() + crate::unpack::SPARE as u64 * of.large();
+        let each = |of: Resources| of.held() + SPARE as u64 * of.large();
         let all =
             |of: Resources| of.large() + of.threads() as u64 * each(of) + 20 * of.batch() + of.waiting();
         for memory in [32 << 20, 64 << 20, 128 << 20] {

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use sync_core::{
-    CommitId, Condition, Draft, Error, Fetched, Interrupt, Origin, Progress, Recovery, Result,
+    CommitId, Condition, Draft, DraftPlan, Error, Fetched, Interrupt, Origin, Progress, Recovery, Result,
     SparsePatterns, Stage, Store, Tip, Upstream, Worktree, altered_files, checkout, read_bounded, tree_size,
 };
 use tokio::sync::watch;
@@ -182,7 +182,7 @@ impl Syncer {
         let is_there = self.store.tree_path(tip.commit).exists();
         let last = last.filter(|_| self.shares_files && !is_there);
         let is_free = self.retired_at.is_some_and(|retired_at| retired_at.elapsed() >= self.reuse_delay);
-        let plan = last.map(|last| self.store.plan_draft(last, is_free));
+        let plan = last.map(|last| DraftPlan::new(&mut self.store, last, is_free));
         let interrupt = self.interrupt.clone();
         std::thread::scope(|scope| {
             let draft = plan.map(|plan| scope.spawn(move || plan.carry_out(&interrupt)));

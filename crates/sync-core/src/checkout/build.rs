@@ -10,17 +10,23 @@ use gix::index::entry::{Flags, Mode};
 use gix::objs::HeaderExt;
 
 use super::draft::{Adopted, Draft, DraftPlan};
-use super::filter::AttributeFiles;
-use super::room::Room;
-use super::{PATH_MAX, SPARSE_FILE, Worktree, filter, index_file, is_unmarked, missing, room, to_path};
+use super::free_space::{self, Room};
+use super::special::{self, AttributeFiles};
+use super::{SPARSE_FILE, Worktree, missing};
+use crate::attributes::is_attributes;
 use crate::error::{Context, Error, Recovery, Result};
-use crate::fetch::Fetched;
+use crate::fetched::{EarlyFile, Fetched};
+use crate::interrupt::Interrupt;
+use crate::limits::Limits;
 use crate::objects::{Objects, is_damage};
 use crate::progress::Progress;
-use crate::store::{Place, Store, Temporary};
-use crate::trees::{Known, index_of};
-use crate::unpack::EarlyFile;
-use crate::{CommitId, Interrupt, Limits};
+use crate::spec::reference::CommitId;
+use crate::store::Store;
+use crate::store::place::{Place, Temporary};
+use crate::trees::rules::{PATH_MAX, PATH_RULES};
+use crate::trees::selected_files;
+use crate::worktree::entry::{is_unmarked, to_path};
+use crate::worktree::index_file;
 
 /// Where a tree is built and from what.
 pub(super) struct Site<'a> {
@@ -55,7 +61,7 @@ impl Build<'_> {
         let step = || format!("write the tree of {id} to {}", building.dir.display());
         let objects = store.objects(&store.repository()?)?;
         let known = draft.as_ref().map(Draft::known);
-        let mut index = index(&objects, fetched, &mut self.files, known)?;
+        let mut index = selected_files(&objects, id, &fetched.selection, &mut self.files, known)?;
         let attributes = AttributeFiles::measure(&objects, &index, id)?;
         let entries = index.entries().iter();
         let before: Vec<(Mode, bool)> = entries.map(|entry| (entry.mode, !is_unmarked(entry))).collect();
@@ -69,10 +75,15 @@ impl Build<'_> {
             self.reuse(draft.adopt(&mut index, &building.dir).step(step)?);
         }
         let (needed, large) = self.weigh(&objects, &index, &before, &fetched.selection.limits)?;
-        room::check(&building.dir, &needed).step(step)?;
+        free_space::check(&building.dir, &needed).step(step)?;
         fs_err::write(building.dir.join(".git"), place.pointer()).step(step)?;
-        self.made.written +=
-            filter::write_special(self, &objects, &mut index, (&attributes, &large), &building.dir)?;
+        self.made.written += special::write_special(
+            &objects,
+            &mut index,
+            (&attributes, &large),
+            &building.dir,
+            (self.progress, self.interrupt),
+        )?;
         self.made.written += self.write_rest(objects, &mut index, &attributes, &building.dir)?;
         for (entry, (mode, left_out)) in index.entries_mut().iter_mut().zip(before) {
             entry.mode = mode;
@@ -183,10 +194,10 @@ impl Build<'_> {
         let options = gix_worktree_state::checkout::Options {
             thread_limit: Some(if attributes.are_large() { 1 } else { objects.resources.threads() }),
             destination_is_initially_empty: true,
-            attributes: filter::no_attributes().step(step)?,
-            validate: super::PATH_RULES,
+            attributes: special::no_attributes().step(step)?,
+            validate: PATH_RULES,
             fs: gix::fs::Capabilities { ignore_case: false, ..Default::default() },
-            ..gix_worktree_state::checkout::Options::new(filter::pipeline(objects.hash))
+            ..gix_worktree_state::checkout::Options::new(special::pipeline(objects.hash))
         };
         let outcome = gix_worktree_state::checkout(
             &mut rest,
@@ -223,27 +234,12 @@ fn rest_of(index: &State, attributes: &AttributeFiles) -> (State, Vec<usize>) {
     let (mut rest, mut places) = (State::new(index.object_hash()), Vec::new());
     for (at, entry) in index.entries().iter().enumerate() {
         let path = entry.path(index);
-        if is_unmarked(entry) || (filter::is_attributes(path) && !attributes.ignore(entry)) {
+        if is_unmarked(entry) || (is_attributes(path) && !attributes.ignore(entry)) {
             rest.dangerously_push_entry(entry.stat, entry.id, entry.flags, entry.mode, path);
             places.push(at);
         }
     }
     (rest, places)
-}
-
-/// The files of a commit, with those marked that patterns leave out. What is `known` is not read again.
-pub(super) fn index(
-    objects: &Objects,
-    fetched: &Fetched,
-    count: &mut u64,
-    known: Option<&Known>,
-) -> Result<State> {
-    let id = fetched.commit;
-    let mut index = index_of(objects, id.0, &fetched.selection.limits, count, known)?;
-    if let Some(sparse) = &fetched.selection.sparse {
-        sparse.apply(&mut index).step(|| format!("apply the sparse patterns to {id}"))?;
-    }
-    Ok(index)
 }
 
 /// Mark the files that were written while the pack came as done; how many there are.

@@ -11,11 +11,15 @@ use gix::bstr::ByteSlice;
 use gix::index::State;
 use gix::index::entry::Flags;
 
-use super::filter::attribute_files;
-use super::{index_file, is_same_file, is_unmarked, link, permissions, spare, to_path};
-use crate::store::{Place, Temporary};
-use crate::trees::Known;
-use crate::{CommitId, Interrupt};
+use super::{hardlink, recycle};
+use crate::attributes::attribute_files;
+use crate::interrupt::Interrupt;
+use crate::spec::reference::CommitId;
+use crate::store::Store;
+use crate::store::place::{Place, Temporary};
+use crate::trees::cache::Known;
+use crate::worktree::entry::{Modes, is_unmarked, to_path};
+use crate::worktree::index_file;
 
 /// How files that an earlier tree had already came into a tree.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,31 +75,28 @@ pub(super) struct Adopted {
     pub(super) altered: Vec<String>,
 }
 
-/// The permissions that the umask, and the directory, give to what is made now.
-#[derive(Clone, Copy)]
-pub(super) struct Modes {
-    pub(super) file: u32,
-    pub(super) dir: u32,
-}
-
-impl Modes {
-    pub(super) fn of(&self, entry: &gix::index::Entry) -> u32 {
-        permissions(entry, self.file)
-    }
-
-    /// Whether a file is as its entry says, and as one is that is written now.
-    pub(super) fn is_unaltered(&self, found: &rustix::fs::Stat, entry: &gix::index::Entry) -> bool {
-        is_same_file(found, entry, self.file)
-    }
-}
-
 impl DraftPlan {
+    /// How to make what the next tree is made from, now that the tree of `last` is published: if `takes_spare`, of
+    /// what was kept by [`Store::keep_spare`] if that is still as it was written, else by hard links to the tree of
+    /// `last`.
+    ///
+    /// Whoever still has the kept tree open would see the next commit's files come into it.
+    pub fn new(store: &mut Store, last: CommitId, takes_spare: bool) -> DraftPlan {
+        DraftPlan {
+            spare: if takes_spare { store.take_spare() } else { None },
+            last: store.place(last),
+            id: last,
+            place: Temporary::draft(store.root()),
+            threads: store.resources().threads(),
+        }
+    }
+
     /// Make the draft. An error means that the next tree has to be written in full, and nothing worse.
     pub fn carry_out(self, interrupt: &Interrupt) -> io::Result<Draft> {
         let DraftPlan { spare, last, id, place, threads } = self;
         let modes = begin(&place.dir)?;
         if let Some(spare) = spare
-            && let Some(index) = spare::check(&spare, id, modes, threads, interrupt)?
+            && let Some(index) = recycle::check(&spare, id, modes, threads, interrupt)?
         {
             let known = Known::of(index);
             return Ok(Draft { tree: spare, known, origin: Origin::RetiredTree, altered: Vec::new(), last });
@@ -113,8 +114,8 @@ impl Draft {
         threads: usize,
         interrupt: &Interrupt,
     ) -> io::Result<Draft> {
-        let mut index = index_file::read(&last, id).map_err(io::Error::other)?;
-        let linked = link::link_files(&last.dir, &mut index, &tree.dir, modes, threads, interrupt)?;
+        let mut index = index_file::read(last.index(), id.0.kind()).map_err(io::Error::other)?;
+        let linked = hardlink::link_files(&last.dir, &mut index, &tree.dir, modes, threads, interrupt)?;
         for path in &linked.altered {
             // Nothing may have come into the directory, and the next tree may have a file of that name.
             remove_empty_parents(&tree.dir, to_path(path.as_bstr()));

@@ -5,44 +5,30 @@
 //! last, so nothing is ever written through one. The name is the mark: a tree under its final name is complete.
 
 mod build;
-mod draft;
-mod filter;
-mod form;
-mod index_file;
-mod link;
-mod room;
-mod spare;
+pub(crate) mod convert;
+pub(crate) mod draft;
+mod free_space;
+mod hardlink;
+mod recycle;
+mod special;
 mod symlinks;
-mod verify;
+pub(crate) mod verify;
 
 use std::io;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use gix::bstr::BStr;
-use gix::index::entry::{Flags, Mode, Stat};
-use rustix::fs::FileType;
-
+use crate::checkout::draft::{Draft, Origin};
 use crate::error::{Context, Error, Result};
-use crate::fetch::Fetched;
+use crate::fetched::Fetched;
+use crate::fs_ext::remove_dir_if_there;
+use crate::interrupt::Interrupt;
 use crate::progress::{Progress, Stage};
-use crate::store::{Place, Store, remove_dir_if_there};
-use crate::{CommitId, Interrupt};
+use crate::spec::reference::CommitId;
+use crate::store::Store;
+use crate::store::place::Place;
+use crate::worktree::index_file;
 
 use build::{Build, Site};
-pub use draft::{Draft, DraftPlan, Origin};
-pub(crate) use filter::may_change_form;
-#[cfg(feature = "fuzzing")]
-pub(crate) use form::expand_ident;
-pub use symlinks::Symlinks;
-pub use verify::altered_files;
-
-/// What no name in a tree may be, whatever the file system: somebody may copy the tree to another.
-pub(crate) const PATH_RULES: gix::validate::path::component::Options =
-    gix::validate::path::component::Options { protect_windows: false, protect_hfs: true, protect_ntfs: true };
-
-/// Linux makes links to fewer bytes.
-const PATH_MAX: u64 = 4096;
 
 /// Where a worktree's patterns are, as git has it.
 const SPARSE_FILE: &str = "info/sparse-checkout";
@@ -67,7 +53,7 @@ pub struct Worktree {
 }
 
 /// Make the tree of `fetched`, its submodules included, from `draft` where there is one
-/// ([`Store::plan_draft`]).
+/// ([`DraftPlan`](draft::DraftPlan)).
 ///
 /// A tree of this commit that is there already is kept as it is when nobody altered it; otherwise a new one is
 /// built beside it and exchanged for it in one step. After an error the final name is as it was.
@@ -134,58 +120,8 @@ pub fn checkout(
 /// The bytes of all files of a published tree, as its index has them: of a file of 4 GiB or more only what is
 /// beyond that, and without submodules. 0 for a tree that is not there.
 pub fn tree_size(store: &Store, id: CommitId) -> u64 {
-    let index = index_file::read(&store.place(id), id);
+    let index = index_file::read(store.place(id).index(), id.0.kind());
     index.map_or(0, |index| index.entries().iter().map(|entry| u64::from(entry.stat.size)).sum())
-}
-
-/// The permissions of a tree's files that are not executable: those of its `.git` file, made under the same umask.
-fn file_mode(dir: &Path) -> io::Result<u32> {
-    Ok(fs_err::metadata(dir.join(".git"))?.permissions().mode() & 0o777)
-}
-
-/// Content is taken as unchanged when type, permissions, size, time and inode are. `file_mode` is that of a file that
-/// is not executable.
-fn is_same_file(found: &rustix::fs::Stat, entry: &gix::index::Entry, file_mode: u32) -> bool {
-    let kind = match (entry.mode, FileType::from_raw_mode(found.st_mode)) {
-        (Mode::SYMLINK, kind) => kind == FileType::Symlink,
-        (_, kind) => kind == FileType::RegularFile && found.st_mode & 0o7777 == permissions(entry, file_mode),
-    };
-    let (found, known) = (index_stat(found), &entry.stat);
-    kind && found.size == known.size && found.mtime == known.mtime && found.ino == known.ino
-}
-
-/// What a file of the tree is to have.
-fn permissions(entry: &gix::index::Entry, file_mode: u32) -> u32 {
-    if entry.mode == Mode::FILE_EXECUTABLE { executable(file_mode) } else { file_mode }
-}
-
-/// Whether an entry is not marked as left out, or as done.
-pub(crate) fn is_unmarked(entry: &gix::index::Entry) -> bool {
-    !entry.flags.contains(Flags::SKIP_WORKTREE)
-}
-
-/// Whoever may read may execute.
-pub(crate) fn executable(file_mode: u32) -> u32 {
-    file_mode | (file_mode & 0o444) >> 2
-}
-
-/// A stat as the index keeps it: the low 32 bits of each.
-#[expect(clippy::unnecessary_cast, reason = "the types differ between machines")]
-pub(crate) fn index_stat(found: &rustix::fs::Stat) -> Stat {
-    let time = |secs, nsecs| gix::index::entry::stat::Time { secs, nsecs };
-    Stat {
-        mtime: time(found.st_mtime as u32, found.st_mtime_nsec as u32),
-        ctime: time(found.st_ctime as u32, found.st_ctime_nsec as u32),
-        dev: found.st_dev as u32,
-        ino: found.st_ino as u32,
-        uid: found.st_uid as u32,
-        gid: found.st_gid as u32,
-        size: found.st_size as u32,
-    }
-}
-
-pub(crate) fn to_path(path: &BStr) -> &Path {
-    Path::new(<std::ffi::OsStr as std::os::unix::ffi::OsStrExt>::from_bytes(path))
 }
 
 fn missing(id: CommitId, err: &gix::Error) -> Error {
@@ -221,34 +157,4 @@ fn exchange(here: &Path, there: &Path) -> io::Result<()> {
         let _ = fs_err::rename(&aside, there);
     })?;
     fs_err::rename(&aside, here)
-}
-
-/// Work on every share on a thread of its own.
-fn on_threads<T: Send, R: Send>(
-    shares: impl Iterator<Item = T>,
-    work: impl Fn(T) -> io::Result<R> + Sync,
-) -> io::Result<Vec<R>> {
-    let work = &work;
-    std::thread::scope(|scope| {
-        let started: Vec<_> = shares.map(|share| scope.spawn(move || work(share))).collect();
-        let died = |_| io::Error::other("a thread died");
-        started.into_iter().map(|thread| thread.join().map_err(died)?).collect()
-    })
-}
-
-/// The stat of a file just made, for the index.
-fn stat_of(path: &Path) -> io::Result<Stat> {
-    Ok(index_stat(&rustix::fs::lstat(path)?))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn permission_to_execute_follows_permission_to_read() {
-        for (file, exec) in [(0o644, 0o755), (0o664, 0o775), (0o600, 0o700), (0o640, 0o750)] {
-            assert_eq!(executable(file), exec);
-        }
-    }
 }

@@ -2,43 +2,22 @@
 //! file of their own machine in place of one of the tree.
 
 use std::collections::BTreeMap;
-use std::str::FromStr;
 
 use gix::bstr::{BString, ByteSlice};
 use gix::index::entry::Mode;
 use gix::objs::{FindExt, HeaderExt};
 
-use super::{PATH_MAX, build, is_unmarked, missing};
+use super::missing;
 use crate::error::{Context, Error, Recovery, Result};
-use crate::fetch::Fetched;
+use crate::fetched::Fetched;
+use crate::interrupt::Interrupt;
+use crate::spec::Symlinks;
+use crate::spec::reference::CommitId;
 use crate::store::Store;
-use crate::trees::Known;
-use crate::{CommitId, Interrupt};
-
-/// What becomes of symbolic links.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Symlinks {
-    /// They are made as they are, wherever they lead.
-    #[default]
-    Keep,
-    /// A commit with one that leads out of its tree is refused, also where other links of the tree lead there.
-    Inside,
-    /// A commit with any is refused.
-    Refuse,
-}
-
-impl FromStr for Symlinks {
-    type Err = String;
-
-    fn from_str(text: &str) -> std::result::Result<Self, String> {
-        match text {
-            "keep" => Ok(Symlinks::Keep),
-            "inside" => Ok(Symlinks::Inside),
-            "refuse" => Ok(Symlinks::Refuse),
-            _ => Err(format!("{text:?} is neither keep, inside nor refuse")),
-        }
-    }
-}
+use crate::trees::cache::Known;
+use crate::trees::rules::PATH_MAX;
+use crate::trees::selected_files;
+use crate::worktree::entry::is_unmarked;
 
 /// As many links as Linux follows.
 const HOPS: usize = 40;
@@ -82,7 +61,7 @@ fn gather(
     links: &mut Links,
 ) -> Result<()> {
     let objects = store.objects(&store.repository()?)?;
-    let index = build::index(&objects, fetched, &mut 0, known)?;
+    let index = selected_files(&objects, fetched.commit, &fetched.selection, &mut 0, known)?;
     let (headers, mut buffer) = (objects.headers(), Vec::new());
     let is_link = |entry: &&gix::index::Entry| entry.mode == Mode::SYMLINK && is_unmarked(entry);
     for entry in index.entries().iter().filter(is_link) {

@@ -2,12 +2,18 @@
 
 use gix::index::entry::Mode;
 
-use super::{SPARSE_FILE, file_mode, index_file, is_same_file, is_unmarked, to_path};
+use super::SPARSE_FILE;
 use crate::error::{Context, Error, Recovery, Result};
-use crate::fetch::Fetched;
-use crate::store::{Place, Store};
-use crate::submodules::{SubmoduleRules, parse};
-use crate::{CommitId, Interrupt, Selection, SparsePatterns, Submodules};
+use crate::fetched::Fetched;
+use crate::interrupt::Interrupt;
+use crate::spec::Selection;
+use crate::spec::reference::CommitId;
+use crate::spec::sparse::SparsePatterns;
+use crate::spec::submodules::{SubmoduleRules, Submodules, parse};
+use crate::store::Store;
+use crate::store::place::Place;
+use crate::worktree::entry::{file_mode, is_same_file, is_unmarked, to_path};
+use crate::worktree::index_file;
 
 /// How many altered files are named at most.
 const NAMED: usize = 10;
@@ -51,7 +57,7 @@ fn compare(
         return Err(Error::new(Recovery::Retry, step(), "its .git file or HEAD was altered"));
     }
     let file_mode = file_mode(&place.dir).step(step)?;
-    let index = index_file::read(place, id).step(step)?;
+    let index = index_file::read(place.index(), id.0.kind()).step(step)?;
     // Sparse patterns may leave it out; then any submodule may be there or not.
     let file = place.dir.join(".gitmodules");
     let text = if file.is_file() { fs_err::read(file).ok() } else { None };

@@ -9,13 +9,15 @@ use gix::protocol::fetch::Shallow;
 use gix::protocol::handshake::Ref;
 use gix::protocol::transport::Protocol;
 
+use super::protocol::Request;
+use super::request::Refused;
 use super::{Connection, Upstream};
 use crate::error::{Error, Recovery, Result};
-use crate::protocol::Request;
-use crate::source::{Depth, Reference};
-use crate::store::{Condition, Store};
-use crate::url::Kind;
-use crate::{CommitId, RemoteUrl};
+use crate::spec::Depth;
+use crate::spec::reference::{CommitId, Reference};
+use crate::store::Store;
+use crate::store::history::Condition;
+use crate::url::{Kind, RemoteUrl};
 
 /// How far below the tips to look first.
 const DEPTHS: [u32; 2] = [100, 2_000];
@@ -71,7 +73,7 @@ impl Upstream {
                 return Ok(false);
             }
             let request = Request { wants: tips.iter().copied().collect(), haves, shallow, filter: None };
-            self.request(connection, &request, store, None).map_err(super::receive::Refused::into_error)?;
+            self.request(connection, &request, store, None).map_err(Refused::into_error)?;
             match store.inspect(CommitId(want), wanted_depth, &self.interrupt)? {
                 Condition::Sound | Condition::TooDeep => return Ok(true),
                 Condition::TooShallow | Condition::Damaged(_) => {}

@@ -4,30 +4,43 @@
 //! [`unpack`](crate::unpack) writes where the checkout goes on.
 
 mod branches;
-mod modules;
+mod local;
+pub(crate) mod protocol;
 mod receive;
+mod receive_submodules;
+mod request;
+pub(crate) mod submodules;
 
 use std::path::Path;
 use std::sync::Arc;
 
 use gix::ObjectId;
-use gix::bstr::BString;
 use gix::protocol::handshake::Ref;
 use gix::protocol::ls_refs::RefPrefixes;
 use gix::protocol::transport::Protocol;
 use gix::protocol::transport::client::blocking_io::{Transport, http};
 use gix::protocol::{Handshake, LsRefsCommand};
 
+use crate::credentials::Credentials;
 use crate::error::{Context, Error, Recovery, Result};
+use crate::fetched::{Fetched, Tip};
+use crate::fs_ext::remove_dir_if_there;
+use crate::interrupt::Interrupt;
 use crate::progress::{Progress, Stage};
-use crate::protocol::{agent, http_status, protocol_error, without_deepen_relative};
-use crate::source::Reference;
-use crate::store::{Store, remove_dir_if_there};
-use crate::submodules::{Location, MAX_DEPTH, Submodules};
-use crate::transport::{ConnectOptions, Ration, git, http::Client, local, ssh};
-use crate::unpack::Early;
-use crate::url::Kind;
-use crate::{Auth, CommitId, Credentials, Interrupt, RemoteUrl, Selection, Source, SparsePatterns};
+use crate::secret::Auth;
+use crate::spec::Source;
+use crate::spec::reference::{CommitId, Reference};
+use crate::spec::sparse::SparsePatterns;
+use crate::spec::submodules::{MAX_DEPTH, Submodules};
+use crate::store::Store;
+use crate::transport::http::Client;
+use crate::transport::options::ConnectOptions;
+use crate::transport::read_budget::Ration;
+use crate::transport::{git, ssh};
+use crate::url::{Kind, RemoteUrl};
+
+use protocol::{agent, http_status, protocol_error, without_deepen_relative};
+use submodules::Location;
 
 /// A remote repository, its connection kept between requests where the server allows it.
 pub struct Upstream {
@@ -49,35 +62,6 @@ struct Connection {
     /// What it is a part of, over SSH.
     session: Option<ssh::Session>,
     ration: Ration,
-}
-
-/// Where the reference points now.
-#[derive(Clone, Debug)]
-pub struct Tip {
-    /// The commit, annotated tags peeled.
-    pub commit: CommitId,
-    /// The object to ask for: the commit, or the tag that an old server wants named.
-    want: ObjectId,
-}
-
-/// A commit whose tree is in the store, all of it.
-#[derive(Clone, Debug)]
-pub struct Fetched {
-    /// The commit.
-    pub commit: CommitId,
-    pub(crate) selection: Selection,
-    pub(crate) modules: Vec<Module>,
-    /// What was made while the pack came.
-    pub(crate) early: Arc<Early>,
-}
-
-/// A submodule whose commit is in a store of its own.
-#[derive(Clone, Debug)]
-pub(crate) struct Module {
-    /// Below the tree it belongs to.
-    pub(crate) path: BString,
-    pub(crate) url: RemoteUrl,
-    pub(crate) fetched: Fetched,
 }
 
 impl Upstream {
@@ -241,7 +225,8 @@ impl Upstream {
                 git::connect(host, *port, path, &self.options, &self.interrupt, &ration).step(step)?
             }
             Kind::Ssh(url) => {
-                let connected = ssh::connect(&self.sessions, url, &self.options, &self.interrupt, &ration);
+                let ssh_options = (&self.options.ssh, self.options.tunnel_for(&url.host, url.port));
+                let connected = ssh::connect(&self.sessions, url, ssh_options, &self.interrupt, &ration);
                 let (transport, used) = connected.map_err(|failure| failure.into_error(step()))?;
                 session = Some(used);
                 transport
@@ -308,8 +293,4 @@ pub(crate) fn missing_reference(source: &Source) -> Error {
         format!("fetch {} from {}", source.reference, source.url),
         format!("couldn't find remote ref {}{}", source.reference, hint),
     )
-}
-
-pub(crate) fn tip(commit: ObjectId) -> Tip {
-    Tip { commit: CommitId(commit), want: commit }
 }

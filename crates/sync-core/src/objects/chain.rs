@@ -8,7 +8,10 @@ use fs_err::File;
 use gix::objs::Kind;
 use gix_pack::data::Entry;
 
-use super::{Content, Delta, Inflater, Objects, corrupt, pieces, stream};
+use super::content::Content;
+use super::delta::Delta;
+use super::inflate::{Inflater, pieces, stream};
+use super::{Objects, corrupt};
 
 /// git makes no longer chains of deltas.
 pub(super) const LONGEST: usize = 4095;

@@ -7,8 +7,8 @@ use gix::objs::FindExt;
 use gix::objs::tree::EntryKind;
 
 use super::Objects;
-use crate::Interrupt;
-use crate::source::Depth;
+use crate::interrupt::Interrupt;
+use crate::spec::Depth;
 
 /// Everything some commits need.
 pub(crate) struct Closure {

@@ -105,8 +105,8 @@ fn operand(input: &mut impl BufRead, bits: u8, bytes: u32) -> io::Result<u64> {
 mod tests {
     use std::sync::Arc;
 
-    use super::super::content::Spill;
     use super::*;
+    use crate::objects::content::Spill;
 
     fn applied(base: &Content, delta: &[u8]) -> io::Result<Vec<u8>> {
         let mut out = Vec::new();

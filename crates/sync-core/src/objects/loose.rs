@@ -5,7 +5,8 @@ use std::io::{self, BufRead, Read};
 use fs_err::File;
 use gix::objs::Kind;
 
-use super::{Objects, corrupt, stream};
+use super::inflate::stream;
+use super::{Objects, corrupt};
 
 /// An object with its header, deflated.
 pub(super) struct Loose {

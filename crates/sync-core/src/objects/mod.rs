@@ -5,16 +5,17 @@
 //! over all trees would bring most of a pack in. What is in no pack is left to gix.
 
 mod chain;
-mod closure;
-mod content;
-mod copy;
-mod deflate;
-mod delta;
+pub(crate) mod closure;
+pub(crate) mod content;
+pub(crate) mod deflate;
+pub(crate) mod delta;
 mod headers;
-mod inflate;
+pub(crate) mod inflate;
 mod loose;
+pub(crate) mod packs;
 #[cfg(test)]
 mod tests;
+pub(crate) mod write_pack;
 
 use std::cell::RefCell;
 use std::io;
@@ -31,15 +32,12 @@ use gix_pack::data::entry::Header;
 
 use crate::error::Error;
 use crate::limits::Excess;
-use crate::{Resources, store};
+use crate::objects::inflate::pieces;
+use crate::resources::Resources;
 
 use chain::{Place, Scratch, Stored};
-pub(crate) use closure::{Closure, boundary, closure};
-pub(crate) use content::{Content, Spill};
-pub(crate) use copy::copy_objects;
-pub(crate) use deflate::{Deflater, Hashed, header_of};
-pub(crate) use delta::Delta;
-pub(crate) use inflate::{Inflater, ROOM, pieces, stream, wrong_length};
+use content::Content;
+use delta::Delta;
 
 /// The largest object that is made from another, or changed as a whole.
 pub(crate) const LARGEST: u64 = 1 << 31;
@@ -72,7 +70,7 @@ pub(crate) struct Objects {
     scratch: RefCell<Scratch>,
 }
 
-struct Pack {
+pub(crate) struct Pack {
     path: PathBuf,
     index: gix_pack::index::File<gix_pack::MMap>,
 }
@@ -81,7 +79,7 @@ impl Objects {
     /// The objects of a repository as they are now. Temporary files go to `spill_dir`.
     pub(crate) fn of(repo: &gix::Repository, spill_dir: &Path, resources: Resources) -> gix::Result<Objects> {
         let (dir, mut packs) = (repo.common_dir().join("objects"), Vec::new());
-        for path in store::packs(&dir.join("pack")).map_err(gix::Error::from_error)? {
+        for path in packs::packs(&dir.join("pack")).map_err(gix::Error::from_error)? {
             let index = gix_pack::index::File::at(path.with_extension("idx"), repo.object_hash())?;
             packs.push(Pack { path, index });
         }

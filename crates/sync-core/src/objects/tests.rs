@@ -3,9 +3,13 @@
 use gix::hash::Kind as HashKind;
 
 use super::*;
-use crate::store::entries;
-use crate::unpack::tests::Pack as Made;
-use crate::{Interrupt, Progress, Store};
+use crate::fs_ext::entries;
+use crate::index_pack::tests::Pack as Made;
+use crate::interrupt::Interrupt;
+use crate::objects::deflate::Deflater;
+use crate::progress::Progress;
+use crate::repack::copy_objects;
+use crate::store::Store;
 
 /// Objects of more than 16 KiB are large.
 const LITTLE: Resources = Resources { threads: 2, memory: Some(1 << 20) };
@@ -50,7 +54,7 @@ impl Kept {
     }
 }
 
-fn read(objects: &Objects, id: ObjectId) -> Vec<u8> {
+pub(crate) fn read(objects: &Objects, id: ObjectId) -> Vec<u8> {
     let mut found = Vec::new();
     let taken = objects.pieces(&id, &mut |piece| {
         assert!(piece.len() <= 256 << 10, "{} bytes at once", piece.len());
@@ -78,7 +82,7 @@ fn noise(bytes: usize) -> Vec<u8> {
 }
 
 /// Objects of all sizes, each the difference from the one before, and what comes of them.
-fn chain(pack: &mut Made) -> Vec<(ObjectId, Vec<u8>)> {
+pub(crate) fn chain(pack: &mut Made) -> Vec<(ObjectId, Vec<u8>)> {
     let mut made = Vec::new();
     for size in [100, 10_000, 600_000] {
         let mut content = noise(size);

@@ -8,14 +8,18 @@ use std::path::PathBuf;
 use gix::ObjectId;
 use gix::bstr::ByteSlice;
 
-use super::files::{
-    entries, packs, remove_dir_if_there, remove_if_there, remove_matching, remove_pack, replace_file,
-};
-use super::{BRANCH, Store};
+use super::Store;
+use super::layout::BRANCH;
 use crate::error::{Context, Error, Recovery, Result};
-use crate::objects::{Closure, boundary, closure, copy_objects};
+use crate::fs_ext::{entries, remove_dir_if_there, remove_if_there, remove_matching, replace_file};
+use crate::interrupt::Interrupt;
+use crate::objects::closure::{Closure, boundary, closure};
+use crate::objects::packs::{packs, remove_pack};
 use crate::progress::{Progress, Stage};
-use crate::{CommitId, Depth, Interrupt};
+use crate::repack::copy_objects;
+use crate::spec::Depth;
+use crate::spec::reference::CommitId;
+use crate::store::layout::mark_promised;
 
 /// What a look at a commit in the store found.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -296,12 +300,6 @@ fn compare_depth(
         level = parents;
     }
     Ok(Condition::Sound)
-}
-
-/// What this pack refers to without holding it, the promisor has.
-pub(crate) fn mark_promised(pack: &std::path::Path) -> io::Result<()> {
-    let mark = pack.with_extension("promisor");
-    if mark.exists() { Ok(()) } else { fs_err::write(mark, "") }
 }
 
 /// Ids of another kind than the repository's come from a root's earlier life.

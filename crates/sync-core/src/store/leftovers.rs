@@ -7,9 +7,11 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{AtFlags, CWD, StatxAttributes, StatxFlags, statx};
 
 use super::Store;
-use super::files::{self, clear_leftovers, entries, is_gone, remove_dir_if_there, remove_pack};
-use crate::CommitId;
+use super::place::Place;
 use crate::error::{Context, Error, Recovery, Result};
+use crate::fs_ext::{entries, is_gone, remove_dir_if_there, remove_matching};
+use crate::objects::packs::{packs, remove_pack};
+use crate::spec::reference::CommitId;
 
 impl Store {
     /// Clear what failed steps of ours left half-made: it takes up space, and a lock would stop those that follow.
@@ -59,9 +61,9 @@ impl Store {
             // git-sync v3 has its trees in the root.
             id.is_some_and(|id| is_gone(&self.tree_path(id)) && is_gone(&self.root.join(id.to_string())))
         };
-        files::remove_matching(&self.git.join("worktrees"), &has_no_tree)?;
+        remove_matching(&self.git.join("worktrees"), &has_no_tree)?;
         for module in entries(&self.modules_dir())? {
-            files::remove_matching(&module?.path().join("worktrees"), &has_no_tree)?;
+            remove_matching(&module?.path().join("worktrees"), &has_no_tree)?;
         }
         Ok(())
     }
@@ -80,11 +82,11 @@ impl Store {
     /// The packs here and in the stores of submodules.
     pub fn all_packs(&self) -> Result<BTreeSet<PathBuf>> {
         let step = || format!("list the packs in {}", self.git.display());
-        let mut packs = self.packs().step(step)?;
+        let mut all = self.packs().step(step)?;
         for module in entries(&self.modules_dir()).step(step)? {
-            packs.extend(files::packs(&module.step(step)?.path().join("objects/pack")).step(step)?);
+            all.extend(packs(&module.step(step)?.path().join("objects/pack")).step(step)?);
         }
-        Ok(packs)
+        Ok(all)
     }
 }
 
@@ -104,4 +106,63 @@ fn has_mount_point(dir: &Path) -> io::Result<bool> {
         }
     }
     Ok(false)
+}
+
+/// What a killed process or a failed step leaves: locks of git's own, temporary files, packs without an index,
+/// half-made trees. The owner's lock is held, so nobody else is still using them; it may want `spare` itself.
+/// Returns what could not be removed.
+pub(super) fn clear_leftovers(root: &Path, spare: Option<&Place>) -> io::Result<Vec<Error>> {
+    clear_repository(&root.join(".git"), spare)?;
+    for module in entries(&root.join(".git/modules"))? {
+        clear_repository(&module?.path(), None)?;
+    }
+    let trees = root.join(".worktrees");
+    restore_exchanged(&trees)?;
+    // Consumers may have put files of theirs into a tree, which we may not be allowed to remove.
+    let mut warnings = Vec::new();
+    for entry in entries(&trees)? {
+        let entry = entry?;
+        if entry.file_name().to_string_lossy().starts_with(".tmp-")
+            && spare.is_none_or(|spare| spare.dir != entry.path())
+            && let Err(err) = remove_dir_if_there(&entry.path())
+        {
+            warnings.push(Error::io("clear what was left half-made", &err));
+        }
+    }
+    Ok(warnings)
+}
+
+/// A tree that was being exchanged where the file system cannot do it in one step: put it back.
+fn restore_exchanged(trees: &Path) -> io::Result<()> {
+    for entry in entries(trees)? {
+        let path = entry?.path();
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        if let Some(id) = name.strip_prefix(".tmp-").and_then(|name| name.strip_suffix(".old"))
+            && is_gone(&trees.join(id))
+        {
+            fs_err::rename(&path, trees.join(id))?;
+        }
+    }
+    Ok(())
+}
+
+/// The same inside of one repository.
+pub(super) fn clear_repository(git: &Path, spare: Option<&Place>) -> io::Result<()> {
+    let is_lock = |name: &str| name.ends_with(".lock");
+    let is_spare = |name: &str| spare.is_some_and(|spare| spare.admin == git.join(name));
+    remove_matching(git, &|name| is_lock(name) || (name.starts_with("tmp-") && !is_spare(name)))?;
+    for dir in ["refs/heads", "logs/refs/heads"] {
+        remove_matching(&git.join(dir), &is_lock)?;
+    }
+    for admin in entries(&git.join("worktrees"))? {
+        remove_matching(&admin?.path(), &is_lock)?;
+    }
+    let packs = git.join("objects/pack");
+    let has = |name: &str, extension| packs.join(name).with_extension(extension).exists();
+    remove_matching(&packs, &|name| match name.rsplit_once('.').map(|(_, extension)| extension) {
+        Some("keep") => true,
+        Some("pack") => !has(name, "idx"),
+        Some("idx") => !has(name, "pack"),
+        _ => name.starts_with(".tmp") || name.starts_with("tmp_"),
+    })
 }

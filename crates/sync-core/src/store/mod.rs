@@ -9,39 +9,41 @@
 //! What is half-made has a name that begins with `tmp-` or `.tmp-`, and goes when the root is next opened.
 //! Nothing under the root that was not made here is deleted, but for what others put into `.git` and `.worktrees`.
 
-mod files;
-mod history;
+mod git_sync_v3;
+pub(crate) mod history;
+pub(crate) mod layout;
 mod leftovers;
-mod modules;
+pub(crate) mod lock;
 mod packs;
-mod place;
+pub(crate) mod place;
+mod submodules;
 mod takeover;
-mod v3;
 
-use std::io::{self, Read, Seek, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use fs_err::{File, OpenOptions};
+use fs_err::File;
 use gix::hash::Kind;
 
 use crate::error::{Context, Error, Recovery, Result};
-use crate::{CommitId, DraftPlan, RemoteUrl, Resources};
+use crate::fs_ext::{entries, remove_if_there, write_if_different};
+use crate::resources::Resources;
+use crate::spec::reference::CommitId;
+use crate::store::layout::{BRANCH, mark_promised, promisor, stored_kind};
+use crate::store::leftovers::clear_leftovers;
+use crate::store::lock::{OpenError, lock};
+use crate::store::place::Temporary;
+use crate::url::RemoteUrl;
 
-use files::{clear_leftovers, remove_if_there, write_if_different};
-pub(crate) use files::{entries, packs, remove_dir_if_there};
-pub(crate) use history::mark_promised;
-pub use history::{CommitInfo, Condition};
-pub(crate) use place::{Place, Temporary};
+use layout::config;
+use place::Place;
 
 /// How many packs gix can tell apart.
 const MAX_SLOTS: u16 = (1 << 15) - 1;
 
 /// Packs that may come while a repository is open.
 const MORE_PACKS: usize = 64;
-
-/// The branch that follows what is published, named as git-sync names it.
-const BRANCH: &str = "refs/heads/git-sync";
 
 /// The repository under a root directory, owned by this process until dropped.
 #[derive(Debug)]
@@ -54,21 +56,6 @@ pub struct Store {
     /// The tree that was retired last, to make the next one from.
     spare: Option<Temporary>,
     resources: Resources,
-}
-
-/// Why a [`Store`] could not be opened.
-#[derive(Debug)]
-pub enum OpenError {
-    /// Another process owns the root; the text says which.
-    Busy(String),
-    /// Anything else.
-    Failed(Error),
-}
-
-impl From<Error> for OpenError {
-    fn from(err: Error) -> Self {
-        OpenError::Failed(err)
-    }
 }
 
 impl Store {
@@ -312,19 +299,9 @@ impl Store {
         Ok(Temporary::new(aside))
     }
 
-    /// How to make what the next tree is made from, now that the tree of `last` is published: if `takes_spare`, of
-    /// what was kept by [`Store::keep_spare`] if that is still as it was written, else by hard links to the tree of
-    /// `last`.
-    ///
-    /// Whoever still has the kept tree open would see the next commit's files come into it.
-    pub fn plan_draft(&mut self, last: CommitId, takes_spare: bool) -> DraftPlan {
-        DraftPlan {
-            spare: self.spare.take_if(|_| takes_spare),
-            last: self.place(last),
-            id: last,
-            place: Temporary::draft(&self.root),
-            threads: self.resources.threads(),
-        }
+    /// The tree that was retired last, if it was kept by [`Store::keep_spare`].
+    pub(crate) fn take_spare(&mut self) -> Option<Temporary> {
+        self.spare.take()
     }
 
     /// The admin files hold an absolute path, which a volume mounted elsewhere makes stale; git would then
@@ -337,67 +314,5 @@ impl Store {
             }
         }
         Ok(())
-    }
-}
-
-fn config(kind: Kind, promisor: Option<&str>) -> String {
-    let version = u8::from(kind == Kind::Sha256 || promisor.is_some());
-    let mut text = format!(
-        "[core]\n\trepositoryformatversion = {version}\n\tfilemode = true\n\tbare = false\n\tlogallrefupdates = true\n\
-         [gc]\n\tauto = 0\n"
-    );
-    if kind == Kind::Sha256 {
-        text.push_str("[extensions]\n\tobjectFormat = sha256\n");
-    }
-    if let Some(url) = promisor {
-        let url = url.replace('\\', "\\\\").replace('"', "\\\"");
-        text.push_str(&format!(
-            "[extensions]\n\tpartialClone = origin\n[remote \"origin\"]\n\tpromisor = true\n\turl = \"{url}\"\n"
-        ));
-    }
-    text
-}
-
-/// The repository that has what is missing here, as the configuration names it.
-fn promisor(git: &Path) -> Option<String> {
-    let config = fs_err::read_to_string(git.join("config")).ok()?;
-    config.contains("partialClone = origin").then_some(())?;
-    let line = config.lines().find_map(|line| line.trim_start().strip_prefix("url = \""))?;
-    Some(line.trim_end_matches('"').replace("\\\"", "\"").replace("\\\\", "\\"))
-}
-
-fn lock(path: &Path) -> std::result::Result<File, OpenError> {
-    let step = || format!("lock {}", path.display());
-    let mut file =
-        OpenOptions::new().create(true).truncate(false).read(true).write(true).open(path).step(step)?;
-    let operation = rustix::fs::FlockOperation::NonBlockingLockExclusive;
-    match rustix::fs::flock(&file, operation) {
-        Ok(()) => {}
-        Err(rustix::io::Errno::WOULDBLOCK) => {
-            let mut owner = String::new();
-            file.read_to_string(&mut owner).step(step)?;
-            return Err(OpenError::Busy(owner.trim_end().to_owned()));
-        }
-        Err(err) => return Err(OpenError::Failed(Error::io(step(), &err))),
-    }
-    let host = rustix::system::uname();
-    let owner = format!("pid {} on {}\n", std::process::id(), host.nodename().to_string_lossy());
-    // A note for others. The lock is held without it, too: the disk may be full.
-    let _ = file.set_len(0).and_then(|()| file.rewind()).and_then(|()| file.write_all(owner.as_bytes()));
-    Ok(file)
-}
-
-/// The kind of objects in an existing repository; `None` where there is none yet.
-fn stored_kind(git: &Path) -> io::Result<Option<Kind>> {
-    match fs_err::read_to_string(git.join("config")) {
-        Err(err) if err.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(err) => Err(err),
-        Ok(config) => {
-            let sha256 = config.lines().any(|line| {
-                let line = line.to_ascii_lowercase();
-                line.trim_start().starts_with("objectformat") && line.contains("sha256")
-            });
-            Ok(Some(if sha256 { Kind::Sha256 } else { Kind::Sha1 }))
-        }
     }
 }

@@ -6,12 +6,13 @@ use gix::hash::Kind;
 use gix::index::entry::Flags;
 
 use super::Store;
-use super::files::entries;
 use crate::error::{Error, Result};
+use crate::fs_ext::entries;
+use crate::index_pack::Intake;
+use crate::interrupt::Interrupt;
 use crate::objects::Objects;
 use crate::progress::Progress;
-use crate::unpack::Intake;
-use crate::{Interrupt, Resources};
+use crate::resources::Resources;
 
 /// More packs than this are folded into one: every request names the boundary of each, every look-up asks each.
 const MAX_PACKS: usize = 40;

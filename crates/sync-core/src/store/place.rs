@@ -4,9 +4,9 @@ use std::io;
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
 
-use super::files::remove_dir_if_there;
-use crate::CommitId;
+use crate::fs_ext::remove_dir_if_there;
 use crate::paths::relative_path;
+use crate::spec::reference::CommitId;
 
 /// A tree's directory and the directory of what git knows of it.
 #[derive(Clone, Debug)]
@@ -16,6 +16,11 @@ pub(crate) struct Place {
 }
 
 impl Place {
+    /// The index of the tree.
+    pub(crate) fn index(&self) -> PathBuf {
+        self.admin.join("index")
+    }
+
     /// The text of the tree's `.git` file.
     pub(crate) fn pointer(&self) -> String {
         format!("gitdir: {}\n", relative_path(&self.dir, &self.admin).display())

@@ -5,11 +5,12 @@ use std::path::{Path, PathBuf};
 
 use gix::ObjectId;
 
-use super::BRANCH;
-use super::files::entries;
-use super::v3::is_v3_tree;
-use crate::CommitId;
+use super::git_sync_v3::is_v3_tree;
+use super::layout::BRANCH;
 use crate::error::{Context, Error, Recovery, Result};
+use crate::fs_ext::entries;
+use crate::objects::packs::packs;
+use crate::spec::reference::CommitId;
 
 /// Refuse a root with somebody's repository, and say what was seen there. A `.git` that is no directory is removed
 /// where nothing is lost with it.
@@ -146,7 +147,7 @@ fn has_object(git: &Path, id: &ObjectId) -> bool {
     };
     objects.join("info/alternates").exists()
         || objects.join(&hex[..2]).join(&hex[2..]).exists()
-        || super::packs(&objects.join("pack")).map_or(true, |packs| packs.into_iter().any(in_pack))
+        || packs(&objects.join("pack")).map_or(true, |packs| packs.into_iter().any(in_pack))
 }
 
 /// A file in the root beside `.git`, in words. Empty directories, and what file systems have there, are none.

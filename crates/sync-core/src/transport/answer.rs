@@ -275,6 +275,15 @@ fn without_query(url: &str) -> &str {
     url.split(['?', '#']).next().unwrap_or(url)
 }
 
+/// `PermissionDenied` would make gix ask for a credential; nobody is there to be asked.
+pub(super) fn transport_error(err: ureq::Error) -> io::Error {
+    match err {
+        ureq::Error::Io(err) if err.kind() == io::ErrorKind::PermissionDenied => io::Error::other(err),
+        ureq::Error::Io(err) => plain(err),
+        other => plain(io::Error::other(other)),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

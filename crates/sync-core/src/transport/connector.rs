@@ -14,10 +14,11 @@ use ureq::unversioned::transport::{
     Buffers, ConnectionDetails, Connector, LazyBuffers, NextTimeout, Transport,
 };
 
-use super::dial::{Stream, dial, reach, tunnel};
+use super::dial::{dial, reach, tunnel};
 use super::options::HttpOptions;
 use super::proxy::{Proxy, authority};
 use super::socket::Patience;
+use super::stream::Stream;
 use super::tls::Tls;
 
 /// What all requests share, whatever they are for.

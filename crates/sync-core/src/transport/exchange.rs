@@ -7,9 +7,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use ureq::http::Response;
 use ureq::{Agent, Body, BodyReader};
 
-use super::answer::{Content, Plain, status_error};
-use super::http::transport_error;
-use super::ration::{Ration, Rationed};
+use super::answer::{Content, Plain, status_error, transport_error};
+use super::read_budget::{Ration, Rationed};
 
 /// A POST that is not sent yet.
 pub(super) struct Request {

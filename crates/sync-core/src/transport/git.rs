@@ -4,12 +4,14 @@ use std::io;
 
 use gix::protocol::transport::Protocol;
 use gix::protocol::transport::client::blocking_io::Transport;
-use gix::protocol::transport::client::git::{ConnectMode, blocking_io::Connection};
+use gix::protocol::transport::client::git::ConnectMode;
+use gix::protocol::transport::client::git::blocking_io::Connection;
 
 use super::dial::dial;
+use super::options::ConnectOptions;
+use super::read_budget::Ration;
 use super::socket::Patience;
-use super::{ConnectOptions, Ration};
-use crate::Interrupt;
+use crate::interrupt::Interrupt;
 
 pub(crate) fn connect(
     host: &str,

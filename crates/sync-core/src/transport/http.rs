@@ -12,15 +12,18 @@ use gix::protocol::transport::client::blocking_io::http::{
 use ureq::http::{Response, header};
 use ureq::{Agent, Body};
 
-use super::answer::{Content, plain, status_error};
+use super::answer::{Content, status_error};
 use super::connector::{agent, agent_config};
 use super::exchange::{Answer, Headers, PostBody, Request, ResponseBody, Shared};
+use super::options::ConnectOptions;
+use super::read_budget::Ration;
 use super::redirect::{location, origin, redirect_base};
 use super::socket::Patience;
-use super::{ConnectOptions, Ration};
 use crate::credentials::Credentials;
+use crate::interrupt::Interrupt;
+use crate::transport::answer::transport_error;
 use crate::url::HttpUrl;
-use crate::{Interrupt, Place};
+use crate::url::scope::Place;
 
 /// How many redirects of the first request are followed.
 const MAX_REDIRECTS: usize = 5;
@@ -88,15 +91,6 @@ impl Client {
             request = request.header(name, value);
         }
         request.call().map_err(|err| transport_error(err).raise())
-    }
-}
-
-/// `PermissionDenied` would make gix ask for a credential; nobody is there to be asked.
-pub(super) fn transport_error(err: ureq::Error) -> io::Error {
-    match err {
-        ureq::Error::Io(err) if err.kind() == io::ErrorKind::PermissionDenied => io::Error::other(err),
-        ureq::Error::Io(err) => plain(err),
-        other => plain(io::Error::other(other)),
     }
 }
 
@@ -178,7 +172,7 @@ fn split_headers(lines: impl IntoIterator<Item = impl AsRef<str>>) -> Vec<(Strin
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Auth;
+    use crate::secret::Auth;
 
     #[test]
     fn a_connection_is_kept_for_the_longest_of_periods() {
@@ -187,7 +181,7 @@ mod tests {
             &url,
             &ConnectOptions::default(),
             &Interrupt::new(),
-            &Ration::new(crate::Resources::default()),
+            &Ration::new(crate::resources::Resources::default()),
         );
         assert!(client.agent.config().max_idle_age() >= Duration::from_secs(30 * 24 * 3600));
     }
@@ -199,7 +193,7 @@ mod tests {
             &url,
             &ConnectOptions::default(),
             &Interrupt::new(),
-            &Ration::new(crate::Resources::default()),
+            &Ration::new(crate::resources::Resources::default()),
         );
         let basic = [("authorization".to_owned(), "Basic dTpw".to_owned())];
         assert_eq!(client.own_headers("https://HOST:443/y"), basic);

@@ -3,12 +3,14 @@
 use std::net::IpAddr;
 use std::path::PathBuf;
 
-use super::USER_AGENT;
+use super::agent::USER_AGENT;
 use super::proxy::{Proxies, Proxy};
-use super::ssh::SshOptions;
+use super::ssh::options::SshOptions;
 use super::tls::TlsOptions;
 use crate::credentials::Credentials;
-use crate::{Place, RemoteUrl, Resources};
+use crate::resources::Resources;
+use crate::url::RemoteUrl;
+use crate::url::scope::Place;
 
 /// How to connect, to whatever server.
 #[derive(Clone, Debug, Default)]

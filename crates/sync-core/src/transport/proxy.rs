@@ -9,7 +9,7 @@ use percent_encoding::percent_decode_str;
 use ureq::http::Uri;
 
 use super::answer::offer;
-use crate::Auth;
+use crate::secret::Auth;
 
 /// Somebody who passes connections on. Displaying it shows no login.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -2,7 +2,7 @@
 
 use ureq::http::{HeaderMap, header};
 
-use crate::Place;
+use crate::url::scope::Place;
 
 /// Where a redirect from `base` leads, if it may be followed: the same kind of request at another base, never
 /// from HTTPS to HTTP.

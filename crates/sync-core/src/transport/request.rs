@@ -3,11 +3,11 @@
 use std::io::{self, Read};
 use std::time::Duration;
 
-use super::ConnectOptions;
+use super::answer::transport_error;
 use super::connector::{agent, agent_config};
-use super::http::transport_error;
+use super::options::ConnectOptions;
 use super::socket::Patience;
-use crate::Interrupt;
+use crate::interrupt::Interrupt;
 
 /// One plain request, not part of git's protocol.
 #[derive(Clone, Debug)]

@@ -9,7 +9,7 @@ use std::time::Duration;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::{AddressFamily, RecvFlags, SocketFlags, SocketType, connect, recv, socket_with, sockopt};
 
-use crate::Interrupt;
+use crate::interrupt::Interrupt;
 
 /// How often a waiting socket looks at the flag.
 pub(crate) const SLICE: Duration = Duration::from_millis(100);

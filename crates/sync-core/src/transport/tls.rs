@@ -1,9 +1,8 @@
 //! TLS 1.2 and 1.3 over rustls: whom we trust, and what we show.
 
-use std::fmt;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
+use std::{fmt, io};
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{WebPkiServerVerifier, verify_server_name};
@@ -16,8 +15,8 @@ use rustls::{
 };
 use x509_cert::der::Decode;
 
-use super::dial::Stream;
-use super::refusal::{describe, explain_handshake};
+use super::stream::Stream;
+use super::tls_errors::{describe, explain_handshake};
 use crate::bounded::{LARGEST_FILE, read_bounded};
 
 /// What TLS needs to know of the user's wishes.

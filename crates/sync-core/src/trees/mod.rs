@@ -1,7 +1,8 @@
 //! The files that a tree names. Trees are the work of strangers: each is judged when it is read, before anything
 //! of it is kept, so that a small one that names itself over and over ends soon.
 
-mod known;
+pub(crate) mod cache;
+pub(crate) mod rules;
 
 use std::cmp::Ordering;
 use std::ops::AddAssign;
@@ -12,19 +13,16 @@ use gix::index::State;
 use gix::index::entry::{Flags, Mode, Stat};
 use gix::objs::tree::{EntryKind, EntryRef};
 use gix::objs::{FindExt, Kind, TreeRefIter};
-use gix::validate::path::component::Error as Fault;
 
-use crate::checkout::PATH_RULES;
-use crate::error::{Error, Recovery, Result};
+use crate::error::{Context, Error, Recovery, Result};
 use crate::limits::Limits;
 use crate::objects::{Objects, corrupt};
+use crate::spec::Selection;
+use crate::spec::reference::CommitId;
+use crate::trees::cache::Known;
+use crate::trees::rules::{join_length, judge_entry};
 
-pub(crate) use known::Known;
-
-/// gix reads no longer path from an index (Linux opens one that is a byte longer), and no file system has a longer
-/// name. The path bounds the depth, too.
-const PATH: usize = 4094;
-const NAME: usize = 255;
+use rules::{append, join};
 
 /// All paths together, in memory; of a million files, a thousand bytes each.
 const PATHS: usize = 1 << 30;
@@ -48,6 +46,21 @@ pub(crate) fn index_of(
     })?;
     *count = files.size.entries;
     Ok(files.index)
+}
+
+/// The same with those marked that the sparse patterns of `selection` leave out.
+pub(crate) fn selected_files(
+    objects: &Objects,
+    commit: CommitId,
+    selection: &Selection,
+    count: &mut u64,
+    known: Option<&Known>,
+) -> Result<State> {
+    let mut index = index_of(objects, commit.0, &selection.limits, count, known)?;
+    if let Some(sparse) = &selection.sparse {
+        sparse.apply(&mut index).step(|| format!("apply the sparse patterns to {commit}"))?;
+    }
+    Ok(index)
 }
 
 /// Why a tree is not taken.
@@ -190,50 +203,4 @@ fn judge(dir: &BStr, body: &[u8], hash: gix::hash::Kind) -> std::result::Result<
         size += Size { entries: 1, paths: join_length(dir, name) };
     }
     Ok(size)
-}
-
-fn judge_entry(dir: &BStr, entry: EntryRef<'_>) -> std::result::Result<(), String> {
-    let (name, path) = (entry.filename, || join(dir, entry.filename));
-    for (length, most) in [(join_length(dir, name), PATH), (name.len(), NAME)] {
-        if length > most {
-            let path = path();
-            let start = path[..path.len().min(100)].escape_ascii();
-            let what = if most == PATH { "the path" } else { "a name in the path" };
-            return Err(format!(
-                "{what} \"{start}…\" has {length} bytes, and no more than {most} are possible"
-            ));
-        }
-    }
-    let kind = entry.mode.kind();
-    let mode = (kind == EntryKind::Link).then_some(gix::validate::path::component::Mode::Symlink);
-    gix::validate::path::component(name, mode, PATH_RULES)
-        .map_err(|fault| format!("the path {:?} is not allowed: {fault}", path()))?;
-    // Where a backslash separates, as on NTFS, the parts are names.
-    for part in name.split_str("\\") {
-        if let Err(Fault::DotGitDir) = gix::validate::path::component(part.as_bstr(), None, PATH_RULES) {
-            return Err(format!("the path {:?} is not allowed: {}", path(), Fault::DotGitDir));
-        }
-    }
-    // What is no kind that git knows is taken for a submodule.
-    if kind == EntryKind::Commit && entry.mode.value() != EntryKind::Commit as u16 {
-        return Err(format!("the mode {:o} of {:?} is none of git's", entry.mode.value(), path()));
-    }
-    Ok(())
-}
-
-fn join(dir: &BStr, name: &BStr) -> BString {
-    let mut path = dir.to_owned();
-    append(&mut path, name);
-    path
-}
-
-fn append(path: &mut BString, name: &BStr) {
-    if !path.is_empty() {
-        path.push(b'/');
-    }
-    path.extend_from_slice(name);
-}
-
-fn join_length(dir: &BStr, name: &BStr) -> usize {
-    dir.len() + usize::from(!dir.is_empty()) + name.len()
 }

@@ -1,7 +1,7 @@
 //! Where a repository is. Parsing happens here, once; nothing else in the crate looks at the text of a URL.
 
-mod place;
-mod ssh;
+pub(crate) mod scope;
+pub(crate) mod ssh;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -9,12 +9,11 @@ use std::str::FromStr;
 
 use ureq::http::Uri;
 
-pub use place::Place;
-pub(crate) use place::begins;
-pub(crate) use ssh::SshUrl;
-
-use crate::Auth;
 use crate::paths::without_dots;
+use crate::secret::Auth;
+
+use scope::Place;
+use ssh::SshUrl;
 
 /// Where a repository is. Displaying it never shows a password, nor the user name that goes with one.
 #[derive(Clone)]

@@ -145,8 +145,8 @@ impl Place<'_> {
 
 #[cfg(test)]
 mod tests {
-    use crate::RemoteUrl;
     use crate::url::Kind;
+    use crate::url::RemoteUrl;
 
     fn parse(text: &str) -> Result<RemoteUrl, String> {
         text.parse()

@@ -10,16 +10,17 @@ use std::time::Duration;
 
 use gix::protocol::transport::Protocol;
 use gix::protocol::transport::client::blocking_io::Transport;
-use gix::protocol::transport::client::git::{ConnectMode, blocking_io::Connection};
+use gix::protocol::transport::client::git::ConnectMode;
+use gix::protocol::transport::client::git::blocking_io::Connection;
 use russh::client::Msg;
 use russh::{ChannelMsg, ChannelReadHalf, ChannelWriteHalf};
 
-use super::Failure;
 use super::client::End;
+use super::failure::Failure;
 use super::session::Session;
-use crate::Interrupt;
-use crate::transport::Ration;
-use crate::transport::hearing::in_one_line;
+use crate::interrupt::Interrupt;
+use crate::transport::read_budget::Ration;
+use crate::transport::server_messages::in_one_line;
 
 /// How much of what the server has to say is kept.
 const MAX_COMPLAINT: usize = 4096;

@@ -7,7 +7,7 @@ use russh::Channel;
 use russh::client::{self, ChannelOpenHandle, DisconnectReason, Msg};
 use russh::keys::PublicKeyOrCertificate;
 
-use super::Failure;
+use super::failure::Failure;
 use super::known_hosts::KnownHost;
 
 pub(super) enum Trust {

@@ -5,7 +5,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use super::keys::certificate_file;
-use super::{HostKeys, SshOptions};
+use super::options::{HostKeys, SshOptions};
 
 /// What was there. An absent file may come to be there, too.
 pub(super) struct Files(Vec<(PathBuf, Option<Stamp>)>);

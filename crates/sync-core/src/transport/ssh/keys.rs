@@ -10,7 +10,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use russh::keys::{Certificate, Error, PrivateKey, decode_secret_key, ssh_key};
 
-use super::SshOptions;
+use super::options::SshOptions;
 use crate::bounded::{LARGEST_FILE, read_bounded_text};
 
 /// A key to offer.

@@ -13,8 +13,8 @@ use russh::keys::ssh_key::public::KeyData;
 use russh::keys::ssh_key::{self, Signature};
 use russh::keys::{HashAlg, PrivateKey, PrivateKeyWithHashAlg};
 
-use super::Failure;
 use super::client::{Client, End, Reason};
+use super::failure::Failure;
 use super::keys::Identity;
 use super::known_hosts::describe;
 

@@ -6,95 +6,29 @@
 mod algorithms;
 mod channel;
 mod client;
+mod failure;
 mod files;
 pub(crate) mod keys;
 pub(crate) mod known_hosts;
 mod login;
-mod session;
+pub(crate) mod options;
+pub(crate) mod session;
 #[cfg(test)]
 mod tests;
 
-use std::io;
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use gix::protocol::transport::client::blocking_io::Transport;
 
+use crate::transport::proxy::Proxy;
+use crate::transport::ssh::failure::Failure;
+use crate::transport::ssh::options::SshOptions;
+
 pub(crate) use session::Session;
 
-use super::{ConnectOptions, Ration};
-use crate::Interrupt;
-use crate::error::{Error, Recovery};
-use crate::url::SshUrl;
-
-/// How to log in over SSH. All files are read anew for every session, and a session ends when one was changed.
-#[derive(Clone, Debug, Default)]
-pub struct SshOptions {
-    /// Files of private keys, tried in this order. A certificate beside one, `<file>-cert.pub`, is offered first.
-    pub keys: Vec<PathBuf>,
-    /// Whether the files in `keys` may be absent.
-    pub keys_are_optional: bool,
-    /// A file whose first line opens the keys that are encrypted.
-    pub passphrase_file: Option<PathBuf>,
-    /// The socket of an agent whose keys are tried after those.
-    pub agent: Option<PathBuf>,
-    /// Which servers to trust.
-    pub host_keys: HostKeys,
-    /// The time since 1970. Without it no host certificate is accepted.
-    pub now: Option<fn() -> Duration>,
-}
-
-/// Which servers to trust.
-#[derive(Clone, Debug, Default)]
-pub enum HostKeys {
-    /// None: every session is refused.
-    #[default]
-    None,
-    /// Those in a file of OpenSSH's form: known_hosts.
-    File(PathBuf),
-    /// All, so that anybody on the way can pose as the server.
-    Any,
-}
-
-/// Why there is no session.
-#[derive(Debug)]
-pub(crate) enum Failure {
-    /// Somebody has to change something: a key, a file, an account.
-    Refused(String),
-    Io(io::Error),
-}
-
-impl Failure {
-    pub(crate) fn into_error(self, step: String) -> Error {
-        match self {
-            Failure::Refused(text) => Error::new(Recovery::Reconfigure, step, text),
-            Failure::Io(err) => Error::io(step, &err),
-        }
-    }
-}
-
-impl From<io::Error> for Failure {
-    fn from(err: io::Error) -> Self {
-        Failure::Io(err)
-    }
-}
-
-impl From<russh::Error> for Failure {
-    fn from(err: russh::Error) -> Self {
-        match err {
-            russh::Error::IO(err) => Failure::Io(err),
-            russh::Error::NoCommonAlgo { kind, ours, theirs } => {
-                Failure::Refused(algorithms::nothing_in_common(&kind, &ours, &theirs))
-            }
-            russh::Error::NoAuthMethod => Failure::Refused("the server takes no way to log in".into()),
-            russh::Error::Disconnect | russh::Error::HUP | russh::Error::SendError => {
-                Failure::Io(io::Error::new(io::ErrorKind::ConnectionReset, "the server hung up"))
-            }
-            err => Failure::Io(io::Error::other(err)),
-        }
-    }
-}
+use super::read_budget::Ration;
+use crate::interrupt::Interrupt;
+use crate::url::ssh::SshUrl;
 
 /// How many sessions are kept.
 const MAX_KEPT: usize = 8;
@@ -130,7 +64,7 @@ impl Sessions {
 pub(crate) fn connect(
     sessions: &Sessions,
     url: &SshUrl,
-    options: &ConnectOptions,
+    (options, proxy): (&SshOptions, Option<&Proxy>),
     interrupt: &Interrupt,
     ration: &Ration,
 ) -> Result<(Box<dyn Transport + Send>, Session), Failure> {
@@ -146,5 +80,5 @@ pub(crate) fn connect(
             opened => return opened,
         }
     }
-    open(Session::start(url, options, interrupt)?)
+    open(Session::start(url, options, proxy, interrupt)?)
 }

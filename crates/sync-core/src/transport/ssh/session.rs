@@ -12,15 +12,17 @@ use tokio::sync::oneshot;
 
 use super::algorithms::offered;
 use super::client::{Client, End, Trust};
+use super::failure::Failure;
 use super::files::Files;
+use super::keys;
 use super::known_hosts::{KnownHost, all_algorithms, unknowing};
 use super::login::{Offers, log_in};
-use super::{Failure, HostKeys, SshOptions, keys};
-use crate::Interrupt;
-use crate::transport::ConnectOptions;
+use super::options::{HostKeys, SshOptions};
+use crate::interrupt::Interrupt;
 use crate::transport::dial::dial;
+use crate::transport::proxy::Proxy;
 use crate::transport::socket::{Patience, SLICE};
-use crate::url::SshUrl;
+use crate::url::ssh::SshUrl;
 
 /// A middlebox forgets connections that are silent for some minutes.
 const KEEPALIVE: Duration = Duration::from_secs(15);
@@ -45,10 +47,10 @@ impl Session {
     /// Connect, check who answers, and log in.
     pub(super) fn start(
         url: &SshUrl,
-        connect: &ConnectOptions,
+        options: &SshOptions,
+        proxy: Option<&Proxy>,
         interrupt: &Interrupt,
     ) -> Result<Self, Failure> {
-        let options = &connect.ssh;
         let files = Arc::new(Files::of(options));
         let trust = trust(url, options).map_err(Failure::Refused)?;
         let (identities, faults) = keys::load(options);
@@ -61,7 +63,6 @@ impl Session {
         }
         let offers = Offers { user: url.user.clone(), identities, agent: options.agent.clone(), faults };
         let config = Arc::new(config(&trust));
-        let proxy = connect.tunnel_for(&url.host, url.port);
         let stream = dial(&url.host, url.port, proxy, &Patience::new(interrupt))?.into_nonblocking()?;
         let runtime = Runtime::start()?;
         let end = End::default();

@@ -10,6 +10,7 @@ use russh::{Channel, ChannelId, ChannelOpenFailure, Disconnect, Error};
 use tokio::net::TcpListener;
 
 use super::*;
+use crate::transport::ssh::options::HostKeys;
 
 struct Server {
     lets_in: bool,
@@ -78,9 +79,9 @@ fn serve(lets_in: bool) -> (u16, mpsc::Receiver<Handle>, mpsc::Receiver<Seen>) {
 }
 
 fn start(port: u16, ssh: SshOptions) -> Result<Session, Failure> {
-    let url: crate::RemoteUrl = format!("ssh://me@127.0.0.1:{port}/x").parse().unwrap();
+    let url: crate::url::RemoteUrl = format!("ssh://me@127.0.0.1:{port}/x").parse().unwrap();
     let crate::url::Kind::Ssh(url) = url.0 else { panic!("{url}") };
-    Session::start(&url, &ConnectOptions { ssh, ..ConnectOptions::default() }, &Interrupt::default())
+    Session::start(&url, &ssh, None, &Interrupt::default())
 }
 
 fn trusting() -> SshOptions {
@@ -121,7 +122,12 @@ fn a_session_that_ends_says_why() {
     while session.is_good() {
         std::thread::yield_now();
     }
-    match channel::open(&session, "/x", &Interrupt::default(), &Ration::new(crate::Resources::default())) {
+    match channel::open(
+        &session,
+        "/x",
+        &Interrupt::default(),
+        &Ration::new(crate::resources::Resources::default()),
+    ) {
         Err(Failure::Io(err)) => {
             assert_eq!(err.to_string(), "the SSH session ended: the server says: closed for today");
         }
@@ -145,8 +151,13 @@ fn a_channel_is_closed_by_the_server() {
     let session = start(port, trusting()).unwrap();
     for _ in 0..3 {
         drop(
-            channel::open(&session, "/x", &Interrupt::default(), &Ration::new(crate::Resources::default()))
-                .unwrap(),
+            channel::open(
+                &session,
+                "/x",
+                &Interrupt::default(),
+                &Ration::new(crate::resources::Resources::default()),
+            )
+            .unwrap(),
         );
         assert_eq!(seen.recv().unwrap(), Seen::Eof);
     }

@@ -1,0 +1,108 @@
+//! A repository on this machine, read in process. gix would start `git-upload-pack` for it.
+
+use std::io::Read;
+use std::path::Path;
+
+use gix::ObjectId;
+use gix::objs::Exists;
+
+use super::missing_reference;
+use crate::error::{Context, Error, Recovery, Result};
+use crate::fetched::{Tip, tip};
+use crate::interrupt::Interrupt;
+use crate::objects::closure::{boundary, closure};
+use crate::progress::{Progress, Stage};
+use crate::repack::copy_objects;
+use crate::spec::Source;
+use crate::spec::reference::Reference;
+use crate::store::Store;
+
+fn open(path: &Path, source: &Source) -> Result<gix::Repository> {
+    // The user named the path, so it is trusted whoever owns it; none of the machine's configuration is read.
+    // Replacements are for readers; what is fetched are the objects themselves.
+    let options = gix::open::Options::isolated()
+        .with(gix::sec::Trust::Full)
+        .config_overrides(["core.useReplaceRefs=false"]);
+    if let Some(fault) = unreadable(path) {
+        return Err(Error::new(Recovery::Reconfigure, format!("open {}", source.url), fault));
+    }
+    let mut repo = gix::open_opts(path, options)
+        .map_err(|err| Error::new(Recovery::Reconfigure, format!("open {}", source.url), last_cause(&err)))?;
+    repo.object_cache_size(None);
+    Ok(repo)
+}
+
+/// What git can read and we cannot.
+fn unreadable(path: &Path) -> Option<&'static str> {
+    let mut start = [0; 16];
+    let read = fs_err::File::open(path).and_then(|mut file| file.read(&mut start)).unwrap_or_default();
+    if start[..read].starts_with(b"# v2 git bundle") || start[..read].starts_with(b"# v3 git bundle") {
+        return Some("is a bundle, not a repository; make one of it with git clone --bare");
+    }
+    let is_reftable = |dir: &Path| dir.join("reftable/tables.list").exists();
+    (is_reftable(path) || is_reftable(&path.join(".git"))).then_some(
+        "keeps its references as reftable, which is not known here; git refs migrate --ref-format=files \
+         turns them into files",
+    )
+}
+
+fn last_cause(err: &gix::Error) -> String {
+    err.iter_errors().last().map(ToString::to_string).unwrap_or_default()
+}
+
+/// Where `reference` points in the repository at `path`.
+pub(crate) fn look(path: &Path, reference: &Reference, source: &Source) -> Result<Tip> {
+    let repo = open(path, source)?;
+    let step = || format!("read {reference} of {}", source.url);
+    for name in reference.candidates() {
+        let Some(mut found) = repo.try_find_reference(name.as_str()).step(step)? else { continue };
+        if found.name().as_bstr() != name.as_str() {
+            continue; // found by gix's own guesses, which come in another order
+        }
+        match found.peel_to_commit() {
+            Ok(commit) => return Ok(tip(commit.id)),
+            Err(err) if err.is_not_found() && name == "HEAD" => {} // no commit yet
+            Err(err) => return Err(Error::gix(step(), &err)),
+        }
+    }
+    Err(missing_reference(source))
+}
+
+/// Copy what the tip needs and the store lacks, and draw the store's shallow boundary.
+pub(crate) fn receive(
+    path: &Path,
+    tip: &Tip,
+    source: &Source,
+    store: &mut Store,
+    progress: &Progress,
+    interrupt: &Interrupt,
+) -> Result<ObjectId> {
+    let step = || format!("fetch {} from {}", source.reference, source.url);
+    let within = |err: Error| err.within(&step());
+    progress.enter(Stage::Requesting);
+    let repo = open(path, source)?;
+    let commit = repo
+        .find_object(tip.commit.0)
+        .and_then(|object| object.peel_to_commit())
+        .map_err(|err| Error::new(Recovery::Reconfigure, step(), last_cause(&err)))?
+        .id;
+    store.prepare(repo.object_hash(), None)?;
+    let mut here = store.repository()?;
+    here.objects.refresh_never();
+    let haves = store.haves(&here)?;
+    let uncut = source.depth.0.is_none() && !store.is_shallow(&here).map_err(within)?;
+    // With its history uncut, whatever is here is here with all that it needs.
+    // Not as `has_object` has it: to that, the empty tree is everywhere.
+    let is_complete = |id: &gix::oid| uncut && here.objects.exists(id);
+    let is_known = |id: &gix::oid| !haves.is_empty() && here.objects.exists(id);
+    let (objects, shallow) = (store.objects(&repo)?, boundary(&repo).step(step)?);
+    let until = (&shallow, source.depth);
+    let needed = closure(&objects, &[commit], until, is_known, is_complete, interrupt).step(step)?;
+    // Before the commits come, so that a kill in between leaves none without its place in the boundary.
+    store.extend_shallow(&here, &needed.boundary).map_err(within)?;
+    if !needed.objects.is_empty() {
+        copy_objects(&objects, &needed.objects, &store.intake(progress, interrupt), repo.path())?;
+    }
+    store.redraw_shallow(&here, &needed).map_err(within)?;
+    Ok(commit)
+}

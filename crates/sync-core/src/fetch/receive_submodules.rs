@@ -1,0 +1,78 @@
+//! The submodules of a commit, each into a store of its own.
+
+use std::sync::Arc;
+
+use gix::ObjectId;
+
+use super::Upstream;
+use super::submodules::{Location, Wanted, wanted};
+use crate::error::{Error, Recovery, Result};
+use crate::fetched::{Fetched, Module, tip};
+use crate::spec::reference::{CommitId, Reference};
+use crate::spec::submodules::{MAX_DEPTH, Submodules};
+use crate::spec::{Selection, Source};
+use crate::store::Store;
+
+impl Upstream {
+    /// The submodules of a commit, `levels` deep. One whose pin did not move costs no network.
+    pub(super) fn receive_modules(
+        &self,
+        commit: ObjectId,
+        location: &Location,
+        store: &Store,
+        levels: usize,
+        count: &mut u64,
+    ) -> Result<Vec<Module>> {
+        if levels == 0 {
+            return Ok(Vec::new());
+        }
+        let mut modules = Vec::new();
+        let selection = &self.source.selection;
+        let sparse = selection.sparse.as_ref().filter(|_| *count == 0);
+        // Patterns are the repository's own; submodules come whole.
+        let whole = Selection { sparse: None, ..selection.clone() };
+        let rules = &selection.submodule_rules;
+        for Wanted { path, commit, location } in
+            wanted(store, commit, location, rules, sparse, &selection.limits, &self.options)?
+        {
+            let url = &location.url;
+            *count += 1;
+            let step = || format!("fetch submodule {path:?} from {url}");
+            let refused = |fault: String| Error::new(Recovery::Reconfigure, step(), fault);
+            selection.limits.check_submodules(*count).map_err(|excess| refused(excess.to_string()))?;
+            if levels == 1 && selection.submodules == Submodules::Recursive {
+                return Err(refused(format!("submodules are nested more than {MAX_DEPTH} deep")));
+            }
+            let mut module = store.module(url)?;
+            let source = Source {
+                url: url.clone(),
+                written: location.written.clone(),
+                reference: Reference::Commit(CommitId(commit)),
+                selection: whole.clone(),
+                ..self.source.clone()
+            };
+            let mut upstream =
+                Upstream::new(source, self.options.clone(), self.interrupt.clone(), self.progress.clone());
+            upstream.sessions.clone_from(&self.sessions);
+            // What a filter left out may be wanted now; of a store without one, a commit is there with its tree.
+            let received = match (module.has_commit(commit), module.is_partial(), &self.source.filter) {
+                (true, false, _) => Ok(()),
+                (true, true, Some(_)) => upstream.receive_blobs(commit, &module),
+                _ => upstream.receive_commit(&tip(commit), &mut module, None).map(|_| ()),
+            };
+            received.map_err(|err| upstream.hide_secrets(err).within(&step()))?;
+            let nested = self.receive_modules(commit, &location, &module, levels - 1, count)?;
+            modules.push(Module {
+                path,
+                url: location.url,
+                fetched: Fetched {
+                    commit: CommitId(commit),
+                    selection: whole.clone(),
+                    modules: nested,
+                    early: Arc::default(),
+                },
+            });
+        }
+        Ok(modules)
+    }
+}

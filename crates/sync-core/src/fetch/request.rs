@@ -1,0 +1,112 @@
+//! One request of git's protocol, and the pack that answers it.
+
+use std::io::ErrorKind;
+use std::path::Path;
+
+use gix::ObjectId;
+use gix::protocol::fetch::{self, Tags};
+use gix::protocol::transport::Protocol;
+
+use super::protocol::{OneRound, Request, agent, protocol_error};
+use super::{Connection, Upstream};
+use crate::error::Error;
+use crate::fetched::Early;
+use crate::index_pack::{EarlyTree, Intake};
+use crate::progress::Stage;
+use crate::store::Store;
+use crate::store::layout::mark_promised;
+
+impl Upstream {
+    /// One fetch request and its pack.
+    pub(super) fn request(
+        &mut self,
+        mut connection: Connection,
+        request: &Request<'_>,
+        store: &Store,
+        early: Option<(ObjectId, &Path)>,
+    ) -> Result<Early, Refused> {
+        let step = || format!("fetch {} from {}", self.source.reference, self.source.url);
+        self.progress.enter(Stage::Requesting);
+        let is_partial = store.is_partial();
+        let bases = match request.haves.is_empty() {
+            true => None,
+            false => Some(store.repository().and_then(|repo| store.objects(&repo))?),
+        };
+        let limits = &self.source.selection.limits;
+        let tree = early.map(|(commit, dir)| EarlyTree { commit, dir, limits });
+        let intake = Intake { tree, ..store.intake(&self.progress, &self.interrupt) };
+        let ration = connection.ration.clone();
+        ration.renew();
+        // gix does not say where.
+        let (pack_place, shallow_file) = (store.pack_dir(), store.shallow_file());
+        let failure = |err| {
+            protocol_error(step(), err, &ration).rephrased(&[
+                (
+                    "Failed to consume the pack sent by the remote",
+                    &format!("store the pack in {}", pack_place.display()),
+                ),
+                ("'shallow' file", &shallow_file.display().to_string()),
+            ])
+        };
+        let (mut pack_failed, mut made) = (false, Early::default());
+        let outcome = gix::protocol::fetch(
+            &mut OneRound { request, protocol: connection.handshake.server_protocol_version },
+            |pack, _, _| {
+                self.progress.enter(Stage::Receiving);
+                ration.lift();
+                let taken = intake.take(&mut limits.pack(pack), bases.as_ref()).map_err(|err| {
+                    pack_failed = matches!(err.kind(), ErrorKind::InvalidData | ErrorKind::NotFound);
+                    gix::Error::from_error(err)
+                })?;
+                if let Some(pack) = taken.pack.filter(|_| is_partial) {
+                    mark_promised(&pack).map_err(gix::Error::from_error)?;
+                }
+                made = taken.early;
+                Ok(true)
+            },
+            gix::progress::Discard,
+            self.interrupt.flag(),
+            fetch::Context {
+                handshake: &mut connection.handshake,
+                transport: &mut connection.transport,
+                user_agent: agent(),
+                trace_packetlines: false,
+            },
+            fetch::Options {
+                shallow_file: store.shallow_file(),
+                shallow: &request.shallow,
+                tags: Tags::None,
+                reject_shallow_remote: false,
+            },
+        );
+        match outcome {
+            // Before v2 the server hangs up after its pack.
+            Ok(_) if connection.handshake.server_protocol_version == Protocol::V2 => {
+                self.connection = Some(connection);
+                Ok(made)
+            }
+            Ok(_) => Ok(made),
+            Err(err) if pack_failed => Err(Refused::Pack(failure(&err))),
+            Err(err) => Err(Refused::Other(failure(&err))),
+        }
+    }
+}
+
+/// Why a request brought nothing: a pack that could not be taken in, or anything else.
+pub(super) enum Refused {
+    Pack(Error),
+    Other(Error),
+}
+
+impl Refused {
+    pub(super) fn into_error(self) -> Error {
+        let (Refused::Pack(err) | Refused::Other(err)) = self;
+        err
+    }
+}
+
+impl From<Error> for Refused {
+    fn from(err: Error) -> Self {
+        Refused::Other(err)
+    }
+}

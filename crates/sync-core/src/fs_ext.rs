@@ -1,0 +1,62 @@
+//! Small dealings with files and directories that std lacks.
+
+use std::io;
+use std::path::Path;
+
+pub(super) fn remove_matching(dir: &Path, is_leftover: &dyn Fn(&str) -> bool) -> io::Result<()> {
+    for entry in entries(dir)? {
+        let entry = entry?;
+        if !entry.file_name().to_str().is_some_and(is_leftover) {
+            continue;
+        }
+        if entry.file_type()?.is_dir() {
+            fs_err::remove_dir_all(entry.path())?;
+        } else {
+            fs_err::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+/// The entries of a directory; none where it does not exist.
+pub(crate) fn entries(dir: &Path) -> io::Result<impl Iterator<Item = io::Result<fs_err::DirEntry>> + use<>> {
+    match fs_err::read_dir(dir) {
+        Ok(entries) => Ok(Some(entries).into_iter().flatten()),
+        Err(err) if err.kind() == io::ErrorKind::NotFound => Ok(None.into_iter().flatten()),
+        Err(err) => Err(err),
+    }
+}
+
+pub(super) fn remove_if_there(path: &Path) -> io::Result<()> {
+    match fs_err::remove_file(path) {
+        Err(err) if err.kind() != io::ErrorKind::NotFound => Err(err),
+        _ => Ok(()),
+    }
+}
+
+pub(crate) fn remove_dir_if_there(path: &Path) -> io::Result<()> {
+    match fs_err::remove_dir_all(path) {
+        Err(err) if err.kind() != io::ErrorKind::NotFound => Err(err),
+        _ => Ok(()),
+    }
+}
+
+pub(super) fn write_if_different(path: &Path, content: &str) -> io::Result<()> {
+    match fs_err::read(path) {
+        Ok(found) if found == content.as_bytes() => Ok(()),
+        _ => replace_file(path, content),
+    }
+}
+
+/// Readers see the old content or the new.
+pub(super) fn replace_file(path: &Path, content: &str) -> io::Result<()> {
+    let temporary = path.with_extension("lock");
+    fs_err::write(&temporary, content).and_then(|()| fs_err::rename(&temporary, path)).inspect_err(|_| {
+        let _ = fs_err::remove_file(&temporary);
+    })
+}
+
+/// Whether nothing is there; not where that cannot be told.
+pub(super) fn is_gone(path: &Path) -> bool {
+    path.try_exists().is_ok_and(|there| !there)
+}

@@ -1,0 +1,145 @@
+//! The pack file: written as it comes, read again for deltas, completed if need be, named when all is well.
+
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, SyncSender};
+
+use fs_err::File;
+use fs_err::os::unix::fs::FileExt;
+use gix::ObjectId;
+use gix::hash::Kind;
+use gix::objs::Kind as ObjectKind;
+
+use super::entries::Packet;
+use super::{Object, index};
+use crate::objects::content::Content;
+use crate::objects::corrupt;
+use crate::objects::deflate::{Deflater, header_of};
+
+/// A pack that has no name yet; it goes with its owner unless it is given one.
+pub(super) struct PackFile {
+    path: PathBuf,
+    pub(super) file: File,
+}
+
+impl PackFile {
+    pub(super) fn create(directory: &Path) -> io::Result<PackFile> {
+        let path = directory.join(format!("tmp_pack_{}", std::process::id()));
+        let mut options = fs_err::OpenOptions::new();
+        let file = options.read(true).write(true).create(true).truncate(true).open(&path)?;
+        Ok(PackFile { path, file })
+    }
+
+    /// Write what comes; its checksum.
+    pub(super) fn store(
+        &self,
+        packets: Receiver<Packet>,
+        used: &SyncSender<Vec<u8>>,
+        kind: Kind,
+    ) -> io::Result<ObjectId> {
+        let mut hasher = gix::hash::hasher(kind);
+        for packet in packets {
+            match packet {
+                Packet::Bytes(bytes) => {
+                    hasher.update(&bytes);
+                    (&self.file).write_all(&bytes)?;
+                    let _ = used.try_send(bytes);
+                }
+                Packet::Trailer(bytes) => (&self.file).write_all(&bytes)?,
+            }
+        }
+        hasher.try_finalize().map_err(io::Error::other)
+    }
+
+    /// Begin to add objects behind the last.
+    pub(super) fn reopen(&self, kind: Kind) -> io::Result<Addition<'_>> {
+        let end = self.file.metadata()?.len().checked_sub(kind.len_in_bytes() as u64);
+        let end = end.ok_or_else(|| corrupt("it ends too early"))?;
+        self.file.set_len(end)?;
+        (&self.file).seek(SeekFrom::Start(end))?;
+        let end = End { file: &self.file, offset: end, crc32: crc32fast::Hasher::new() };
+        Ok(Addition { end, deflater: Deflater::new() })
+    }
+
+    /// Make the header and the checksum those of a pack of `count` objects.
+    pub(super) fn close(&self, count: usize, kind: Kind) -> io::Result<ObjectId> {
+        let count = u32::try_from(count).map_err(io::Error::other)?;
+        self.file.write_all_at(&gix_pack::data::header::encode(gix_pack::data::Version::V2, count), 0)?;
+        let mut hasher = gix::hash::hasher(kind);
+        let mut buffer = vec![0; 64 * 1024];
+        let mut file = &self.file;
+        file.seek(SeekFrom::Start(0))?;
+        loop {
+            match file.read(&mut buffer)? {
+                0 => break,
+                read => hasher.update(&buffer[..read]),
+            }
+        }
+        let checksum = hasher.try_finalize().map_err(io::Error::other)?;
+        file.write_all(checksum.as_slice())?;
+        Ok(checksum)
+    }
+
+    /// Write the index beside the pack and give both their names, the index's last: it makes the pack known.
+    /// Returns the pack's.
+    pub(super) fn finish(&self, objects: &mut [Object], checksum: ObjectId) -> io::Result<PathBuf> {
+        let name = self.path.with_file_name(format!("pack-{checksum}"));
+        let (pack, index) = (name.with_extension("pack"), name.with_extension("idx"));
+        let half_made = self.path.with_extension("idx");
+        let written = index::write(&half_made, objects, checksum).and_then(|()| {
+            for path in [&self.path, &half_made] {
+                fs_err::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o444))?;
+            }
+            fs_err::rename(&self.path, &pack)?;
+            fs_err::rename(&half_made, index)
+        });
+        written.inspect_err(|_| {
+            let _ = fs_err::remove_file(&half_made).and(fs_err::remove_file(&pack));
+        })?;
+        Ok(pack)
+    }
+}
+
+impl Drop for PackFile {
+    fn drop(&mut self) {
+        // Of one that has a name by now, there is nothing to remove.
+        let _ = fs_err::remove_file(&self.path);
+    }
+}
+
+/// The end of a pack that grows.
+pub(super) struct Addition<'a> {
+    end: End<'a>,
+    deflater: Deflater,
+}
+
+struct End<'a> {
+    file: &'a File,
+    offset: u64,
+    crc32: crc32fast::Hasher,
+}
+
+impl Addition<'_> {
+    pub(super) fn add(&mut self, id: ObjectId, kind: ObjectKind, content: &Content) -> io::Result<Object> {
+        let Addition { end, deflater } = self;
+        let offset = end.offset;
+        end.crc32 = crc32fast::Hasher::new();
+        header_of(kind).write_to(content.len(), end)?;
+        content.pieces(0, content.len(), &mut |piece| deflater.add(piece, end))?;
+        deflater.finish(end)?;
+        Ok(Object { offset, crc32: end.crc32.clone().finalize(), id })
+    }
+}
+
+impl Write for End<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = (&mut &*self.file).write(bytes)?;
+        self.crc32.update(&bytes[..written]);
+        self.offset += written as u64;
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}

@@ -1,0 +1,381 @@
+//! The entries of a pack as they arrive: each is inflated once.
+
+use std::io::{self, BufRead, Read};
+use std::sync::atomic::AtomicBool;
+use std::sync::mpsc::{Receiver, SyncSender};
+
+use gix::ObjectId;
+use gix::hash::Kind;
+use gix::objs::Kind as ObjectKind;
+use gix_pack::data::entry::Header;
+use sirocco::Format;
+use sirocco::inflate::Decoder;
+
+use super::blob_writer::{Blob, Placer, Work, hasher};
+use super::{Intake, Object, hash};
+use crate::objects::inflate::{ROOM, wrong_length};
+use crate::objects::{LARGEST, corrupt, refuse_huge};
+
+/// What the disk thread gets: bytes that count for the checksum, or the checksum itself.
+pub(super) enum Packet {
+    Bytes(Vec<u8>),
+    Trailer(Vec<u8>),
+}
+
+/// An object that is given by its difference from another.
+pub(crate) struct Delta {
+    /// Its place among the objects.
+    pub(super) at: usize,
+    /// Where its deflated bytes begin, and their length when inflated.
+    pub(super) data_offset: u64,
+    pub(super) size: u64,
+    pub(super) base: Base,
+    /// Whether it was put together: hostile ones lead in circles.
+    pub(super) is_done: AtomicBool,
+}
+
+/// From what a delta starts.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Base {
+    Offset(u64),
+    Id(ObjectId),
+}
+
+/// An object that is there in full.
+pub(super) struct Whole {
+    pub(super) at: usize,
+    pub(super) data_offset: u64,
+    pub(super) size: u64,
+    pub(super) kind: ObjectKind,
+}
+
+/// Everything that was read.
+pub(super) struct AllRead {
+    pub(super) objects: Vec<Object>,
+    pub(super) whole: Vec<Whole>,
+    pub(super) deltas: Vec<Delta>,
+    pub(super) trailer: ObjectId,
+}
+
+/// At least so much goes to disk at once: servers send little at a time.
+const PACKET: usize = 48 * 1024;
+
+/// The pieces of large objects.
+const WINDOW: u64 = 256 * 1024;
+
+pub(super) struct Entries<'a> {
+    source: &'a mut dyn BufRead,
+    intake: &'a Intake<'a>,
+    kind: Kind,
+    /// Larger objects go through in pieces.
+    large: u64,
+    decoder: Box<Decoder>,
+    /// For what goes through in pieces.
+    window: Vec<u8>,
+    /// Bytes that arrived, and how many of them were used.
+    packet: Vec<u8>,
+    used: usize,
+    /// The place in the pack of `packet[0]`.
+    start: u64,
+    crc32: crc32fast::Hasher,
+    to_disk: SyncSender<Packet>,
+    from_disk: Receiver<Vec<u8>>,
+}
+
+impl<'a> Entries<'a> {
+    pub(super) fn new(
+        source: &'a mut dyn BufRead,
+        intake: &'a Intake<'a>,
+        to_disk: SyncSender<Packet>,
+        from_disk: Receiver<Vec<u8>>,
+    ) -> Self {
+        Entries {
+            source,
+            intake,
+            kind: intake.hash,
+            large: intake.resources.large(),
+            decoder: Box::new(Decoder::new(Format::Zlib)),
+            window: Vec::new(),
+            packet: Vec::new(),
+            used: 0,
+            start: 0,
+            crc32: crc32fast::Hasher::new(),
+            to_disk,
+            from_disk,
+        }
+    }
+
+    /// Read the pack to its end.
+    pub(super) fn read_all(
+        &mut self,
+        placer: &Placer<'_>,
+        to_placer: SyncSender<Work>,
+        from_placer: &Receiver<Vec<u8>>,
+    ) -> io::Result<AllRead> {
+        let Intake { progress, interrupt, .. } = *self.intake;
+        let mut header = [0; 12];
+        self.read_exact(&mut header)?;
+        let (_, count) = gix_pack::data::header::decode(&header).map_err(corrupt)?;
+        progress.set_total(count as usize);
+        let (done, bytes) = (progress.files(), progress.bytes());
+        let most = self.intake.resources.batch() as usize;
+        let mut out = Batches { to_placer, from_placer, bytes: Vec::new(), blobs: Vec::new(), most };
+        let trailer = ObjectId::null(self.kind);
+        let mut read = AllRead { objects: Vec::new(), whole: Vec::new(), deltas: Vec::new(), trailer };
+        for at in 0..count as usize {
+            interrupt.check()?;
+            self.entry(at, placer, &mut out, &mut read)?;
+            gix::Count::inc(&done);
+            gix::Count::set(&bytes, self.offset() as usize);
+        }
+        out.send()?;
+        read.trailer = self.trailer()?;
+        Ok(read)
+    }
+
+    fn entry(
+        &mut self,
+        at: usize,
+        placer: &Placer<'_>,
+        out: &mut Batches<'_>,
+        read: &mut AllRead,
+    ) -> io::Result<()> {
+        let offset = self.offset();
+        self.crc32 = crc32fast::Hasher::new();
+        let hash_length = self.kind.len_in_bytes();
+        let entry = gix_pack::data::Entry::from_read(self, offset, hash_length)?;
+        let (size, data_offset) = (entry.decompressed_size, entry.data_offset);
+        let mut id = ObjectId::null(self.kind);
+        match entry.header {
+            Header::Blob if size > self.large => self.large_blob(at, size, out)?,
+            Header::Blob => self.blob(at, size as usize, out)?,
+            Header::OfsDelta { base_distance } => {
+                let base = offset.checked_sub(base_distance).ok_or_else(|| corrupt("a delta has no base"))?;
+                read.deltas.push(self.delta(at, data_offset, size, Base::Offset(base))?);
+            }
+            Header::RefDelta { base_id } => {
+                read.deltas.push(self.delta(at, data_offset, size, Base::Id(base_id))?);
+            }
+            Header::Commit | Header::Tree | Header::Tag => {
+                let kind = entry.header.as_kind().unwrap_or(ObjectKind::Tag);
+                refuse_huge(kind, size, self.intake.resources)?;
+                id = self.other(kind, size, placer)?;
+            }
+        }
+        if let Some(kind) = entry.header.as_kind() {
+            read.whole.push(Whole { at, data_offset, size, kind });
+        }
+        read.objects.push(Object { offset, crc32: self.crc32.clone().finalize(), id });
+        Ok(())
+    }
+
+    /// A small blob goes into the batch.
+    fn blob(&mut self, at: usize, size: usize, out: &mut Batches<'_>) -> io::Result<()> {
+        let start = out.reserve(size)?;
+        self.inflate_into(&mut out.bytes[start..], size)?;
+        out.bytes.truncate(start + size);
+        out.blobs.push(Blob { at, start, end: start + size });
+        Ok(())
+    }
+
+    fn large_blob(&mut self, at: usize, size: u64, out: &mut Batches<'_>) -> io::Result<()> {
+        out.send()?;
+        out.work(Work::Begin { at, size })?;
+        self.in_pieces(size, |piece| {
+            let mut buffer = out.empty();
+            buffer.extend_from_slice(piece);
+            out.work(Work::Piece(buffer))
+        })?;
+        out.work(Work::End)
+    }
+
+    /// A commit, tag or tree; of a very large one nothing but its id is known.
+    fn other(&mut self, kind: ObjectKind, size: u64, placer: &Placer<'_>) -> io::Result<ObjectId> {
+        if size > self.intake.resources.waiting() {
+            let mut hasher = hasher(self.kind, kind, size);
+            self.in_pieces(size, |piece| {
+                hasher.update(piece);
+                Ok(())
+            })?;
+            return hasher.try_finalize().map_err(io::Error::other);
+        }
+        let body = self.whole(size)?;
+        let id = hash(self.kind, kind, &body)?;
+        placer.learn(kind, id, &body)?;
+        Ok(id)
+    }
+
+    fn whole(&mut self, size: u64) -> io::Result<Vec<u8>> {
+        // A header may lie: room is made as it is needed.
+        let mut body = Vec::with_capacity(size.min(self.large) as usize + ROOM);
+        if size <= self.large {
+            body.resize(size as usize + ROOM, 0);
+            self.inflate_into(&mut body, size as usize)?;
+            body.truncate(size as usize);
+        } else {
+            self.in_pieces(size, |piece| {
+                body.extend_from_slice(piece);
+                Ok(())
+            })?;
+        }
+        Ok(body)
+    }
+
+    /// It is put together once all of the pack is there.
+    fn delta(&mut self, at: usize, data_offset: u64, size: u64, base: Base) -> io::Result<Delta> {
+        if size > LARGEST {
+            return Err(corrupt(format!("a delta of {size} bytes is too large")));
+        }
+        self.in_pieces(size, |_| Ok(()))?;
+        Ok(Delta { at, data_offset, size, base, is_done: AtomicBool::new(false) })
+    }
+
+    /// Inflate the next stream, of exactly `size` bytes, into a buffer that is a little larger.
+    fn inflate_into(&mut self, buffer: &mut [u8], size: usize) -> io::Result<()> {
+        let mut written = 0;
+        loop {
+            self.refill()?;
+            let step = self.decoder.decompress(&self.packet[self.used..], buffer, false);
+            let step = step.map_err(corrupt)?;
+            let (done, consumed, full) = (step.done, step.consumed, step.full);
+            written += step.output.len();
+            self.advance(consumed);
+            if done && written == size {
+                return Ok(());
+            }
+            if done || full || written > size {
+                return Err(wrong_length());
+            }
+        }
+    }
+
+    /// Inflate the next stream, of exactly `size` bytes, through a window.
+    fn in_pieces(&mut self, size: u64, mut take: impl FnMut(&[u8]) -> io::Result<()>) -> io::Result<()> {
+        let mut window = std::mem::take(&mut self.window);
+        window.resize(size.min(WINDOW) as usize + ROOM, 0);
+        let mut written = 0;
+        loop {
+            self.intake.interrupt.check()?;
+            self.refill()?;
+            let step = self.decoder.decompress(&self.packet[self.used..], &mut window, false);
+            let step = step.map_err(corrupt)?;
+            let (done, consumed, full) = (step.done, step.consumed, step.full);
+            written += step.output.len() as u64;
+            take(step.output)?;
+            self.advance(consumed);
+            if done && written == size {
+                self.window = window;
+                return Ok(());
+            }
+            if done || written > size {
+                return Err(wrong_length());
+            }
+            if full {
+                self.decoder.make_room(&mut window);
+            }
+        }
+    }
+
+    fn offset(&self) -> u64 {
+        self.start + self.used as u64
+    }
+
+    fn advance(&mut self, amount: usize) {
+        self.crc32.update(&self.packet[self.used..self.used + amount]);
+        self.used += amount;
+    }
+
+    /// Have at least one byte, handing what was used to the disk thread once it is worth waking that.
+    fn refill(&mut self) -> io::Result<()> {
+        if self.used < self.packet.len() {
+            return Ok(());
+        }
+        if self.packet.len() >= PACKET {
+            self.start += self.packet.len() as u64;
+            self.used = 0;
+            let mut next = self.from_disk.try_recv().unwrap_or_default();
+            next.clear();
+            let used = std::mem::replace(&mut self.packet, next);
+            self.send(Packet::Bytes(used))?;
+        }
+        let arrived = self.source.fill_buf()?;
+        if arrived.is_empty() {
+            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the pack ends too early"));
+        }
+        self.packet.extend_from_slice(arrived);
+        let amount = arrived.len();
+        self.source.consume(amount);
+        Ok(())
+    }
+
+    fn trailer(&mut self) -> io::Result<ObjectId> {
+        let mut trailer = self.packet.split_off(self.used);
+        let rest = std::mem::take(&mut self.packet);
+        self.send(Packet::Bytes(rest))?;
+        let length = self.kind.len_in_bytes();
+        let missing = length.saturating_sub(trailer.len());
+        trailer.truncate(length);
+        self.source.take(missing as u64).read_to_end(&mut trailer)?;
+        let id = ObjectId::try_from(&trailer[..]).map_err(|_| corrupt("it ends too early"))?;
+        self.send(Packet::Trailer(trailer))?;
+        Ok(id)
+    }
+
+    fn send(&self, packet: Packet) -> io::Result<()> {
+        // A thread that is gone has its own error to tell.
+        self.to_disk.send(packet).map_err(|_| io::Error::other("the pack could not be stored"))
+    }
+}
+
+/// For headers, byte by byte.
+impl Read for Entries<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.refill()?;
+        let amount = buffer.len().min(self.packet.len() - self.used);
+        buffer[..amount].copy_from_slice(&self.packet[self.used..self.used + amount]);
+        self.advance(amount);
+        Ok(amount)
+    }
+}
+
+/// Blobs on their way to the placing thread.
+struct Batches<'a> {
+    to_placer: SyncSender<Work>,
+    from_placer: &'a Receiver<Vec<u8>>,
+    bytes: Vec<u8>,
+    blobs: Vec<Blob>,
+    /// How many bytes of blobs go to the placing thread at once.
+    most: usize,
+}
+
+impl Batches<'_> {
+    /// Room for a blob; where it begins.
+    fn reserve(&mut self, size: usize) -> io::Result<usize> {
+        if self.bytes.len() + size > self.most {
+            self.send()?;
+        }
+        let start = self.bytes.len();
+        self.bytes.resize(start + size + ROOM, 0);
+        Ok(start)
+    }
+
+    fn send(&mut self) -> io::Result<()> {
+        if self.blobs.is_empty() {
+            return Ok(());
+        }
+        let next = self.empty();
+        let (bytes, blobs) = (std::mem::replace(&mut self.bytes, next), std::mem::take(&mut self.blobs));
+        self.work(Work::Batch { bytes, blobs })
+    }
+
+    /// A buffer that was used before, if there is one: the allocator gives large ones back at once.
+    fn empty(&self) -> Vec<u8> {
+        let mut buffer = self.from_placer.try_recv().unwrap_or_else(|_| Vec::with_capacity(self.most + ROOM));
+        buffer.clear();
+        buffer
+    }
+
+    fn work(&self, work: Work) -> io::Result<()> {
+        self.to_placer.send(work).map_err(|_| io::Error::other("the files could not be written"))
+    }
+}

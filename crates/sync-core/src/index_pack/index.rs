@@ -1,0 +1,47 @@
+//! A pack's index, version 2 (gitformat-pack(5)).
+
+use std::io::{self, BufWriter, Write};
+use std::path::Path;
+
+use gix::ObjectId;
+
+use super::Object;
+use crate::objects::deflate::Hashed;
+
+/// Offsets from here on are kept in a table of their own.
+const LARGE_OFFSET: u64 = 1 << 31;
+
+/// Write the index of a pack; sorts the objects by id.
+pub(crate) fn write(path: &Path, objects: &mut [Object], pack_checksum: ObjectId) -> io::Result<()> {
+    objects.sort_unstable_by(|a, b| a.id.cmp(&b.id).then(a.offset.cmp(&b.offset)));
+    let (inner, hasher) = (fs_err::File::create(path)?, gix::hash::hasher(pack_checksum.kind()));
+    let mut out = BufWriter::with_capacity(64 * 1024, Hashed { inner, hasher });
+    out.write_all(b"\xfftOc\0\0\0\x02")?;
+    let mut upto = 0;
+    for byte in 0..=255 {
+        upto += objects[upto..].iter().take_while(|object| object.id.first_byte() == byte).count();
+        out.write_all(&u32::try_from(upto).map_err(io::Error::other)?.to_be_bytes())?;
+    }
+    for object in objects.iter() {
+        out.write_all(object.id.as_slice())?;
+    }
+    for object in objects.iter() {
+        out.write_all(&object.crc32.to_be_bytes())?;
+    }
+    let mut large = Vec::new();
+    for object in objects.iter() {
+        let offset = if object.offset < LARGE_OFFSET {
+            object.offset as u32
+        } else {
+            large.push(object.offset);
+            LARGE_OFFSET as u32 | (large.len() - 1) as u32
+        };
+        out.write_all(&offset.to_be_bytes())?;
+    }
+    for offset in large {
+        out.write_all(&offset.to_be_bytes())?;
+    }
+    out.write_all(pack_checksum.as_slice())?;
+    let Hashed { mut inner, hasher } = out.into_inner().map_err(io::IntoInnerError::into_error)?;
+    inner.write_all(hasher.try_finalize().map_err(io::Error::other)?.as_slice())
+}

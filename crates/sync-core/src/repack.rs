@@ -1,0 +1,42 @@
+//! Objects of a repository as a pack of their own, copied as they are stored where that can be done.
+
+use std::io::{self, BufReader};
+use std::path::{Path, PathBuf};
+
+use gix::ObjectId;
+
+use crate::error::{Context, Error, Recovery, Result};
+use crate::index_pack::Intake;
+use crate::objects::Objects;
+use crate::objects::write_pack::write_pack;
+use crate::progress::Stage;
+
+/// Copy objects, of the repository at `from`, as one pack. Returns the pack's path.
+pub(crate) fn copy_objects(
+    objects: &Objects,
+    ids: &[ObjectId],
+    intake: &Intake<'_>,
+    from: &Path,
+) -> Result<Option<PathBuf>> {
+    let to = intake.pack_dir.display();
+    let step = || format!("copy {} objects from {} to {to}", ids.len(), from.display());
+    let (reader, writer) = io::pipe().step(step)?;
+    let (objects, interrupt) = (objects.clone(), intake.interrupt);
+    std::thread::scope(|scope| {
+        let producer = scope.spawn(move || write_pack(&objects, ids, writer, interrupt));
+        let mut reader = BufReader::with_capacity(64 * 1024, reader);
+        intake.progress.enter(Stage::Receiving);
+        let received = intake.take(&mut reader, None);
+        drop(reader); // a producer that still writes gets a broken pipe
+        let produced =
+            producer.join().map_err(|_| Error::new(Recovery::Retry, step(), "the packing thread died"))?;
+        // The producer's error is the cause; the receiver then only saw a truncated pack.
+        match (produced, received) {
+            (Err(err), Err(received)) if err.kind() == io::ErrorKind::BrokenPipe => {
+                Err(Error::io(step(), &received))
+            }
+            (Err(err), _) => Err(Error::io(step(), &err)),
+            (Ok(()), received) => received.map(|taken| taken.pack).step(step),
+        }
+    })
+}

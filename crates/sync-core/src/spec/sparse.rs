@@ -1,0 +1,78 @@
+//! What of a commit is wanted: which submodules, which paths, which objects.
+
+use std::sync::Arc;
+
+/// Patterns of git-sparse-checkout(1). They are taken in cone mode where they have its shape, as git does.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SparsePatterns(Arc<[u8]>);
+
+impl SparsePatterns {
+    /// The most bytes that a pattern file may have. Read, patterns take up to 70 times as much.
+    pub const MAX_SIZE: u64 = 512 << 10;
+
+    /// The text of a pattern file, of no more than [`SparsePatterns::MAX_SIZE`].
+    pub fn from_text(text: impl Into<Vec<u8>>) -> Self {
+        SparsePatterns(text.into().into())
+    }
+
+    /// Cone patterns: these directories with all below them, and the files directly in each of their parents.
+    pub fn directories<'a>(directories: impl IntoIterator<Item = &'a str>) -> Self {
+        let mut lines = vec!["/*".to_owned(), "!/*/".to_owned()];
+        let parts = |directory: &'a str| directory.split('/').filter(|part| !part.is_empty()).collect();
+        let all: Vec<Vec<&str>> = directories.into_iter().map(parts).collect();
+        // What is below another one comes with it.
+        let is_below =
+            |parts: &[&str]| all.iter().any(|other| other.len() < parts.len() && parts.starts_with(other));
+        for parts in all.iter().filter(|parts| !is_below(parts)) {
+            let mut path = String::new();
+            for (number, part) in parts.iter().enumerate() {
+                path.push('/');
+                path.push_str(part);
+                let own = [format!("{path}/"), format!("!{path}/*/")];
+                let count = if number + 1 == parts.len() { 1 } else { 2 };
+                lines.extend(own.into_iter().take(count));
+            }
+        }
+        let mut seen = std::collections::HashSet::new();
+        lines.retain(|line| seen.insert(line.clone()));
+        SparsePatterns::from_text(lines.join("\n") + "\n")
+    }
+
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// Mark what is left out.
+    pub(crate) fn apply(&self, index: &mut gix::index::State) -> gix::Result<()> {
+        let case = gix::glob::pattern::Case::Sensitive;
+        gix::worktree::sparse::apply_patterns(index, &self.0, "sparse-checkout".as_ref(), true, case)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::spec::filter::Filter;
+
+    #[test]
+    fn filters_are_gits() {
+        for (text, spec) in
+            [("blob:none", "blob:none"), ("tree:0", "blob:none"), ("blob:limit=1k", "blob:limit=1k")]
+        {
+            assert_eq!(text.parse::<Filter>().unwrap().spec(), spec);
+        }
+        for text in ["", "blob", "blob:limit=", "blob:limit=x", "tree:", "sparse:oid=x", "blob:none\n"] {
+            assert!(text.parse::<Filter>().is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn directories_become_cone_patterns() {
+        let patterns = SparsePatterns::directories(["a/b", "c", "/a/d/"]);
+        let expected = "/*\n!/*/\n/a/\n!/a/*/\n/a/b/\n/c/\n/a/d/\n";
+        assert_eq!(std::str::from_utf8(patterns.bytes()).unwrap(), expected);
+        let nested = SparsePatterns::directories(["a/b", "c", "c/d", "a/b/e/f"]);
+        let expected = "/*\n!/*/\n/a/\n!/a/*/\n/a/b/\n/c/\n";
+        assert_eq!(std::str::from_utf8(nested.bytes()).unwrap(), expected);
+    }
+}

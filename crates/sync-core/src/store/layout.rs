@@ -1,0 +1,56 @@
+//! What makes a directory a repository: its configuration and fixed names.
+
+use std::io;
+use std::path::Path;
+
+use gix::hash::Kind;
+
+/// The branch that follows what is published, named as git-sync names it.
+pub(crate) const BRANCH: &str = "refs/heads/git-sync";
+
+pub(crate) fn config(kind: Kind, promisor: Option<&str>) -> String {
+    let version = u8::from(kind == Kind::Sha256 || promisor.is_some());
+    let mut text = format!(
+        "[core]\n\trepositoryformatversion = {version}\n\tfilemode = true\n\tbare = false\n\tlogallrefupdates = true\n\
+         [gc]\n\tauto = 0\n"
+    );
+    if kind == Kind::Sha256 {
+        text.push_str("[extensions]\n\tobjectFormat = sha256\n");
+    }
+    if let Some(url) = promisor {
+        let url = url.replace('\\', "\\\\").replace('"', "\\\"");
+        text.push_str(&format!(
+            "[extensions]\n\tpartialClone = origin\n[remote \"origin\"]\n\tpromisor = true\n\turl = \"{url}\"\n"
+        ));
+    }
+    text
+}
+
+/// The repository that has what is missing here, as the configuration names it.
+pub(crate) fn promisor(git: &Path) -> Option<String> {
+    let config = fs_err::read_to_string(git.join("config")).ok()?;
+    config.contains("partialClone = origin").then_some(())?;
+    let line = config.lines().find_map(|line| line.trim_start().strip_prefix("url = \""))?;
+    Some(line.trim_end_matches('"').replace("\\\"", "\"").replace("\\\\", "\\"))
+}
+
+/// The kind of objects in an existing repository; `None` where there is none yet.
+pub(crate) fn stored_kind(git: &Path) -> io::Result<Option<Kind>> {
+    match fs_err::read_to_string(git.join("config")) {
+        Err(err) if err.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(err) => Err(err),
+        Ok(config) => {
+            let sha256 = config.lines().any(|line| {
+                let line = line.to_ascii_lowercase();
+                line.trim_start().starts_with("objectformat") && line.contains("sha256")
+            });
+            Ok(Some(if sha256 { Kind::Sha256 } else { Kind::Sha1 }))
+        }
+    }
+}
+
+/// What this pack refers to without holding it, the promisor has.
+pub(crate) fn mark_promised(pack: &Path) -> io::Result<()> {
+    let mark = pack.with_extension("promisor");
+    if mark.exists() { Ok(()) } else { fs_err::write(mark, "") }
+}

@@ -1,0 +1,45 @@
+//! Why there is no session.
+
+use std::io;
+
+use super::algorithms;
+use crate::error::{Error, Recovery};
+
+/// Why there is no session.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// Somebody has to change something: a key, a file, an account.
+    Refused(String),
+    Io(io::Error),
+}
+
+impl Failure {
+    pub(crate) fn into_error(self, step: String) -> Error {
+        match self {
+            Failure::Refused(text) => Error::new(Recovery::Reconfigure, step, text),
+            Failure::Io(err) => Error::io(step, &err),
+        }
+    }
+}
+
+impl From<io::Error> for Failure {
+    fn from(err: io::Error) -> Self {
+        Failure::Io(err)
+    }
+}
+
+impl From<russh::Error> for Failure {
+    fn from(err: russh::Error) -> Self {
+        match err {
+            russh::Error::IO(err) => Failure::Io(err),
+            russh::Error::NoCommonAlgo { kind, ours, theirs } => {
+                Failure::Refused(algorithms::nothing_in_common(&kind, &ours, &theirs))
+            }
+            russh::Error::NoAuthMethod => Failure::Refused("the server takes no way to log in".into()),
+            russh::Error::Disconnect | russh::Error::HUP | russh::Error::SendError => {
+                Failure::Io(io::Error::new(io::ErrorKind::ConnectionReset, "the server hung up"))
+            }
+            err => Failure::Io(io::Error::other(err)),
+        }
+    }
+}

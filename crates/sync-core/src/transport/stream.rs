@@ -1,0 +1,57 @@
+//! A connection to a server, with as much TLS around it as there is.
+
+use std::io::{self, Read, Write};
+
+use rustls::{ClientConnection, StreamOwned};
+
+use crate::transport::socket::{Patience, Socket};
+use crate::transport::tls_errors::explain;
+
+/// A connection, with as much TLS around it as there is.
+#[derive(Debug)]
+pub(crate) enum Stream {
+    Plain(Socket),
+    Tls(Box<StreamOwned<ClientConnection, Stream>>),
+}
+
+impl Stream {
+    pub(crate) fn is_open(&self) -> bool {
+        match self {
+            Stream::Plain(socket) => socket.is_open(),
+            Stream::Tls(tls) => tls.sock.is_open(),
+        }
+    }
+
+    /// Wait like this from now on.
+    pub(crate) fn set_patience(&mut self, patience: &Patience) {
+        match self {
+            Stream::Plain(socket) => socket.set_patience(patience),
+            Stream::Tls(tls) => tls.sock.set_patience(patience),
+        }
+    }
+}
+
+impl Read for Stream {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Stream::Plain(socket) => socket.read(buf),
+            Stream::Tls(tls) => tls.read(buf).map_err(explain),
+        }
+    }
+}
+
+impl Write for Stream {
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        match self {
+            Stream::Plain(socket) => socket.write(buf),
+            Stream::Tls(tls) => tls.write(buf).map_err(explain),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Stream::Plain(socket) => socket.flush(),
+            Stream::Tls(tls) => tls.flush().map_err(explain),
+        }
+    }
+}
