@@ -8,12 +8,10 @@ use gix::ObjectId;
 use gix::hash::Kind;
 use gix::objs::Kind as ObjectKind;
 use gix_pack::data::entry::Header;
-use sirocco::Format;
-use sirocco::inflate::Decoder;
 
 use super::blob_writer::{Blob, Placer, Work, hasher};
 use super::{Intake, Object, hash};
-use crate::objects::inflate::{ROOM, wrong_length};
+use crate::objects::inflate::{Decoder, ROOM, decoder, wrong_length};
 use crate::objects::{LARGEST, corrupt, refuse_huge};
 
 /// What the disk thread gets: bytes that count for the checksum, or the checksum itself.
@@ -94,7 +92,7 @@ impl<'a> Entries<'a> {
             intake,
             kind: intake.hash,
             large: intake.resources.large(),
-            decoder: Box::new(Decoder::new(Format::Zlib)),
+            decoder: decoder(),
             window: Vec::new(),
             packet: Vec::new(),
             used: 0,

@@ -77,6 +77,9 @@ impl<W: Write> Write for Hashed<W> {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Read;
+
+    use super::super::stream;
     use super::*;
 
     #[test]
@@ -90,9 +93,11 @@ mod tests {
                 deflater.add(piece, &mut deflated).unwrap();
             }
             deflater.finish(&mut deflated).unwrap();
+            let mut file = tempfile::NamedTempFile::new().unwrap();
+            file.write_all(&deflated).unwrap();
+            let file = fs_err::File::open(file.path()).unwrap();
             let mut inflated = Vec::new();
-            let mut reader = sirocco::inflate::Reader::new(sirocco::Format::Zlib, &deflated[..]);
-            io::Read::read_to_end(&mut reader, &mut inflated).unwrap();
+            stream(&file, 0, content.len() as u64).read_to_end(&mut inflated).unwrap();
             assert!(inflated == content, "{} bytes", content.len());
         }
     }

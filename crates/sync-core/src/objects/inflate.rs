@@ -1,11 +1,14 @@
 //! Deflated streams inside of files, read where they are: a mapped pack would count as ours as far as it was read.
+//!
+//! No other file names the crate that inflates.
 
 use std::io::{self, BufRead, BufReader, Read};
 
 use fs_err::File;
 use fs_err::os::unix::fs::FileExt;
 use sirocco::Format;
-use sirocco::inflate::{Decoder, Reader};
+pub(crate) use sirocco::inflate::Decoder;
+use sirocco::inflate::Reader;
 
 use super::corrupt;
 
@@ -15,6 +18,11 @@ pub(crate) const ROOM: usize = 64;
 /// Whatever begins a deflated stream, it makes some bytes of so many.
 const START: usize = 1024;
 
+/// For streams of Git's form. It is large.
+pub(crate) fn decoder() -> Box<Decoder> {
+    Box::new(Decoder::new(Format::Zlib))
+}
+
 /// What one thread needs to inflate objects that are held.
 pub(crate) struct Inflater {
     decoder: Box<Decoder>,
@@ -23,7 +31,7 @@ pub(crate) struct Inflater {
 
 impl Inflater {
     pub(crate) fn new() -> Self {
-        Inflater { decoder: Box::new(Decoder::new(Format::Zlib)), input: vec![0; 16 * 1024] }
+        Inflater { decoder: decoder(), input: vec![0; 16 * 1024] }
     }
 
     /// The stream at an offset, of exactly `size` bytes, in place of what was in `out`.
