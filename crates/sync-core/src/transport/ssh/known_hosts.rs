@@ -3,10 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD as BASE64;
 use ring::hmac;
 use russh::keys::ssh_key::certificate::CertType;
+use russh::keys::ssh_key::known_hosts::{HostPatterns, Marker};
 use russh::keys::ssh_key::public::KeyData;
 use russh::keys::{Algorithm, Certificate, EcdsaCurve, HashAlg, PublicKey, PublicKeyOrCertificate};
 
@@ -29,12 +28,6 @@ pub(crate) struct KnownHost {
     /// Those for the host with its port and without.
     authorities: Vec<KeyData>,
     revoked: Vec<KeyData>,
-}
-
-enum Marker {
-    None,
-    Authority,
-    Revoked,
 }
 
 impl KnownHost {
@@ -73,39 +66,37 @@ impl KnownHost {
     fn take(&mut self, line: &str) -> Result<(), &'static str> {
         let mut words = line.split_ascii_whitespace().peekable();
         let marker = match words.peek() {
-            Some(&"@cert-authority") => Marker::Authority,
-            Some(&"@revoked") => Marker::Revoked,
-            Some(word) if word.starts_with('@') => return Err("has an unknown marker"),
             Some(word) if word.starts_with('#') => return Ok(()),
-            _ => Marker::None,
+            Some(word) if word.starts_with('@') => {
+                Some(word.parse::<Marker>().map_err(|_| "has an unknown marker")?)
+            }
+            _ => None,
         };
-        if !matches!(marker, Marker::None) {
+        if marker.is_some() {
             words.next();
         }
-        let hosts = words.next().unwrap_or_default();
+        let hosts = words.next().unwrap_or_default().parse().ok();
         let key = match (words.next(), words.next()) {
             (Some(kind), Some(key)) => PublicKey::from_openssh(&format!("{kind} {key}")).ok(),
             _ => None,
         };
-        let (is_exact, is_host) = (covers(hosts, &self.name), covers(hosts, &self.host));
-        match (marker, key) {
-            (Marker::Revoked, Some(key)) if is_exact != Some(false) || is_host != Some(false) => {
-                self.revoked.push(key.key_data().clone());
+        let covers = |name| hosts.as_ref().map(|hosts| covers(hosts, name));
+        let (is_exact, is_host) = (covers(&self.name), covers(&self.host));
+        let list = match (marker, &key) {
+            (Some(Marker::Revoked), None) => return Err("revokes a key that cannot be read"),
+            (Some(Marker::Revoked), _) if is_exact != Some(false) || is_host != Some(false) => {
+                &mut self.revoked
             }
-            (Marker::Revoked, None) => return Err("revokes a key that cannot be read"),
-            (Marker::Revoked, Some(_)) | (_, None) => {}
-            (marker, Some(key)) => {
-                let list = match (marker, is_exact, is_host) {
-                    (Marker::Authority, Some(true), _) | (Marker::Authority, _, Some(true)) => {
-                        &mut self.authorities
-                    }
-                    (_, Some(true), _) => &mut self.keys,
-                    (_, _, Some(true)) => &mut self.portless_keys,
-                    _ => return Ok(()),
-                };
-                list.push(key.key_data().clone());
+            (Some(Marker::Revoked), _) => return Ok(()),
+            (Some(Marker::CertAuthority), _) if is_exact == Some(true) || is_host == Some(true) => {
+                &mut self.authorities
             }
-        }
+            (Some(Marker::CertAuthority), _) => return Ok(()),
+            (None, _) if is_exact == Some(true) => &mut self.keys,
+            (None, _) if is_host == Some(true) => &mut self.portless_keys,
+            (None, _) => return Ok(()),
+        };
+        list.extend(key.map(|key| key.key_data().clone()));
         Ok(())
     }
 
@@ -212,22 +203,24 @@ fn same_kind(key: &Algorithm, asked: &Algorithm) -> bool {
     matches!((key, asked), (Algorithm::Rsa { .. }, Algorithm::Rsa { .. })) || key == asked
 }
 
-/// Whether the first field of a line covers a name; `None` if it cannot be read.
-fn covers(hosts: &str, name: &str) -> Option<bool> {
-    if let Some(hashed) = hosts.strip_prefix("|1|") {
-        let (salt, hash) = hashed.split_once('|')?;
-        let key = hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, &BASE64.decode(salt).ok()?);
-        return Some(hmac::verify(&key, name.as_bytes(), &BASE64.decode(hash).ok()?).is_ok());
-    }
+/// Whether the first field of a line covers a name.
+fn covers(hosts: &HostPatterns, name: &str) -> bool {
+    let patterns = match hosts {
+        HostPatterns::HashedName { salt, hash } => {
+            let key = hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, salt);
+            return hmac::verify(&key, name.as_bytes(), hash).is_ok();
+        }
+        HostPatterns::Patterns(patterns) => patterns,
+    };
     let mut found = false;
-    for pattern in hosts.split(',') {
+    for pattern in patterns {
         match pattern.strip_prefix('!') {
-            Some(pattern) if is_like(pattern, name) => return Some(false),
+            Some(pattern) if is_like(pattern, name) => return false,
             Some(_) => {}
             None => found |= is_like(pattern, name),
         }
     }
-    Some(found)
+    found
 }
 
 /// `*` stands for any text, `?` for one character, whatever the case of letters.
@@ -301,6 +294,15 @@ mod tests {
             let found = !known(&line, host, port).unwrap().known().is_empty();
             assert_eq!(found, expected, "{hosts} {host} {port}");
         }
+    }
+
+    #[test]
+    fn any_blanks_separate_the_words_of_a_line() {
+        let key = KEY.replace(' ', " \t");
+        for line in [format!(" \thost\t{key}\tcomment # more "), format!("host  {key}\r")] {
+            assert_eq!(known(&line, "host", 22).unwrap().keys.len(), 1, "{line:?}");
+        }
+        assert_eq!(known(&format!("@revoked\t *  {key}"), "host", 22).unwrap().revoked.len(), 1);
     }
 
     #[test]
