@@ -70,6 +70,5 @@ pub use transport::options::{Allowed, ConnectOptions, HttpSetting, is_loopback};
 pub use transport::proxy::{Exceptions, Proxies, Proxy};
 pub use transport::request::HttpRequest;
 pub use transport::ssh::options::{HostKeys, SshOptions};
-pub use transport::tls::count_certificates;
 pub use url::RemoteUrl;
 pub use url::scope::Place;

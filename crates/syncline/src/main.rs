@@ -21,7 +21,6 @@ mod schedule;
 mod serve;
 mod status;
 mod systemd;
-mod trust;
 
 use std::ffi::OsString;
 use std::io::Write;
@@ -29,7 +28,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use sync_core::{Error, HttpSetting, Interrupt, OpenError, Progress, Recovery, Resources, Store, Upstream};
+use sync_core::{Error, Interrupt, OpenError, Progress, Recovery, Resources, Store, Upstream};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::spawn_blocking;
 use tracing::{error, info, warn};
@@ -113,8 +112,7 @@ fn configure(argv: Vec<OsString>) -> Result<Option<Config>, Vec<String>> {
     let home = environment("HOME").filter(|home| !home.is_empty()).map(PathBuf::from);
     config.login.netrc = config.login.netrc.or_else(|| Some(Netrc::Usual(home?.join(".netrc"))));
     if environment("SSL_CERT_FILE").is_none_or(|file| file.is_empty()) {
-        let usual = trust::usual(&mut config.warnings).map(HttpSetting::UsualCaFile);
-        config.connect.http.extend(usual.map(|file| (None, file)));
+        config.warnings.extend(config.connect.trust_system_certificates());
     }
     config.connect.ssh.agent =
         environment("SSH_AUTH_SOCK").filter(|path| !path.is_empty()).map(PathBuf::from);

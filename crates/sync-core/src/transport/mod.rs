@@ -17,5 +17,6 @@ mod server_messages;
 mod socket;
 pub(crate) mod ssh;
 mod stream;
-pub(crate) mod tls;
+mod system_certificates;
+mod tls;
 mod tls_errors;

@@ -61,7 +61,8 @@ pub enum HttpSetting {
     CaFile(PathBuf),
     /// A directory of such files.
     CaDirectory(PathBuf),
-    /// The machine's own file of them, which nobody named: what cannot be read of it is passed over.
+    /// A file of them that nobody named, as [`ConnectOptions::trust_system_certificates`] finds it: what cannot be read
+    /// of it is passed over.
     UsualCaFile(PathBuf),
     /// A file of PEM certificates to trust for proxies that speak TLS.
     ProxyCaFile(PathBuf),

@@ -135,7 +135,7 @@ fn certificates_in(directory: &Path) -> io::Result<Vec<CertificateDer<'static>>>
 
 /// How many certificates a file of them holds, and how many places in it that are none although they look like one.
 /// There is an error where it cannot be read.
-pub fn count_certificates(path: &Path) -> io::Result<(usize, usize)> {
+pub(super) fn count_certificates(path: &Path) -> io::Result<(usize, usize)> {
     let pem = read_bounded(path, LARGEST_FILE)?;
     let (found, damaged): (Vec<_>, Vec<_>) =
         CertificateDer::pem_slice_iter(&pem).partition(|found: &Result<CertificateDer<'_>, _>| found.is_ok());

@@ -1,12 +1,13 @@
-//! The certificates that the machine trusts, where nobody names any.
+//! The certificate authorities that the system trusts.
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use sync_core::count_certificates;
+use super::tls::count_certificates;
+use super::options::{ConnectOptions, HttpSetting};
 
 /// Where systems keep them; a scratch image has none.
-const USUAL: [&str; 5] = [
+const BUNDLES: [&str; 5] = [
     "/etc/ssl/certs/ca-certificates.crt",
     "/etc/pki/tls/certs/ca-bundle.crt",
     "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
@@ -14,13 +15,20 @@ const USUAL: [&str; 5] = [
     "/etc/ssl/cert.pem",
 ];
 
-/// The first usable file of the usual places.
-pub fn usual(warnings: &mut Vec<String>) -> Option<PathBuf> {
-    first_usable(&USUAL.map(Path::new), warnings)
+impl ConnectOptions {
+    /// Trust the authorities that the system trusts, besides those that are built in: the first usable file of the
+    /// places where systems keep them. No environment variable is read.
+    ///
+    /// This never fails: what cannot be used is passed over. The answer has one sentence for each such thing.
+    pub fn trust_system_certificates(&mut self) -> Vec<String> {
+        let mut warnings = Vec::new();
+        let bundle = first_usable(&BUNDLES.map(Path::new), &mut warnings);
+        self.http.extend(bundle.map(|file| (None, HttpSetting::UsualCaFile(file))));
+        warnings
+    }
 }
 
-/// The first file with certificates. Nobody asked for any of them, so the rest is said and passed over: the usual
-/// authorities are built in.
+/// The first file with certificates.
 fn first_usable(places: &[&Path], warnings: &mut Vec<String>) -> Option<PathBuf> {
     for path in places {
         let fault = match count_certificates(path) {
@@ -35,7 +43,7 @@ fn first_usable(places: &[&Path], warnings: &mut Vec<String>) -> Option<PathBuf>
             Err(err) => format!("cannot be read and is passed over: {}", err.kind()),
         };
         warnings.push(format!(
-            "{} {fault}; trusted are the authorities that are built in, and --ca-file",
+            "{} {fault}; the authorities that are built in are trusted, and those that are named",
             path.display()
         ));
     }
@@ -46,7 +54,7 @@ fn first_usable(places: &[&Path], warnings: &mut Vec<String>) -> Option<PathBuf>
 mod tests {
     use super::*;
 
-    const GOOD: &str = include_str!("../../../tests/support/authority.pem");
+    const GOOD: &str = include_str!("authority.pem");
 
     #[test]
     fn a_bundle_that_nobody_named_never_stops_anything() {
