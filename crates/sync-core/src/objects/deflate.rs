@@ -79,8 +79,8 @@ impl<W: Write> Write for Hashed<W> {
 mod tests {
     use std::io::Read;
 
-    use super::super::stream;
     use super::*;
+    use crate::objects::inflate::stream;
 
     #[test]
     fn what_is_deflated_inflates_again() {

@@ -3,8 +3,8 @@
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use super::tls::count_certificates;
 use super::options::{ConnectOptions, HttpSetting};
+use super::tls::count_certificates;
 
 /// Where systems keep them; a scratch image has none.
 const BUNDLES: [&str; 5] = [
