@@ -1,67 +1,157 @@
-//! The one error of this crate: which step failed, why, and what to do next.
+//! The one error of this crate: which step failed, why, of what kind that is, and what to do next.
 
+use std::error::Error as StdError;
 use std::fmt;
+use std::io;
 use std::time::Duration;
 
-/// What to do after a failure. Unknown causes are [`Recovery::Retry`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+use crate::interrupt::Stopped;
+use crate::limits::Excess;
+
+/// What kind of failure an [`Error`] is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// An [`Interrupt`](crate::Interrupt) was triggered.
+    Cancelled,
+    /// The deadline of an [`Interrupt`](crate::Interrupt) passed.
+    TimedOut,
+    /// The server cannot be reached, or the connection broke.
+    Network,
+    /// The server answered with an error, or not as Git's protocol has it.
+    Server,
+    /// The server wants other credentials (HTTP 401).
+    Login,
+    /// The server denies access, or its identity is not trusted: an SSH host key, HTTP 403.
+    Denied,
+    /// There is no such repository, reference or commit.
+    NotFound,
+    /// The commit exceeds one of [`Limits`](crate::Limits), or needs more memory than there is.
+    Limit,
+    /// The commit holds something that may not be checked out: a forbidden path, a symbolic link, a bad submodule.
+    Rejected,
+    /// The repository under the root is damaged.
+    DamagedStore,
+    /// A disk or a quota is full.
+    StorageFull,
+    /// Another process owns the root.
+    Busy,
+    /// An option, a file that an option names, or the root has to be changed.
+    Configuration,
+    /// The file system failed.
+    Io,
+    /// Anything else.
+    Other,
+}
+
+/// What to do after a failure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Recovery {
     /// Try again later: the network, the server, a full disk.
     Retry,
-    /// The repository under the root is damaged: [`crate::Store::rebuild`] it, then try again.
+    /// Replace the damaged repository under the root ([`Store::rebuild`](crate::stages::Store::rebuild)), then try
+    /// again.
     Rebuild,
-    /// Trying again helps only after somebody changed something: a URL, a reference, a permission.
+    /// Change something first: a URL, a reference, a permission, a limit.
     Reconfigure,
-    /// The server wants another login than it was shown.
+    /// Log in with other credentials.
     Login,
 }
 
-/// A failed step. Its text names the step and the whole chain of causes, on one line, free of secrets and of
-/// control characters (part of it may come from the server).
+impl ErrorKind {
+    /// What to do after a failure of this kind.
+    pub fn recovery(self) -> Recovery {
+        use ErrorKind as K;
+        match self {
+            K::Cancelled | K::TimedOut | K::Network | K::Server | K::StorageFull | K::Io | K::Other => {
+                Recovery::Retry
+            }
+            K::DamagedStore => Recovery::Rebuild,
+            K::Login => Recovery::Login,
+            K::Denied | K::NotFound | K::Limit | K::Rejected | K::Busy | K::Configuration => {
+                Recovery::Reconfigure
+            }
+        }
+    }
+}
+
+/// A failed step.
+///
+/// Its text names the step and all causes on one line, without secrets and without control characters (part of it may
+/// come from a server). [`source`](StdError::source) is the error of the operating system, if that was the cause; its
+/// text is a part of this one's.
 #[derive(Debug)]
 pub struct Error {
     step: String,
     cause: String,
-    recovery: Recovery,
-    not_before: Option<Duration>,
-    lacks_room: bool,
+    kind: ErrorKind,
+    retry_after: Option<Duration>,
+    source: Option<io::Error>,
 }
 
 /// The result of every fallible operation of this crate.
 pub type Result<T> = std::result::Result<T, Error>;
 
+type Cause<'a> = &'a (dyn StdError + 'static);
+
 impl Error {
     /// The failure of `step` because of `cause`.
-    pub fn new(recovery: Recovery, step: impl Into<String>, cause: impl fmt::Display) -> Self {
+    pub fn new(kind: ErrorKind, step: impl Into<String>, cause: impl fmt::Display) -> Self {
         Error {
             step: one_line(&step.into()),
             cause: one_line(&cause.to_string()),
-            recovery,
-            not_before: None,
-            lacks_room: false,
+            kind,
+            retry_after: None,
+            source: None,
         }
     }
 
-    /// An error of the file system or the like, worth another try.
-    pub fn io(step: impl Into<String>, cause: &(dyn std::error::Error + 'static)) -> Self {
-        let causes = || std::iter::successors(Some(cause), |err| err.source());
-        Error { lacks_room: causes().any(is_full), ..Self::new(Recovery::Retry, step, chain(causes())) }
+    /// The failure of `step` because of an error of the operating system or one that wraps it. The kind is found out.
+    pub fn io(step: impl Into<String>, cause: Cause<'_>) -> Self {
+        let (mut causes, mut next) = (Vec::new(), Some(cause));
+        while let Some(cause) = next {
+            causes.push(cause);
+            next = cause.source();
+        }
+        Self::caused(step, &causes)
     }
 
     /// An error of gix. Whether corruption means our store is up to the caller: see [`Error::reading`].
     pub(crate) fn gix(step: impl Into<String>, cause: &gix::Error) -> Self {
-        let lacks_room = cause.iter_errors().any(is_full);
-        Error { lacks_room, ..Self::new(Recovery::Retry, step, chain(cause.iter_errors())) }
+        Self::caused(step, &cause.iter_errors().collect::<Vec<_>>())
     }
 
     /// An error of gix while it read our own store: damage, unless the machine merely refused to let us read.
     pub(crate) fn reading(step: impl Into<String>, cause: &gix::Error) -> Self {
-        let refused = cause.iter_errors().filter_map(|err| err.downcast_ref::<std::io::Error>()).any(|err| {
-            use std::io::ErrorKind::{InvalidData, NotFound, UnexpectedEof};
+        let refused = cause.iter_errors().filter_map(|err| err.downcast_ref::<io::Error>()).any(|err| {
+            use io::ErrorKind::{InvalidData, NotFound, UnexpectedEof};
             !matches!(err.kind(), InvalidData | NotFound | UnexpectedEof)
         });
-        let recovery = if refused { Recovery::Retry } else { Recovery::Rebuild };
-        Error { recovery, ..Self::gix(step, cause) }
+        let err = Self::gix(step, cause);
+        if refused { err } else { err.of_kind(ErrorKind::DamagedStore) }
+    }
+
+    fn caused(step: impl Into<String>, causes: &[Cause<'_>]) -> Self {
+        let kind = causes.iter().find_map(|cause| kind_of(*cause));
+        let source = causes.iter().find_map(|cause| cause.downcast_ref::<io::Error>()).map(copy);
+        let usual = if source.is_some() { ErrorKind::Io } else { ErrorKind::Other };
+        Error { source, ..Self::new(kind.unwrap_or(usual), step, chain(causes)) }
+    }
+
+    /// The same error with another kind.
+    pub(crate) fn of_kind(self, kind: ErrorKind) -> Self {
+        Error { kind, ..self }
+    }
+
+    /// The same error of a server, where nothing more particular is known.
+    pub(crate) fn of_server(self) -> Self {
+        let kind = match self.kind {
+            ErrorKind::Io => ErrorKind::Network,
+            ErrorKind::Other => ErrorKind::Server,
+            kind => kind,
+        };
+        self.of_kind(kind)
     }
 
     /// The same error as a part of a larger step.
@@ -80,29 +170,32 @@ impl Error {
     /// The same error without texts that must not be repeated. Very short ones would only mangle it.
     pub(crate) fn hiding(mut self, secrets: &[String]) -> Self {
         for secret in secrets.iter().filter(|secret| secret.len() >= 4) {
-            self.cause = self.cause.replace(secret, "(secret)");
+            if self.cause.contains(secret) {
+                self.cause = self.cause.replace(secret, "(secret)");
+                self.source = None;
+            }
         }
         self
     }
 
-    /// The same error of a server that wants to be left alone for a time.
-    pub(crate) fn retry_after(self, time: Option<Duration>) -> Self {
-        Error { not_before: time, ..self }
+    /// The same error of a server that asks for a pause.
+    pub(crate) fn with_retry_after(self, pause: Option<Duration>) -> Self {
+        Error { retry_after: pause, ..self }
     }
 
-    /// How long the server wants to be left alone: HTTP's `Retry-After`.
-    pub fn not_before(&self) -> Option<Duration> {
-        self.not_before
+    /// How long the server asks to wait before the next attempt (HTTP's `Retry-After`).
+    pub fn retry_after(&self) -> Option<Duration> {
+        self.retry_after
+    }
+
+    /// What kind of failure this is.
+    pub fn kind(&self) -> ErrorKind {
+        self.kind
     }
 
     /// What to do next.
     pub fn recovery(&self) -> Recovery {
-        self.recovery
-    }
-
-    /// Whether a disk or a quota is full.
-    pub fn lacks_room(&self) -> bool {
-        self.lacks_room
+        self.kind.recovery()
     }
 
     /// The step that failed: `fetch refs/heads/main from https://host/x`.
@@ -122,18 +215,81 @@ impl fmt::Display for Error {
     }
 }
 
-impl std::error::Error for Error {}
+impl StdError for Error {
+    fn source(&self) -> Option<Cause<'_>> {
+        self.source.as_ref().map(|source| source as Cause<'_>)
+    }
+}
 
-fn is_full(cause: &(dyn std::error::Error + 'static)) -> bool {
-    use std::io::ErrorKind::{QuotaExceeded, StorageFull};
-    let kind = cause.downcast_ref().map(std::io::Error::kind);
-    matches!(kind, Some(QuotaExceeded | StorageFull))
+/// A text that does not parse: as a URL, a reference, a commit id, a filter, and so on. It says what is wrong, and
+/// quotes nothing that may be secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ParseError(String);
+
+impl From<String> for ParseError {
+    fn from(text: String) -> Self {
+        ParseError(text)
+    }
+}
+
+impl From<&str> for ParseError {
+    fn from(text: &str) -> Self {
+        ParseError(text.to_owned())
+    }
+}
+
+impl From<ParseError> for String {
+    fn from(err: ParseError) -> Self {
+        err.0
+    }
+}
+
+impl fmt::Display for ParseError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl StdError for ParseError {}
+
+/// The kind that a cause by itself makes certain.
+fn kind_of(cause: Cause<'_>) -> Option<ErrorKind> {
+    use io::ErrorKind as I;
+    if let Some(stopped) = cause.downcast_ref() {
+        return Some(match stopped {
+            Stopped::Triggered => ErrorKind::Cancelled,
+            Stopped::DeadlinePassed => ErrorKind::TimedOut,
+        });
+    }
+    if cause.is::<Excess>() {
+        return Some(ErrorKind::Limit);
+    }
+    let err: &io::Error = cause.downcast_ref()?;
+    match err.kind() {
+        I::StorageFull | I::QuotaExceeded => Some(ErrorKind::StorageFull),
+        I::ConnectionRefused
+        | I::ConnectionReset
+        | I::ConnectionAborted
+        | I::HostUnreachable
+        | I::NetworkUnreachable
+        | I::NetworkDown => Some(ErrorKind::Network),
+        // An error that is wrapped is no source of its wrapper.
+        _ => err.get_ref().and_then(|inner| kind_of(inner)),
+    }
+}
+
+/// An error of the operating system, as far as it can be told twice.
+fn copy(err: &io::Error) -> io::Error {
+    match err.raw_os_error() {
+        Some(code) => io::Error::from_raw_os_error(code),
+        None => io::Error::new(err.kind(), err.to_string()),
+    }
 }
 
 /// All causes joined by colons, without those that their predecessor quotes already.
-pub(crate) fn chain<'a>(causes: impl Iterator<Item = &'a (dyn std::error::Error + 'static)>) -> String {
+pub(crate) fn chain(causes: &[Cause<'_>]) -> String {
     let mut text = String::new();
-    for cause in causes.map(ToString::to_string) {
+    for cause in causes.iter().map(ToString::to_string) {
         if text.contains(&cause) {
             continue;
         }
@@ -164,7 +320,7 @@ pub(crate) trait Context<T> {
     fn step(self, step: impl FnOnce() -> String) -> Result<T>;
 }
 
-impl<T> Context<T> for std::io::Result<T> {
+impl<T> Context<T> for io::Result<T> {
     fn step(self, step: impl FnOnce() -> String) -> Result<T> {
         self.map_err(|err| Error::io(step(), &err))
     }
@@ -182,12 +338,43 @@ mod tests {
 
     #[test]
     fn text_from_the_server_cannot_steer_a_terminal() {
-        let err = Error::new(Recovery::Retry, "fetch", "fatal: \u{1b}[31mred\nnext");
+        let err = Error::new(ErrorKind::Other, "fetch", "fatal: \u{1b}[31mred\nnext");
         assert_eq!(err.to_string(), "fetch: fatal: \\u{1b}[31mred\\nnext");
     }
 
     #[test]
     fn text_from_the_server_is_bounded() {
-        assert!(Error::new(Recovery::Retry, "fetch", "x".repeat(1 << 20)).to_string().len() < 2_100);
+        assert!(Error::new(ErrorKind::Other, "fetch", "x".repeat(1 << 20)).to_string().len() < 2_100);
+    }
+
+    #[test]
+    fn the_kind_is_found_in_the_causes() {
+        use io::ErrorKind as I;
+        let interrupt = crate::interrupt::Interrupt::new();
+        interrupt.trigger();
+        let stopped = interrupt.check().unwrap_err();
+        let late = crate::interrupt::Interrupt::with_deadline(|| true).check().unwrap_err();
+        let excess = crate::limits::Limits { files: 1, ..Default::default() }.check_files(2).unwrap_err();
+        for (cause, kind) in [
+            (stopped, ErrorKind::Cancelled),
+            (late, ErrorKind::TimedOut),
+            (excess.into(), ErrorKind::Limit),
+            (I::StorageFull.into(), ErrorKind::StorageFull),
+            (io::Error::other(io::Error::from(I::QuotaExceeded)), ErrorKind::StorageFull),
+            (I::ConnectionRefused.into(), ErrorKind::Network),
+            (I::PermissionDenied.into(), ErrorKind::Io),
+        ] {
+            let err = Error::io("step", &cause);
+            assert_eq!(err.kind(), kind, "{cause:?}");
+            let source = err.source().and_then(|source| source.downcast_ref::<io::Error>());
+            assert_eq!(source.map(io::Error::kind), Some(cause.kind()));
+        }
+    }
+
+    #[test]
+    fn a_hidden_secret_is_in_no_source() {
+        let cause = io::Error::other("the server says canary");
+        let err = Error::io("step", &cause).hiding(&["canary".into()]);
+        assert!(!format!("{err} {err:?} {:?}", err.source()).contains("canary"));
     }
 }

@@ -12,7 +12,7 @@ use gix::protocol::transport::client::Capabilities;
 use russh::keys::{PublicKey, PublicKeyOrCertificate};
 use ureq::http::HeaderMap;
 
-use crate::error::{Error, Recovery};
+use crate::error::{Error, ErrorKind};
 use crate::index_pack::{EarlyTree, Intake};
 use crate::interrupt::Interrupt;
 use crate::objects::content::Content;
@@ -86,7 +86,7 @@ pub fn redirect(base: &str, tail: &str, location: &str) -> Result<String, String
 
 /// An error as users see it.
 pub fn error_line(step: &str, cause: &str) -> String {
-    Error::new(Recovery::Retry, step, cause).to_string()
+    Error::new(ErrorKind::Other, step, cause).to_string()
 }
 
 /// The capabilities that a server announced, before and after what is not for us was dropped.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use gix::ObjectId;
 
-use crate::error::{Context, Error, Recovery, Result};
+use crate::error::{Context, Error, ErrorKind, Result};
 use crate::index_pack::Intake;
 use crate::objects::Objects;
 use crate::objects::write_pack::write_pack;
@@ -29,7 +29,7 @@ pub(crate) fn copy_objects(
         let received = intake.take(&mut reader, None);
         drop(reader); // a producer that still writes gets a broken pipe
         let produced =
-            producer.join().map_err(|_| Error::new(Recovery::Retry, step(), "the packing thread died"))?;
+            producer.join().map_err(|_| Error::new(ErrorKind::Other, step(), "the packing thread died"))?;
         // The producer's error is the cause; the receiver then only saw a truncated pack.
         match (produced, received) {
             (Err(err), Err(received)) if err.kind() == io::ErrorKind::BrokenPipe => {

@@ -28,7 +28,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use sync_core::{Error, Interrupt, OpenError, Progress, Recovery, Resources, Store, Upstream};
+use sync_core::{Error, ErrorKind, Interrupt, Progress, Resources, Store, Upstream};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::spawn_blocking;
 use tracing::{error, info, warn};
@@ -268,18 +268,16 @@ async fn own(root: &Path, resources: Resources, wait: bool) -> Result<Store, Err
         // Opening may have to remove a half-made tree of many files.
         let path = root.to_owned();
         let opened = spawn_blocking(move || Store::open(&path, resources)).await;
-        match opened.unwrap_or_else(|err| Err(Error::io("open the store", &err).into())) {
+        match opened.unwrap_or_else(|err| Err(Error::io("open the store", &err))) {
             Ok(store) => return Ok(store),
-            Err(OpenError::Failed(err)) => return Err(err),
-            Err(OpenError::Busy(owner)) if !wait => {
-                let text = format!(
-                    "in use by another syncline ({owner}); stop it, choose another root, or give --wait-for-lock"
-                );
-                return Err(Error::new(Recovery::Reconfigure, format!("open {}", root.display()), text));
+            Err(err) if err.kind() != ErrorKind::Busy => return Err(err),
+            Err(err) if !wait => {
+                let text = format!("{}; stop it, choose another root, or give --wait-for-lock", err.cause());
+                return Err(Error::new(ErrorKind::Busy, err.step(), text));
             }
-            Err(OpenError::Busy(owner)) => {
+            Err(err) => {
                 if !std::mem::replace(&mut said, true) {
-                    info!(root = %root.display(), owner, "waiting for another syncline to let go of the root");
+                    info!(root = %root.display(), owner = err.cause(), "waiting for another syncline to let go of the root");
                 }
                 tokio::time::sleep(Duration::from_millis(200)).await;
             }

@@ -6,8 +6,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use sync_core::{
-    CommitId, Condition, Draft, DraftPlan, Error, Fetched, Interrupt, Origin, Progress, Recovery, Result,
-    SparsePatterns, Stage, Store, Tip, Upstream, Worktree, altered_files, checkout, read_bounded, tree_size,
+    CommitId, Condition, Draft, DraftPlan, Error, ErrorKind, Fetched, Interrupt, Origin, Progress, Recovery,
+    Result, SparsePatterns, Stage, Store, Tip, Upstream, Worktree, altered_files, checkout, read_bounded,
+    tree_size,
 };
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -121,7 +122,7 @@ impl Syncer {
         }
         let packs = self.store.all_packs()?;
         let tree = self.make_tree(&tip, current).inspect_err(|err| {
-            if err.lacks_room() {
+            if err.kind() == ErrorKind::StorageFull {
                 let _ = self
                     .store
                     .give_back(&packs, current)
@@ -259,7 +260,7 @@ impl Syncer {
         let asked = hooks::ask(gate, &event, &self.interrupt);
         tokio::runtime::Handle::current().block_on(asked).map_err(|refusal| {
             Error::new(
-                Recovery::Retry,
+                ErrorKind::Other,
                 format!("ask the pre-publish exechook about {}", tree.commit),
                 refusal,
             )

@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use serde_json::json;
-use sync_core::{Error, Origin, Recovery, Stage};
+use sync_core::{Error, ErrorKind, Origin, Stage};
 use tokio::signal::unix::Signal;
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep};
@@ -75,8 +75,8 @@ impl Service<'_> {
                 }
                 Ran::Over(exit) => return exit,
             };
-            let not_before = passed.as_ref().err().and_then(Error::not_before);
-            let next = schedule.next(passed.is_ok(), not_before, fastrand::f64());
+            let retry_after = passed.as_ref().err().and_then(Error::retry_after);
+            let next = schedule.next(passed.is_ok(), retry_after, fastrand::f64());
             report(&passed, &next, schedule.failures(), started.elapsed());
             match &passed {
                 Ok(passed) => {
@@ -202,7 +202,7 @@ fn timed_out(err: &Error, limit: Duration, stage: Stage) -> Error {
         stage => format!(" while {}", stage.describe()),
     };
     let cause = format!("timed out after {limit} (--sync-timeout){while_doing}");
-    Error::new(Recovery::Retry, err.step(), cause)
+    Error::new(ErrorKind::TimedOut, err.step(), cause)
 }
 
 fn report(passed: &Result<Passed, Error>, next: &Next, failures: u32, took: Duration) {

@@ -14,7 +14,7 @@ use super::free_space::{self, Room};
 use super::special::{self, AttributeFiles};
 use super::{SPARSE_FILE, Worktree, missing};
 use crate::attributes::is_attributes;
-use crate::error::{Context, Error, Recovery, Result};
+use crate::error::{Context, Error, ErrorKind, Result};
 use crate::fetched::{EarlyFile, Fetched};
 use crate::interrupt::Interrupt;
 use crate::limits::Limits;
@@ -103,7 +103,7 @@ impl Build<'_> {
         limits: &Limits,
     ) -> Result<(Room, HashSet<usize>)> {
         let step = || format!("write the tree of {}", self.id);
-        let refused = |excess| Error::new(Recovery::Reconfigure, step(), excess);
+        let refused = |excess| Error::new(ErrorKind::Limit, step(), excess);
         let (headers, mut needed, mut large) = (objects.headers(), Room::default(), HashSet::new());
         for (at, (entry, (mode, left_out))) in index.entries().iter().zip(before).enumerate() {
             if *left_out || *mode == Mode::COMMIT {
@@ -115,7 +115,7 @@ impl Build<'_> {
                 let header = headers.header(&entry.id).map_err(|err| missing(self.id, &err))?;
                 if header.kind != gix::objs::Kind::Blob {
                     let text = format!("{:?} is a {}, not a file", entry.path(index), header.kind);
-                    return Err(Error::new(Recovery::Reconfigure, step(), text));
+                    return Err(Error::new(ErrorKind::Rejected, step(), text));
                 }
                 if header.size > objects.resources.large() {
                     large.insert(at);
@@ -126,7 +126,7 @@ impl Build<'_> {
             limits.check_blob(size, entry.path(index)).map_err(refused)?;
             if entry.mode == Mode::SYMLINK && !(1..PATH_MAX).contains(&size) {
                 let text = format!("{:?} is a link to {size} bytes, which cannot be made", entry.path(index));
-                return Err(Error::new(Recovery::Reconfigure, step(), text));
+                return Err(Error::new(ErrorKind::Rejected, step(), text));
             }
             self.bytes += size;
         }
@@ -217,7 +217,7 @@ impl Build<'_> {
         self.interrupt.check().step(step)?;
         if let Some(collision) = outcome.collisions.first() {
             let text = format!("{:?} clashes with another path: {}", collision.path, collision.error_kind);
-            return Err(Error::new(Recovery::Reconfigure, step(), text));
+            return Err(Error::new(ErrorKind::Rejected, step(), text));
         }
         if let Some(record) = outcome.errors.first() {
             return Err(Error::gix(format!("write {:?} of {}", record.path, self.id), &record.error));

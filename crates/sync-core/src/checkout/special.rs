@@ -21,7 +21,7 @@ use gix::worktree::stack::state::attributes::Source;
 use super::convert::Form;
 use super::missing;
 use crate::attributes::{as_git_reads, attribute_files, is_attributes, is_special, may_change_form};
-use crate::error::{Context, Error, Recovery, Result};
+use crate::error::{Context, Error, ErrorKind, Result};
 use crate::interrupt::Interrupt;
 use crate::limits::Excess;
 use crate::objects::Objects;
@@ -229,7 +229,7 @@ impl AttributeFiles {
                 let what = format!("{:?}, with the attribute files before it,", entry.path(index));
                 let (step, excess) =
                     (format!("read the attributes of {id}"), Excess::of_text(what, files.bytes, most));
-                return Err(Error::new(Recovery::Reconfigure, step, excess));
+                return Err(Error::new(ErrorKind::Limit, step, excess));
             }
         }
         Ok(files)

@@ -8,7 +8,7 @@ use gix::index::entry::Mode;
 use gix::objs::{FindExt, HeaderExt};
 
 use super::missing;
-use crate::error::{Context, Error, Recovery, Result};
+use crate::error::{Context, Error, ErrorKind, Result};
 use crate::fetched::Fetched;
 use crate::interrupt::Interrupt;
 use crate::spec::Symlinks;
@@ -47,7 +47,7 @@ pub(super) fn check(
         };
         if let Some(fault) = fault {
             let text = format!("{path:?} -> {target:?} {fault} (symlinks)");
-            return Err(Error::new(Recovery::Reconfigure, step(), text));
+            return Err(Error::new(ErrorKind::Rejected, step(), text));
         }
     }
     Ok(())

@@ -3,7 +3,7 @@
 use gix::index::entry::Mode;
 
 use super::SPARSE_FILE;
-use crate::error::{Context, Error, Recovery, Result};
+use crate::error::{Context, Error, ErrorKind, Result};
 use crate::fetched::Fetched;
 use crate::interrupt::Interrupt;
 use crate::spec::Selection;
@@ -30,7 +30,7 @@ pub fn altered_files(
     let patterns = fs_err::read(place.admin.join(SPARSE_FILE)).ok();
     if patterns.as_deref() != selection.sparse.as_ref().map(SparsePatterns::bytes) {
         let step = format!("compare {} with its index", place.dir.display());
-        return Err(Error::new(Recovery::Retry, step, "it was checked out with other sparse patterns"));
+        return Err(Error::new(ErrorKind::Other, step, "it was checked out with other sparse patterns"));
     }
     let mut altered = Vec::new();
     let levels = match selection.submodules {
@@ -54,7 +54,7 @@ fn compare(
 ) -> Result<()> {
     let step = || format!("compare {} with its index", place.dir.display());
     if !place.names(id) {
-        return Err(Error::new(Recovery::Retry, step(), "its .git file or HEAD was altered"));
+        return Err(Error::new(ErrorKind::Other, step(), "its .git file or HEAD was altered"));
     }
     let file_mode = file_mode(&place.dir).step(step)?;
     let index = index_file::read(place.index(), id.0.kind()).step(step)?;

@@ -12,7 +12,7 @@ use gix::protocol::transport::Protocol;
 use super::protocol::Request;
 use super::request::Refused;
 use super::{Connection, Upstream};
-use crate::error::{Error, Recovery, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::spec::Depth;
 use crate::spec::reference::{CommitId, Reference};
 use crate::store::Store;
@@ -104,7 +104,7 @@ impl Upstream {
             }
         };
         let cause = format!("{}; {advice}", err.cause());
-        Error::new(Recovery::Reconfigure, err.step().to_owned(), cause)
+        Error::new(ErrorKind::NotFound, err.step().to_owned(), cause)
     }
 }
 

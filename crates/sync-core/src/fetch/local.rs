@@ -7,7 +7,7 @@ use gix::ObjectId;
 use gix::objs::Exists;
 
 use super::missing_reference;
-use crate::error::{Context, Error, Recovery, Result};
+use crate::error::{Context, Error, ErrorKind, Result};
 use crate::fetched::{Tip, tip};
 use crate::interrupt::Interrupt;
 use crate::objects::closure::{boundary, closure};
@@ -24,10 +24,10 @@ fn open(path: &Path, source: &Source) -> Result<gix::Repository> {
         .with(gix::sec::Trust::Full)
         .config_overrides(["core.useReplaceRefs=false"]);
     if let Some(fault) = unreadable(path) {
-        return Err(Error::new(Recovery::Reconfigure, format!("open {}", source.url), fault));
+        return Err(Error::new(ErrorKind::Configuration, format!("open {}", source.url), fault));
     }
     let mut repo = gix::open_opts(path, options)
-        .map_err(|err| Error::new(Recovery::Reconfigure, format!("open {}", source.url), last_cause(&err)))?;
+        .map_err(|err| Error::new(ErrorKind::NotFound, format!("open {}", source.url), last_cause(&err)))?;
     repo.object_cache_size(None);
     Ok(repo)
 }
@@ -84,7 +84,7 @@ pub(crate) fn receive(
     let commit = repo
         .find_object(tip.commit.0)
         .and_then(|object| object.peel_to_commit())
-        .map_err(|err| Error::new(Recovery::Reconfigure, step(), last_cause(&err)))?
+        .map_err(|err| Error::new(ErrorKind::NotFound, step(), last_cause(&err)))?
         .id;
     store.prepare(repo.object_hash(), None)?;
     let mut here = store.repository()?;

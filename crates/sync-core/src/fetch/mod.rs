@@ -22,7 +22,7 @@ use gix::protocol::transport::client::blocking_io::{Transport, http};
 use gix::protocol::{Handshake, LsRefsCommand};
 
 use crate::credentials::Credentials;
-use crate::error::{Context, Error, Recovery, Result};
+use crate::error::{Context, Error, ErrorKind, Result};
 use crate::fetched::{Fetched, Tip};
 use crate::fs_ext::remove_dir_if_there;
 use crate::interrupt::Interrupt;
@@ -232,7 +232,7 @@ impl Upstream {
                 transport
             }
             Kind::Local(_) => {
-                return Err(Error::new(Recovery::Reconfigure, step(), "a path needs no connection"));
+                return Err(Error::new(ErrorKind::Configuration, step(), "a path needs no connection"));
             }
         };
         let service = gix::protocol::transport::Service::UploadPack;
@@ -240,7 +240,7 @@ impl Upstream {
         let mut handshake =
             gix::protocol::handshake(&mut transport, service, |_| Ok(None), Vec::new(), progress).map_err(
                 |err| match ration.noise().filter(|_| !matches!(url.0, Kind::Http(_))) {
-                    Some(noise) => Error::new(Recovery::Retry, step(), is_no_protocol(&noise, url)),
+                    Some(noise) => Error::new(ErrorKind::Server, step(), is_no_protocol(&noise, url)),
                     None => protocol_error(step(), &err, &ration),
                 },
             )?;
@@ -289,7 +289,7 @@ pub(crate) fn missing_reference(source: &Source) -> Error {
     let is_short_id = (7..64).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_hexdigit());
     let hint = if is_short_id { "; a commit is named by its full id" } else { "" };
     Error::new(
-        Recovery::Reconfigure,
+        ErrorKind::NotFound,
         format!("fetch {} from {}", source.reference, source.url),
         format!("couldn't find remote ref {}{}", source.reference, hint),
     )

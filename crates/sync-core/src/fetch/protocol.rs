@@ -10,7 +10,7 @@ use gix::protocol::transport::Protocol;
 use gix::protocol::transport::client::Capabilities;
 use gix::{ObjectId, bstr};
 
-use crate::error::{Error, Recovery};
+use crate::error::{Error, ErrorKind};
 use crate::limits::Excess;
 use crate::transport::agent::AGENT;
 use crate::transport::answer::HttpStatus;
@@ -86,17 +86,16 @@ const PLAINER: [(&str, &str); 8] = [
 /// An error that `ration`'s connection ended with: in the server's words, where it gave a reason.
 pub(crate) fn protocol_error(step: String, err: &gix::Error, ration: &Ration) -> Error {
     if let Some(excess) = cause::<Excess>(err) {
-        return Error::new(Recovery::Reconfigure, step, excess);
+        return Error::new(ErrorKind::Limit, step, excess);
     }
     match http_status(err) {
-        Some(status) if status.code == 401 => Error::new(Recovery::Login, step, status),
-        Some(status) if matches!(status.code, 403 | 404 | 410) => {
-            Error::new(Recovery::Reconfigure, step, status)
-        }
-        Some(status) => Error::new(Recovery::Retry, step, status).retry_after(status.retry_after),
+        Some(status) if status.code == 401 => Error::new(ErrorKind::Login, step, status),
+        Some(status) if status.code == 403 => Error::new(ErrorKind::Denied, step, status),
+        Some(status) if matches!(status.code, 404 | 410) => Error::new(ErrorKind::NotFound, step, status),
+        Some(status) => Error::new(ErrorKind::Server, step, status).with_retry_after(status.retry_after),
         None => match ration.errors() {
-            Some(text) => Error::new(Recovery::Retry, step, format!("the server says: {text}")),
-            None => Error::gix(step, err).rephrased(&PLAINER),
+            Some(text) => Error::new(ErrorKind::Server, step, format!("the server says: {text}")),
+            None => Error::gix(step, err).of_server().rephrased(&PLAINER),
         },
     }
 }

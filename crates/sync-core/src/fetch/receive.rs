@@ -12,7 +12,7 @@ use super::branches::needs_branches;
 use super::protocol::{Request, can_filter, object_kind};
 use super::request::Refused;
 use super::{Upstream, local};
-use crate::error::{Context, Error, Recovery, Result};
+use crate::error::{Context, Error, ErrorKind, Result};
 use crate::fetched::{Early, Tip};
 use crate::fs_ext::remove_dir_if_there;
 use crate::spec::filter::Filter;
@@ -48,7 +48,7 @@ impl Upstream {
         let commit = commit.id;
         if commit != tip.commit.0 && matches!(self.source.reference, Reference::Name(_)) {
             let text = format!("the server announced {} but sent {commit}", tip.commit);
-            return Err(Error::new(Recovery::Retry, step(), text));
+            return Err(Error::new(ErrorKind::Server, step(), text));
         }
         store.record(&repo, commit, tip.want)?;
         if has_others {
@@ -76,7 +76,7 @@ impl Upstream {
         let kind = object_kind(&connection.handshake.capabilities);
         if kind != want.kind() {
             let text = format!("{want} is no {kind} id, but the repository's are");
-            return Err(Error::new(Recovery::Reconfigure, step(), text));
+            return Err(Error::new(ErrorKind::NotFound, step(), text));
         }
         let filter = self.source.filter.clone().filter(|_| can_filter(&connection.handshake));
         self.lacks_filter = self.source.filter.is_some() && filter.is_none();

@@ -6,7 +6,7 @@ use gix::ObjectId;
 
 use super::Upstream;
 use super::submodules::{Location, Wanted, wanted};
-use crate::error::{Error, Recovery, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::fetched::{Fetched, Module, tip};
 use crate::spec::reference::{CommitId, Reference};
 use crate::spec::submodules::{MAX_DEPTH, Submodules};
@@ -38,7 +38,7 @@ impl Upstream {
             let url = &location.url;
             *count += 1;
             let step = || format!("fetch submodule {path:?} from {url}");
-            let refused = |fault: String| Error::new(Recovery::Reconfigure, step(), fault);
+            let refused = |fault: String| Error::new(ErrorKind::Rejected, step(), fault);
             selection.limits.check_submodules(*count).map_err(|excess| refused(excess.to_string()))?;
             if levels == 1 && selection.submodules == Submodules::Recursive {
                 return Err(refused(format!("submodules are nested more than {MAX_DEPTH} deep")));

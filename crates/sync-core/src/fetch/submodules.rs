@@ -6,7 +6,7 @@ use gix::ObjectId;
 use gix::bstr::{BString, ByteSlice};
 use gix::index::entry::Mode;
 
-use crate::error::{Context, Error, Recovery, Result};
+use crate::error::{Context, Error, ErrorKind, Result};
 use crate::limits::{Excess, Limits};
 use crate::spec::sparse::SparsePatterns;
 use crate::spec::submodules::{SubmoduleRules, parse};
@@ -50,16 +50,16 @@ pub(crate) fn wanted(
         .map_err(|err| Error::reading(step(), &err))?;
     let Some(entry) = tree.lookup_entry([".gitmodules"]).step(step)? else { return Ok(Vec::new()) };
     if !entry.mode().is_blob() {
-        return Err(Error::new(Recovery::Reconfigure, step(), ".gitmodules is not a file"));
+        return Err(Error::new(ErrorKind::Rejected, step(), ".gitmodules is not a file"));
     }
     let (size, most) = (entry.id().header().step(step)?.size(), store.resources().largest_text());
     if size > most {
         let excess = Excess::of_text("a .gitmodules", size, most);
-        return Err(Error::new(Recovery::Reconfigure, step(), excess));
+        return Err(Error::new(ErrorKind::Limit, step(), excess));
     }
     let text = entry.object().map_err(|err| Error::reading(step(), &err))?;
     let modules = parse(&text.data)
-        .map_err(|err| Error::new(Recovery::Reconfigure, step(), Error::gix("", &err).cause()))?;
+        .map_err(|err| Error::new(ErrorKind::Rejected, step(), Error::gix("", &err).cause()))?;
     let mut index = index_of(&store.objects(&repo)?, commit, limits, &mut 0, None)?;
     if let Some(sparse) = sparse {
         sparse.apply(&mut index).step(step)?;
@@ -74,7 +74,7 @@ pub(crate) fn wanted(
         let location = match options.submodule_url(name) {
             Some(url) => Location { url: url.clone(), written: url.clone() },
             None => resolve(parent, &url.to_str_lossy(), options)
-                .map_err(|fault| Error::new(Recovery::Reconfigure, step(), fault))?,
+                .map_err(|fault| Error::new(ErrorKind::Rejected, step(), fault))?,
         };
         wanted.push(Wanted { path: path.to_owned(), commit: entry.id, location });
     }

@@ -1,5 +1,6 @@
 //! Partial clone: which objects a server may leave out.
 
+use crate::error::ParseError;
 use std::str::FromStr;
 
 /// Which objects a server may leave out of a pack, as git-rev-list(1) has it. What the checkout needs is asked
@@ -15,11 +16,11 @@ impl Filter {
 }
 
 impl FromStr for Filter {
-    type Err = String;
+    type Err = ParseError;
 
     /// `blob:none`, `blob:limit=N[kmg]`, or `tree:N`. All trees are needed to check anything out, so `tree:N` leaves
     /// out what `blob:none` does.
-    fn from_str(text: &str) -> Result<Self, String> {
+    fn from_str(text: &str) -> Result<Self, ParseError> {
         let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
         if text == "blob:none" || text.strip_prefix("tree:").is_some_and(is_number) {
             return Ok(Filter("blob:none".into()));
@@ -28,7 +29,7 @@ impl FromStr for Filter {
             Some(limit) if is_number(limit.trim_end_matches(['k', 'm', 'g', 'K', 'M', 'G'])) => {
                 Ok(Filter(text.into()))
             }
-            _ => Err(format!("{text:?} is none of blob:none, blob:limit=N and tree:N")),
+            _ => Err(format!("{text:?} is none of blob:none, blob:limit=N and tree:N").into()),
         }
     }
 }

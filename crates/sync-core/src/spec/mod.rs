@@ -10,6 +10,7 @@ pub(crate) mod submodules;
 use std::num::NonZeroU32;
 use std::str::FromStr;
 
+use crate::error::ParseError;
 use crate::limits::Limits;
 use crate::url::RemoteUrl;
 
@@ -97,14 +98,14 @@ pub enum Symlinks {
 }
 
 impl FromStr for Symlinks {
-    type Err = String;
+    type Err = ParseError;
 
-    fn from_str(text: &str) -> Result<Self, String> {
+    fn from_str(text: &str) -> Result<Self, ParseError> {
         match text {
             "keep" => Ok(Symlinks::Keep),
             "inside" => Ok(Symlinks::Inside),
             "refuse" => Ok(Symlinks::Refuse),
-            _ => Err(format!("{text:?} is neither keep, inside nor refuse")),
+            _ => Err(format!("{text:?} is neither keep, inside nor refuse").into()),
         }
     }
 }

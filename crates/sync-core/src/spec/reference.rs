@@ -1,5 +1,6 @@
 //! References and commit ids.
 
+use crate::error::ParseError;
 use std::fmt;
 use std::str::FromStr;
 
@@ -14,12 +15,12 @@ impl fmt::Display for CommitId {
 }
 
 impl FromStr for CommitId {
-    type Err = String;
+    type Err = ParseError;
 
-    fn from_str(text: &str) -> Result<Self, String> {
+    fn from_str(text: &str) -> Result<Self, ParseError> {
         gix::ObjectId::from_hex(text.to_ascii_lowercase().as_bytes())
             .map(CommitId)
-            .map_err(|_| format!("{text:?} is not a full commit id (40 or 64 hexadecimal digits)"))
+            .map_err(|_| format!("{text:?} is not a full commit id (40 or 64 hexadecimal digits)").into())
     }
 }
 
@@ -55,9 +56,9 @@ impl fmt::Display for Reference {
 }
 
 impl FromStr for Reference {
-    type Err = String;
+    type Err = ParseError;
 
-    fn from_str(text: &str) -> Result<Self, String> {
+    fn from_str(text: &str) -> Result<Self, ParseError> {
         if let Ok(id) = text.parse() {
             return Ok(Reference::Commit(id));
         }
@@ -65,7 +66,7 @@ impl FromStr for Reference {
         if valid {
             Ok(Reference::Name(text.to_owned()))
         } else {
-            Err(format!("{text:?} is not a valid reference name (see git-check-ref-format(1))"))
+            Err(format!("{text:?} is not a valid reference name (see git-check-ref-format(1))").into())
         }
     }
 }

@@ -8,7 +8,7 @@ use rustix::fs::{AtFlags, CWD, StatxAttributes, StatxFlags, statx};
 
 use super::Store;
 use super::place::Place;
-use crate::error::{Context, Error, Recovery, Result};
+use crate::error::{Context, Error, ErrorKind, Result};
 use crate::fs_ext::{entries, is_gone, remove_dir_if_there, remove_matching};
 use crate::objects::packs::{packs, remove_pack};
 use crate::spec::reference::CommitId;
@@ -44,7 +44,7 @@ impl Store {
                 fs_err::remove_file(entry.path()).step(step)
             } else if has_mount_point(&entry.path()).step(step)? {
                 let text = format!("something is mounted at or below {}", entry.path().display());
-                Err(Error::new(Recovery::Retry, step(), text))
+                Err(Error::new(ErrorKind::Io, step(), text))
             } else {
                 remove_dir_if_there(&entry.path()).step(step)
             };

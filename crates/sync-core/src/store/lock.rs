@@ -1,40 +1,31 @@
 //! One owner at a time: the lock on `syncline-owner`.
 
-use std::io::{Read, Seek, Write};
+use std::io::{self, Read, Seek, Write};
 use std::path::Path;
 
 use fs_err::{File, OpenOptions};
+use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
 
-use crate::error::{Context, Error};
+use crate::error::{Context, Error, ErrorKind, Result};
 
-/// Why a [`Store`] could not be opened.
-#[derive(Debug)]
-pub enum OpenError {
-    /// Another process owns the root; the text says which.
-    Busy(String),
-    /// Anything else.
-    Failed(Error),
-}
-
-impl From<Error> for OpenError {
-    fn from(err: Error) -> Self {
-        OpenError::Failed(err)
-    }
-}
-
-pub(crate) fn lock(path: &Path) -> Result<File, OpenError> {
+/// Lock the file at `path` for the owner of `root`.
+///
+/// # Errors
+///
+/// [`ErrorKind::Busy`] while another process owns it; the text names the process.
+pub(super) fn lock(path: &Path, root: &Path) -> Result<File> {
     let step = || format!("lock {}", path.display());
     let mut file =
         OpenOptions::new().create(true).truncate(false).read(true).write(true).open(path).step(step)?;
-    let operation = rustix::fs::FlockOperation::NonBlockingLockExclusive;
-    match rustix::fs::flock(&file, operation) {
-        Ok(()) => {}
-        Err(rustix::io::Errno::WOULDBLOCK) => {
+    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Err(Errno::WOULDBLOCK) => {
             let mut owner = String::new();
             file.read_to_string(&mut owner).step(step)?;
-            return Err(OpenError::Busy(owner.trim_end().to_owned()));
+            let text = format!("in use by another syncline ({})", owner.trim_end());
+            return Err(Error::new(ErrorKind::Busy, format!("open {}", root.display()), text));
         }
-        Err(err) => return Err(OpenError::Failed(Error::io(step(), &err))),
+        locked => locked.map_err(io::Error::from).step(step)?,
     }
     let host = rustix::system::uname();
     let owner = format!("pid {} on {}\n", std::process::id(), host.nodename().to_string_lossy());

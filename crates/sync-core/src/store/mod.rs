@@ -13,7 +13,7 @@ mod git_sync_v3;
 pub(crate) mod history;
 pub(crate) mod layout;
 mod leftovers;
-pub(crate) mod lock;
+mod lock;
 mod packs;
 pub(crate) mod place;
 mod submodules;
@@ -26,13 +26,13 @@ use std::sync::Arc;
 use fs_err::File;
 use gix::hash::Kind;
 
-use crate::error::{Context, Error, Recovery, Result};
+use crate::error::{Context, Error, ErrorKind, Result};
 use crate::fs_ext::{entries, remove_if_there, write_if_different};
 use crate::resources::Resources;
 use crate::spec::reference::CommitId;
 use crate::store::layout::{BRANCH, mark_promised, promisor, stored_kind};
 use crate::store::leftovers::clear_leftovers;
-use crate::store::lock::{OpenError, lock};
+use crate::store::lock::lock;
 use crate::store::place::Temporary;
 use crate::url::RemoteUrl;
 
@@ -61,14 +61,14 @@ pub struct Store {
 impl Store {
     /// Own `root`, creating it if need be, and clear what an earlier owner left half-made. All work on the store
     /// keeps to `resources`.
-    pub fn open(root: &Path, resources: Resources) -> std::result::Result<Store, OpenError> {
+    pub fn open(root: &Path, resources: Resources) -> Result<Store> {
         let step = || format!("open {}", root.display());
         fs_err::create_dir_all(root).step(step)?;
         let root = fs_err::canonicalize(root).step(step)?;
         let git = root.join(".git");
         takeover::take_over(&root)?;
         fs_err::create_dir_all(&git).step(step)?;
-        let owner = lock(&git.join("syncline-owner"))?;
+        let owner = lock(&git.join("syncline-owner"), &root)?;
         let warnings = clear_leftovers(&root, None)
             .step(|| format!("clear what was left half-made in {}", root.display()))?;
         let kind = stored_kind(&git).step(step)?;
@@ -207,12 +207,12 @@ impl Store {
         let packs = self.packs().step(step)?;
         if packs.len() > usize::from(MAX_SLOTS) {
             let text = format!("there are {} packs, and no more than {MAX_SLOTS} can be read", packs.len());
-            return Err(Error::new(Recovery::Rebuild, step(), text));
+            return Err(Error::new(ErrorKind::DamagedStore, step(), text));
         }
         for pack in packs {
             File::open(pack.with_extension("idx")).step(step)?;
         }
-        Err(Error::new(Recovery::Rebuild, step(), "the index of a pack is damaged"))
+        Err(Error::new(ErrorKind::DamagedStore, step(), "the index of a pack is damaged"))
     }
 
     fn open_repository(&self, packs: usize) -> Result<gix::Repository> {

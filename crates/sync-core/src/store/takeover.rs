@@ -7,7 +7,7 @@ use gix::ObjectId;
 
 use super::git_sync_v3::is_v3_tree;
 use super::layout::BRANCH;
-use crate::error::{Context, Error, Recovery, Result};
+use crate::error::{Context, Error, ErrorKind, Result};
 use crate::fs_ext::entries;
 use crate::objects::packs::packs;
 use crate::spec::reference::CommitId;
@@ -41,7 +41,7 @@ pub(super) fn take_over(root: &Path) -> Result<()> {
                 "it holds {what} that neither syncline nor git-sync made, and {work}; nothing was changed: choose \
                  another root, or move .git away if nobody needs it"
             );
-            Err(Error::new(Recovery::Reconfigure, step(), text))
+            Err(Error::new(ErrorKind::Configuration, step(), text))
         }
         None if git.is_dir() => Ok(()),
         None => fs_err::remove_file(&git).step(step),

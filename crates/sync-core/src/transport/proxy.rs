@@ -9,6 +9,7 @@ use percent_encoding::percent_decode_str;
 use ureq::http::Uri;
 
 use super::answer::offer;
+use crate::error::ParseError;
 use crate::secret::Auth;
 
 /// Somebody who passes connections on. Displaying it shows no login.
@@ -42,11 +43,11 @@ impl fmt::Display for Proxy {
 }
 
 impl FromStr for Proxy {
-    type Err = String;
+    type Err = ParseError;
 
     /// `[http|https|socks5|socks5h://][user:password@]host[:port]`. The text is never quoted in an error: it may
     /// hold a password.
-    fn from_str(text: &str) -> Result<Self, String> {
+    fn from_str(text: &str) -> Result<Self, ParseError> {
         let with_scheme = if text.contains("://") { text.to_owned() } else { format!("http://{text}") };
         let uri: Uri = with_scheme.parse().map_err(|err| format!("is not the URL of a proxy: {err}"))?;
         let (kind, default_port) = match uri.scheme_str() {
@@ -323,7 +324,7 @@ mod tests {
             "http://canary:x@host:99999",
         ] {
             let fault = text.parse::<Proxy>().unwrap_err();
-            assert!(!fault.contains("canary"), "{fault}");
+            assert!(!fault.to_string().contains("canary"), "{fault}");
         }
     }
 

@@ -14,7 +14,7 @@ use gix::index::entry::{Flags, Mode, Stat};
 use gix::objs::tree::{EntryKind, EntryRef};
 use gix::objs::{FindExt, Kind, TreeRefIter};
 
-use crate::error::{Context, Error, Recovery, Result};
+use crate::error::{Context, Error, ErrorKind, Result};
 use crate::limits::Limits;
 use crate::objects::{Objects, corrupt};
 use crate::spec::Selection;
@@ -41,7 +41,7 @@ pub(crate) fn index_of(
     let (index, path) = (State::new(commit.kind()), BString::default());
     let mut files = Files { objects, limits, known, index, path, size };
     files.read_all(commit).map_err(|refusal| match refusal {
-        Refusal::Rule(rule) => Error::new(Recovery::Reconfigure, step(), rule),
+        Refusal::Rule(rule) => Error::new(ErrorKind::Rejected, step(), rule),
         Refusal::Object(err) => Error::reading(step(), &err),
     })?;
     *count = files.size.entries;

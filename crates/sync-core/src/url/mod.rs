@@ -9,6 +9,7 @@ use std::str::FromStr;
 
 use ureq::http::Uri;
 
+use crate::error::ParseError;
 use crate::paths::without_dots;
 use crate::secret::Auth;
 
@@ -66,7 +67,7 @@ impl RemoteUrl {
     }
 
     /// The URL that `relative` (`./x`, `../x`) means when it stands in a repository here.
-    pub(crate) fn join(&self, relative: &str) -> Result<RemoteUrl, String> {
+    pub(crate) fn join(&self, relative: &str) -> Result<RemoteUrl, ParseError> {
         let mut decoded = None;
         let (prefix, path) = match &self.0 {
             Kind::Http(url) => url.base.split_at(url.server().len()),
@@ -171,11 +172,11 @@ impl fmt::Debug for RemoteUrl {
 const DEFAULT_GIT_PORT: u16 = 9418;
 
 impl FromStr for RemoteUrl {
-    type Err = String;
+    type Err = ParseError;
 
     /// Accepts `https://`, `http://`, `ssh://`, `host:path`, `git://`, `file://` and paths. The text is never
     /// quoted in an error: it may hold a password.
-    fn from_str(text: &str) -> Result<Self, String> {
+    fn from_str(text: &str) -> Result<Self, ParseError> {
         if text.is_empty() {
             return Err("is empty".into());
         }
@@ -207,9 +208,9 @@ impl FromStr for RemoteUrl {
 }
 
 /// The parser is the HTTP client's own, so that both agree on which host is meant.
-fn parse_uri(text: &str) -> Result<Uri, String> {
+fn parse_uri(text: &str) -> Result<Uri, ParseError> {
     if let Some(c) = text.chars().find(|c| " \\?#\"<>^`{|}".contains(*c)) {
-        return Err(format!("contains the character {c:?}; percent-encode it"));
+        return Err(format!("contains the character {c:?}; percent-encode it").into());
     }
     let uri: Uri = text.parse().map_err(|err| format!("is not a valid URL: {err}"))?;
     match uri.host() {
@@ -220,7 +221,7 @@ fn parse_uri(text: &str) -> Result<Uri, String> {
 }
 
 /// The port that is given. The parser knows none that is no number, and passes over it.
-pub(crate) fn port(uri: &Uri) -> Result<Option<u16>, String> {
+pub(crate) fn port(uri: &Uri) -> Result<Option<u16>, ParseError> {
     let authority = uri.authority().map(|authority| authority.as_str()).unwrap_or_default();
     let place = authority.rsplit_once('@').map_or(authority, |(_, place)| place);
     match place
@@ -237,7 +238,7 @@ pub(crate) fn port(uri: &Uri) -> Result<Option<u16>, String> {
 
 const NO_REPOSITORY: &str = "names no repository";
 
-fn parse_http(text: &str) -> Result<HttpUrl, String> {
+fn parse_http(text: &str) -> Result<HttpUrl, ParseError> {
     let uri = parse_uri(text)?;
     if uri.host().is_some_and(|host| host.contains('*')) {
         return Err("has a host that stands for several".into());
@@ -256,7 +257,7 @@ fn parse_http(text: &str) -> Result<HttpUrl, String> {
     Ok(HttpUrl { base: format!("{scheme}://{host}{}", uri.path().trim_end_matches('/')), login })
 }
 
-fn parse_git(text: &str) -> Result<Kind, String> {
+fn parse_git(text: &str) -> Result<Kind, ParseError> {
     let uri = parse_uri(text)?;
     if uri.authority().is_some_and(|authority| authority.as_str().contains('@')) {
         return Err("names a user, but git:// knows none".into());
@@ -272,7 +273,7 @@ fn parse_git(text: &str) -> Result<Kind, String> {
     })
 }
 
-fn percent_decode(text: &str) -> Result<String, String> {
+fn percent_decode(text: &str) -> Result<String, ParseError> {
     let decoded = percent_encoding::percent_decode_str(text).decode_utf8();
     let decoded = decoded.map_err(|_| "is not UTF-8 once decoded")?;
     if decoded.chars().any(char::is_control) {
@@ -286,7 +287,7 @@ fn percent_decode(text: &str) -> Result<String, String> {
 mod tests {
     use super::*;
 
-    fn parse(text: &str) -> Result<RemoteUrl, String> {
+    fn parse(text: &str) -> Result<RemoteUrl, ParseError> {
         text.parse()
     }
 
@@ -361,7 +362,7 @@ mod tests {
             "ext::sh -c secret",
         ] {
             let err = parse(text).expect_err(text);
-            assert!(!err.contains("secret"), "{err}");
+            assert!(!err.to_string().contains("secret"), "{err}");
         }
     }
 }

@@ -1,5 +1,6 @@
 //! An HTTP URL as all its spellings have it, and what is below it.
 
+use crate::error::ParseError;
 use std::str::FromStr;
 
 use super::{parse_uri, port};
@@ -42,10 +43,10 @@ pub(crate) fn begins(path: &str, with: &str) -> bool {
 }
 
 impl FromStr for Place {
-    type Err = String;
+    type Err = ParseError;
 
     /// The text is never quoted in an error: it may hold a password.
-    fn from_str(text: &str) -> Result<Self, String> {
+    fn from_str(text: &str) -> Result<Self, ParseError> {
         let uri = parse_uri(text.split(['?', '#']).next().unwrap_or_default())?;
         let (scheme, usual_port) = match uri.scheme_str() {
             Some("https") => ("https", 443),
@@ -87,7 +88,7 @@ mod tests {
         }
         for text in ["", "h", "h/x", "ftp://canary", "https://", "https://u:canary@", "https://h:canary/"] {
             let fault = text.parse::<Place>().expect_err(text);
-            assert!(!fault.contains("canary"), "{fault}");
+            assert!(!fault.to_string().contains("canary"), "{fault}");
         }
     }
 

@@ -1,5 +1,6 @@
 //! `ssh://` URLs and git's short form of them, `[user@]host:path`.
 
+use crate::error::ParseError;
 use std::fmt;
 use std::net::Ipv6Addr;
 
@@ -27,7 +28,7 @@ pub(crate) struct SshUrl {
 
 impl SshUrl {
     /// `ssh://[user@]host[:port]/path`
-    pub(super) fn parse(text: &str) -> Result<SshUrl, String> {
+    pub(super) fn parse(text: &str) -> Result<SshUrl, ParseError> {
         let uri = parse_uri(text)?;
         let authority = uri.authority().map(|authority| authority.as_str()).unwrap_or_default();
         let user = authority.rsplit_once('@').map(|(user, _)| percent_decode(user)).transpose()?;
@@ -40,7 +41,7 @@ impl SshUrl {
     }
 
     /// `[user@]host:path`; brackets enclose an IPv6 address, or a host and its port.
-    pub(super) fn parse_short(text: &str) -> Result<SshUrl, String> {
+    pub(super) fn parse_short(text: &str) -> Result<SshUrl, ParseError> {
         let colon = text.find(':').unwrap_or(text.len());
         let bracket = if text.starts_with('[') { Some(0) } else { text[..colon].find("@[").map(|at| at + 1) };
         let (place, path) = match bracket {
@@ -98,7 +99,7 @@ impl fmt::Display for SshUrl {
 
 const NO_PASSWORD: &str = "holds a password, but ssh:// takes no password; use a key";
 
-fn parse_port(text: &str) -> Result<u16, String> {
+fn parse_port(text: &str) -> Result<u16, ParseError> {
     match text.parse() {
         Ok(port @ 1..) => Ok(port),
         _ => Err("has a port that is no number between 1 and 65535".into()),
@@ -114,7 +115,7 @@ struct Place<'a> {
 }
 
 impl Place<'_> {
-    fn check(self, start: &str, rest: &str) -> Result<SshUrl, String> {
+    fn check(self, start: &str, rest: &str) -> Result<SshUrl, ParseError> {
         let Place { user, host, port, path } = self;
         let names_user = user.is_some();
         let user = user.unwrap_or_else(|| DEFAULT_USER.to_owned());
@@ -134,7 +135,7 @@ impl Place<'_> {
         let path = if path.starts_with("/~") { &path[1..] } else { path };
         for (part, text) in [("user", user.as_str()), ("host", host), ("path", path)] {
             if text.starts_with('-') {
-                return Err(format!("has a {part} that begins with a dash"));
+                return Err(format!("has a {part} that begins with a dash").into());
             }
         }
         let (start, rest) = (start.to_owned(), rest.to_owned());
@@ -145,10 +146,11 @@ impl Place<'_> {
 
 #[cfg(test)]
 mod tests {
+    use crate::error::ParseError;
     use crate::url::Kind;
     use crate::url::RemoteUrl;
 
-    fn parse(text: &str) -> Result<RemoteUrl, String> {
+    fn parse(text: &str) -> Result<RemoteUrl, ParseError> {
         text.parse()
     }
 
@@ -219,7 +221,7 @@ mod tests {
             "a,b:x",
         ] {
             let err = parse(text).expect_err(text);
-            assert!(!err.contains("secret"), "{err}");
+            assert!(!err.to_string().contains("secret"), "{err}");
         }
     }
 

@@ -105,7 +105,7 @@ fn go_duration(text: &str) -> Option<Duration> {
 pub fn http_url(text: &str) -> Result<(), String> {
     match text.split_once("://") {
         Some(("http" | "https", _)) => {
-            text.split(['?', '#']).next().unwrap_or(text).parse::<RemoteUrl>().map(|_| ())
+            Ok(text.split(['?', '#']).next().unwrap_or(text).parse::<RemoteUrl>().map(|_| ())?)
         }
         _ => Err("is neither an http nor an https URL".into()),
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sync_core::{Auth, Error, HttpRequest, Recovery, Result};
+use sync_core::{Auth, Error, ErrorKind, HttpRequest, Result};
 
 use super::Http;
 
@@ -19,13 +19,13 @@ pub(super) fn ask(url: &str, http: &Http) -> Result<Auth> {
     };
     let (status, body) = http.send(&request).map_err(|err| Error::io(step, &err))?;
     if status != 200 {
-        return Err(Error::new(Recovery::Retry, step, format!("the answer is HTTP {status}")));
+        return Err(Error::new(ErrorKind::Server, step, format!("the answer is HTTP {status}")));
     }
     let body = String::from_utf8_lossy(&body);
     if body.trim_start().starts_with('<') {
         let text =
             "the answer is a web page in place of lines username=... and password=...; is the URL right?";
-        return Err(Error::new(Recovery::Retry, step, text));
+        return Err(Error::new(ErrorKind::Server, step, text));
     }
     Ok(parse(&body))
 }

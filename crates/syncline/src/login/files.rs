@@ -3,7 +3,7 @@
 use std::fmt::Display;
 use std::path::Path;
 
-use sync_core::{Auth, Error, LARGEST_FILE, Recovery, Result, Secret, read_bounded_text};
+use sync_core::{Auth, Error, ErrorKind, LARGEST_FILE, Result, Secret, read_bounded_text};
 
 use crate::config::{Proof, SecretFrom};
 
@@ -36,5 +36,5 @@ pub(super) fn text(what: &str, path: &Path) -> Result<String> {
 
 /// The file is there but not as it should be.
 pub(super) fn fault(what: &str, path: &Path, fault: impl Display) -> Error {
-    Error::new(Recovery::Reconfigure, format!("read {what}"), format!("{}: {fault}", path.display()))
+    Error::new(ErrorKind::Configuration, format!("read {what}"), format!("{}: {fault}", path.display()))
 }

@@ -9,7 +9,7 @@ use ring::signature::{RSA_PKCS1_SHA256, RsaKeyPair};
 use rustls_pki_types::PrivateKeyDer;
 use rustls_pki_types::pem::PemObject;
 use serde_json::json;
-use sync_core::{Auth, Error, HttpRequest, Recovery, Result, Secret};
+use sync_core::{Auth, Error, ErrorKind, HttpRequest, Result, Secret};
 
 use super::Http;
 use super::files;
@@ -29,7 +29,7 @@ pub(super) fn mint(app: &GitHubApp, http: &Http) -> Result<Token> {
     };
     let seconds = now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
     let jwt = jwt(&app.issuer, &pem, seconds)
-        .map_err(|fault| Error::new(Recovery::Reconfigure, "sign as the GitHub App", fault))?;
+        .map_err(|fault| Error::new(ErrorKind::Configuration, "sign as the GitHub App", fault))?;
     let headers = [
         ("Authorization", format!("Bearer {}", jwt.expose())),
         ("Accept", "application/vnd.github+json".into()),

@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use serde_json::Value;
-use sync_core::{Auth, Error, HttpRequest, Recovery, Result, Secret};
+use sync_core::{Auth, Error, ErrorKind, HttpRequest, Result, Secret};
 
 use super::Http;
 use crate::clock::now;
@@ -55,11 +55,11 @@ pub(super) fn ask(
     if status != wanted {
         let said = secrets.iter().filter(|secret| !secret.expose().is_empty());
         let said = said.fold(reasons(&answer), |text, secret| text.replace(secret.expose(), "…"));
-        return Err(Error::new(Recovery::Retry, step, format!("the answer is HTTP {status}{said}")));
+        return Err(Error::new(ErrorKind::Server, step, format!("the answer is HTTP {status}{said}")));
     }
     match answer[key].as_str() {
         Some(token) if !token.is_empty() => Ok((token.into(), answer)),
-        _ => Err(Error::new(Recovery::Retry, step, format!("the answer is no JSON object with {key:?}"))),
+        _ => Err(Error::new(ErrorKind::Server, step, format!("the answer is no JSON object with {key:?}"))),
     }
 }
 

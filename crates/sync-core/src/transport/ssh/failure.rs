@@ -3,7 +3,7 @@
 use std::io;
 
 use super::algorithms;
-use crate::error::{Error, Recovery};
+use crate::error::{Error, ErrorKind};
 
 /// Why there is no session.
 #[derive(Debug)]
@@ -16,8 +16,8 @@ pub(crate) enum Failure {
 impl Failure {
     pub(crate) fn into_error(self, step: String) -> Error {
         match self {
-            Failure::Refused(text) => Error::new(Recovery::Reconfigure, step, text),
-            Failure::Io(err) => Error::io(step, &err),
+            Failure::Refused(text) => Error::new(ErrorKind::Denied, step, text),
+            Failure::Io(err) => Error::io(step, &err).of_server(),
         }
     }
 }
