@@ -30,6 +30,7 @@ pub mod fuzzing;
 mod index_pack;
 mod interrupt;
 mod limits;
+mod mirror;
 mod objects;
 mod paths;
 mod progress;
@@ -54,6 +55,10 @@ pub use fetch::Upstream;
 pub use fetched::{Fetched, Tip};
 pub use interrupt::Interrupt;
 pub use limits::Limits;
+pub use mirror::{
+    Change, ChangeKind, Clock, CredentialProvider, Mirror, MirrorBuilder, Publisher, Received, Repack,
+    Retention, SyncOutcome, TreeGuard, Update, Verifier,
+};
 pub use paths::{relative_path, without_dots};
 pub use progress::{Progress, Snapshot, Stage};
 pub use resources::Resources;

@@ -119,6 +119,18 @@ impl Store {
         Ok(CommitInfo { id, time: commit.time().map_or(0, |time| time.seconds), subject })
     }
 
+    /// An object as it is stored, without its header.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::DamagedStore`](crate::ErrorKind) if it is not there or cannot be read.
+    pub fn read_object(&self, id: CommitId) -> Result<Vec<u8>> {
+        let step = || format!("read {id} in {}", self.git_dir().display());
+        let repo = self.repository()?;
+        let object = repo.find_object(id.0).map_err(|err| Error::reading(step(), &err))?;
+        Ok(object.data.clone())
+    }
+
     /// The bytes of all packs and their indices.
     pub fn disk_usage(&self) -> u64 {
         let entries = entries(&self.pack_dir()).into_iter().flatten().flatten();

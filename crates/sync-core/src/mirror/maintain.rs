@@ -1,0 +1,185 @@
+//! What follows an update and cannot fail it: replaced trees go, and the store stays small.
+
+use std::cmp::Reverse;
+use std::time::Duration;
+
+use crate::checkout::tree_size;
+use crate::error::{Error, Recovery, Result};
+use crate::progress::Stage;
+use crate::spec::reference::CommitId;
+use crate::store::Store;
+
+use super::{Mirror, Repack};
+
+impl Mirror {
+    /// What follows a successful [`Mirror::update`], `commit` being what is published: remove replaced trees, unused
+    /// submodules and temporary files, and repack. What cannot be done is logged, and tried again the next time.
+    pub fn maintain(&mut self, commit: CommitId) {
+        let is_news = std::mem::take(&mut self.is_news);
+        if is_news {
+            self.tree_size = tree_size(&self.store, commit);
+        }
+        self.prune(&[commit], self.keeps_spare);
+        if is_news {
+            match self.store.remove_v3_trees() {
+                Ok(0) => {}
+                Ok(_) => tracing::info!("moved from git-sync v3's layout"),
+                Err(err) => tracing::warn!(error = %err, "cannot remove the old tree"),
+            }
+            self.remove_unused_submodules();
+            self.remove_foreign_worktrees();
+        }
+        if self.has_excess_history || (is_news && self.needs_repack(&self.store, self.tree_size, false)) {
+            self.repack();
+        }
+        if is_news {
+            self.repack_submodules(false);
+        }
+        self.has_leftovers |= is_news; // drafts go without a word when they cannot be removed
+        self.end_maintenance();
+    }
+
+    /// What follows a failed [`Mirror::update`]. It bounds what commits leave that were fetched and then refused, one
+    /// after the other: trees that were not published, packs, and submodules that no tree has. The newest commit may be
+    /// tried again, so it stays.
+    pub fn maintain_after_failure(&mut self) {
+        let (Ok(named), Ok(current)) =
+            (self.publisher.named(&self.store), self.publisher.current(&self.store))
+        else {
+            return;
+        };
+        let in_use: Vec<CommitId> = named.into_iter().chain(self.store.newest()).collect();
+        self.prune(&in_use, false);
+        if self.settings.repack != Repack::Never && self.needs_repack(&self.store, self.tree_size, true) {
+            // Repacking keeps what the branch names.
+            let _ = current.map(|current| self.store.adopt(current));
+            self.remove_unused_submodules();
+            self.repack();
+        }
+        self.repack_submodules(true);
+        self.end_maintenance();
+    }
+
+    /// Whether nobody is likely to have the tree open any more that was kept to make the next one from.
+    pub(super) fn may_reuse_spare(&self) -> bool {
+        let (Some(retired_at), Some(retention)) = (self.retired_at, &self.settings.retention) else {
+            return false;
+        };
+        (retention.clock.monotonic)().saturating_sub(retired_at) >= retention.reuse_delay
+    }
+
+    fn prune(&mut self, in_use: &[CommitId], keeps_spare: bool) {
+        let held = self.guards.held();
+        let in_use: Vec<CommitId> = in_use.iter().copied().chain(held).collect();
+        match self.prune_trees(&in_use, keeps_spare) {
+            Ok(0) => {}
+            Ok(removed) => tracing::debug!(removed, "removed old trees"),
+            Err(err) => {
+                tracing::warn!(error = %err, "cannot remove old trees");
+                self.has_leftovers = true;
+            }
+        }
+        let pruned = self.publisher.prune(self.keep());
+        let _ =
+            pruned.inspect_err(|err| tracing::warn!(error = %err, "cannot remove what was published before"));
+    }
+
+    fn keep(&self) -> Duration {
+        self.settings.retention.map_or(Duration::ZERO, |retention| retention.keep)
+    }
+
+    /// Remove the trees that were replaced long enough ago; the newest of them is kept without a name if `keeps_spare`.
+    /// One that cannot be removed does not keep the others.
+    fn prune_trees(&mut self, in_use: &[CommitId], keeps_spare: bool) -> Result<usize> {
+        let trees = self.store.trees().map_err(|err| Error::io("list the old trees", &err))?;
+        let others = trees.into_iter().filter(|id| !in_use.contains(id));
+        let retention = self.settings.retention;
+        let age = |id: &CommitId| match &retention {
+            Some(retention) => retention.age(&self.store.tree_path(*id)),
+            None => Some(Duration::ZERO),
+        };
+        let with_age = others.filter_map(|id| Some((age(&id)?, id)));
+        let keep = self.keep();
+        let mut old: Vec<_> = with_age.filter(|(age, _)| *age >= keep).collect();
+        old.sort_by_key(|(age, _)| Reverse(*age));
+        let mut outcome = Ok(old.len());
+        for (at, (_, id)) in old.iter().enumerate() {
+            let is_newest = at + 1 == old.len();
+            let removed = if is_newest && keeps_spare {
+                self.retired_at = retention.map(|retention| (retention.clock.monotonic)());
+                self.store.keep_spare(*id)
+            } else {
+                self.store.remove_tree(*id)
+            };
+            outcome = removed.and(outcome);
+        }
+        outcome
+    }
+
+    pub(super) fn remove_foreign_worktrees(&self) {
+        let removed = self.store.remove_foreign_worktrees();
+        let _ =
+            removed.inspect_err(|err| tracing::warn!(error = %err, "something foreign stays in .worktrees"));
+    }
+
+    fn remove_unused_submodules(&self) {
+        let removed = self.store.remove_unused_modules();
+        let _ = removed.inspect_err(|err| tracing::warn!(error = %err, "cannot remove unused submodules"));
+    }
+
+    /// `known`: bytes of the files of one of its trees. `has_failed`: something may be kept that is not published.
+    fn needs_repack(&self, store: &Store, known: u64, has_failed: bool) -> bool {
+        let is_tip_only = !has_failed && self.upstream.source().depth.0.is_some_and(|depth| depth.get() == 1);
+        let is_due = match self.settings.repack {
+            Repack::Never => false,
+            Repack::WhenNeeded => store.has_many_packs() || store.has_excess_packs(is_tip_only, known),
+            Repack::Always => store.has_several_packs(),
+        };
+        is_due || store.is_half_folded()
+    }
+
+    fn repack(&mut self) {
+        match self.repack_store(&self.store) {
+            Ok(()) => self.has_excess_history = false,
+            Err(err) => {
+                self.has_leftovers = true;
+                self.rebuild_after(&err);
+            }
+        }
+    }
+
+    fn repack_submodules(&mut self, has_failed: bool) {
+        let stores =
+            self.store.modules().inspect_err(|err| tracing::warn!(error = %err, "cannot repack submodules"));
+        for store in stores.unwrap_or_default() {
+            if self.needs_repack(&store, 0, has_failed) {
+                self.has_leftovers |= self.repack_store(&store).is_err();
+            }
+        }
+    }
+
+    fn repack_store(&self, store: &Store) -> Result<()> {
+        let repacked = store.fold(self.upstream.source().depth, &self.progress, &self.interrupt);
+        match &repacked {
+            Ok(()) => tracing::debug!("repacked the store"),
+            Err(err) => tracing::warn!(error = %err, "cannot repack the store"),
+        }
+        repacked
+    }
+
+    /// Damage in what no update looks at: the next one finds an empty store and fills it.
+    fn rebuild_after(&mut self, err: &Error) {
+        if err.recovery() == Recovery::Rebuild && !self.interrupt.is_triggered() {
+            self.is_verified = false;
+            let rebuilt = self.store.rebuild();
+            let _ = rebuilt.inspect_err(|err| tracing::warn!(error = %err, "cannot rebuild the store"));
+        }
+    }
+
+    fn end_maintenance(&mut self) {
+        if self.has_leftovers {
+            self.clean_up();
+        }
+        self.progress.enter(Stage::Idle);
+    }
+}

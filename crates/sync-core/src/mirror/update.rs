@@ -1,0 +1,181 @@
+//! One update: from the reference to a published tree.
+
+use crate::bounded::read_bounded;
+use crate::checkout::draft::{Draft, DraftPlan, Origin};
+use crate::checkout::verify::altered_files;
+use crate::checkout::{Worktree, checkout};
+use crate::error::{Error, ErrorKind, Result};
+use crate::fetched::{Fetched, Tip};
+use crate::spec::reference::CommitId;
+use crate::spec::sparse::SparsePatterns;
+use crate::store::history::Condition;
+use crate::worktree::index_file;
+
+use super::Mirror;
+use super::changes::{self, Change};
+use super::outcome::{SyncOutcome, Update};
+use super::seams::Received;
+
+impl Mirror {
+    pub(super) fn try_update(&mut self) -> Result<SyncOutcome> {
+        let current = self.published()?;
+        let credentials = self.credentials.credentials()?;
+        self.upstream.set_credentials(credentials);
+        self.refresh_sparse_patterns()?;
+        let tip = self.upstream.look()?;
+        if current == Some(tip.commit) && self.is_intact(tip.commit)? {
+            self.is_verified = true;
+            return Ok(SyncOutcome::Unchanged(tip.commit));
+        }
+        if let Some(last) = current.filter(|current| *current != tip.commit && !self.is_verified) {
+            self.inspect(last)?; // what is the same in the next commit is not read again
+        }
+        let packs = self.store.all_packs()?;
+        let tree = self.make_tree(&tip, current).inspect_err(|err| {
+            if err.kind() == ErrorKind::StorageFull {
+                let removed = self.store.give_back(&packs, current);
+                let _ = removed
+                    .inspect_err(|err| tracing::warn!(error = %err, "cannot remove what was received"));
+            }
+        })?;
+        if current != Some(tree.commit) || !self.is_shown_intact(tree.commit)? {
+            self.publish(&tree, current)?;
+        }
+        self.is_verified = true;
+        let shares_most = tree.reused >= tree.written && tree.origin != Some(Origin::Copies);
+        self.keeps_spare = self.settings.reuses_trees && shares_most;
+        if current == Some(tree.commit) && tree.written + tree.reused == 0 {
+            return Ok(SyncOutcome::Unchanged(tree.commit));
+        }
+        self.is_news = true;
+        let changes = self.changes(current, tree.commit);
+        let guard = self.guards.guard(tree.commit);
+        Ok(SyncOutcome::Updated(Box::new(Update { tree, previous: current, changes, guard })))
+    }
+
+    /// The patterns may be edited while we run; they are used for the next tree.
+    fn refresh_sparse_patterns(&mut self) -> Result<()> {
+        if let Some(path) = &self.settings.sparse_file {
+            let text = read_bounded(path, SparsePatterns::MAX_SIZE)
+                .map_err(|err| Error::io("read the sparse patterns", &err))?;
+            self.upstream.set_sparse(Some(SparsePatterns::from_text(text)));
+        }
+        Ok(())
+    }
+
+    /// Whether what is published is intact. Once that was seen, a look at two files says whether it still is.
+    fn is_intact(&mut self, commit: CommitId) -> Result<bool> {
+        Ok((self.is_verified && self.store.has_untouched_tree(commit)) || self.is_all_intact(commit)?)
+    }
+
+    /// The same for objects, depth and every file.
+    fn is_all_intact(&mut self, commit: CommitId) -> Result<bool> {
+        if self.store.is_partial() && self.upstream.source().filter.is_none() {
+            tracing::info!(%commit, "the store lacks what a filter left out");
+            return Ok(false);
+        }
+        match self.inspect(commit)? {
+            Condition::Sound => self.store.adopt(commit)?,
+            Condition::TooShallow | Condition::TooDeep => {
+                tracing::info!(%commit, "the history is not as long as asked for");
+                return Ok(false);
+            }
+            Condition::Damaged(_) => return Ok(false),
+        }
+        match altered_files(&self.store, commit, &self.upstream.source().selection, &self.interrupt) {
+            Ok(files) if files.is_empty() => self.is_shown_intact(commit).inspect(|is_intact| {
+                if !is_intact {
+                    tracing::warn!(%commit, "published files were altered: publishing them again");
+                }
+            }),
+            Ok(files) => {
+                tracing::warn!(%commit, ?files, "published files were altered: checking the tree out again");
+                Ok(false)
+            }
+            Err(err) if self.interrupt.is_triggered() => Err(err),
+            Err(err) => {
+                tracing::warn!(%commit, error = %err, "the published tree is damaged: checking it out again");
+                Ok(false)
+            }
+        }
+    }
+
+    fn is_shown_intact(&self, commit: CommitId) -> Result<bool> {
+        let tree = self.store.tree_path(commit);
+        self.publisher.is_intact(&tree, &self.interrupt).map_err(|err| self.unreadable(&err))
+    }
+
+    /// How the store has a commit. Where it is damaged, all of it goes.
+    fn inspect(&mut self, commit: CommitId) -> Result<Condition> {
+        let depth = self.upstream.source().depth;
+        let condition = self.store.inspect(commit, depth, &self.interrupt)?;
+        self.has_excess_history |= condition == Condition::TooDeep;
+        if let Condition::Damaged(reason) = &condition {
+            tracing::warn!(%commit, reason, "objects are missing or damaged: fetching them again");
+            self.store.rebuild()?;
+        }
+        Ok(condition)
+    }
+
+    /// Fetch a commit and check it out.
+    fn make_tree(&mut self, tip: &Tip, current: Option<CommitId>) -> Result<Worktree> {
+        self.remove_foreign_worktrees(); // one may have this tree's name
+        let lacked_filter = self.upstream.lacks_filter();
+        let (fetched, draft) = self.fetch(tip, current.filter(|current| *current != tip.commit))?;
+        if self.upstream.lacks_filter() && !lacked_filter {
+            tracing::warn!("the server does not support --filter: it sends everything");
+        }
+        if let Some(verifier) = &mut self.verifier {
+            let (store, fetched) = (&self.store, &fetched);
+            verifier.verify(&Received { store, tip, fetched })?;
+        }
+        checkout(&self.store, &fetched, draft, &self.progress, &self.interrupt)
+    }
+
+    /// Fetch, and meanwhile prepare what the next tree is made from.
+    fn fetch(&mut self, tip: &Tip, last: Option<CommitId>) -> Result<(Fetched, Option<Draft>)> {
+        let is_there = self.store.tree_path(tip.commit).exists();
+        let last = last.filter(|_| self.settings.shares_files && !is_there);
+        let takes_spare = self.may_reuse_spare();
+        let plan = last.map(|last| DraftPlan::new(&mut self.store, last, takes_spare));
+        let interrupt = self.interrupt.clone();
+        std::thread::scope(|scope| {
+            let draft = plan.map(|plan| scope.spawn(move || plan.carry_out(&interrupt)));
+            let fetched = self.upstream.receive(tip, &mut self.store)?;
+            let draft = draft.and_then(|draft| draft.join().ok()).and_then(|draft| {
+                draft.inspect_err(|err| tracing::debug!(error = %err, "every file has to be written")).ok()
+            });
+            Ok((fetched, draft))
+        })
+    }
+
+    fn publish(&mut self, tree: &Worktree, current: Option<CommitId>) -> Result<()> {
+        if current != Some(tree.commit) {
+            self.publisher.prepare(tree, &self.interrupt)?;
+        }
+        if self.settings.flushes {
+            self.store.flush()?;
+        }
+        // Before it is replaced: a kill in between must not cost the old tree its time.
+        if let (Some(old), Some(retention)) =
+            (current.filter(|old| *old != tree.commit), &self.settings.retention)
+        {
+            let started = retention.start(&self.store.tree_path(old));
+            let _ = started.inspect_err(|err| tracing::warn!(error = %err, "cannot mark the old tree"));
+        }
+        let (commit, path) = (tree.commit, self.publisher.path().to_owned());
+        self.publisher
+            .publish(tree, &self.interrupt)
+            .map_err(|err| Error::io(format!("publish {commit} at {}", path.display()), &err))
+    }
+
+    /// The paths that differ; none where the trees cannot be compared.
+    fn changes(&self, old: Option<CommitId>, new: CommitId) -> Vec<Change> {
+        let Some(old) = old.filter(|_| self.settings.lists_changes) else { return Vec::new() };
+        let index = |commit: CommitId| index_file::read(self.store.place(commit).index(), commit.0.kind());
+        match (index(old), index(new)) {
+            (Ok(old), Ok(new)) => changes::between(&old, &new),
+            _ => Vec::new(),
+        }
+    }
+}
