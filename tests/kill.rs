@@ -2,7 +2,8 @@
 //! nothing behind. All kinds of steps are tried, or with `SYNCLINE_EVERY_STEP=1` every single one (docs/testing.md).
 
 use crate::stepping::points::Point;
-use crate::stepping::scenes::{self, Scene};
+use crate::stepping::scene::Scene;
+use crate::stepping::scenes;
 use crate::stepping::steps::{Call, Deed, Effect};
 use crate::support::tell;
 

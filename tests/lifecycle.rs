@@ -328,3 +328,14 @@ fn whenever_the_time_is_over_nothing_half_made_is_published() {
     assert!(failures > 0);
     env.assert_published(&repo, &commit);
 }
+
+#[test]
+fn a_signal_starts_a_sync() {
+    let env = Env::new();
+    let repo = env.repo("up");
+    let running = env.syncline(repo.url()).arg("--period=1h").arg("--sync-on-signal=SIGHUP").spawn();
+    running.wait_for("published");
+    let commit = repo.commit(&[("file", "two")]);
+    running.signal(Signal::HUP);
+    eventually("publication", || (env.published()? == commit).then_some(()));
+}

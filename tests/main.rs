@@ -4,7 +4,9 @@
 
 mod support;
 
+mod altered;
 mod answers;
+mod attributes;
 mod by_id;
 mod changes;
 mod connecting;
@@ -20,6 +22,7 @@ mod image;
 mod invariants;
 mod kill;
 mod lifecycle;
+mod login_files;
 mod logins;
 mod manifests;
 mod memory;
@@ -41,6 +44,7 @@ mod soak;
 mod sources;
 mod ssh;
 mod ssh_algorithms;
+mod ssh_hosts;
 mod ssh_keys;
 mod stepping;
 mod store;
@@ -48,6 +52,7 @@ mod submodules;
 mod systemd;
 mod takeover;
 mod talking;
+mod telling;
 mod tokens;
 mod unpacking;
 mod ways;

@@ -127,3 +127,24 @@ fn a_volume_of_git_sync_v3_is_moved_to_todays_layout() {
         env.assert_published(&repo, &hash);
     }
 }
+
+#[test]
+fn a_v3_environment_works_unchanged() {
+    let env = Env::new();
+    let repo = env.repo("site.git");
+    let other = {
+        repo.git(&["switch", "--quiet", "--create", "stable"]);
+        repo.commit(&[("file", "stable")])
+    };
+    repo.git(&["switch", "--quiet", "main"]);
+    let finished = Syncline::new()
+        .env("GIT_SYNC_REPO", repo.url())
+        .env("GIT_SYNC_BRANCH", "stable")
+        .env("GIT_SYNC_ROOT", env.root())
+        .env("GIT_SYNC_ONE_TIME", "true")
+        .run();
+    assert_eq!(finished.code, Some(0), "{}", finished.stderr);
+    let target = fs::read_link(env.root().join("site.git")).unwrap();
+    assert!(target.ends_with(&other));
+    assert!(finished.stderr.contains("GIT_SYNC_BRANCH: an older name; use --ref"), "{}", finished.stderr);
+}

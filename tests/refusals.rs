@@ -9,7 +9,8 @@ use std::process::Command;
 use nix::errno::Errno;
 
 use crate::stepping::points::Point;
-use crate::stepping::scenes::{self, Scene};
+use crate::stepping::scene::Scene;
+use crate::stepping::scenes;
 use crate::stepping::steps::{Call, Deed, Effect, masked};
 use crate::support::*;
 
