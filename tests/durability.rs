@@ -88,8 +88,7 @@ fn lose_power(durability: &str) -> Option<(Option<String>, bool, [String; 2])> {
 #[test]
 fn a_durable_link_shows_a_whole_tree_after_a_loss_of_power() {
     let Some((shown, is_whole, commits)) = lose_power("data") else {
-        eprintln!("not shown: no file system can be mounted here");
-        return;
+        return skip("no file system can be mounted");
     };
     assert_eq!(shown.as_ref(), Some(&commits[1]));
     assert!(is_whole);

@@ -6,8 +6,10 @@ mod support;
 
 mod altered;
 mod answers;
+mod as_root;
 mod attributes;
 mod by_id;
+mod cgroups;
 mod changes;
 mod connecting;
 mod container;

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use k8s_openapi::api::{apps::v1 as apps, core::v1 as core};
@@ -64,15 +64,17 @@ fn manifests_name_this_version() {
     assert!(names > 5, "{names}");
 }
 
-/// The objects that kubectl makes of a directory, if there is a kubectl that knows components.
-fn kustomized(dir: &PathBuf) -> Option<Vec<Value>> {
+/// The objects that kubectl makes of a directory, if there is a kubectl that knows components. No Debian package has
+/// one.
+#[track_caller]
+fn kustomized(dir: &Path) -> Option<Vec<Value>> {
     let Ok(version) = Command::new("kubectl").args(["version", "--client", "--output=json"]).output() else {
-        tell("without kubectl nothing is kustomized");
+        leave_out("there is no kubectl, so that nothing is kustomized");
         return None;
     };
     let version: Value = serde_json::from_slice(&version.stdout).unwrap();
     if version["kustomizeVersion"].is_null() {
-        tell("this kubectl is too old to know components");
+        leave_out("this kubectl is too old to know components");
         return None;
     }
     Some(parse(&Command::new("kubectl").arg("kustomize").arg(dir).done()))
@@ -80,12 +82,20 @@ fn kustomized(dir: &PathBuf) -> Option<Vec<Value>> {
 
 #[test]
 fn manifests_pass_through_kustomize() {
-    for entry in fs::read_dir(deployed("")).unwrap() {
-        let dir = entry.unwrap().path();
-        if !dir.is_dir() || dir.ends_with("component") {
-            continue;
+    let dirs = fs::read_dir(deployed("")).unwrap().map(|entry| entry.unwrap().path());
+    let dirs: Vec<_> = dirs.filter(|dir| dir.is_dir() && !dir.ends_with("component")).collect();
+    for dir in &dirs {
+        for kustomization in read(&dir.join("kustomization.yaml")) {
+            let named = ["resources", "components"].map(|field| kustomization[field].as_array().cloned());
+            let named: Vec<Value> = named.into_iter().flatten().flatten().collect();
+            assert!(!named.is_empty(), "{kustomization}");
+            for file in named {
+                assert!(dir.join(file.as_str().unwrap()).exists(), "{}: {file}", dir.display());
+            }
         }
-        let Some(objects) = kustomized(&dir) else { return };
+    }
+    for dir in &dirs {
+        let Some(objects) = kustomized(dir) else { return };
         assert!(!objects.is_empty(), "{}", dir.display());
         objects.iter().for_each(assert_fits_the_api);
     }

@@ -1,29 +1,28 @@
 //! A signal to the processes of a name. Names are unique, since tests run side by side.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, Command};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use rustix::process::{Pid, Signal, geteuid, kill_process_group};
+use rustix::process::{Pid, Signal, kill_process_group};
 
 use crate::support::*;
 
 /// At most 15 bytes, which the kernel keeps.
-fn unique_name() -> String {
+pub fn unique_name() -> String {
     static COUNT: AtomicUsize = AtomicUsize::new(0);
     format!("eater-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::SeqCst))
 }
 
 /// A consumer that starts another of its name; both write down the signals that they get, and end with it.
-struct Consumer {
-    name: String,
+pub struct Consumer {
+    pub name: String,
     process: Child,
 }
 
 impl Consumer {
-    fn start(env: &Env, name: String) -> Consumer {
+    pub fn start(env: &Env, name: String) -> Consumer {
         let note = |who: &str, signal: &str| {
             format!("trap 'echo {who} {signal} >> {}' {signal}\n", env.path("told").display())
         };
@@ -53,7 +52,7 @@ impl Drop for Consumer {
     }
 }
 
-fn told(env: &Env) -> String {
+pub fn told(env: &Env) -> String {
     fs::read_to_string(env.path("told")).unwrap_or_default()
 }
 
@@ -134,29 +133,4 @@ fn one_that_has_ended_is_not_told() {
     let sync = env.syncline(repo.url()).arg(format!("--notify-process={name}")).one_time().run();
     assert!(sync.code == Some(1) && sync.stderr.contains("no process is named"), "{}", sync.stderr);
     ended.wait().unwrap();
-}
-
-#[test]
-fn a_signal_that_is_refused_says_what_to_do() {
-    if !geteuid().is_root() {
-        return;
-    }
-    let env = Env::new();
-    let repo = env.repo("up");
-    let consumer = Consumer::start(&env, unique_name());
-    fs::create_dir(env.root()).unwrap();
-    std::os::unix::fs::chown(env.root(), Some(65534), Some(65534)).unwrap();
-    fs::set_permissions(env.path(""), fs::Permissions::from_mode(0o755)).unwrap();
-    fs::copy(binary(), env.path("syncline")).unwrap();
-    let output = Command::new(env.path("syncline"))
-        .args([format!("--repo={}", repo.url()), format!("--root={}", env.root().display())])
-        .args(["--link=link", "--one-time", "--notify-process", &consumer.name])
-        .uid(65534)
-        .gid(65534)
-        .output()
-        .unwrap();
-    let log = text(&output.stderr);
-    assert_eq!(output.status.code(), Some(1), "{log}");
-    assert!(log.contains("the same user") && log.contains("CAP_KILL"), "{log}");
-    assert_eq!(told(&env), "");
 }

@@ -46,7 +46,7 @@ fn the_readmes_commands_do_what_it_says() {
     assert!(commands.len() >= 7, "{commands:?}");
     let unshare = Command::new("unshare").args(["--mount", "true"]).status().unwrap();
     if !unshare.success() {
-        return tell("namespaces are not permitted here: the README's commands were not run");
+        return skip("no namespaces can be made without root");
     }
     let env = Env::new();
     // What is said of this repository is tried on one of its looks.

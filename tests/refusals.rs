@@ -2,9 +2,7 @@
 //! is given back, and the next one works. Every kind of step is tried with one error, or with
 //! `SYNCLINE_EVERY_STEP=1` every single step with every error (docs/testing.md).
 
-use std::fs;
 use std::path::Path;
-use std::process::Command;
 
 use nix::errno::Errno;
 
@@ -183,80 +181,4 @@ fn names_place(line: &str, root: &Path, place: &str) -> bool {
     let is_told = |place: &Path| line.contains(&masked(&root.join(place).to_string_lossy()));
     let mut places = Path::new(place).ancestors().filter(|above| above.parent().is_some());
     places.any(is_told) || (place.is_empty() && line.contains(root.to_str().unwrap()))
-}
-
-#[test]
-fn a_full_disk_keeps_nothing_of_what_does_not_fit() {
-    // There is no room for the pack, none for the tree beside it, none for so many files.
-    for (bytes, inodes, fault) in [
-        (1 << 20, 1000, "No space left on device"),
-        (4 << 20, 1000, "there is no room: 3145738 bytes are needed"),
-        (64 << 20, 60, "there is no room: 50 new files are needed"),
-    ] {
-        let env = Env::new();
-        let repo = env.repo("up");
-        let small = repo.head();
-        repo.commit_incompressible(3 << 20);
-        fs::create_dir(env.root()).unwrap();
-        let root = env.root();
-        let Some(disk) = Disk::mount(&root, bytes, inodes) else {
-            return tell("a full disk: not tried, since this user may not mount one");
-        };
-        let log = env.syncline(repo.url()).fail();
-        assert!(log.contains(fault) && log.contains(root.to_str().unwrap()), "{log}");
-        let (used, files) = disk.used();
-        assert!(used < 100 << 10 && files < 40, "{used} bytes and {files} files are left");
-
-        repo.git(&["reset", "--quiet", "--hard", &small]);
-        env.syncline(repo.url()).sync();
-        let before = disk.used();
-        disk.resize(before.0 + bytes, before.1 + inodes);
-        let running = env.syncline(repo.url()).arg("--period=10ms").arg("-v1").spawn();
-        running.wait_for("nothing new");
-        repo.commit_incompressible(3 << 20);
-        running.wait_for_times("sync failed", 2);
-        assert_eq!(env.published().as_ref(), Some(&small), "{}", running.log());
-        assert_eq!(git(&env.link(), &["status", "--porcelain"]), "");
-        eventually("the space", || {
-            let (used, files) = disk.used();
-            (used < before.0 + (100 << 10) && files < before.1 + 20).then_some(())
-        });
-        disk.resize(64 << 20, 1000);
-        eventually("publication", || (env.published()? == repo.head()).then_some(()));
-        drop(running);
-        env.syncline(repo.url()).sync();
-        env.assert_published(&repo, &repo.head());
-        env.assert_no_leftovers();
-    }
-}
-
-/// A small file system of its own, gone when dropped.
-struct Disk<'a>(&'a Path);
-
-impl Disk<'_> {
-    fn mount(at: &Path, bytes: u64, inodes: u64) -> Option<Disk<'_>> {
-        let options = format!("size={bytes},nr_inodes={inodes}");
-        mount(&["-t", "tmpfs", "-o", &options, "none", at.to_str().unwrap()]).then_some(Disk(at))
-    }
-
-    fn resize(&self, bytes: u64, inodes: u64) {
-        let options = format!("remount,size={bytes},nr_inodes={inodes}");
-        assert!(mount(&["-o", &options, self.0.to_str().unwrap()]), "{options}");
-    }
-
-    /// Bytes and inodes.
-    fn used(&self) -> (u64, u64) {
-        let found = rustix::fs::statvfs(self.0).unwrap();
-        ((found.f_blocks - found.f_bfree) * found.f_frsize, found.f_files - found.f_ffree)
-    }
-}
-
-impl Drop for Disk<'_> {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg("--lazy").arg(self.0).status();
-    }
-}
-
-fn mount(args: &[&str]) -> bool {
-    Command::new("mount").args(args).quiet().status().is_ok_and(|status| status.success())
 }

@@ -6,6 +6,7 @@ mod proxies;
 mod raw;
 mod repo;
 mod servers;
+mod skips;
 mod sshd;
 mod wire;
 
@@ -20,6 +21,7 @@ pub use proxies::{Guide, Microsocks, Tinyproxy, TlsFront};
 pub use raw::{Hostile, fault};
 pub use repo::{Repo, noise};
 pub use servers::{GitDaemon, Nginx, Quiet, free_port};
+pub use skips::{leave_out, skip};
 pub use sshd::{Sshd, fingerprint, keygen, user, with_suffix};
 pub use wire::{Canned, Meddler, Trouble, basic, get, header, request, response};
 

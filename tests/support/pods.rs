@@ -7,7 +7,7 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
-use super::{Env, Quiet, eventually, tell, text};
+use super::{Env, Quiet, eventually, skip, text};
 
 /// The image that ships, and one with a shell and nginx, as they are called here.
 pub const SYNCLINE: &str = "localhost/syncline";
@@ -33,13 +33,14 @@ pub struct Pods {
 
 impl Pods {
     /// None where there is no image (`SYNCLINE_IMAGE`), or namespaces are not for us to make.
+    #[track_caller]
     pub fn start(env: &Env) -> Option<Pods> {
         let Some(image) = std::env::var_os("SYNCLINE_IMAGE") else {
-            tell("without SYNCLINE_IMAGE no container is run");
+            skip("SYNCLINE_IMAGE names no image");
             return None;
         };
         if !can_isolate() {
-            tell("without root and namespaces no container is run");
+            skip("no namespaces can be made without root");
             return None;
         }
         let dir = env.path(".pods");

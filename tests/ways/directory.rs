@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::{Mounted, advance, assert_holds, first_and_second, is_killed};
+use super::{advance, assert_holds, first_and_second, is_killed};
 use crate::support::*;
 
 #[test]
@@ -116,10 +116,6 @@ fn a_directory_that_cannot_be_exchanged_is_refused_at_start() {
     assert!(log.contains("cannot start") && log.contains("not syncline's; move it away"), "{log}");
     assert_eq!(fs::read_to_string(env.link().join("mine")).unwrap(), "mine");
     fs::remove_file(env.link().join("mine")).unwrap();
-    let Some(mounted) = Mounted::tmpfs(&env.link()) else { return };
-    let log = syncline().fail();
-    assert!(log.contains("is a mount point") && log.contains("--publish=in-place"), "{log}");
-    drop(mounted);
     syncline().sync();
     assert_holds(&env.link(), &repo, &[]);
 }

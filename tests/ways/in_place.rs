@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::fs::{MetadataExt, symlink};
 
-use super::{Mounted, advance, assert_holds, first_and_second, is_killed};
+use super::{advance, assert_holds, first_and_second, is_killed};
 use crate::support::*;
 
 #[test]
@@ -108,31 +108,6 @@ fn in_place_nothing_of_others_is_touched() {
     sync().sync();
     assert_eq!(fs::read_to_string(dir.join("new")).unwrap(), "new\n");
     assert!(dir.join("dir/mine").exists() && !dir.join("dir/other").exists());
-}
-
-#[test]
-fn in_place_works_across_file_systems_and_in_a_mount_point() {
-    let env = Env::new();
-    let repo = env.repo("up");
-    let commits = first_and_second(&repo);
-    let dir = env.path("served");
-    fs::create_dir_all(&dir).unwrap();
-    let Some(mounted) = Mounted::tmpfs(&dir) else { return };
-    for commit in &commits {
-        advance(&repo, commit);
-        env.syncline(repo.url()).arg("--publish=in-place").arg("--link").arg(&dir).sync();
-        assert_holds(&dir, &repo, &[]);
-    }
-    let log = env
-        .syncline(repo.url())
-        .arg("--publish=in-place")
-        .arg("--verbose=1")
-        .arg("--link")
-        .arg(&dir)
-        .sync()
-        .stderr;
-    assert!(log.contains("nothing new"), "{log}");
-    drop(mounted);
 }
 
 #[test]

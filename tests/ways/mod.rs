@@ -6,31 +6,14 @@ mod in_place;
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
 
 use crate::stepping::steps::{Deed, Effect, step_through};
 use crate::submodules::{commit, pin};
 use crate::support::*;
 
-/// A file system in memory; `None` where this process may not mount.
-struct Mounted(PathBuf);
-
-impl Mounted {
-    fn tmpfs(dir: &Path) -> Option<Mounted> {
-        let status = Command::new("mount").args(["-t", "tmpfs", "none"]).arg(dir).status().unwrap();
-        status.success().then(|| Mounted(dir.to_owned()))
-    }
-}
-
-impl Drop for Mounted {
-    fn drop(&mut self) {
-        assert!(Command::new("umount").arg(&self.0).status().unwrap().success());
-    }
-}
-
 /// What a tree is made from in these tests: every kind of file, and changes of kind.
-fn first_and_second(repo: &Repo) -> [String; 2] {
+pub fn first_and_second(repo: &Repo) -> [String; 2] {
     symlink("file", repo.path.join("link")).unwrap();
     repo.write("becomes-dir", "a file\n");
     repo.write("becomes-file/inside/deep", "deep\n");
@@ -54,13 +37,13 @@ fn first_and_second(repo: &Repo) -> [String; 2] {
     [first, second]
 }
 
-fn advance(repo: &Repo, commit: &str) {
+pub fn advance(repo: &Repo, commit: &str) {
     repo.git(&["checkout", "--quiet", "-B", "main", commit]);
 }
 
 /// The directory has what git would check out, and nothing else but `others`.
 #[track_caller]
-fn assert_holds(dir: &Path, repo: &Repo, others: &[&str]) {
+pub fn assert_holds(dir: &Path, repo: &Repo, others: &[&str]) {
     let lines = |dir: &Path, others: &[&str]| {
         let mut lines = listing(dir);
         lines
