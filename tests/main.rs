@@ -57,4 +57,5 @@ mod talking;
 mod telling;
 mod tokens;
 mod unpacking;
+mod upgrading;
 mod ways;

@@ -166,7 +166,14 @@ pub fn git(dir: &Path, args: &[&str]) -> String {
 /// The same for a git that reads `input`.
 #[track_caller]
 pub fn git_with_input(dir: &Path, args: &[&str], input: &str) {
-    let mut git = isolated_git().arg("-C").arg(dir).args(args).stdin(Stdio::piped()).spawn().unwrap();
+    let mut git = isolated_git()
+        .arg("-C")
+        .arg(dir)
+        .args(args)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
     git.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
     assert!(git.wait().unwrap().success(), "git {args:?} in {}", dir.display());
 }
