@@ -1,30 +1,11 @@
 //! Everything that syncline parses itself, and what has to hold whatever it is given. A target takes bytes and
 //! panics where something does not hold. `tests/replay.rs` runs them over the corpus and small changes of it;
 //! `fuzz_targets/one.rs` hands them to libFuzzer.
-#![allow(dead_code, unused_imports, reason = "of the program's files only what parses is used")]
 
 mod library;
-mod login;
 mod pack;
 mod program;
 mod recipe;
-mod serve;
-
-/// The rooms of the program that parse: it is no library.
-#[path = "../../crates/syncline/src/args.rs"]
-mod args;
-#[path = "../../crates/syncline/src/clock.rs"]
-mod clock;
-#[path = "../../crates/syncline/src/config/mod.rs"]
-mod config;
-#[path = "../../crates/syncline/src/manual.rs"]
-mod manual;
-#[path = "../../crates/syncline/src/options/mod.rs"]
-mod options;
-#[path = "../../crates/syncline/src/schedule.rs"]
-mod schedule;
-#[path = "../../crates/syncline/src/status.rs"]
-mod status;
 
 /// Names, which are those of the directories of the corpus, and what is run.
 pub const TARGETS: [(&str, fn(&[u8])); 21] = [

@@ -7,6 +7,7 @@ use gix::bstr::ByteSlice;
 use sync_core::{
     CommitId, Exceptions, Filter, Place, Proxies, Proxy, Reference, RemoteUrl, SparsePatterns, fuzzing,
 };
+use syncline::fuzzing::{Next, Policy, Schedule};
 
 use crate::{lines, text};
 
@@ -232,15 +233,15 @@ pub fn retry_after(data: &[u8]) {
     let text = text(data);
     let ([wanted], date) = lines(&text);
     let wish = fuzzing::retry_after(wanted, date).unwrap_or_default();
-    let policy = crate::schedule::Policy {
+    let policy = Policy {
         period: Duration::from_secs(10),
         init_period: None,
         one_time: false,
         max_failures: Some(-1),
         init_max_failures: None,
     };
-    match crate::schedule::Schedule::new(policy, true).next(false, Some(wish), 0.5) {
-        crate::schedule::Next::Wait(pause) => assert!(pause <= Duration::from_secs(3600 + 10)),
+    match Schedule::new(policy, true).next(false, Some(wish), 0.5) {
+        Next::Wait(pause) => assert!(pause <= Duration::from_secs(3600 + 10)),
         exit => panic!("{exit:?}"),
     }
 }

@@ -7,10 +7,9 @@ use std::time::Duration;
 use serde_json::Value;
 use sync_core::{CommitInfo, Cookie, Scope};
 
-use crate::args::{Parsed, parse};
-use crate::config::Config;
-use crate::status::{Facts, Outcome, Status};
-use crate::{lines, login, serve, text};
+use syncline::fuzzing::{self, Config, Facts, Outcome, Parsed, Schedule, Status, parse};
+
+use crate::{lines, text};
 
 /// What a command line means, or its faults and warnings.
 fn configure(argv: &[String], environment: impl Fn(&str) -> Option<OsString>) -> Result<Config, Vec<String>> {
@@ -28,7 +27,7 @@ pub fn config(data: &[u8]) {
     let Ok(config) = configure(&argv, |_| None) else { return };
     assert!(config.policy.period >= Duration::from_millis(10));
     assert!(config.root.is_absolute() && config.link.file_name().is_some());
-    let mut schedule = crate::schedule::Schedule::new(config.policy, true);
+    let mut schedule = Schedule::new(config.policy, true);
     for random in [0.0, 0.5, 1.0] {
         schedule.next(false, None, random);
     }
@@ -82,7 +81,7 @@ pub fn credential(data: &[u8]) {
 /// `.netrc`: logins are for hosts that the file names, and no fault quotes it.
 pub fn netrc(data: &[u8]) {
     let text = text(data);
-    match login::netrc(&text) {
+    match fuzzing::netrc(&text) {
         Err(fault) => assert!(!fault.contains("canary"), "{fault}"),
         Ok(logins) => {
             assert!(logins.len() <= text.matches("machine").count());
@@ -97,7 +96,7 @@ pub fn netrc(data: &[u8]) {
 /// Cookies: none can end a header or begin another cookie, and none is for hosts that do not end in its domain.
 pub fn cookies(data: &[u8]) {
     let text = text(data);
-    let Ok(cookies) = login::cookies(&text) else { return };
+    let Ok(cookies) = fuzzing::cookies(&text) else { return };
     for Cookie { domain, name, value, .. } in &cookies {
         let pair = format!("{name}={}", value.expose());
         assert!(!domain.is_empty() && !name.is_empty());
@@ -125,7 +124,7 @@ pub fn status(data: &[u8]) {
     let id = "0123456789012345678901234567890123456789".parse().expect("an id");
     status.published(CommitInfo { id, time: time.parse().unwrap_or_default(), subject: subject.into() }, 1);
     let facts: Facts = status.facts();
-    let (page, metrics) = serve::pages(&facts);
+    let (page, metrics) = fuzzing::pages(&facts);
     let page: Value = serde_json::from_str(&page).expect("JSON");
     assert_eq!(
         (page["published"]["subject"].as_str(), page["ref"].as_str()),

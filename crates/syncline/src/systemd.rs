@@ -1,6 +1,6 @@
 //! Telling a service manager how it goes, by the protocol of sd_notify(3): `Type=notify` and `WatchdogSec=`.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::future::pending;
 use std::io;
 use std::os::linux::net::SocketAddrExt;
@@ -13,6 +13,7 @@ use sync_core::{Progress, Snapshot, Stage};
 use tokio::time::{MissedTickBehavior, interval};
 use tracing::{debug, warn};
 
+use crate::environment::Environment;
 use crate::status::{Facts, Status};
 
 /// What a manager sets. It is for this process, not for its hooks.
@@ -37,14 +38,13 @@ pub struct Manager {
 
 impl Manager {
     /// As the environment names it.
-    pub fn new(environment: impl Fn(&str) -> Option<OsString>) -> Manager {
-        let Some(name) = environment("NOTIFY_SOCKET").filter(|name| !name.is_empty()) else {
-            return Manager::default();
-        };
-        let [_, timeout, process] = VARIABLES.map(|name| environment(name)?.to_str()?.parse::<u64>().ok());
+    pub fn new(environment: &Environment) -> Manager {
+        let Some(name) = environment.path("NOTIFY_SOCKET") else { return Manager::default() };
+        let [_, timeout, process] =
+            VARIABLES.map(|name| environment.get(name)?.to_str()?.parse::<u64>().ok());
         let is_meant = process.is_none_or(|process| process == u64::from(std::process::id()));
         let pulse = timeout.filter(|microseconds| is_meant && *microseconds > 1);
-        match open(&name) {
+        match open(name.as_os_str()) {
             Ok(line) => Manager {
                 line: Some(Arc::new(line)),
                 pulse: pulse.map(|microseconds| Duration::from_micros(microseconds / 2)),
@@ -152,9 +152,7 @@ mod tests {
     use super::*;
 
     fn pulse(variables: &[(&str, &str)]) -> Option<Duration> {
-        let find =
-            |name: &str| variables.iter().find(|(known, _)| *known == name).map(|(_, value)| value.into());
-        Manager::new(|name| find(name).or_else(|| (name == "NOTIFY_SOCKET").then(|| "@nobody".into()))).pulse
+        Manager::new(&Environment::of(&[&[("NOTIFY_SOCKET", "@none")], variables].concat())).pulse
     }
 
     #[test]

@@ -20,7 +20,7 @@ pub(super) fn read(path: &Path) -> Result<Vec<Cookie>> {
 }
 
 /// Or the number of the first line that is no cookie.
-pub(super) fn parse(text: &str, now: u64) -> std::result::Result<Vec<Cookie>, usize> {
+pub fn parse(text: &str, now: u64) -> std::result::Result<Vec<Cookie>, usize> {
     let mut cookies = Vec::new();
     for (at, line) in text.lines().enumerate() {
         // Only what curl calls HttpOnly begins like a comment without being one.

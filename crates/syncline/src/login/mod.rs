@@ -2,10 +2,10 @@
 //! kept until shortly before they expire or until a server refuses them.
 
 mod askpass;
-mod cookies;
+pub mod cookies;
 mod files;
 mod github;
-mod netrc;
+pub mod netrc;
 mod oauth;
 mod token;
 

@@ -7,11 +7,11 @@ use sync_core::{Auth, Login, Scope};
 
 /// What a file holds.
 #[derive(Debug, Default)]
-pub(super) struct Found {
+pub struct Found {
     /// In their order.
-    pub(super) logins: Vec<Login>,
+    pub logins: Vec<Login>,
     /// Whether there is a login for all other hosts, too.
-    pub(super) has_default: bool,
+    pub has_default: bool,
 }
 
 /// One host's, while it is read.
@@ -24,7 +24,7 @@ struct Entry {
 }
 
 /// Unknown words are passed over. The text is never quoted: it holds secrets.
-pub(super) fn parse(text: &str) -> Result<Found, String> {
+pub fn parse(text: &str) -> Result<Found, String> {
     let mut words = Words(text.chars().peekable());
     let mut found = Found::default();
     let mut entry = Entry::default();

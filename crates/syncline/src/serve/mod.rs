@@ -6,7 +6,6 @@ mod page;
 mod process;
 
 use std::collections::VecDeque;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -144,29 +143,8 @@ async fn metrics(State(shared): State<Shared>) -> impl IntoResponse {
     )
 }
 
-/// `syncline healthcheck`: ask a server of ours, for probes in an image without curl.
-pub fn healthcheck(url: &str) -> Result<(), String> {
-    let request = sync_core::HttpRequest {
-        method: "GET".into(),
-        url: url.to_owned(),
-        headers: Vec::new(),
-        body: Vec::new(),
-        follow_redirects: false,
-        timeout: Duration::from_secs(5),
-    };
-    match request.send(&sync_core::ConnectOptions::default(), &sync_core::Interrupt::new()) {
-        Ok((200, _)) => Ok(()),
-        Ok((status, _)) => Err(format!("{url} answered HTTP {status}")),
-        Err(err) => Err(format!("{url}: {err}")),
-    }
-}
-
-/// The address under which a server bound to `bind` is reached from the same host.
-pub fn local_url(bind: &str, path: &str) -> String {
-    let host = match bind.parse::<SocketAddr>() {
-        Ok(address) if address.ip().is_unspecified() => format!("127.0.0.1:{}", address.port()),
-        _ if bind.starts_with(':') => format!("127.0.0.1{bind}"),
-        _ => bind.to_owned(),
-    };
-    format!("http://{host}{path}")
+/// Both pages, for `fuzz/`.
+#[cfg(feature = "fuzzing")]
+pub fn pages(facts: &crate::status::Facts) -> (String, String) {
+    (page::render(facts), metrics::render(facts, &process::Process::now()))
 }

@@ -1,0 +1,57 @@
+//! The environment of a process as a value, so that only `main` reads that of the real one.
+
+use std::collections::HashMap;
+use std::ffi::{OsStr, OsString};
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// Variables by name, and the current directory.
+#[derive(Debug)]
+pub struct Environment {
+    variables: HashMap<OsString, OsString>,
+    directory: Result<PathBuf, String>,
+}
+
+impl Environment {
+    /// These variables. A directory that cannot be found out is an error only for those who need it.
+    pub fn new(
+        variables: impl IntoIterator<Item = (OsString, OsString)>,
+        directory: io::Result<PathBuf>,
+    ) -> Environment {
+        let directory = directory.map_err(|err| format!("cannot find the current directory: {err}"));
+        Environment { variables: variables.into_iter().collect(), directory }
+    }
+
+    /// The value of a variable; it may be empty.
+    pub fn get(&self, name: &str) -> Option<&OsStr> {
+        self.variables.get(OsStr::new(name)).map(OsString::as_os_str)
+    }
+
+    /// The value of a variable as a path; an empty one counts as not set.
+    pub fn path(&self, name: &str) -> Option<PathBuf> {
+        self.get(name).filter(|value| !value.is_empty()).map(PathBuf::from)
+    }
+
+    /// The names of all variables that are valid UTF-8.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.variables.keys().filter_map(|name| name.to_str())
+    }
+
+    /// The directory from which relative paths are taken.
+    ///
+    /// # Errors
+    ///
+    /// If the process could not find it out.
+    pub fn directory(&self) -> Result<&Path, String> {
+        self.directory.as_deref().map_err(Clone::clone)
+    }
+}
+
+#[cfg(test)]
+impl Environment {
+    /// These variables, in the directory `/cwd`.
+    pub fn of(variables: &[(&str, &str)]) -> Environment {
+        let variables = variables.iter().map(|(name, value)| (name.into(), value.into()));
+        Environment::new(variables, Ok("/cwd".into()))
+    }
+}

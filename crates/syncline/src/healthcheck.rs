@@ -1,0 +1,60 @@
+//! `syncline healthcheck [PATH]`, for probes in an image without a shell: asks the HTTP server of the process
+//! beside this one, by default whether it is ready.
+
+use std::ffi::OsString;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use sync_core::{ConnectOptions, HttpRequest, Interrupt};
+
+use crate::args::{self, Parsed};
+use crate::environment::Environment;
+
+/// Ask for the path that the command line names; the inner result is the server's answer.
+///
+/// # Errors
+///
+/// If the command line is wrong.
+pub fn ask(argv: Vec<OsString>, environment: &Environment) -> Result<Result<(), String>, Vec<String>> {
+    let path = argv.get(1).and_then(|word| word.to_str()).filter(|word| word.starts_with('/'));
+    let path = path.unwrap_or("/readyz").to_owned();
+    let bind = match args::parse(argv, |name| environment.get(name).map(OsString::from))? {
+        Parsed::Run(args, faults) if faults.is_empty() => {
+            args.get("http-bind").and_then(|given| given.values.last().cloned())
+        }
+        Parsed::Run(_, faults) => return Err(faults),
+        Parsed::Show(_) => None,
+    };
+    match bind.as_ref().and_then(|bind| bind.to_str()) {
+        Some(bind) => Ok(request(&local_url(bind, &path))),
+        None => Err(vec![
+            "healthcheck: needs --http-bind or GITSYNC_HTTP_BIND, as the process it asks has it".into(),
+        ]),
+    }
+}
+
+fn request(url: &str) -> Result<(), String> {
+    let request = HttpRequest {
+        method: "GET".into(),
+        url: url.to_owned(),
+        headers: Vec::new(),
+        body: Vec::new(),
+        follow_redirects: false,
+        timeout: Duration::from_secs(5),
+    };
+    match request.send(&ConnectOptions::default(), &Interrupt::new()) {
+        Ok((200, _)) => Ok(()),
+        Ok((status, _)) => Err(format!("{url} answered HTTP {status}")),
+        Err(err) => Err(format!("{url}: {err}")),
+    }
+}
+
+/// The URL at which the same host reaches a server bound to `bind`.
+fn local_url(bind: &str, path: &str) -> String {
+    let host = match bind.parse::<SocketAddr>() {
+        Ok(address) if address.ip().is_unspecified() => format!("127.0.0.1:{}", address.port()),
+        _ if bind.starts_with(':') => format!("127.0.0.1{bind}"),
+        _ => bind.to_owned(),
+    };
+    format!("http://{host}{path}")
+}

@@ -1,0 +1,32 @@
+//! syncline keeps a directory in step with a Git reference and publishes every new commit atomically.
+//!
+//! This is the program as a library; `main.rs` only hands it the command line and the environment. Reading order:
+//! [`app`] (from the command line to the exit code), `options` (the table), `args` (what was typed), `config` (what
+//! it means), `startup`, `run` (the loop), `pass` (one sync), `publish` (the link), `hooks`, `schedule` (when next).
+
+#![cfg_attr(feature = "fuzzing", allow(missing_docs))]
+
+pub mod app;
+mod args;
+mod clock;
+mod config;
+pub mod environment;
+mod files;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
+mod healthcheck;
+mod hooks;
+mod log;
+mod login;
+mod machine;
+mod manual;
+mod options;
+mod pass;
+mod publish;
+mod run;
+mod schedule;
+mod serve;
+mod startup;
+mod status;
+mod systemd;
