@@ -1,11 +1,20 @@
 //! The wall clock, for what is compared with files or told to others. Everything else uses tokio's.
 
+use std::sync::OnceLock;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use tokio::time::Instant;
 
 /// Now.
 #[expect(clippy::disallowed_methods, reason = "the one place that reads the wall clock")]
 pub fn now() -> SystemTime {
     SystemTime::now()
+}
+
+/// The time since this was first asked, by tokio's clock: tests can pause it.
+pub fn monotonic() -> Duration {
+    static START: OnceLock<Instant> = OnceLock::new();
+    START.get_or_init(Instant::now).elapsed()
 }
 
 /// The time since 1970; 0 for a clock before that.

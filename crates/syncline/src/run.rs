@@ -5,25 +5,25 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use serde_json::json;
-use sync_core::{Error, ErrorKind, Origin, Stage};
+use sync_core::{Error, ErrorKind, Origin, Stage, SyncOutcome};
 use tokio::signal::unix::Signal;
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep};
 use tracing::{debug, error, info};
 
 use crate::files::Writer;
-use crate::hooks::Hooks;
-use crate::pass::{Passed, Syncer};
+use crate::hooks::{Event, Hooks};
 use crate::schedule::{Exit, Next, Schedule};
 use crate::status::{Outcome, Status};
 use crate::systemd::Manager;
+use crate::worker::Worker;
 
 /// How long work may take to notice that it was stopped, before the process leaves it behind.
 pub const GRACE: Duration = Duration::from_millis(1500);
 
 /// Everything that the loop drives.
-pub struct Service<'a> {
-    pub syncer: Syncer,
+pub struct Service<'a, W> {
+    pub worker: W,
     pub schedule: Schedule,
     pub hooks: Hooks,
     pub files: &'a Writer,
@@ -36,19 +36,19 @@ pub struct Service<'a> {
 }
 
 /// How a piece of blocking work came out.
-enum Ran<T> {
-    Done(Syncer, T),
+enum Ran<W, T> {
+    Done(W, T),
     /// It was stopped at this stage because its time was over.
-    TimedOut(Syncer, T, Stage),
+    TimedOut(W, T, Stage),
     /// The process is to end.
     Over(Exit),
 }
 
-impl Service<'_> {
+impl<W: Worker> Service<'_, W> {
     /// Sync until the schedule says that it is over, or `shutdown` completes.
     pub async fn run(self, shutdown: impl Future<Output = &'static str>) -> Exit {
         let Service {
-            mut syncer,
+            mut worker,
             mut schedule,
             hooks,
             files,
@@ -64,24 +64,25 @@ impl Service<'_> {
         loop {
             let started = Instant::now();
             if worktree_check_period.is_some_and(|period| checked.elapsed() >= period) {
-                syncer.verified = false;
+                worker.verify_next_time();
                 checked = started;
             }
-            let passed;
-            (syncer, passed) = match blocking(syncer, sync_timeout, shutdown.as_mut(), Syncer::pass).await {
-                Ran::Done(syncer, passed) => (syncer, passed),
-                Ran::TimedOut(syncer, passed, stage) => {
-                    (syncer, passed.map_err(|err| timed_out(&err, sync_timeout, stage)))
+            let outcome;
+            (worker, outcome) = match blocking(worker, sync_timeout, shutdown.as_mut(), W::update).await {
+                Ran::Done(worker, outcome) => (worker, outcome),
+                Ran::TimedOut(worker, outcome, stage) => {
+                    (worker, outcome.map_err(|err| timed_out(&err, sync_timeout, stage)))
                 }
                 Ran::Over(exit) => return exit,
             };
-            let retry_after = passed.as_ref().err().and_then(Error::retry_after);
-            let next = schedule.next(passed.is_ok(), retry_after, fastrand::f64());
-            report(&passed, &next, schedule.failures(), started.elapsed());
-            match &passed {
-                Ok(passed) => {
-                    let event = passed.event(&syncer.store);
-                    let has_changed = matches!(passed, Passed::Published { .. });
+            let retry_after = outcome.as_ref().err().and_then(Error::retry_after);
+            let next = schedule.next(outcome.is_ok(), retry_after, fastrand::f64());
+            report(&outcome, &next, schedule.failures(), started.elapsed());
+            match &outcome {
+                Ok(outcome) => {
+                    let commit = outcome.commit();
+                    let event = Event { commit, tree: worker.tree(commit) };
+                    let has_changed = matches!(outcome, SyncOutcome::Updated(_));
                     let is_news = has_changed || is_first;
                     status.passed(if is_news { Outcome::Success } else { Outcome::Noop }, started.elapsed());
                     if is_news {
@@ -92,14 +93,14 @@ impl Service<'_> {
                         manager.ready();
                     }
                     let told = status.clone();
-                    let tidy = move |syncer: &mut Syncer| {
+                    let maintain = move |worker: &mut W| {
                         if is_news {
-                            syncer.describe(event.commit, &told);
+                            worker.describe(commit, &told);
                         }
-                        syncer.tidy(event.commit, is_news);
+                        worker.maintain(commit);
                     };
-                    syncer = match blocking(syncer, sync_timeout, shutdown.as_mut(), tidy).await {
-                        Ran::Done(syncer, ()) | Ran::TimedOut(syncer, (), _) => syncer,
+                    worker = match blocking(worker, sync_timeout, shutdown.as_mut(), maintain).await {
+                        Ran::Done(worker, ()) | Ran::TimedOut(worker, (), _) => worker,
                         Ran::Over(exit) => return exit,
                     };
                 }
@@ -107,9 +108,9 @@ impl Service<'_> {
                     status.failed(err.to_string(), schedule.failures(), started.elapsed());
                     let arguments = json!({ "failures": schedule.failures(), "step": err.step() });
                     files.failed("sync failed", &err.to_string(), &arguments);
-                    let tidy = Syncer::tidy_after_failure;
-                    syncer = match blocking(syncer, sync_timeout, shutdown.as_mut(), tidy).await {
-                        Ran::Done(syncer, ()) | Ran::TimedOut(syncer, (), _) => syncer,
+                    let maintain = W::maintain_after_failure;
+                    worker = match blocking(worker, sync_timeout, shutdown.as_mut(), maintain).await {
+                        Ran::Done(worker, ()) | Ran::TimedOut(worker, (), _) => worker,
                         Ran::Over(exit) => return exit,
                     };
                 }
@@ -119,7 +120,7 @@ impl Service<'_> {
             }
             match next {
                 Next::Exit(Exit::Success) => {
-                    drop(syncer); // lets go of the hooks that it tells
+                    drop(worker); // lets go of the hooks that it tells
                     return tokio::select! {
                         succeeded = hooks.finish() => {
                             if succeeded { Exit::Success } else { Exit::Failure }
@@ -145,17 +146,17 @@ impl Service<'_> {
 }
 
 /// Run `work` on a thread of its own. It cannot be aborted, only asked to stop.
-async fn blocking<T: Send + 'static>(
-    mut syncer: Syncer,
+async fn blocking<W: Worker, T: Send + 'static>(
+    mut worker: W,
     limit: Duration,
     mut shutdown: Pin<&mut impl Future<Output = &'static str>>,
-    work: impl FnOnce(&mut Syncer) -> T + Send + 'static,
-) -> Ran<T> {
-    let (interrupt, progress) = (syncer.interrupt.clone(), syncer.progress.clone());
+    work: impl FnOnce(&mut W) -> T + Send + 'static,
+) -> Ran<W, T> {
+    let (interrupt, progress) = (worker.interrupt(), worker.progress());
     interrupt.clear();
     let mut task = spawn_blocking(move || {
-        let done = work(&mut syncer);
-        (syncer, done)
+        let done = work(&mut worker);
+        (worker, done)
     });
     let mut stopped_at = None;
     let deadline = sleep(limit);
@@ -176,8 +177,8 @@ async fn blocking<T: Send + 'static>(
         }
     };
     match (finished, stopped_at) {
-        (Ok((syncer, done)), None) => Ran::Done(syncer, done),
-        (Ok((syncer, done)), Some(stage)) => Ran::TimedOut(syncer, done, stage),
+        (Ok((worker, done)), None) => Ran::Done(worker, done),
+        (Ok((worker, done)), Some(stage)) => Ran::TimedOut(worker, done, stage),
         // A panic: what the work owned is gone, so a fresh process has to go on.
         (Err(err), _) => {
             error!(error = %err, "a sync died");
@@ -205,19 +206,20 @@ fn timed_out(err: &Error, limit: Duration, stage: Stage) -> Error {
     Error::new(ErrorKind::TimedOut, err.step(), cause)
 }
 
-fn report(passed: &Result<Passed, Error>, next: &Next, failures: u32, took: Duration) {
+fn report(outcome: &Result<SyncOutcome, Error>, next: &Next, failures: u32, took: Duration) {
     let milliseconds = took.as_millis() as u64;
-    match (passed, next) {
-        (Ok(Passed::Unchanged(commit)), _) => debug!(%commit, milliseconds, "nothing new"),
-        (Ok(Passed::Published { tree, before }), _) => {
+    match (outcome, next) {
+        (Ok(SyncOutcome::Updated(update)), _) => {
+            let tree = update.tree();
             if !tree.altered.is_empty() {
-                info!(files = ?tree.altered, "files of the last tree had been altered; they were written anew");
+                info!(files = ?tree.altered, "files of the last tree had been altered; they were written again");
             }
-            let before = before.map(|id| id.to_string()).unwrap_or_default();
+            let before = update.previous().map(|id| id.to_string()).unwrap_or_default();
             let (commit, written, early, reused) = (tree.commit, tree.written, tree.early, tree.reused);
             let by = tree.origin.map(Origin::describe).unwrap_or_default();
             info!(%commit, before, written, early, reused, by, milliseconds, "published");
         }
+        (Ok(outcome), _) => debug!(commit = %outcome.commit(), milliseconds, "nothing new"),
         (Err(err), Next::Exit(_)) => error!(error = %err, failures, "sync failed; giving up"),
         (Err(err), Next::Wait(pause)) => {
             let retry_in =

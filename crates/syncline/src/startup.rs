@@ -3,18 +3,20 @@
 use std::path::Path;
 use std::time::Duration;
 
-use sync_core::{Error, ErrorKind, Interrupt, Progress, Resources, Store, Upstream};
+use sync_core::{
+    Clock, Error, ErrorKind, Interrupt, Mirror, Progress, Publisher, Resources, Retention, Store,
+};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::spawn_blocking;
 use tracing::{error, info, warn};
 
+use crate::clock;
 use crate::config::Config;
 use crate::files::{Files, Writer};
-use crate::hooks::Hooks;
+use crate::hooks::{Gated, Hooks};
 use crate::log;
 use crate::login::Logins;
-use crate::pass::Syncer;
-use crate::publish::{Manner, Publication};
+use crate::publish::{self, Manner};
 use crate::run::{GRACE, Service};
 use crate::schedule::{Exit, Schedule};
 use crate::status::Status;
@@ -94,60 +96,64 @@ async fn own(root: &Path, resources: Resources, wait: bool) -> Result<Store, Err
 }
 
 /// A store, what is published of it, and whether that is a commit of it.
-type Prepared = (Store, Publication, bool);
+type Prepared = (Store, Box<dyn Publisher>, bool);
 
 /// Look at what is published, which may be on another file system.
 async fn open(config: &Config, store: Store) -> Result<Prepared, Error> {
     let manner = Manner { shares_files: config.shares_files, is_durable: config.is_durable };
-    let (publish, link) = (config.publish, config.link.clone());
+    let (way, link) = (config.publish, config.link.clone());
     let step = format!("prepare to publish at {}", store.root().join(&link).display());
     let opened = spawn_blocking(move || {
-        let publication = Publication::open(&store, publish, &link, manner)?;
-        let serves = publication.current(&store).is_ok_and(|current| current.is_some());
-        Ok((store, publication, serves))
+        let publisher = publish::open(&store, way, &link, manner)?;
+        let serves = publisher.current(&store).is_ok_and(|current| current.is_some());
+        Ok((store, publisher, serves))
     });
     opened.await.unwrap_or_else(|err| Err(err.into())).map_err(|err: std::io::Error| Error::io(step, &err))
 }
 
 fn prepare<'a>(
     config: &Config,
-    (store, publication, serving): Prepared,
+    (store, publisher, serving): Prepared,
     Told { status, progress, manager, files }: Told<'a>,
-) -> Result<Service<'a>, Error> {
+) -> Result<Service<'a, Mirror>, Error> {
     for warning in store.warnings() {
         warn!(error = %warning, "leftovers stay; remove them by hand");
     }
-    let interrupt = Interrupt::new();
-    let upstream =
-        Upstream::new(config.source.clone(), config.connect.clone(), interrupt.clone(), progress.clone());
     let wake = config.sync_on_signal.map(|number| signal(SignalKind::from_raw(number))).transpose();
     let wake = wake.map_err(|err| Error::io("listen for the signal of --sync-on-signal", &err))?;
     let hooks = Hooks::start(config, status);
-    let syncer = Syncer {
-        store,
-        upstream,
-        publication,
-        logins: Logins::new(config, status, progress, &interrupt)?,
-        shares_files: config.shares_files,
-        reuses_trees: config.shares_files && !config.policy.one_time,
-        reuse_delay: config.worktree_reuse_delay,
-        retired_at: None,
-        keeps_spare: false,
-        is_durable: config.is_durable,
-        folding: config.folding,
-        sparse_file: config.sparse_file.clone(),
-        stale_worktree_timeout: config.stale_worktree_timeout,
-        pre_publish: hooks.pre_publish(),
+    let interrupt = Interrupt::new();
+    let logins = Logins::new(config, status, progress, &interrupt)?;
+    let publisher = Gated {
+        inner: publisher,
+        told: hooks.pre_publish(),
         gate: config.pre_publish.clone().filter(|_| config.pre_publish_required),
-        interrupt,
         progress: progress.clone(),
-        verified: false,
-        has_excess_history: false,
-        tree_size: 0,
-        has_leftovers: false,
+    };
+    let retention = Retention {
+        keep: config.stale_worktree_timeout,
+        reuse_delay: config.worktree_reuse_delay,
+        clock: Clock { wall: clock::now, monotonic: clock::monotonic },
+    };
+    let mirror = Mirror::builder(config.source.clone())
+        .connect(config.connect.clone())
+        .resources(config.connect.resources)
+        .publisher(publisher)
+        .credentials(logins)
+        .interrupt(interrupt)
+        .progress(progress.clone())
+        .shares_files(config.shares_files)
+        .reuses_trees(config.shares_files && !config.policy.one_time)
+        .flushes(config.is_durable)
+        .repack(config.repack)
+        .retention(retention)
+        .lists_changes(false);
+    let mirror = match &config.sparse_file {
+        Some(path) => mirror.sparse_file(path),
+        None => mirror,
     };
     Ok(Service {
-        syncer,
+        worker: mirror.build(store),
         schedule: Schedule::new(config.policy, serving),
         hooks,
         files,

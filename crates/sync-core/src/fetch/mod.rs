@@ -94,6 +94,12 @@ impl Upstream {
         self.source.selection.sparse = sparse;
     }
 
+    /// Follow another reference from now on.
+    pub fn set_reference(&mut self, reference: Reference) {
+        self.source.reference = reference;
+        self.peeled = None;
+    }
+
     /// Whether the server was asked for a filter that it does not support: it sent everything.
     pub fn lacks_filter(&self) -> bool {
         self.lacks_filter

@@ -172,7 +172,7 @@ impl MirrorBuilder {
             has_excess_history: false,
             keeps_spare: false,
             retired_at: None,
-            tree_size: 0,
+            tree_size: None,
             has_leftovers: false,
             is_news: true,
         }

@@ -3,7 +3,6 @@
 use std::cmp::Reverse;
 use std::time::Duration;
 
-use crate::checkout::tree_size;
 use crate::error::{Error, Recovery, Result};
 use crate::progress::Stage;
 use crate::spec::reference::CommitId;
@@ -16,9 +15,7 @@ impl Mirror {
     /// submodules and temporary files, and repack. What cannot be done is logged, and tried again the next time.
     pub fn maintain(&mut self, commit: CommitId) {
         let is_news = std::mem::take(&mut self.is_news);
-        if is_news {
-            self.tree_size = tree_size(&self.store, commit);
-        }
+        let size = self.tree_size(commit);
         self.prune(&[commit], self.keeps_spare);
         if is_news {
             match self.store.remove_v3_trees() {
@@ -29,7 +26,7 @@ impl Mirror {
             self.remove_unused_submodules();
             self.remove_foreign_worktrees();
         }
-        if self.has_excess_history || (is_news && self.needs_repack(&self.store, self.tree_size, false)) {
+        if self.has_excess_history || (is_news && self.needs_repack(&self.store, size, false)) {
             self.repack();
         }
         if is_news {
@@ -50,7 +47,8 @@ impl Mirror {
         };
         let in_use: Vec<CommitId> = named.into_iter().chain(self.store.newest()).collect();
         self.prune(&in_use, false);
-        if self.settings.repack != Repack::Never && self.needs_repack(&self.store, self.tree_size, true) {
+        let size = self.tree_size.map_or(0, |(_, size)| size);
+        if self.settings.repack != Repack::Never && self.needs_repack(&self.store, size, true) {
             // Repacking keeps what the branch names.
             let _ = current.map(|current| self.store.adopt(current));
             self.remove_unused_submodules();

@@ -18,11 +18,12 @@ mod update;
 
 use std::path::PathBuf;
 
+use crate::checkout::tree_size;
 use crate::error::{Error, Recovery, Result};
 use crate::fetch::Upstream;
 use crate::interrupt::Interrupt;
 use crate::progress::{Progress, Stage};
-use crate::spec::reference::CommitId;
+use crate::spec::reference::{CommitId, Reference};
 use crate::store::Store;
 
 pub use builder::MirrorBuilder;
@@ -72,8 +73,8 @@ pub struct Mirror {
     keeps_spare: bool,
     /// When, by the caller's clock, the tree that is kept for that was replaced.
     retired_at: Option<std::time::Duration>,
-    /// Bytes of the files of the published tree.
-    tree_size: u64,
+    /// Bytes of the files of a commit's tree: the one that is published.
+    tree_size: Option<(CommitId, u64)>,
     /// Whether something incomplete could not be removed so far.
     has_leftovers: bool,
     /// Whether this is the first maintenance, or something changed since the last one.
@@ -169,9 +170,28 @@ impl Mirror {
         &self.store
     }
 
-    /// Bytes of the files of the published tree; 0 before the first maintenance.
-    pub fn tree_size(&self) -> u64 {
-        self.tree_size
+    /// Bytes of the files of a published commit's tree, without its submodules; 0 if it has none. Of a file of 4 GiB or
+    /// more only the size modulo 4 GiB counts, as in Git's index.
+    pub fn tree_size(&mut self, commit: CommitId) -> u64 {
+        match self.tree_size {
+            Some((known, size)) if known == commit => size,
+            _ => self.tree_size.insert((commit, tree_size(&self.store, commit))).1,
+        }
+    }
+
+    /// What stops this mirror.
+    pub fn interrupt(&self) -> &Interrupt {
+        &self.interrupt
+    }
+
+    /// What shows how far this mirror's work is.
+    pub fn progress(&self) -> &Progress {
+        &self.progress
+    }
+
+    /// Follow another reference from the next update on.
+    pub fn set_reference(&mut self, reference: Reference) {
+        self.upstream.set_reference(reference);
     }
 
     /// The commit that is published now.

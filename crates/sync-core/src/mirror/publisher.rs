@@ -71,6 +71,36 @@ pub trait Publisher: Send {
     }
 }
 
+impl<P: Publisher + ?Sized> Publisher for Box<P> {
+    fn path(&self) -> &Path {
+        (**self).path()
+    }
+
+    fn named(&self, store: &Store) -> io::Result<Option<CommitId>> {
+        (**self).named(store)
+    }
+
+    fn current(&self, store: &Store) -> io::Result<Option<CommitId>> {
+        (**self).current(store)
+    }
+
+    fn is_intact(&self, tree: &Path, interrupt: &Interrupt) -> io::Result<bool> {
+        (**self).is_intact(tree, interrupt)
+    }
+
+    fn prepare(&mut self, tree: &Worktree, interrupt: &Interrupt) -> Result<()> {
+        (**self).prepare(tree, interrupt)
+    }
+
+    fn publish(&mut self, tree: &Worktree, interrupt: &Interrupt) -> io::Result<()> {
+        (**self).publish(tree, interrupt)
+    }
+
+    fn prune(&mut self, keep: Duration) -> io::Result<()> {
+        (**self).prune(keep)
+    }
+}
+
 /// Shows trees to the caller alone: the current one is noted in the store.
 #[derive(Debug)]
 pub(super) struct Unpublished {

@@ -18,7 +18,8 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use sync_core::{
-    ConnectOptions, Depth, Reference, RemoteUrl, Selection, Source, SparsePatterns, Submodules, Symlinks,
+    ConnectOptions, Depth, Reference, RemoteUrl, Repack, Selection, Source, SparsePatterns, Submodules,
+    Symlinks,
 };
 
 use crate::args::Args;
@@ -57,7 +58,7 @@ pub struct Config {
     pub shares_files: bool,
     /// Whether everything is written to disk before the link is flipped.
     pub is_durable: bool,
-    pub folding: Folding,
+    pub repack: Repack,
     pub wait_for_lock: bool,
     pub policy: Policy,
     pub sync_timeout: Duration,
@@ -81,14 +82,6 @@ pub enum Publish {
     Directory,
     /// A directory that is brought up to date file by file.
     InPlace,
-}
-
-/// When to fold the store's packs into one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Folding {
-    Never,
-    WhenMany,
-    Always,
 }
 
 /// The HTTP server.
@@ -195,10 +188,10 @@ impl Config {
             "data" => Ok(true),
             _ => Err(format!("{text:?} is neither none nor data")),
         });
-        let folding = r.or("git-gc", Folding::WhenMany, |text| match text {
-            "auto" | "always" => Ok(Folding::WhenMany),
-            "aggressive" => Ok(Folding::Always),
-            "off" => Ok(Folding::Never),
+        let repack = r.or("git-gc", Repack::WhenNeeded, |text| match text {
+            "auto" | "always" => Ok(Repack::WhenNeeded),
+            "aggressive" => Ok(Repack::Always),
+            "off" => Ok(Repack::Never),
             _ => Err(format!("{text:?} is neither auto, always, aggressive nor off")),
         });
         let http = http(&mut r);
@@ -233,7 +226,7 @@ impl Config {
             worktree_check_period: (!check_period.is_zero()).then_some(check_period),
             shares_files,
             is_durable,
-            folding,
+            repack,
             wait_for_lock,
             policy,
             sync_timeout,

@@ -4,6 +4,7 @@
 //! a slow hook never delays a sync. A failed delivery is tried again until it succeeds or a newer commit comes.
 
 mod exec;
+mod gate;
 mod notify;
 mod processes;
 mod reap;
@@ -22,6 +23,7 @@ use tracing::{info, warn};
 use crate::config::{Config, ExecHook, NotifyHook};
 use crate::status::{Outcome, Status};
 
+pub use gate::Gated;
 pub use reap::{end_all, orphans};
 use web::Sender;
 

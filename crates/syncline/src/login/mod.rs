@@ -12,7 +12,8 @@ mod token;
 use std::time::Duration;
 
 use sync_core::{
-    Auth, ConnectOptions, Cookie, Credentials, HttpRequest, Interrupt, Place, Progress, Result, Scope, Stage,
+    Auth, ConnectOptions, Cookie, CredentialProvider, Credentials, HttpRequest, Interrupt, Place, Progress,
+    Result, Scope, Stage,
 };
 use tracing::warn;
 
@@ -84,29 +85,6 @@ impl Logins {
         })
     }
 
-    /// What to log in with now.
-    pub fn current(&mut self) -> Result<Credentials> {
-        self.read = self.read()?;
-        let mut current = self.read.clone();
-        if let Some(auth) = self.asked()? {
-            let own = self.own(auth);
-            match &self.login.own {
-                // As in `read`, whatever is as close goes before it.
-                Some(Way::Asked(Issuer::OAuth(_))) => _ = current.logins.splice(..0, own),
-                // In git-sync these come last, so they count.
-                _ => current.logins.extend(own),
-            }
-        }
-        Ok(current)
-    }
-
-    /// A server refused what is current: forget what was asked for. Whether there is something else to show at
-    /// once; a token that is new would only come again.
-    pub fn renew(&mut self) -> bool {
-        let was_kept = self.token.take().is_some_and(|token| token.is_kept);
-        was_kept || self.read().is_ok_and(|read| read != self.read)
-    }
-
     /// A login for the repository's server.
     fn own(&self, auth: Auth) -> Option<sync_core::Login> {
         Some(sync_core::Login { scope: Scope::Beginning(self.server.clone()?), auth })
@@ -166,6 +144,29 @@ impl Logins {
             warn!(%path, "the login for all other hosts (default) is passed over: a login goes to its host only");
         }
         Ok(found.logins)
+    }
+}
+
+impl CredentialProvider for Logins {
+    fn credentials(&mut self) -> Result<Credentials> {
+        self.read = self.read()?;
+        let mut current = self.read.clone();
+        if let Some(auth) = self.asked()? {
+            let own = self.own(auth);
+            match &self.login.own {
+                // As in `read`, whatever is as close goes before it.
+                Some(Way::Asked(Issuer::OAuth(_))) => _ = current.logins.splice(..0, own),
+                // In git-sync these come last, so they count.
+                _ => current.logins.extend(own),
+            }
+        }
+        Ok(current)
+    }
+
+    /// What was asked for is forgotten. A token that is new would only come again.
+    fn renew(&mut self) -> bool {
+        let was_kept = self.token.take().is_some_and(|token| token.is_kept);
+        was_kept || self.read().is_ok_and(|read| read != self.read)
     }
 }
 

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rustix::fs::{AtFlags, CWD, RenameFlags, StatxAttributes, StatxFlags, renameat_with, statx};
-use sync_core::{CommitId, Interrupt, Store, Worktree, without_dots};
+use sync_core::{CommitId, Interrupt, Publisher, Store, Worktree, without_dots};
 
 use super::replica::{Replica, list};
 use super::{Manner, age, are_digits, digits, parent, start_time, temporary_prefix};
@@ -30,12 +30,8 @@ impl Directory {
         }
         directory.remove(is_new)?;
         directory.try_exchange()?;
-        directory.named(store)?;
+        directory.content(store)?;
         Ok(directory)
-    }
-
-    pub fn path(&self) -> &Path {
-        &self.path
     }
 
     fn is_mount_point(&self) -> bool {
@@ -65,9 +61,35 @@ impl Directory {
         self.path.with_file_name(format!("{}{kind}{}", temporary_prefix(&self.path), digits()))
     }
 
+    /// Whoever is inside what was replaced may go on for a while.
+    fn set_aside(&self, old: &Path) -> io::Result<()> {
+        if fs_err::symlink_metadata(old)?.is_symlink() {
+            return fs_err::remove_file(old);
+        }
+        start_time(old)?;
+        fs_err::rename(old, self.beside(OLD))
+    }
+
+    /// Remove what was made beside it, by the last part of its name.
+    fn remove(&self, is_due: impl Fn(&str, &Path) -> bool) -> io::Result<()> {
+        let prefix = temporary_prefix(&self.path);
+        for entry in fs_err::read_dir(self.path.parent().unwrap_or(&self.path))? {
+            let entry = entry?;
+            let name = entry.file_name();
+            let Some(name) = name.to_str().and_then(|name| name.strip_prefix(&prefix)) else { continue };
+            if is_due(name, &entry.path()) {
+                match entry.file_type()?.is_dir() {
+                    true => fs_err::remove_dir_all(entry.path())?,
+                    false => fs_err::remove_file(entry.path())?,
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// The commit whose files it has, as its `.git` file says. Anything else must not be there, but for an empty
     /// directory or a link.
-    pub fn named(&self, store: &Store) -> io::Result<Option<CommitId>> {
+    fn content(&self, store: &Store) -> io::Result<Option<CommitId>> {
         let found = match fs_err::symlink_metadata(&self.path) {
             Ok(found) => found,
             Err(err) if err.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -87,13 +109,23 @@ impl Directory {
         }
         Ok(admin.filter(|_| is_ours).and_then(|admin| admin.file_name()?.to_str()?.parse().ok()))
     }
+}
 
-    pub fn is_whole(&self, tree: &Path, interrupt: &Interrupt) -> io::Result<bool> {
+impl Publisher for Directory {
+    fn path(&self) -> &Path {
+        &self.path
+    }
+
+    fn named(&self, store: &Store) -> io::Result<Option<CommitId>> {
+        self.content(store)
+    }
+
+    fn is_intact(&self, tree: &Path, interrupt: &Interrupt) -> io::Result<bool> {
         Replica::new(tree, &self.path, self.manner, interrupt)?.has_all(&list(tree)?)
     }
 
     /// Make a directory with the files of `tree` beside this one and let it take its place.
-    pub fn exchange(&self, tree: &Worktree, interrupt: &Interrupt) -> io::Result<()> {
+    fn publish(&mut self, tree: &Worktree, interrupt: &Interrupt) -> io::Result<()> {
         self.remove(is_new)?;
         let new = self.beside(NEW);
         fs_err::create_dir(&new)?;
@@ -115,35 +147,9 @@ impl Directory {
         if self.manner.is_durable { directory.sync_all() } else { Ok(()) }
     }
 
-    /// Whoever is inside what was replaced may go on for a while.
-    fn set_aside(&self, old: &Path) -> io::Result<()> {
-        if fs_err::symlink_metadata(old)?.is_symlink() {
-            return fs_err::remove_file(old);
-        }
-        start_time(old)?;
-        fs_err::rename(old, self.beside(OLD))
-    }
-
     /// Remove the directories that were replaced longer ago than `keep`.
-    pub fn prune(&self, keep: Duration) -> io::Result<()> {
+    fn prune(&mut self, keep: Duration) -> io::Result<()> {
         self.remove(|name, path| is_of(OLD, name) && age(path).is_some_and(|age| age >= keep))
-    }
-
-    /// Remove what was made beside it, by the last part of its name.
-    fn remove(&self, is_due: impl Fn(&str, &Path) -> bool) -> io::Result<()> {
-        let prefix = temporary_prefix(&self.path);
-        for entry in fs_err::read_dir(self.path.parent().unwrap_or(&self.path))? {
-            let entry = entry?;
-            let name = entry.file_name();
-            let Some(name) = name.to_str().and_then(|name| name.strip_prefix(&prefix)) else { continue };
-            if is_due(name, &entry.path()) {
-                match entry.file_type()?.is_dir() {
-                    true => fs_err::remove_dir_all(entry.path())?,
-                    false => fs_err::remove_file(entry.path())?,
-                }
-            }
-        }
-        Ok(())
     }
 }
 

@@ -5,7 +5,7 @@ use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use sync_core::{CommitId, Interrupt, Store, Worktree};
+use sync_core::{CommitId, Interrupt, Publisher, Store, Worktree};
 
 use super::replica::{Found, Paths, Replica, list, plain};
 use super::state::{Memory, State};
@@ -32,15 +32,6 @@ impl InPlace {
         Ok(InPlace { dir, root, memory, manner: Manner { shares_files, ..manner } })
     }
 
-    pub fn path(&self) -> &Path {
-        &self.dir
-    }
-
-    /// The commit whose files are all there.
-    pub fn named(&self) -> io::Result<Option<CommitId>> {
-        self.memory.commit()
-    }
-
     /// What the directory is to have of `tree`. Where it is the root, its `.git` is the store.
     fn wanted(&self, tree: &Path) -> io::Result<Paths> {
         let mut paths = list(tree)?;
@@ -55,40 +46,6 @@ impl InPlace {
             }
             None => Ok(paths),
         }
-    }
-
-    pub fn is_whole(&self, tree: &Path, interrupt: &Interrupt) -> io::Result<bool> {
-        Replica::new(tree, &self.dir, self.manner, interrupt)?.has_all(&self.wanted(tree)?)
-    }
-
-    /// Bring the directory to `tree`. If this is interrupted, the next time completes it.
-    pub fn bring(&self, tree: &Worktree, interrupt: &Interrupt) -> io::Result<()> {
-        let wanted = self.wanted(&tree.path)?;
-        let mut before = self.memory.read()?;
-        let mut replica = Replica::new(&tree.path, &self.dir, self.manner, interrupt)?;
-        if let Some(left) = &before.temporary {
-            replica.clear(left, &before.paths)?;
-        }
-        let due = self.survey(&mut replica, &wanted, &before.paths)?;
-        let ours = wanted
-            .iter()
-            .filter(|path| due.contains(*path) || before.paths.contains(*path) || !plain(path).1);
-        let after = State { commit: Some(tree.commit), temporary: None, paths: ours.cloned().collect() };
-        before.commit = None;
-        before.temporary = Some(replica.temporary().to_owned());
-        before.paths.extend(after.paths.iter().cloned());
-        self.memory.write(&before)?;
-        for path in &due {
-            self.make_room(&mut replica, path, &before.paths)?;
-            replica.put(path)?;
-        }
-        for path in before.paths.iter().rev().filter(|path| !wanted.contains(*path)) {
-            replica.remove(path)?;
-        }
-        if self.dir == self.root {
-            self.explain_to_git(tree)?;
-        }
-        self.memory.write(&after)
     }
 
     /// The store is the repository of the files beside it: git's own commands there find them in order.
@@ -136,5 +93,50 @@ impl InPlace {
             (Found::OtherFile, (file, true)) => replica.remove(file.as_os_str().as_bytes()),
             _ => Ok(()),
         }
+    }
+}
+
+impl Publisher for InPlace {
+    fn path(&self) -> &Path {
+        &self.dir
+    }
+
+    /// The commit whose files are all there.
+    fn named(&self, _: &Store) -> io::Result<Option<CommitId>> {
+        self.memory.commit()
+    }
+
+    fn is_intact(&self, tree: &Path, interrupt: &Interrupt) -> io::Result<bool> {
+        Replica::new(tree, &self.dir, self.manner, interrupt)?.has_all(&self.wanted(tree)?)
+    }
+
+    /// Bring the directory to `tree`. If this is interrupted, the next time completes it.
+    fn publish(&mut self, tree: &Worktree, interrupt: &Interrupt) -> io::Result<()> {
+        let wanted = self.wanted(&tree.path)?;
+        let mut before = self.memory.read()?;
+        let mut replica = Replica::new(&tree.path, &self.dir, self.manner, interrupt)?;
+        if let Some(left) = &before.temporary {
+            replica.clear(left, &before.paths)?;
+        }
+        let due = self.survey(&mut replica, &wanted, &before.paths)?;
+        let ours = wanted
+            .iter()
+            .filter(|path| due.contains(*path) || before.paths.contains(*path) || !plain(path).1);
+        let after = State { commit: Some(tree.commit), temporary: None, paths: ours.cloned().collect() };
+        before.commit = None;
+        before.temporary = Some(replica.temporary().to_owned());
+        before.paths.extend(after.paths.iter().cloned());
+        self.memory.write(&before)?;
+        for path in &due {
+            self.make_room(&mut replica, path, &before.paths)?;
+            replica.put(path)?;
+        }
+        for path in before.paths.iter().rev().filter(|path| !wanted.contains(*path)) {
+            replica.remove(path)?;
+        }
+        if self.dir == self.root {
+            self.explain_to_git(tree)?;
+        }
+        self.memory.write(&after)
     }
 }

@@ -4,7 +4,7 @@ use std::io;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
-use sync_core::{CommitId, Store, Worktree, relative_path, without_dots};
+use sync_core::{CommitId, Interrupt, Publisher, Store, Worktree, relative_path, without_dots};
 
 use super::{digits, parent, temporary_prefix};
 
@@ -42,13 +42,8 @@ impl Link {
         Ok(())
     }
 
-    /// Where the link is.
-    pub fn path(&self) -> &Path {
-        &self.path
-    }
-
     /// The commit that the link names, wherever it leads.
-    pub fn named(&self) -> io::Result<Option<CommitId>> {
+    fn target(&self) -> io::Result<Option<CommitId>> {
         match fs_err::read_link(&self.path) {
             Ok(target) => Ok(commit_in(&target)),
             Err(err) if err.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -59,11 +54,21 @@ impl Link {
             Err(err) => Err(err),
         }
     }
+}
+
+impl Publisher for Link {
+    fn path(&self) -> &Path {
+        &self.path
+    }
+
+    fn named(&self, _: &Store) -> io::Result<Option<CommitId>> {
+        self.target()
+    }
 
     /// The commit that the link shows; `None` where there is no link or it shows no tree of this store.
-    pub fn current(&self, store: &Store) -> io::Result<Option<CommitId>> {
+    fn current(&self, store: &Store) -> io::Result<Option<CommitId>> {
         let shown = fs_err::canonicalize(&self.path).ok();
-        Ok(self.named()?.filter(|id| shown.as_deref() == Some(&store.tree_path(*id))))
+        Ok(self.target()?.filter(|id| shown.as_deref() == Some(&store.tree_path(*id))))
     }
 
     /// Make the link show `tree`, in one step: readers see the old tree or the new one.
@@ -71,7 +76,7 @@ impl Link {
     /// The target is relative, so that the volume may be mounted elsewhere, and its last component is the
     /// commit's id: consumers rely on both. If durable, the link is on disk afterwards, so that what it showed before
     /// may go.
-    pub fn flip(&self, tree: &Worktree) -> io::Result<()> {
+    fn publish(&mut self, tree: &Worktree, _: &Interrupt) -> io::Result<()> {
         let directory = fs_err::canonicalize(self.path.parent().unwrap_or(&self.path))?;
         self.clear_leftovers(&directory)?;
         let target = relative_path(&directory, &tree.path);

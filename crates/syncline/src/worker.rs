@@ -1,0 +1,73 @@
+//! What the loop drives on a thread of its own: updates and their maintenance.
+
+use std::path::PathBuf;
+
+use sync_core::{CommitId, Interrupt, Mirror, Progress, Result, SyncOutcome};
+use tracing::debug;
+
+use crate::status::Status;
+
+/// Blocking work that the loop hands to a thread and gets back.
+pub trait Worker: Send + 'static {
+    /// Bring what is published up to date.
+    fn update(&mut self) -> Result<SyncOutcome>;
+
+    /// The tree of a commit.
+    fn tree(&self, commit: CommitId) -> PathBuf;
+
+    /// Say what is published to those who ask.
+    fn describe(&mut self, commit: CommitId, status: &Status);
+
+    /// What follows a success and cannot fail it.
+    fn maintain(&mut self, commit: CommitId);
+
+    /// What follows a failure.
+    fn maintain_after_failure(&mut self);
+
+    /// Compare what is published with what was written at the next update.
+    fn verify_next_time(&mut self);
+
+    /// What stops it.
+    fn interrupt(&self) -> Interrupt;
+
+    /// What it is doing.
+    fn progress(&self) -> Progress;
+}
+
+impl Worker for Mirror {
+    fn update(&mut self) -> Result<SyncOutcome> {
+        Mirror::update(self)
+    }
+
+    fn tree(&self, commit: CommitId) -> PathBuf {
+        self.store().tree_path(commit)
+    }
+
+    fn describe(&mut self, commit: CommitId, status: &Status) {
+        match self.store().describe(commit) {
+            Ok(info) => status.published(info, self.tree_size(commit)),
+            Err(err) => debug!(error = %err, "cannot describe the commit"),
+        }
+        status.store_has(self.store().disk_usage());
+    }
+
+    fn maintain(&mut self, commit: CommitId) {
+        Mirror::maintain(self, commit);
+    }
+
+    fn maintain_after_failure(&mut self) {
+        Mirror::maintain_after_failure(self);
+    }
+
+    fn verify_next_time(&mut self) {
+        Mirror::verify_next_time(self);
+    }
+
+    fn interrupt(&self) -> Interrupt {
+        Mirror::interrupt(self).clone()
+    }
+
+    fn progress(&self) -> Progress {
+        Mirror::progress(self).clone()
+    }
+}
