@@ -49,7 +49,7 @@ fn gits_variables_say_who_asks_and_how() {
     let log = env.syncline(server.url("x")).env("GIT_CONFIG_COUNT", "x").arg("--depth=-1").fail();
     assert!(log.contains("GIT_CONFIG_COUNT: \"x\" is not a number") && log.contains("--depth: "), "{log}");
     let log = env.syncline(server.url("x")).env("GIT_SSH_COMMAND", "ssh -v").env("GIT_ASKPASS", "x").fail();
-    assert!(log.contains("GIT_SSH_COMMAND, GIT_ASKPASS: git's, and not heeded here"), "{log}");
+    assert!(log.contains("GIT_SSH_COMMAND, GIT_ASKPASS: variables of Git that have no effect here"), "{log}");
 }
 
 #[test]
@@ -69,7 +69,7 @@ fn a_line_break_at_the_end_of_a_secret_is_no_part_of_it() {
 fn a_name_that_is_no_option_gets_a_hint_whether_or_not_it_works() {
     let env = Env::new();
     let repo = env.repo("up");
-    let hint = "GITSYNC_URL: no option has this name; did you mean GITSYNC_REPO?";
+    let hint = "GITSYNC_URL: there is no such option; did you mean GITSYNC_REPO?";
     let log = Syncline::new().env("GITSYNC_URL", repo.url()).env("GITSYNC_ROOT", env.root()).run().stderr;
     assert!(log.contains("--repo: must be given") && log.contains(hint), "{log}");
     let log = env.syncline(repo.url()).env("GITSYNC_URL", "x").env("GITSYNC_SERVICE_HOST", "x").sync().stderr;

@@ -174,11 +174,11 @@ fn settings_of_git_are_heeded_or_named() {
     let header = format!("http.{}.extraHeader:{token}", nginx.url("login"));
     // Unquoted, the key ends at the first colon, as in git-sync.
     let log = env.syncline(nginx.url("login/up/.git")).arg(format!("--git-config={header}")).fail();
-    assert!(log.contains("means nothing here"), "{log}");
+    assert!(log.contains("has no effect here"), "{log}");
     let quoted = format!("\"http.{}.extraHeader\":\"{token}\",user.name:me", nginx.url("login"));
     let finished = env.syncline(nginx.url("login/up/.git")).arg(format!("--git-config={quoted}")).sync();
     env.assert_published(&repo, &repo.head());
-    assert!(finished.stderr.contains("user.name means nothing here"), "{}", finished.stderr);
+    assert!(finished.stderr.contains("user.name has no effect here"), "{}", finished.stderr);
     assert!(!finished.stderr.contains("dXNlcjpwQHNz"), "{}", finished.stderr);
 
     let unverified = env.syncline(nginx.tls_url("up/.git")).arg("--git-config=http.sslVerify:false").sync();
@@ -330,12 +330,12 @@ fn logins_that_contradict_are_told_together() {
     assert_eq!(finished.code, Some(1));
     for fault in [
         "--password-file: is where Kubernetes keeps the pod's own token",
-        "--askpass-url: and --username cannot both be given",
+        "--askpass-url: cannot be combined with --username",
         "--github-app-installation-id: must be given for a GitHub App",
         "--github-app-private-key-file: or GITSYNC_GITHUB_APP_PRIVATE_KEY must be given",
         "--oauth-token-url: must be an https URL",
         "--oauth-client-id: must be given",
-        "GITSYNC_BEARER_TOKEN: and --username cannot both be given",
+        "GITSYNC_BEARER_TOKEN: cannot be combined with --username",
     ] {
         assert!(finished.stderr.contains(fault), "{fault}\n{}", finished.stderr);
     }

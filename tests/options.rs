@@ -35,8 +35,7 @@ fn options_come_from_the_environment_too() {
 fn help_names_every_option_by_topic() {
     let finished = Syncline::new().arg("--help").run();
     assert_eq!(finished.code, Some(0));
-    for text in ["What to sync:", "Where to publish:", "--repo <URL>", "--wait-for-lock", "GITSYNC_SOME_NAME"]
-    {
+    for text in ["Source:", "Publishing:", "--repo <URL>", "--wait-for-lock", "GITSYNC_SOME_NAME"] {
         assert!(finished.stdout.contains(text), "{}", finished.stdout);
     }
     let finished = Syncline::new().arg("--version").run();

@@ -180,11 +180,11 @@ fn trees_can_be_independent_of_each_other() {
     env.syncline(repo.url()).arg("--checkout=copy").sync();
     let old = fs::canonicalize(env.link()).unwrap();
     let commit = repo.commit(&[("new", "new\n")]);
-    env.syncline(repo.url()).arg("--checkout=copy").arg("--stale-worktree-timeout=1h").sync();
+    env.syncline(repo.url()).arg("--file-reuse=none").arg("--stale-worktree-timeout=1h").sync();
     fs::OpenOptions::new().append(true).open(old.join("file")).unwrap().write_all(b"more").unwrap();
     env.assert_published(&repo, &commit);
-    let log = env.syncline(repo.url()).arg("--checkout=hardlink").fail();
-    assert!(log.contains(r#"--checkout: "hardlink" is neither link nor copy"#), "{log}");
+    let log = env.syncline(repo.url()).arg("--checkout=reflink").fail();
+    assert!(log.contains(r#"--checkout: must be hardlink or none, not "reflink""#), "{log}");
 }
 
 #[test]

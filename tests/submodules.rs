@@ -115,7 +115,7 @@ fn the_mode_says_how_deep_and_takes_effect_at_an_unchanged_commit() {
         assert_eq!(git(&env.link(), &["status", "--porcelain", "--ignore-submodules=none"]), "", "{mode}");
     }
     let log = env.syncline(nginx.url("up/.git")).arg("--submodules=some").fail();
-    assert!(log.contains("neither recursive, shallow nor off"), "{log}");
+    assert!(log.contains("must be recursive, shallow or off"), "{log}");
 }
 
 #[test]

@@ -1,22 +1,25 @@
 //! Targets in the program: options, files with logins, and what is served.
 
 use std::ffi::OsString;
-use std::path::Path;
 use std::time::Duration;
 
 use serde_json::Value;
 use sync_core::{CommitInfo, Cookie, Scope};
 
+use syncline::environment::Environment;
 use syncline::fuzzing::{self, Config, Facts, Outcome, Parsed, Schedule, Status, parse};
 
 use crate::{lines, text};
 
 /// What a command line means, or its faults and warnings.
-fn configure(argv: &[String], environment: impl Fn(&str) -> Option<OsString>) -> Result<Config, Vec<String>> {
+fn configure(argv: &[String], variables: &[(&str, &str)]) -> Result<Config, Vec<String>> {
     let usual = ["syncline", "--repo=https://host/x", "--root=/r"].map(OsString::from);
-    match parse(usual.into_iter().chain(argv.iter().map(OsString::from)), environment)? {
-        Parsed::Run(args, faults) => Config::new(&args, faults, Path::new("/cwd")),
+    let variables = variables.iter().map(|(name, value)| (name.into(), value.into()));
+    let environment = Environment::new(variables, Ok("/cwd".into()));
+    match parse(usual.into_iter().chain(argv.iter().map(OsString::from)), &environment)? {
+        Parsed::Run(args) => Config::new(&args, &environment),
         Parsed::Show(text) => Err(vec![text]),
+        Parsed::Manual => Err(Vec::new()),
     }
 }
 
@@ -24,10 +27,10 @@ fn configure(argv: &[String], environment: impl Fn(&str) -> Option<OsString>) ->
 pub fn config(data: &[u8]) {
     let text = text(data);
     let argv: Vec<String> = text.split('\n').map(|line| line.replace('\0', "")).collect();
-    let Ok(config) = configure(&argv, |_| None) else { return };
-    assert!(config.policy.period >= Duration::from_millis(10));
-    assert!(config.root.is_absolute() && config.link.file_name().is_some());
-    let mut schedule = Schedule::new(config.policy, true);
+    let Ok(config) = configure(&argv, &[]) else { return };
+    assert!(config.timing.policy.period >= Duration::from_millis(10));
+    assert!(config.publishing.root.is_absolute() && config.publishing.link.file_name().is_some());
+    let mut schedule = Schedule::new(config.timing.policy, true);
     for random in [0.0, 0.5, 1.0] {
         schedule.next(false, None, random);
     }
@@ -36,7 +39,7 @@ pub fn config(data: &[u8]) {
 /// Settings of git: the grammar takes back what it was given, and no fault quotes it.
 pub fn git_config(data: &[u8]) {
     let text = text(data);
-    match configure(&[format!("--git-config={text}")], |_| None) {
+    match configure(&[format!("--git-config={text}")], &[]) {
         Err(faults) => assert!(!faults.concat().contains("canary"), "{faults:?}"),
         Ok(config) => {
             for (place, _) in &config.connect.http {
@@ -50,7 +53,7 @@ pub fn git_config(data: &[u8]) {
         }
     }
     let quoted = text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n").replace('\t', "\\t");
-    let config = configure(&[format!("--git-config=\"http.userAgent\":\"{quoted}\"")], |_| None);
+    let config = configure(&[format!("--git-config=\"http.userAgent\":\"{quoted}\"")], &[]);
     let config = config.expect("what is quoted is understood");
     let expected = sync_core::HttpSetting::UserAgent(text);
     assert_eq!(config.connect.http, [(None, expected)]);
@@ -59,8 +62,7 @@ pub fn git_config(data: &[u8]) {
 /// Logins as JSON: faults quote keys at most, and nobody prints what is secret.
 pub fn credential(data: &[u8]) {
     let text = text(data);
-    let environment = |name: &str| (name == "GITSYNC_CREDENTIAL").then(|| text.clone().into());
-    match configure(&[], environment) {
+    match configure(&[], &[("GITSYNC_CREDENTIAL", &text)]) {
         Err(faults) => {
             let fault = faults.concat();
             assert!(!fault.contains("canary") || fault.contains("the unknown key"), "{fault}");

@@ -7,14 +7,13 @@ use std::process::ExitCode;
 use tracing::{error, info, warn};
 
 use crate::args::{self, Parsed};
-use crate::config::{self, Config, Http, Netrc};
+use crate::config::{self, Config, Http};
 use crate::environment::Environment;
 use crate::files::Files;
-use crate::options::hints;
 use crate::schedule::Exit;
 use crate::status::Status;
 use crate::systemd::Manager;
-use crate::{healthcheck, hooks, log, machine, manual, serve, startup};
+use crate::{healthcheck, hooks, log, manual, serve, startup};
 
 /// Do what the command line says, and return the exit code.
 ///
@@ -29,38 +28,26 @@ pub fn main(mut argv: Vec<OsString>, environment: &Environment) -> ExitCode {
             let what = argv.get(2).map(|what| what.to_string_lossy().into_owned()).unwrap_or_default();
             manual::generate(&what).map(|output| print(&output)).map_err(|error| vec![error])
         }
-        _ => match configure(argv, environment) {
-            Ok(Some(config)) => run(config, environment),
-            Ok(None) => Ok(ExitCode::SUCCESS),
-            Err(errors) => Err(errors),
-        },
+        _ => start(argv, environment),
     };
     done.unwrap_or_else(|errors| refuse(&errors))
 }
 
-/// The configuration; `None` if the command line only asked for a text, which is printed.
-fn configure(argv: Vec<OsString>, environment: &Environment) -> Result<Option<Config>, Vec<String>> {
-    let (args, faults) = match args::parse(argv, |name| environment.get(name).map(OsString::from))? {
-        Parsed::Run(args, faults) => (args, faults),
-        Parsed::Show(text) => {
-            print(text.as_bytes());
-            return Ok(None);
-        }
+/// Sync, or print the text that the command line asks for.
+fn start(argv: Vec<OsString>, environment: &Environment) -> Result<ExitCode, Vec<String>> {
+    let args = match args::parse(argv, environment)? {
+        Parsed::Run(args) => args,
+        Parsed::Show(text) => return Ok(print(text.as_bytes())),
+        Parsed::Manual => return Ok(print(manual::text().as_bytes())),
     };
-    let cwd = environment.directory().map_err(|error| vec![error])?;
-    let strays = hints::strays(environment.names().map(ToOwned::to_owned));
-    let config = Config::new(&args, faults, cwd).inspect_err(|faults| {
-        Files { error: config::error_file(&args, cwd), ..Files::default() }.write(&faults.join("\n"));
-    });
-    let mut config = config.map_err(|faults| [faults, strays.clone()].concat())?;
-    config.warnings.extend(strays);
-    let home = environment.path("HOME");
-    config.login.netrc = config.login.netrc.or_else(|| Some(Netrc::Usual(home?.join(".netrc"))));
-    if environment.path("SSL_CERT_FILE").is_none() {
-        config.warnings.extend(config.connect.trust_system_certificates());
+    match Config::new(&args, environment) {
+        Ok(config) => run(config, environment),
+        Err(errors) => {
+            let error = config::error_file(&args, environment);
+            Files { error, ..Files::default() }.write(&errors.join("\n"));
+            Err(errors)
+        }
     }
-    config.connect.ssh.agent = environment.path("SSH_AUTH_SOCK");
-    Ok(Some(config))
 }
 
 fn healthcheck(argv: Vec<OsString>, environment: &Environment) -> Result<ExitCode, Vec<String>> {
@@ -94,7 +81,7 @@ fn refuse(errors: &[String]) -> ExitCode {
 fn run(config: Config, environment: &Environment) -> Result<ExitCode, Vec<String>> {
     log::start(config.log);
     // As in git-sync: consumers with other user ids must be able to read.
-    let umask = if config.group_write { 0o002 } else { 0o022 };
+    let umask = if config.publishing.group_write { 0o002 } else { 0o022 };
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(umask));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|err| vec![format!("cannot start: {err}")])?;
@@ -109,15 +96,14 @@ fn run(config: Config, environment: &Environment) -> Result<ExitCode, Vec<String
 }
 
 /// Work, and meanwhile answer probes and report to the service manager.
-async fn live(mut config: Config, manager: &Manager) -> Exit {
-    let resources = machine::resources();
-    config.connect.resources = resources;
+async fn live(config: Config, manager: &Manager) -> Exit {
+    let resources = config.connect.resources;
     info!(
         version = env!("CARGO_PKG_VERSION"),
         repo = %config.source.url,
         reference = %config.source.reference,
-        root = %config.root.display(),
-        link = %config.link.display(),
+        root = %config.publishing.root.display(),
+        link = %config.publishing.link.display(),
         threads = resources.threads(),
         memory_limit = resources.memory,
         "starting"

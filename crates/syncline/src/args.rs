@@ -1,25 +1,23 @@
-//! What was typed or set, as text: nothing is resolved or judged here but whether a name is known.
+//! The command line and the environment as text: nothing is interpreted here, except whether a name is known.
 //!
-//! What is typed beats the environment. Of several names in the environment the oldest that is set wins, as
-//! git-sync has it; but ours beat those that are everybody's.
+//! The command line beats the environment. Of several names in the environment the oldest that is set wins, as in
+//! git-sync; but our own names beat those that other programs share.
 
-use std::collections::{BTreeMap, HashMap};
-use std::ffi::OsString;
-use std::os::unix::ffi::OsStringExt;
+use std::collections::HashMap;
+use std::ffi::{OsStr, OsString};
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{Arg, ArgAction, Command};
+use clap::{Arg, ArgAction, ArgMatches, Command};
 
-use crate::options::older::{is_echo, is_older};
-use crate::options::{Kind, Opt, git, hints, options};
+use crate::environment::Environment;
+use crate::options::{self, Kind, Row, hints, is_echo, is_older, options};
 
 /// The options that were given.
 #[derive(Debug, Default)]
 pub struct Args {
     given: HashMap<&'static str, Given>,
-    /// Those of git's own variables that are set.
-    pub variables: BTreeMap<String, OsString>,
-    /// What is worth saying although it works.
+    /// Unknown options and missing values.
+    pub errors: Vec<String>,
     pub warnings: Vec<String>,
 }
 
@@ -31,45 +29,46 @@ pub struct Given {
 }
 
 impl Args {
-    /// An option of the table, if it was given.
-    pub fn get(&self, name: &str) -> Option<&Given> {
-        debug_assert!(options().any(|option| option.name == name), "{name} is in no table");
-        self.given.get(name)
+    /// The values of an option, if it was given.
+    pub fn get(&self, option: &Row) -> Option<&Given> {
+        self.given.get(option.name)
     }
 }
 
-/// What a command line amounts to.
+/// What a command line asks for.
 #[derive(Debug)]
 pub enum Parsed {
-    /// Options to run with, and the faults among them.
-    Run(Args, Vec<String>),
-    /// `--help` or `--version`: a text to print.
+    /// To run with these options.
+    Run(Args),
+    /// `--help` or `--version`: to print a text.
     Show(String),
+    /// `--man`: to print the manual.
+    Manual,
 }
 
-/// Parse a command line and the environment. Unknown names are gathered, so that they can be reported together
-/// with whatever else is wrong.
+/// Parse a command line and the environment. Unknown names are collected, so that they can be reported together with
+/// all other errors.
 pub fn parse(
     argv: impl IntoIterator<Item = OsString>,
-    environment: impl Fn(&str) -> Option<OsString>,
+    environment: &Environment,
 ) -> Result<Parsed, Vec<String>> {
     let mut command = command();
     let mut line: Vec<OsString> = argv.into_iter().collect();
-    let mut faults = Vec::new();
+    let mut errors = Vec::new();
     loop {
         let err = match command.try_get_matches_from_mut(&line) {
-            Ok(matches) if matches.get_flag("man") => return Ok(Parsed::Show(crate::manual::text())),
-            Ok(matches) => return Ok(Parsed::Run(gather(&matches, environment), faults)),
+            Ok(matches) if matches.get_flag("man") => return Ok(Parsed::Manual),
+            Ok(matches) => return Ok(Parsed::Run(Args { errors, ..gather(&matches, environment) })),
             Err(err) => err,
         };
         if matches!(err.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
             return Ok(Parsed::Show(err.render().to_string()));
         }
-        faults.push(describe(&err));
-        // clap stops at the first fault: go on without it to find the others.
+        errors.push(describe(&err));
+        // clap stops at the first error: remove it to find the others.
         let Some(at) = culprit(&err).and_then(|name| line.iter().rposition(|arg| is_culprit(arg, &name)))
         else {
-            return Err(faults);
+            return Err(errors);
         };
         line.remove(at);
     }
@@ -78,42 +77,44 @@ pub fn parse(
 /// The command line as clap sees it.
 pub fn command() -> Command {
     let note = "Every option can be set in the environment: --some-name is GITSYNC_SOME_NAME.";
+    let about = "Keep a directory in step with a Git reference and publish every new commit atomically through a symlink.";
     let command = Command::new("syncline")
         .version(env!("CARGO_PKG_VERSION"))
-        .about("Keep a directory in step with a Git reference and publish every new commit atomically through a symlink.")
-        .long_about(
-            "Keep a directory in step with a Git reference and publish every new commit atomically through a symlink.\n\n\
-             Takes the options, environment variables and directory layout of kubernetes/git-sync. Durations are \
-             written as 10s, 1m30s or 100ms; 0 stands for none.",
-        )
+        .about(about)
+        .long_about(format!(
+            "{about}\n\n\
+             It accepts the options, environment variables and directory layout of kubernetes/git-sync. Write durations as \
+             10s, 1m30s or 100ms, or 0 for none."
+        ))
         .after_help(note)
         .after_long_help(format!(
-            "{note} From there alone come GITSYNC_PASSWORD, \
-             GITSYNC_BEARER_TOKEN and GITSYNC_GITHUB_APP_PRIVATE_KEY.\n\n\
+            "{note} GITSYNC_PASSWORD, GITSYNC_BEARER_TOKEN and GITSYNC_GITHUB_APP_PRIVATE_KEY can only be set there.\n\n\
              Exit codes: 0 after --one-time succeeded or a signal; 1 for wrong options or too many failures.\n\n\
              Example:\n  syncline --repo=https://example.com/site.git --ref=main --root=/srv/site --period=30s\n\
              publishes the newest main under /srv/site/site.git."
         ))
         .max_term_width(100)
         .arg(Arg::new("man").long("man").action(ArgAction::SetTrue).help("Print the manual"))
-        // git-sync passes over what is neither an option nor its value.
+        // git-sync ignores words that are neither an option nor its value.
         .arg(Arg::new("ignored").hide(true).num_args(0..).value_parser(clap::value_parser!(OsString)));
-    options().map(argument).fold(command, Command::arg)
+    let all = options().flat_map(|option| option.names().map(move |name| argument(option, name)));
+    all.fold(command, Command::arg)
 }
 
-fn argument(option: &Opt) -> Arg {
-    let arg = Arg::new(option.name)
-        .long(option.name)
+fn argument(option: &Row, name: &'static str) -> Arg {
+    let arg = Arg::new(name)
+        .long(name)
         .help_heading(option.topic)
+        .hide(name != option.name)
         .action(ArgAction::Append)
         .value_parser(clap::value_parser!(OsString));
-    let arg = if option.name == "verbose" { arg.short('v') } else { arg };
+    let arg = if name == options::VERBOSE.name { arg.short('v') } else { arg };
     let arg = match option.kind {
         Kind::Value(form) | Kind::List(form) => arg.value_name(form).allow_hyphen_values(true),
         Kind::Switch => optional_value(arg).value_name("BOOL"),
         Kind::Ignored(_) => optional_value(arg),
         Kind::Secret => arg.hide(true).allow_hyphen_values(true),
-        Kind::Deprecated(_) => {
+        Kind::Deprecated(..) => {
             arg.hide(true).num_args(0..=1).default_missing_value("true").allow_negative_numbers(true)
         }
     };
@@ -126,14 +127,10 @@ fn optional_value(arg: Arg) -> Arg {
     arg.num_args(0..=1).require_equals(true).default_missing_value("true")
 }
 
-fn gather(matches: &clap::ArgMatches, environment: impl Fn(&str) -> Option<OsString>) -> Args {
-    let environment = |name: &str| environment(name).map(without_line_break);
-    let mut args = Args { variables: gits_own(environment), ..Args::default() };
+fn gather(matches: &ArgMatches, environment: &Environment) -> Args {
+    let mut args = Args::default();
     let mut echoes = Vec::new();
     for option in options() {
-        let typed = matches.get_many::<OsString>(option.name);
-        let typed = typed
-            .map(|values| Given { values: values.cloned().collect(), origin: format!("--{}", option.name) });
         let set = from_environment(option, environment);
         if let Some(set) = &set
             && is_older(option, &set.origin)
@@ -145,9 +142,9 @@ fn gather(matches: &clap::ArgMatches, environment: impl Fn(&str) -> Option<OsStr
                 args.warnings.push(format!("{}: an older name; use {today}", set.origin));
             }
         }
-        // git-sync adds typed credentials to those of the environment; elsewhere what is typed wins.
-        let given = match (typed, set) {
-            (Some(typed), Some(mut set)) if option.name == "credential" => {
+        // git-sync adds typed credentials to those of the environment; otherwise the command line wins.
+        let given = match (from_command_line(option, matches), set) {
+            (Some(typed), Some(mut set)) if option.name == options::CREDENTIAL.name => {
                 set.values.extend(typed.values);
                 Some(Given { values: set.values, origin: typed.origin })
             }
@@ -155,8 +152,9 @@ fn gather(matches: &clap::ArgMatches, environment: impl Fn(&str) -> Option<OsStr
         };
         let Some(given) = given else { continue };
         match option.kind {
-            Kind::Deprecated(instead) if !echoes.contains(&given.origin) => {
-                args.warnings.push(format!("{}: an older name; {instead}", given.origin))
+            Kind::Deprecated(today, why) if !echoes.contains(&given.origin) => {
+                let advice = today.map_or(why.to_owned(), |today| format!("use --{}", today.name));
+                args.warnings.push(format!("{}: an older name; {advice}", given.origin));
             }
             Kind::Ignored(why) => args.warnings.push(format!("{} does nothing: {why}", given.origin)),
             _ => {}
@@ -164,34 +162,25 @@ fn gather(matches: &clap::ArgMatches, environment: impl Fn(&str) -> Option<OsStr
         args.given.insert(option.name, given);
     }
     if !echoes.is_empty() {
-        args.warnings.push(format!("{}: older names that say the same as today's", echoes.join(", ")));
+        args.warnings.push(format!("{}: older names that repeat today's", echoes.join(", ")));
     }
     args
 }
 
-/// Secrets of Kubernetes often end in one, which is no part of any value.
-fn without_line_break(value: OsString) -> OsString {
-    let mut bytes = value.into_vec();
-    while bytes.last().is_some_and(|last| matches!(last, b'\n' | b'\r')) {
-        bytes.pop();
-    }
-    OsString::from_vec(bytes)
+/// By the name that was typed last.
+fn from_command_line(option: &Row, matches: &ArgMatches) -> Option<Given> {
+    let typed = option.names().filter(|name| matches.contains_id(name));
+    let name = typed.max_by_key(|name| matches.indices_of(name).and_then(Iterator::max))?;
+    let values = matches.get_many::<OsString>(name)?.cloned().collect();
+    Some(Given { values, origin: format!("--{name}") })
 }
 
-fn gits_own(environment: impl Fn(&str) -> Option<OsString>) -> BTreeMap<String, OsString> {
-    let count = environment("GIT_CONFIG_COUNT");
-    let pairs = count.as_ref().and_then(|count| git::pairs(count.to_str()?)).into_iter().flatten();
-    let names = git::HEEDED.into_iter().chain(git::UNHEEDED).map(ToOwned::to_owned);
-    let names = names.chain(pairs.flat_map(|(key, value)| [key, value]));
-    names.filter_map(|name| Some((environment(&name)?, name))).map(|(value, name)| (name, value)).collect()
-}
-
-fn from_environment(option: &Opt, environment: impl Fn(&str) -> Option<OsString>) -> Option<Given> {
+fn from_environment(option: &Row, environment: &Environment) -> Option<Given> {
     // A manifest may set a list that it has nothing for.
-    let is_given = |value: &OsString| !(matches!(option.kind, Kind::List(_)) && value.is_empty());
-    let get = |name: String| Some((environment(&name).filter(is_given)?, name));
+    let is_given = |value: &&OsStr| !(option.is_list() && value.is_empty());
+    let get = |name: String| Some((environment.value(&name).filter(is_given)?, name));
     let (value, origin) = option.variables_by_rank().into_iter().find_map(get)?;
-    Some(Given { values: vec![value], origin })
+    Some(Given { values: vec![value.to_owned()], origin })
 }
 
 fn culprit(err: &clap::Error) -> Option<String> {
@@ -235,20 +224,18 @@ mod tests {
 
     fn run(argv: &[&str], environment: &[(&str, &str)]) -> Result<Parsed, Vec<String>> {
         let argv = std::iter::once("syncline").chain(argv.iter().copied()).map(Into::into);
-        parse(argv, |name| {
-            environment.iter().find(|(known, _)| *known == name).map(|(_, value)| value.into())
-        })
+        parse(argv, &Environment::of(environment))
     }
 
     fn args(argv: &[&str], environment: &[(&str, &str)]) -> Args {
         match run(argv, environment) {
-            Ok(Parsed::Run(args, faults)) if faults.is_empty() => args,
+            Ok(Parsed::Run(args)) if args.errors.is_empty() => args,
             other => panic!("{other:?}"),
         }
     }
 
     fn values(args: &Args, name: &str) -> Vec<String> {
-        let given = args.get(name).map(|given| given.values.clone()).unwrap_or_default();
+        let given = args.given.get(name).map(|given| given.values.clone()).unwrap_or_default();
         given.into_iter().map(|value| value.into_string().unwrap()).collect()
     }
 
@@ -275,7 +262,7 @@ mod tests {
         assert_eq!(values(&args, "ref"), ["typed"]);
         assert_eq!(values(&args, "max-failures"), ["-1"]);
         assert_eq!(values(&args, "one-time"), ["true"]);
-        assert_eq!(args.get("max-failures").unwrap().origin, "GITSYNC_MAX_FAILURES");
+        assert_eq!(args.get(&options::MAX_FAILURES).unwrap().origin, "GITSYNC_MAX_FAILURES");
     }
 
     #[test]
@@ -307,7 +294,7 @@ mod tests {
         names.sort_unstable();
         let older = ["GIT_SSH_KEY_FILE", "GIT_SYNC_BRANCH", "GIT_SYNC_DEST", "GIT_SYNC_REPO", "GIT_SYNC_REV"];
         assert_eq!(names, [&older[..], &["GIT_SYNC_WAIT"]].concat());
-        assert!(warnings.is_empty() && text == "older names that say the same as today's", "{warnings:?}");
+        assert!(warnings.is_empty() && text == "older names that repeat today's", "{warnings:?}");
         for other in [("GITSYNC_REF", "c"), ("GITSYNC_PERIOD", "60m")] {
             let older = if other.0 == "GITSYNC_REF" { both[2] } else { both[5] };
             let warnings = args(&[], &[older, other]).warnings;
@@ -317,7 +304,7 @@ mod tests {
 
     #[test]
     fn a_line_break_at_the_end_of_a_variable_is_no_part_of_it() {
-        let secrets = || options().filter(|option| option.kind == Kind::Secret);
+        let secrets = || options().filter(|option| matches!(option.kind, Kind::Secret));
         assert!(secrets().count() >= 3);
         let others = options().filter(|option| ["username", "repo", "depth"].contains(&option.name));
         for option in secrets().chain(others) {
@@ -330,20 +317,20 @@ mod tests {
     }
 
     #[test]
-    fn our_names_beat_everybodys() {
-        let everybodys = [("HTTP_PROXY", "upper"), ("http_proxy", "lower")];
-        assert_eq!(values(&args(&[], &everybodys), "http-proxy"), ["lower"]);
-        let ours = [everybodys[0], everybodys[1], ("GITSYNC_HTTP_PROXY", "ours")];
+    fn our_names_beat_shared_ones() {
+        let shared = [("HTTP_PROXY", "upper"), ("http_proxy", "lower")];
+        assert_eq!(values(&args(&[], &shared), "http-proxy"), ["lower"]);
+        let ours = [shared[0], shared[1], ("GITSYNC_HTTP_PROXY", "ours")];
         assert_eq!(values(&args(&[], &ours), "http-proxy"), ["ours"]);
     }
 
     #[test]
     fn an_empty_list_in_the_environment_is_none() {
-        let lists = || options().filter(|option| matches!(option.kind, Kind::List(_)));
+        let lists = || options().filter(|option| option.is_list());
         assert!(lists().count() > 5);
         for option in lists() {
             let variable = &option.variables()[0];
-            assert!(args(&[], &[(variable, "")]).get(option.name).is_none(), "{variable}");
+            assert!(args(&[], &[(variable, "")]).get(option).is_none(), "{variable}");
         }
         let older = args(&[], &[("GIT_SSH_KEY_FILE", ""), ("GITSYNC_SSH_KEY_FILE", "key")]);
         assert_eq!(values(&older, "ssh-key-file"), ["key"]);
@@ -352,7 +339,7 @@ mod tests {
     }
 
     #[test]
-    fn older_options_are_heeded_and_mentioned() {
+    fn older_options_work_and_are_mentioned() {
         let args = args(&["--wait", "30", "--ssh", "--max-sync-failures", "-1"], &[("GIT_SYNC_BRANCH", "b")]);
         assert_eq!((values(&args, "wait"), values(&args, "branch")), (vec!["30".into()], vec!["b".into()]));
         assert_eq!(values(&args, "max-sync-failures"), ["-1"]);
@@ -367,30 +354,30 @@ mod tests {
         );
         assert_eq!(values(&args, "period"), ["1s", "2s"]);
         assert_eq!(values(&args, "verbose"), ["1"]);
-        assert_eq!(args.warnings, ["--git does nothing: no git is run"]);
+        assert_eq!(args.warnings, ["--git does nothing: git is not run"]);
     }
 
     #[test]
-    fn all_unknown_options_are_gathered() {
-        let Ok(Parsed::Run(args, faults)) =
+    fn all_unknown_options_are_collected() {
+        let Ok(Parsed::Run(args)) =
             run(&["--perido=5s", "--one-time", "--bogus", "x", "-q", "--interval=5s"], &[])
         else {
             panic!();
         };
-        assert!(args.get("one-time").is_some());
+        assert!(args.get(&options::ONE_TIME).is_some());
         let expected = [
             "--perido: unknown option; did you mean --period?",
             "--bogus: unknown option",
             "-q: unknown option",
             "--interval: unknown option; did you mean --period?",
         ];
-        assert_eq!(faults, expected);
+        assert_eq!(args.errors, expected);
     }
 
     #[test]
     fn an_option_without_its_value_is_named() {
-        let Ok(Parsed::Run(_, faults)) = run(&["--repo"], &[]) else { panic!() };
-        assert_eq!(faults, ["--repo: needs a value"]);
+        let Ok(Parsed::Run(args)) = run(&["--repo"], &[]) else { panic!() };
+        assert_eq!(args.errors, ["--repo: needs a value"]);
     }
 
     #[test]

@@ -1,30 +1,60 @@
-//! The environment of a process as a value, so that only `main` reads that of the real one.
+//! The environment of a process as a value, so that only `main` reads the real one.
 
 use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
 use std::io;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-/// Variables by name, and the current directory.
+use sync_core::Resources;
+
+use crate::machine;
+
+/// Everything outside the command line that decides what the options mean.
 #[derive(Debug)]
 pub struct Environment {
     variables: HashMap<OsString, OsString>,
     directory: Result<PathBuf, String>,
+    /// Whether the authorities that the machine trusts are trusted here, too.
+    pub(crate) trusts_system: bool,
+    /// How much of the machine may be used.
+    pub(crate) resources: Resources,
 }
 
 impl Environment {
-    /// These variables. A directory that cannot be found out is an error only for those who need it.
+    /// Variables by name, and the current directory, which is needed only to sync.
     pub fn new(
         variables: impl IntoIterator<Item = (OsString, OsString)>,
         directory: io::Result<PathBuf>,
     ) -> Environment {
         let directory = directory.map_err(|err| format!("cannot find the current directory: {err}"));
-        Environment { variables: variables.into_iter().collect(), directory }
+        Environment {
+            variables: variables.into_iter().collect(),
+            directory,
+            trusts_system: false,
+            resources: Resources::default(),
+        }
+    }
+
+    /// Add what this machine has: its certificates, and the limits of control groups.
+    #[must_use]
+    pub fn on_this_machine(self) -> Environment {
+        Environment { trusts_system: true, resources: machine::resources(), ..self }
     }
 
     /// The value of a variable; it may be empty.
     pub fn get(&self, name: &str) -> Option<&OsStr> {
         self.variables.get(OsStr::new(name)).map(OsString::as_os_str)
+    }
+
+    /// The value of a variable that is an option. Secrets of Kubernetes often end in a line break, which is not part of
+    /// any value.
+    pub fn value(&self, name: &str) -> Option<&OsStr> {
+        let mut bytes = self.get(name)?.as_bytes();
+        while let [rest @ .., b'\n' | b'\r'] = bytes {
+            bytes = rest;
+        }
+        Some(OsStr::from_bytes(bytes))
     }
 
     /// The value of a variable as a path; an empty one counts as not set.

@@ -9,6 +9,7 @@ use sync_core::{ConnectOptions, HttpRequest, Interrupt};
 
 use crate::args::{self, Parsed};
 use crate::environment::Environment;
+use crate::options::HTTP_BIND;
 
 /// Ask for the path that the command line names; the inner result is the server's answer.
 ///
@@ -18,12 +19,12 @@ use crate::environment::Environment;
 pub fn ask(argv: Vec<OsString>, environment: &Environment) -> Result<Result<(), String>, Vec<String>> {
     let path = argv.get(1).and_then(|word| word.to_str()).filter(|word| word.starts_with('/'));
     let path = path.unwrap_or("/readyz").to_owned();
-    let bind = match args::parse(argv, |name| environment.get(name).map(OsString::from))? {
-        Parsed::Run(args, faults) if faults.is_empty() => {
-            args.get("http-bind").and_then(|given| given.values.last().cloned())
+    let bind = match args::parse(argv, environment)? {
+        Parsed::Run(args) if args.errors.is_empty() => {
+            args.get(&HTTP_BIND).and_then(|given| given.values.last().cloned())
         }
-        Parsed::Run(_, faults) => return Err(faults),
-        Parsed::Show(_) => None,
+        Parsed::Run(args) => return Err(args.errors),
+        Parsed::Show(_) | Parsed::Manual => None,
     };
     match bind.as_ref().and_then(|bind| bind.to_str()) {
         Some(bind) => Ok(request(&local_url(bind, &path))),

@@ -3,61 +3,61 @@
 use std::io::Write;
 
 use crate::args::command;
-use crate::options::{Kind, Opt, options};
+use crate::options::{Kind, Row, options};
 
-/// What the table of options does not say. Headings and paragraphs.
+/// What the table of options does not say: headings and paragraphs.
 const SECTIONS: &[(&str, &str)] = &[
     (
         "WHAT CONSUMERS CAN RELY ON",
-        "The link always leads to a complete tree, the old one or the new one: it is replaced by one rename(2). Its target \
-         is relative and ends in the full id of the commit. A published tree is never written again; unchanged files are \
-         shared between trees by hard links, so consumers must not write to them. A replaced tree is removed at once, or \
-         after --stale-worktree-timeout.",
+        "The link always leads to a complete tree, the old one or the new one: one rename(2) replaces it. Its target is \
+         relative and ends in the full commit ID. A published tree does not change as long as it is published. Trees share \
+         unchanged files through hard links, so consumers must not write to them. A replaced tree is removed at once, or \
+         after --stale-worktree-timeout; its files may then be reused for the next tree (see --worktree-reuse-delay).",
     ),
     (
         "LOGGING IN",
-        "At the repository's own server by one of: a login in the URL, --username with a password, a bearer token, \
-         --askpass-url, a GitHub App, --oauth-token-url. At other servers and parts of servers by --credential, \
-         --netrc-file and --cookie-file. Files are read anew for every sync. Tokens that are asked for are kept until \
-         half a minute before they expire. When a server answers 401 the sync is tried once more, at once, if a file has \
-         changed or a kept token can be replaced. A login goes to its own server only, and the token that Kubernetes gives \
-         to every pod to none.",
+        "To log in at the repository's own server, use one of: a login in the URL, --username with a password, a bearer \
+         token, --askpass-url, a GitHub App, or --oauth-token-url. For other servers and for parts of servers, use \
+         --credential, --netrc-file and --cookie-file. Files are read again for every sync. Tokens are cached until half a \
+         minute before they expire. If a server answers 401, the sync is retried once, at once, provided that a file has \
+         changed or that a cached token can be replaced. A login is sent to its own server only, and the token that \
+         Kubernetes gives to every pod is never sent.",
     ),
     (
         "HOOKS",
-        "After a commit was published, and at the first sync of a process, the exechook is run in the tree with \
-         GITSYNC_HASH set, the webhook is requested with the header Gitsync-Hash, and --notify-signal is sent to the \
-         processes named --notify-process: those whose /proc/PID/comm or file name of argv[0] it is, but for those whose \
-         parent is one of them. They must share the PID namespace (in a pod, shareProcessNamespace: true) and have the same \
-         user, unless syncline has CAP_KILL. Each hook has a place for one event: the newest commit is delivered, not every \
-         one. A failed delivery is tried again after its backoff. With --one-time \
-         each is tried once, and a failure makes the exit code 1, though the commit is published. A pre-publish exechook \
-         runs when something new is about to be published; with --pre-publish-exechook-required it decides.",
+        "After each publication, and at the first sync of a process, the exechook runs in the tree with GITSYNC_HASH set, \
+         the webhook is requested with the header Gitsync-Hash, and --notify-signal is sent to the processes named \
+         --notify-process. A process has that name if it is in /proc/PID/comm or is the file name of argv[0]; its children \
+         of the same name get no signal. The processes must share the PID namespace (in a pod, set shareProcessNamespace: \
+         true) and run as the same user, unless syncline has CAP_KILL. Each hook receives the newest commit, and may miss \
+         commits in between. A failed hook is retried after its backoff. With --one-time each hook runs once, and a failure \
+         makes the exit code 1, although the commit is published. A pre-publish exechook runs before something new is \
+         published; with --pre-publish-exechook-required, its success is required for the publication.",
     ),
     (
         "HTTP",
-        "With --http-bind: / answers 503 until the first success and 200 ever after, as git-sync does; /livez answers while \
-         the process lives; /readyz answers 200 while the last success is younger than --stale-after; /status tells as JSON \
-         what is published; /v1/changes?after=COMMIT answers with the commit, subject, committed_at and published_at of what is \
-         published as soon as that is another than COMMIT (or anything, without after), waits up to 60 seconds for that \
-         (timeout=SECONDS for less) and answers 204 then; of such requests 64 wait at once, others get 503; /metrics speaks \
-         to Prometheus. 'syncline healthcheck [PATH]' asks such a server on the same \
-         host, by default for /readyz, and exits with 0 or 1.",
+        "With --http-bind: / answers 503 until the first success and 200 from then on, as in git-sync; /livez answers while \
+         the process lives; /readyz answers 200 while the last success is not older than --readyz-max-age; /status describes \
+         what is published, as JSON. /v1/changes?after=COMMIT waits until a commit other than COMMIT (without after: any \
+         commit) is published, and answers with its commit, subject, committed_at and published_at. It waits for up to 60 \
+         seconds (timeout=SECONDS for less) and then answers 204. 64 such requests can wait at the same time; others get 503. \
+         /metrics serves Prometheus. 'syncline healthcheck [PATH]' asks such a server on the same host, by default for \
+         /readyz, and exits with 0 or 1.",
     ),
     (
         "SYSTEMD",
-        "With NOTIFY_SOCKET set, as a unit of Type=notify has it, the manager is told READY=1 after the first sync, STATUS= \
-         with what goes on, and STOPPING=1; with WatchdogSec= also WATCHDOG=1 while the loop lives.",
+        "If NOTIFY_SOCKET is set, as in a unit with Type=notify, syncline sends READY=1 after the first sync, STATUS= with \
+         what it does, and STOPPING=1; with WatchdogSec= also WATCHDOG=1 while the loop lives.",
     ),
     (
         "SIGNALS",
-        "SIGTERM and SIGINT end the process within two seconds with exit code 0 and leave nothing that the next start does \
-         not clear. The signal of --sync-on-signal starts a sync at once.",
+        "SIGTERM and SIGINT end the process within two seconds with exit code 0. The next start cleans up what is left. The \
+         signal of --sync-on-signal starts a sync at once.",
     ),
     (
         "FILES",
-        "ROOT/.git is a repository that stock git can read, ROOT/.worktrees/ID the tree of a commit. Half-made things have \
-         names that begin with tmp- or .tmp- and are cleared at start. Nothing else under the root is touched.",
+        "ROOT/.git is a repository that Git can read; ROOT/.worktrees/ID is the tree of a commit. Incomplete files have names \
+         that begin with tmp- or .tmp- and are deleted at start. Nothing else under the root is touched.",
     ),
     (
         "EXIT CODES",
@@ -71,15 +71,11 @@ pub fn text() -> String {
     let about = command().get_long_about().map(ToString::to_string).unwrap_or_default();
     text.push_str(&paragraph(&about, ""));
     let mut topic = "";
-    for option in options().filter(|option| option.is_current()) {
+    for option in options() {
         if option.topic != topic {
             topic = option.topic;
             text.push_str(&format!("\n{}\n", topic.to_uppercase()));
         }
-        text.push_str(&entry(option));
-    }
-    text.push_str("\nOLDER NAMES\n");
-    for option in options().filter(|option| !option.is_current()) {
         text.push_str(&entry(option));
     }
     for (heading, body) in SECTIONS {
@@ -88,17 +84,36 @@ pub fn text() -> String {
     text
 }
 
-fn entry(option: &Opt) -> String {
+fn entry(option: &Row) -> String {
     let form = match option.kind {
         Kind::Value(form) | Kind::List(form) => format!("--{}={form}", option.name),
         Kind::Secret => "(environment only)".into(),
         _ => format!("--{}", option.name),
     };
     let names = option.variables().join(", ");
-    let default =
-        if option.default.is_empty() { String::new() } else { format!(" Default: {}.", option.default) };
     let names = if names.is_empty() { String::new() } else { format!("    {names}\n") };
-    format!("\n  {form}\n{names}{}", paragraph(&format!("{}.{default}", option.help), "    "))
+    format!("\n  {form}\n{names}{}", paragraph(&description(option), "    "))
+}
+
+fn description(option: &Row) -> String {
+    let aliases: Vec<String> = option.aliases.iter().map(|alias| format!("--{alias}")).collect();
+    let instead = match option.kind {
+        Kind::Deprecated(Some(today), _) => format!("Use --{}", today.name),
+        Kind::Deprecated(None, why) => why.to_owned(),
+        _ => String::new(),
+    };
+    let named =
+        |name: &str, text: &str| if text.is_empty() { String::new() } else { format!("{name}: {text}") };
+    let parts = [
+        option.help.to_owned(),
+        option.details.to_owned(),
+        instead,
+        named("Older name", &aliases.join(", ")),
+        named("Default", option.default),
+    ];
+    let sentences: Vec<String> =
+        parts.into_iter().filter(|part| !part.is_empty()).map(|part| format!("{part}.")).collect();
+    sentences.join(" ")
 }
 
 /// Lines of at most 80 characters.
@@ -123,23 +138,30 @@ fn paragraph(text: &str, indent: &str) -> String {
 
 /// `syncline generate WHAT`, for packagers: the man page, or the completions of a shell.
 pub fn generate(what: &str) -> Result<Vec<u8>, String> {
-    let mut output = Vec::new();
-    let mut command = command();
     match what {
-        "man" => {
-            let man = clap_mangen::Man::new(command);
-            let written = man.render(&mut output).and_then(|()| {
-                SECTIONS.iter().try_for_each(|(heading, body)| writeln!(output, ".SH {heading}\n{body}"))
-            });
-            written.map_err(|err| err.to_string())?;
-        }
-        shell => {
-            let shell: clap_complete::Shell = shell
-                .parse()
-                .map_err(|_| format!("generate: {what:?} is neither man, bash, zsh, fish nor elvish"))?;
-            clap_complete::generate(shell, &mut command, "syncline", &mut output);
-        }
+        "man" => page().map_err(|err| err.to_string()),
+        shell => completions(shell),
     }
+}
+
+fn page() -> std::io::Result<Vec<u8>> {
+    let mut output = Vec::new();
+    let described = options().fold(command(), |command, option| {
+        command.mut_arg(option.name, |arg| arg.long_help(description(option)))
+    });
+    clap_mangen::Man::new(described).render(&mut output)?;
+    for (heading, body) in SECTIONS {
+        writeln!(output, ".SH {heading}\n{body}")?;
+    }
+    Ok(output)
+}
+
+fn completions(shell: &str) -> Result<Vec<u8>, String> {
+    let mut output = Vec::new();
+    let shell: clap_complete::Shell = shell
+        .parse()
+        .map_err(|_| format!("generate: must be man, bash, zsh, fish or elvish, not {shell:?}"))?;
+    clap_complete::generate(shell, &mut command(), "syncline", &mut output);
     Ok(output)
 }
 
@@ -152,7 +174,7 @@ mod tests {
         let text = text();
         for option in options() {
             assert!(
-                option.kind == Kind::Secret || text.contains(&format!("  --{}", option.name)),
+                matches!(option.kind, Kind::Secret) || text.contains(&format!("  --{}", option.name)),
                 "{}",
                 option.name
             );

@@ -4,14 +4,14 @@ use std::path::Path;
 use std::time::Duration;
 
 use sync_core::{
-    Clock, Error, ErrorKind, Interrupt, Mirror, Progress, Publisher, Resources, Retention, Store,
+    Clock, Error, ErrorKind, Interrupt, Mirror, Progress, Publisher, Repack, Resources, Retention, Store,
 };
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::spawn_blocking;
 use tracing::{error, info, warn};
 
 use crate::clock;
-use crate::config::Config;
+use crate::config::{Config, FileReuse, Fsync, GitGc, Publishing};
 use crate::files::{Files, Writer};
 use crate::hooks::{Gated, Hooks};
 use crate::log;
@@ -31,8 +31,8 @@ pub async fn work(config: &Config, status: &Status, progress: &Progress, manager
             return Exit::Failure;
         }
     };
-    let touch = config.touch_file.as_ref().map(|path| config.root.join(path));
-    let files = Writer::start(Files { touch, error: config.error_file.clone() });
+    let Publishing { touch_file: touch, error_file: error, .. } = config.publishing.clone();
+    let files = Writer::start(Files { touch, error });
     let told = Told { status, progress, manager, files: &files };
     let exit = tokio::select! {
         exit = sync(config, told, shutdown) => exit,
@@ -54,7 +54,8 @@ struct Told<'a> {
 async fn sync(config: &Config, told: Told<'_>, shutdown: impl Future<Output = &'static str>) -> Exit {
     tokio::pin!(shutdown);
     let prepared = async {
-        let store = own(&config.root, config.connect.resources, config.wait_for_lock).await?;
+        let Publishing { root, wait_for_lock, .. } = &config.publishing;
+        let store = own(root, config.connect.resources, *wait_for_lock).await?;
         open(config, store).await
     };
     let prepared = tokio::select! {
@@ -100,15 +101,25 @@ type Prepared = (Store, Box<dyn Publisher>, bool);
 
 /// Look at what is published, which may be on another file system.
 async fn open(config: &Config, store: Store) -> Result<Prepared, Error> {
-    let manner = Manner { shares_files: config.shares_files, is_durable: config.is_durable };
-    let (way, link) = (config.publish, config.link.clone());
+    let Publishing { mode, link, .. } = config.publishing.clone();
+    let manner = Manner { shares_files: shares_files(config), is_durable: is_durable(config) };
     let step = format!("prepare to publish at {}", store.root().join(&link).display());
     let opened = spawn_blocking(move || {
-        let publisher = publish::open(&store, way, &link, manner)?;
+        let publisher = publish::open(&store, mode, &link, manner)?;
         let serves = publisher.current(&store).is_ok_and(|current| current.is_some());
         Ok((store, publisher, serves))
     });
     opened.await.unwrap_or_else(|err| Err(err.into())).map_err(|err: std::io::Error| Error::io(step, &err))
+}
+
+/// Whether trees may have files in common, as hard links.
+fn shares_files(config: &Config) -> bool {
+    config.publishing.file_reuse == FileReuse::HardLink
+}
+
+/// Whether everything is on disk before it is published.
+fn is_durable(config: &Config) -> bool {
+    config.publishing.fsync == Fsync::All
 }
 
 fn prepare<'a>(
@@ -119,7 +130,7 @@ fn prepare<'a>(
     for warning in store.warnings() {
         warn!(error = %warning, "leftovers stay; remove them by hand");
     }
-    let wake = config.sync_on_signal.map(|number| signal(SignalKind::from_raw(number))).transpose();
+    let wake = config.timing.sync_on_signal.map(|number| signal(SignalKind::from_raw(number))).transpose();
     let wake = wake.map_err(|err| Error::io("listen for the signal of --sync-on-signal", &err))?;
     let hooks = Hooks::start(config, status);
     let interrupt = Interrupt::new();
@@ -131,8 +142,8 @@ fn prepare<'a>(
         progress: progress.clone(),
     };
     let retention = Retention {
-        keep: config.stale_worktree_timeout,
-        reuse_delay: config.worktree_reuse_delay,
+        keep: config.publishing.stale_worktree_timeout,
+        reuse_delay: config.publishing.worktree_reuse_delay,
         clock: Clock { wall: clock::now, monotonic: clock::monotonic },
     };
     let mirror = Mirror::builder(config.source.clone())
@@ -142,10 +153,14 @@ fn prepare<'a>(
         .credentials(logins)
         .interrupt(interrupt)
         .progress(progress.clone())
-        .shares_files(config.shares_files)
-        .reuses_trees(config.shares_files && !config.policy.one_time)
-        .flushes(config.is_durable)
-        .repack(config.repack)
+        .shares_files(shares_files(config))
+        .reuses_trees(!config.timing.policy.one_time)
+        .flushes(is_durable(config))
+        .repack(match config.publishing.git_gc {
+            GitGc::Off => Repack::Never,
+            GitGc::Auto => Repack::WhenNeeded,
+            GitGc::Aggressive => Repack::Always,
+        })
         .retention(retention)
         .lists_changes(false);
     let mirror = match &config.sparse_file {
@@ -154,13 +169,13 @@ fn prepare<'a>(
     };
     Ok(Service {
         worker: mirror.build(store),
-        schedule: Schedule::new(config.policy, serving),
+        schedule: Schedule::new(config.timing.policy, serving),
         hooks,
         files,
         manager: manager.clone(),
         status: status.clone(),
-        sync_timeout: config.sync_timeout,
-        worktree_check_period: config.worktree_check_period,
+        sync_timeout: config.timing.sync_timeout,
+        worktree_check_period: config.timing.worktree_check_period,
         wake,
     })
 }

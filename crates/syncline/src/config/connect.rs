@@ -1,62 +1,75 @@
-//! How to connect: certificates, proxies, and what git's settings say of it.
-
-use std::path::{Path, PathBuf};
+//! How to connect: certificates, proxies, and what Git's settings say about it.
 
 use sync_core::{ConnectOptions, Exceptions, HttpSetting, Proxies, Proxy};
 
-use super::environment;
-use super::faults::Reader;
 use super::git_config::{self, Setting};
+use super::reader::OptionReader;
+use super::{git_variables, ssh};
+use crate::options::{
+    ALL_PROXY, CA_FILE, CLIENT_CERT_FILE, CLIENT_KEY_FILE, GIT_CONFIG, GIT_CONFIG_ADD, HTTP_PROXY,
+    HTTPS_PROXY, NO_PROXY, SSH_PROXY,
+};
 
-/// What was given of git's settings.
-pub fn git_settings(r: &mut Reader) -> Vec<Setting> {
-    let origin = r.origin("git-config");
-    let mut settings = r.or("git-config", Vec::new(), |text| git_config::settings(&origin, text));
-    // git-sync joins what is added by commas, so that an unquoted one still splits.
-    let added: Vec<_> =
-        r.list("git-config-add").iter().map(|text| text.to_string_lossy().into_owned()).collect();
-    match git_config::settings(&r.origin("git-config-add"), &added.join(",")) {
-        Ok(added) => settings.extend(added),
-        Err(fault) => r.fault("git-config-add", fault),
+/// The settings of Git that were given.
+pub fn git_settings(r: &mut OptionReader) -> Vec<Setting> {
+    let given = r.find(&GIT_CONFIG).unwrap_or_default();
+    // git-sync joins added settings by commas, so that an unquoted one still splits.
+    let added = r.list(&GIT_CONFIG_ADD).join(",");
+    let mut settings = Vec::new();
+    for (option, text) in [(&GIT_CONFIG, given), (&GIT_CONFIG_ADD, added)] {
+        match git_config::settings(&r.origin(option), &text) {
+            Ok(some) => settings.extend(some),
+            Err(error) => r.error(option, error),
+        }
     }
-    settings.extend(environment::settings(r));
+    settings.extend(git_variables::settings(r));
     settings
 }
 
-/// How to connect, and what is worth saying of it.
-pub fn connect(r: &mut Reader, settings: &[Setting], cwd: &Path) -> (ConnectOptions, Vec<String>) {
-    let mut connect = ConnectOptions { proxies: proxies(r), tunnel: tunnel(r), ..Default::default() };
-    let mut warnings = git_config::apply(r, settings, cwd, &mut connect);
-    warnings.extend(environment::apply(r, cwd, &mut connect));
-    let mut set = |setting| connect.http.push((None, setting));
-    r.list("ca-file").iter().for_each(|file| set(HttpSetting::CaFile(cwd.join(PathBuf::from(file)))));
-    match (r.path("client-cert-file"), r.path("client-key-file")) {
-        (None, Some(_)) => r.fault("client-key-file", "needs --client-cert-file"),
+/// How to connect.
+pub fn connect(r: &mut OptionReader, settings: &[Setting]) -> ConnectOptions {
+    let mut connect = ConnectOptions {
+        proxies: proxies(r),
+        tunnel: tunnel(r),
+        resources: r.environment.resources,
+        ..Default::default()
+    };
+    git_config::apply(r, settings, &mut connect);
+    git_variables::apply(r, &mut connect);
+    certificates(r, &mut connect);
+    connect.ssh = ssh::ssh(r);
+    connect
+}
+
+fn certificates(r: &mut OptionReader, connect: &mut ConnectOptions) {
+    let mut files: Vec<HttpSetting> = Vec::new();
+    files.extend(r.list(&CA_FILE).into_iter().map(|file| HttpSetting::CaFile(r.absolute(file))));
+    match (r.path(&CLIENT_CERT_FILE), r.path(&CLIENT_KEY_FILE)) {
+        (None, Some(_)) => r.error(&CLIENT_KEY_FILE, "needs --client-cert-file"),
         (cert, key) => {
-            cert.into_iter().for_each(|file| set(HttpSetting::ClientCert(cwd.join(file))));
-            key.into_iter().for_each(|file| set(HttpSetting::ClientKey(cwd.join(file))));
+            files.extend(cert.map(HttpSetting::ClientCert));
+            files.extend(key.map(HttpSetting::ClientKey));
         }
     }
-    (connect, warnings)
-}
-
-fn proxies(r: &mut Reader) -> Proxies {
-    Proxies {
-        http: proxy(r, "http-proxy"),
-        https: proxy(r, "https-proxy"),
-        all: proxy(r, "all-proxy"),
-        exceptions: Exceptions::from(r.text("no-proxy").unwrap_or_default().as_str()),
+    connect.http.extend(files.into_iter().map(|setting| (None, setting)));
+    if r.environment.trusts_system && r.environment.path("SSL_CERT_FILE").is_none() {
+        connect.trust_system_certificates().into_iter().for_each(|warning| r.warn(warning));
     }
 }
 
-fn tunnel(r: &mut Reader) -> Option<Proxy> {
-    let proxy = proxy(r, "ssh-proxy");
+fn proxies(r: &mut OptionReader) -> Proxies {
+    Proxies {
+        http: r.find(&HTTP_PROXY),
+        https: r.find(&HTTPS_PROXY),
+        all: r.find(&ALL_PROXY),
+        exceptions: Exceptions::from(r.find(&NO_PROXY).unwrap_or_default().as_str()),
+    }
+}
+
+fn tunnel(r: &mut OptionReader) -> Option<Proxy> {
+    let proxy = r.find(&SSH_PROXY);
     if proxy.as_ref().is_some_and(|proxy| proxy.to_string().starts_with("https:")) {
-        r.fault("ssh-proxy", "must be an http or socks5 URL");
+        r.error(&SSH_PROXY, "must be an http or socks5 URL");
     }
     proxy
-}
-
-fn proxy(r: &mut Reader, name: &str) -> Option<Proxy> {
-    r.or(name, None, |text| if text.is_empty() { Ok(None) } else { text.parse().map(Some) })
 }

@@ -1,4 +1,4 @@
-//! `--credential`: JSON objects, alone or in a list, that say who may log in where.
+//! `--credential`: JSON objects, alone or in a list, with a login each.
 
 use std::path::PathBuf;
 
@@ -12,7 +12,7 @@ pub struct Credential {
     pub proof: Proof,
 }
 
-/// What to show to a server.
+/// A secret that is known, and how to present it.
 #[derive(Clone, Debug)]
 pub enum Proof {
     /// A user's name and password.
@@ -20,7 +20,7 @@ pub enum Proof {
     Bearer(SecretFrom),
 }
 
-/// Where a secret is.
+/// Where a secret comes from.
 #[derive(Clone, Debug)]
 pub enum SecretFrom {
     Given(Secret),
@@ -40,17 +40,17 @@ pub fn parse(text: &str) -> Result<Vec<Credential>, String> {
 }
 
 fn one(value: &Value) -> Result<Credential, String> {
-    let object = value.as_object().ok_or("is neither an object nor a list of objects")?;
+    let object = value.as_object().ok_or("must be an object or a list of objects")?;
     if let Some(unknown) = object.keys().find(|key| !KEYS.contains(&key.as_str())) {
         return Err(format!("has the unknown key {unknown:?}"));
     }
     let text = |key: &str| match object.get(key) {
         None => Ok(None),
-        // As in a file, a line break at the end is none of it.
+        // As in a file, a line break at the end is not part of it.
         Some(Value::String(text)) => {
             Ok(Some(text.trim_end_matches(['\r', '\n']).to_owned()).filter(|text| !text.is_empty()))
         }
-        Some(_) => Err(format!("has a {key:?} that is no string")),
+        Some(_) => Err(format!("has a {key:?} that is not a string")),
     };
     let given = |key: &str| Ok::<_, String>(text(key)?.map(|text| SecretFrom::Given(text.into())));
     let file = |key: &str| Ok::<_, String>(text(key)?.map(|path| SecretFrom::File(path.into())));
@@ -64,7 +64,7 @@ fn one(value: &Value) -> Result<Credential, String> {
         (Some(user), false) => Proof::Password(user, secret),
         (None, true) => Proof::Bearer(secret),
         (None, false) => return Err("needs a username".into()),
-        (Some(_), true) => return Err("has a username, which a bearer token has no use for".into()),
+        (Some(_), true) => return Err("has a username, which is not used with a bearer token".into()),
     };
     let url = text("url")?.ok_or("needs a url")?;
     Ok(Credential { url: url.parse().map_err(|fault| format!("has a url that {fault}"))?, proof })

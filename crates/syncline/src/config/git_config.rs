@@ -1,11 +1,9 @@
 //! `--git-config`, `--git-config-add` and `GIT_CONFIG_COUNT`: git-sync's grammar for pairs of keys and values, and what of git's
 //! configuration means something here.
 
-use std::path::Path;
-
 use sync_core::{Allowed, ConnectOptions, HttpSetting, Place, RemoteUrl, SubmoduleRules};
 
-use super::faults::Reader;
+use super::reader::OptionReader;
 
 /// One setting, `section.scope.name`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,7 +38,7 @@ pub fn settings(origin: &str, text: &str) -> Result<Vec<Setting>, String> {
     let pairs = pairs(text)?;
     let named = |(at, (key, value)): (usize, (String, String))| {
         setting(origin, &key, value)
-            .ok_or_else(|| format!("pair {} has a key that git does not take", at + 1))
+            .ok_or_else(|| format!("pair {} has a key that is not valid in Git", at + 1))
     };
     pairs.into_iter().enumerate().map(named).collect()
 }
@@ -131,7 +129,7 @@ fn escaped(rest: &mut Vec<char>) -> Result<char, &'static str> {
     }
 }
 
-/// What has nothing to do here, besides all of `gc.*`: what these are for cannot arise, or is done in another way.
+/// Settings that are not needed here, besides all of `gc.*`: their purpose does not arise or is met in another way.
 const WITHOUT_EFFECT: [&str; 9] = [
     "safe.directory",
     "core.askPass",
@@ -148,45 +146,42 @@ fn is_without_effect(setting: &Setting) -> bool {
     setting.section.eq_ignore_ascii_case("gc") || WITHOUT_EFFECT.iter().any(|name| setting.is(name))
 }
 
-/// Apply the settings that a fetch can heed, the later ones over the earlier; the rest are named in warnings.
-/// Relative paths are taken from `cwd`.
-pub fn apply(r: &mut Reader, settings: &[Setting], cwd: &Path, connect: &mut ConnectOptions) -> Vec<String> {
-    let mut warnings = Vec::new();
+/// Apply the settings that a fetch uses, the later ones over the earlier; the rest are named in warnings.
+pub fn apply(r: &mut OptionReader, settings: &[Setting], connect: &mut ConnectOptions) {
     for setting in settings.iter().filter(|setting| !is_without_effect(setting)) {
         let (origin, shown) = (&setting.origin, setting.shown());
-        match apply_one(setting, cwd, connect) {
+        match apply_one(setting, r, connect) {
             Ok(true) => {}
-            Ok(false) => warnings.push(format!("{origin}: {shown} {}", unheeded(setting))),
-            Err(fault) => r.fault_at(origin, format!("{shown} {fault}")),
+            Ok(false) => r.warn(format!("{origin}: {shown} {}", why_unused(setting))),
+            Err(error) => r.error_at(origin, format!("{shown} {error}")),
         }
     }
     for setting in settings.iter().filter(|setting| setting.is("submodule.url")) {
         // Only now all of insteadOf is known.
-        match submodule_url(setting, cwd, connect) {
+        match submodule_url(setting, r, connect) {
             Ok(url) => connect.submodule_urls.extend(setting.scope.clone().map(|name| (name, url))),
-            Err(fault) => r.fault_at(&setting.origin, format!("submodule.url {fault}")),
+            Err(error) => r.error_at(&setting.origin, format!("submodule.url {error}")),
         }
     }
     if let Some(off) =
         settings.iter().find(|setting| setting.is("http.sslVerify") && is_false(&setting.value))
     {
-        warnings.push(format!(
-            "{}: http.sslVerify is off: anybody on the way can read and change what is synced",
+        r.warn(format!(
+            "{}: http.sslVerify is off: an attacker on the network can read and change what is synced",
             off.origin
         ));
     }
-    warnings
 }
 
-fn submodule_url(setting: &Setting, cwd: &Path, connect: &ConnectOptions) -> Result<RemoteUrl, String> {
-    let url = connect.rewrite(&setting.value).parse::<RemoteUrl>()?.relative_to(cwd);
+fn submodule_url(setting: &Setting, r: &OptionReader, connect: &ConnectOptions) -> Result<RemoteUrl, String> {
+    let url = connect.rewrite(&setting.value).parse::<RemoteUrl>()?.relative_to(&r.absolute(""));
     match connect.allows(&url, false) {
         true => Ok(url),
-        false => Err(format!("is a URL of {}, which protocol.allow forbids", url.protocol())),
+        false => Err(format!("uses the protocol {}, which protocol.allow forbids", url.protocol())),
     }
 }
 
-/// Which submodules the settings leave out. Those that cannot be read are faults already.
+/// Which submodules the settings leave out. Wrong settings are reported by [`apply`].
 pub fn submodule_rules(settings: &[Setting]) -> SubmoduleRules {
     let mut rules = SubmoduleRules::default();
     for setting in settings {
@@ -211,28 +206,28 @@ fn apply_rule(setting: &Setting, rules: &mut SubmoduleRules) -> Result<bool, Str
     Ok(true)
 }
 
-/// Whether a submodule is checked out by git's way to update it: not looked at are commands.
+/// Whether a submodule is checked out by git's way to update it: commands are not.
 fn updated(value: &str) -> Result<Option<bool>, &'static str> {
     match value {
         "checkout" | "rebase" | "merge" => Ok(Some(true)),
         "none" => Ok(Some(false)),
         command if command.starts_with('!') => Ok(None),
-        _ => Err("is neither checkout, rebase, merge nor none"),
+        _ => Err("must be checkout, rebase, merge or none"),
     }
 }
 
-fn unheeded(setting: &Setting) -> &'static str {
+fn why_unused(setting: &Setting) -> &'static str {
     if setting.is("submodule.update") {
-        "is not heeded: no command is run, the submodule is checked out"
+        "has no effect: no command is run, and the submodule is checked out"
     } else if setting.is("http.pinnedPubkey") {
-        "is not heeded: every server with a trusted certificate is let pass"
+        "has no effect: every server with a trusted certificate is accepted"
     } else {
-        "means nothing here"
+        "has no effect here"
     }
 }
 
-/// Whether it means something.
-fn apply_one(setting: &Setting, cwd: &Path, connect: &mut ConnectOptions) -> Result<bool, String> {
+/// Whether it has an effect.
+fn apply_one(setting: &Setting, r: &OptionReader, connect: &mut ConnectOptions) -> Result<bool, String> {
     let (scope, value) = (setting.scope.clone(), &setting.value);
     match (setting.section.to_ascii_lowercase().as_str(), setting.name.to_ascii_lowercase().as_str()) {
         ("url", "insteadof") => {
@@ -242,26 +237,26 @@ fn apply_one(setting: &Setting, cwd: &Path, connect: &mut ConnectOptions) -> Res
         ("protocol", "allow") => connect.protocols.push((scope, allowed(value)?)),
         ("submodule", "url") => return Ok(scope.is_some()),
         ("submodule", _) => return apply_rule(setting, &mut SubmoduleRules::default()),
-        // `login` heeds it.
+        // `login` applies it.
         ("http", "cookiefile") if scope.is_none() => {}
         ("http", name) => {
-            let Some(http) = http_setting(name, value, cwd)? else { return Ok(false) };
+            let Some(http) = http_setting(name, value, r)? else { return Ok(false) };
             let place = scope.map(|scope| scope.parse::<Place>()).transpose();
-            connect.http.push((place.map_err(|fault| format!("is for a URL that {fault}"))?, http));
+            connect.http.push((place.map_err(|error| format!("is for a URL that {error}"))?, http));
         }
         _ => return Ok(false),
     }
     Ok(true)
 }
 
-fn http_setting(name: &str, value: &str, cwd: &Path) -> Result<Option<HttpSetting>, String> {
+fn http_setting(name: &str, value: &str, r: &OptionReader) -> Result<Option<HttpSetting>, String> {
     Ok(Some(match name {
         "extraheader" => HttpSetting::Header(value.into()),
-        "sslcainfo" => HttpSetting::CaFile(cwd.join(value)),
-        "sslcapath" => HttpSetting::CaDirectory(cwd.join(value)),
-        "proxysslcainfo" => HttpSetting::ProxyCaFile(cwd.join(value)),
-        "sslcert" => HttpSetting::ClientCert(cwd.join(value)),
-        "sslkey" => HttpSetting::ClientKey(cwd.join(value)),
+        "sslcainfo" => HttpSetting::CaFile(r.absolute(value)),
+        "sslcapath" => HttpSetting::CaDirectory(r.absolute(value)),
+        "proxysslcainfo" => HttpSetting::ProxyCaFile(r.absolute(value)),
+        "sslcert" => HttpSetting::ClientCert(r.absolute(value)),
+        "sslkey" => HttpSetting::ClientKey(r.absolute(value)),
         "sslverify" => HttpSetting::Verify(!is_false(value)),
         "proxy" if value.is_empty() => HttpSetting::Proxy(None),
         "proxy" => HttpSetting::Proxy(Some(value.parse()?)),
@@ -271,7 +266,7 @@ fn http_setting(name: &str, value: &str, cwd: &Path) -> Result<Option<HttpSettin
     }))
 }
 
-/// git's words for no.
+/// Git's words for no.
 pub fn is_false(value: &str) -> bool {
     ["false", "no", "off", "0", ""].contains(&value.to_ascii_lowercase().as_str())
 }
@@ -281,7 +276,7 @@ fn boolean(value: &str) -> Result<bool, &'static str> {
         value if is_false(value) => Ok(false),
         "true" | "yes" | "on" => Ok(true),
         number if number.parse::<i64>().is_ok() => Ok(true),
-        _ => Err("is neither true nor false"),
+        _ => Err("must be true or false"),
     }
 }
 
@@ -290,7 +285,7 @@ fn allowed(value: &str) -> Result<Allowed, &'static str> {
         "always" => Ok(Allowed::Always),
         "user" => Ok(Allowed::User),
         "never" => Ok(Allowed::Never),
-        _ => Err("is neither always, user nor never"),
+        _ => Err("must be always, user or never"),
     }
 }
 
@@ -330,10 +325,10 @@ mod tests {
             (r#"k:"canary"canary"#, "pair 1 has more after its quoted value"),
             (r"k:canary\canary", "pair 1 has an escape that is unknown"),
             (r"k:canary\", "pair 1 ends in a backslash"),
-            ("a.b:c,canary:v", "pair 2 has a key that git does not take"),
-            (r#""http.https://u:p.canary@h/":v"#, "pair 1 has a key that git does not take"),
-            ("canary.:v", "pair 1 has a key that git does not take"),
-            ("a canary.b:v", "pair 1 has a key that git does not take"),
+            ("a.b:c,canary:v", "pair 2 has a key that is not valid in Git"),
+            (r#""http.https://u:p.canary@h/":v"#, "pair 1 has a key that is not valid in Git"),
+            ("canary.:v", "pair 1 has a key that is not valid in Git"),
+            ("a canary.b:v", "pair 1 has a key that is not valid in Git"),
         ] {
             assert_eq!(settings("git-config", text), Err(fault.into()), "{text}");
         }
@@ -349,8 +344,8 @@ mod tests {
         let config = config(&[given, "--git-config-add=\"http.https://canary@h/.pinnedPubkey\":canary"], &[]);
         let config = config.unwrap();
         let starts = [
-            "--git-config: user.name means",
-            "--git-config-add: http.pinnedPubkey is not heeded: every server",
+            "--git-config: user.name has no effect here",
+            "--git-config-add: http.pinnedPubkey has no effect: every server",
             "--git-config: http.sslVerify is off",
         ];
         let warnings = &config.warnings;
@@ -392,8 +387,8 @@ mod tests {
         let urls = config.connect.submodule_urls.iter().map(|(name, url)| format!("{name} {url}"));
         assert_eq!(Vec::from_iter(urls), ["d https://host/g/d", "e /cwd/sub/e"]);
         let starts = [
-            "--git-config: submodule.update is not heeded: no command",
-            "--git-config: submodule.recurse means",
+            "--git-config: submodule.update has no effect: no command",
+            "--git-config: submodule.recurse has no effect here",
         ];
         assert!(
             config.warnings.len() == 2
@@ -402,13 +397,13 @@ mod tests {
             config.warnings
         );
         for (given, expected) in [
-            ("submodule.x.update:canary", "submodule.update is neither checkout, rebase, merge nor none"),
-            ("submodule.x.active:canary", "submodule.active is neither true nor false"),
+            ("submodule.x.update:canary", "submodule.update must be checkout, rebase, merge or none"),
+            ("submodule.x.active:canary", "submodule.active must be true or false"),
             ("submodule.active:\":(canary)\"", "submodule.active is no pathspec"),
             ("submodule.x.url:\"ftp://canary/x\"", "submodule.url "),
             (
                 "submodule.x.url:\"/canary\",protocol.file.allow:never",
-                "submodule.url is a URL of file, which",
+                "submodule.url uses the protocol file, which",
             ),
         ] {
             let faults = faults(&["--git-config", given], &[]);
@@ -427,7 +422,7 @@ mod tests {
         let added = "\"http.https://u:canary@/.extraHeader\":canary";
         let faults = faults(&["--git-config-add", added], &[("GITSYNC_GIT_CONFIG", given)]);
         let starts = [
-            "GITSYNC_GIT_CONFIG: protocol.allow is neither",
+            "GITSYNC_GIT_CONFIG: protocol.allow must be",
             "GITSYNC_GIT_CONFIG: http.proxy has an unknown scheme",
             "GITSYNC_GIT_CONFIG: http.sslVerify is for a URL that is neither",
             "--git-config-add: http.extraHeader is for a URL that",

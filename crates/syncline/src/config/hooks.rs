@@ -1,4 +1,4 @@
-//! Whom to tell, and how.
+//! What to run or to notify when something is published.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -6,8 +6,13 @@ use std::time::Duration;
 
 use rustix::process::Signal;
 
-use super::faults::Reader;
-use super::values;
+use super::reader::OptionReader;
+use crate::options::{
+    EXECHOOK_ARG, EXECHOOK_BACKOFF, EXECHOOK_COMMAND, EXECHOOK_TIMEOUT, NOTIFY_PROCESS, NOTIFY_SIGNAL,
+    PRE_PUBLISH_EXECHOOK_ARG, PRE_PUBLISH_EXECHOOK_BACKOFF, PRE_PUBLISH_EXECHOOK_COMMAND,
+    PRE_PUBLISH_EXECHOOK_TIMEOUT, SYNC_HOOK_COMMAND, WEBHOOK_BACKOFF, WEBHOOK_JSON, WEBHOOK_METHOD,
+    WEBHOOK_SECRET_FILE, WEBHOOK_SUCCESS_STATUS, WEBHOOK_TIMEOUT, WEBHOOK_URL,
+};
 
 /// A program to run.
 #[derive(Clone, Debug, PartialEq)]
@@ -27,7 +32,7 @@ pub struct WebHook {
     pub json: bool,
     /// The key to sign the body with.
     pub secret_file: Option<PathBuf>,
-    /// `None`: any will do.
+    /// `None`: any.
     pub success_status: Option<u16>,
     pub timeout: Duration,
     pub backoff: Duration,
@@ -41,49 +46,46 @@ pub struct NotifyHook {
     pub signal: Signal,
 }
 
-/// The shortest time that git-sync accepts for its hooks.
-const SHORTEST_HOOK: Duration = Duration::from_secs(1);
-
-pub fn exec(r: &mut Reader, name: &str, older: Option<&str>) -> Option<ExecHook> {
-    let command = older.and_then(|older| r.path(older)).or_else(|| r.path(&format!("{name}-command")))?;
+pub fn exec(r: &mut OptionReader) -> Option<ExecHook> {
+    let command = r.find(&SYNC_HOOK_COMMAND).or_else(|| r.find(&EXECHOOK_COMMAND))?;
     Some(ExecHook {
         command,
-        arguments: r.list(&format!("{name}-arg")),
-        timeout: r.at_least(SHORTEST_HOOK, &format!("{name}-timeout"), Duration::from_secs(30)),
-        backoff: r.at_least(SHORTEST_HOOK, &format!("{name}-backoff"), Duration::from_secs(3)),
+        arguments: r.list(&EXECHOOK_ARG),
+        timeout: r.get(&EXECHOOK_TIMEOUT),
+        backoff: r.get(&EXECHOOK_BACKOFF),
     })
 }
 
-pub fn web(r: &mut Reader) -> Option<WebHook> {
-    let url = r.set("webhook-url")?;
-    let status = r.or("webhook-success-status", 200, |text| match values::integer(text)? {
-        -1 => Ok(0),
-        code => u16::try_from(code).map_err(|_| format!("{text:?} is no HTTP status")),
-    });
-    if let Err(fault) = values::http_url(&url) {
-        r.fault("webhook-url", fault);
+pub fn pre_publish(r: &mut OptionReader) -> Option<ExecHook> {
+    let command = r.find(&PRE_PUBLISH_EXECHOOK_COMMAND)?;
+    Some(ExecHook {
+        command,
+        arguments: r.list(&PRE_PUBLISH_EXECHOOK_ARG),
+        timeout: r.get(&PRE_PUBLISH_EXECHOOK_TIMEOUT),
+        backoff: r.get(&PRE_PUBLISH_EXECHOOK_BACKOFF),
+    })
+}
+
+pub fn web(r: &mut OptionReader) -> Option<WebHook> {
+    if !r.is_set(&WEBHOOK_URL) {
+        return None;
     }
-    Some(WebHook {
-        url,
-        method: r.text("webhook-method").unwrap_or_else(|| "POST".into()),
-        json: r.switch("webhook-json"),
-        secret_file: r.path("webhook-secret-file"),
-        success_status: (status != 0).then_some(status),
-        timeout: r.at_least(SHORTEST_HOOK, "webhook-timeout", Duration::from_secs(1)),
-        backoff: r.at_least(SHORTEST_HOOK, "webhook-backoff", Duration::from_secs(3)),
-    })
+    let url = r.find(&WEBHOOK_URL);
+    let status = r.get(&WEBHOOK_SUCCESS_STATUS);
+    let (timeout, backoff) = (r.get(&WEBHOOK_TIMEOUT), r.get(&WEBHOOK_BACKOFF));
+    let (method, json) = (r.get(&WEBHOOK_METHOD), r.get(&WEBHOOK_JSON));
+    let secret_file = r.find(&WEBHOOK_SECRET_FILE);
+    let success_status = (status != 0).then_some(status);
+    Some(WebHook { url: url?, method, json, secret_file, success_status, timeout, backoff })
 }
 
-pub fn notify(r: &mut Reader) -> Option<NotifyHook> {
-    let signal = r.or("notify-signal", Signal::HUP, |text| {
-        Signal::from_named_raw(values::signal(text)?).ok_or_else(|| format!("{text:?} is a real-time signal"))
-    });
-    let process = r.set("notify-process");
+pub fn notify(r: &mut OptionReader) -> Option<NotifyHook> {
+    let (process, signal) = (r.find(&NOTIFY_PROCESS), r.get(&NOTIFY_SIGNAL));
     match &process {
         Some(name) if name.contains('/') => {
-            r.fault("notify-process", "is a path; give the program's name alone")
+            r.error(&NOTIFY_PROCESS, "must be the name of a program, not a path");
         }
-        None if r.set("notify-signal").is_some() => r.fault("notify-signal", "needs --notify-process"),
+        None if r.is_set(&NOTIFY_SIGNAL) => r.error(&NOTIFY_SIGNAL, "needs --notify-process"),
         _ => {}
     }
     process.map(|process| NotifyHook { process, signal })

@@ -1,14 +1,18 @@
 //! How to log in over HTTP: what was asked for, and that it does not contradict itself.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use sync_core::{RemoteUrl, Secret, without_dots};
+use sync_core::RemoteUrl;
 
 use super::credential::{self, Credential, Proof, SecretFrom};
-use super::faults::Reader;
 use super::git_config::Setting;
+use super::reader::OptionReader;
 use super::tokens::{self, GitHubApp, OAuth};
-use super::values;
+use crate::options::values::CookieFile;
+use crate::options::{
+    ASKPASS_URL, BEARER_TOKEN, BEARER_TOKEN_FILE, COOKIE_FILE, CREDENTIAL, GITHUB_APP_INSTALLATION_ID,
+    NETRC_FILE, OAUTH_TOKEN_URL, PASSWORD, PASSWORD_FILE, Row, USERNAME,
+};
 
 /// Everything to log in with.
 #[derive(Clone, Debug)]
@@ -54,142 +58,108 @@ pub enum Netrc {
 }
 
 /// git-sync's only place.
-const COOKIE_FILE: &str = "/etc/git-secret/cookie_file";
+const COOKIE_FILE_PATH: &str = "/etc/git-secret/cookie_file";
 
-/// Judge all that says how to log in at `url`. `settings` is what was given of git's; relative paths are taken from
-/// `cwd`.
-pub fn read(r: &mut Reader, url: Option<&RemoteUrl>, settings: &[Setting], cwd: &Path) -> Login {
-    Login {
-        own: own(r, url, cwd),
-        credentials: credentials(r, cwd),
-        cookies: cookies(r, settings, cwd),
-        netrc: file_to_send(r, "netrc-file", cwd).map(Netrc::Given),
-    }
+/// Read everything that says how to log in at `url`; `settings` are those of Git that were given.
+pub fn login(r: &mut OptionReader, url: Option<&RemoteUrl>, settings: &[Setting]) -> Login {
+    Login { own: own(r, url), credentials: credentials(r), cookies: cookies(r, settings), netrc: netrc(r) }
 }
 
-fn own(r: &mut Reader, url: Option<&RemoteUrl>, cwd: &Path) -> Option<Way> {
-    let token = if r.set("bearer-token").is_some() { "bearer-token" } else { "bearer-token-file" };
-    let ways = [
-        ("username", password(r, cwd).map(Way::Proof)),
-        (token, bearer(r, cwd).map(Way::Proof)),
-        ("askpass-url", askpass(r).map(Issuer::Askpass).map(Way::Asked)),
-        ("github-app-installation-id", tokens::github(r, cwd).map(Issuer::GitHub).map(Way::Asked)),
-        ("oauth-token-url", tokens::oauth(r, cwd).map(Issuer::OAuth).map(Way::Asked)),
+fn own(r: &mut OptionReader, url: Option<&RemoteUrl>) -> Option<Way> {
+    let token: &Row = if r.is_set(&BEARER_TOKEN) { &BEARER_TOKEN } else { &BEARER_TOKEN_FILE };
+    let ways: [(&Row, Option<Way>); 5] = [
+        (&USERNAME, password(r).map(Way::Proof)),
+        (token, bearer(r).map(Way::Proof)),
+        (&ASKPASS_URL, r.find(&ASKPASS_URL).map(Issuer::Askpass).map(Way::Asked)),
+        (&GITHUB_APP_INSTALLATION_ID, tokens::github(r).map(Issuer::GitHub).map(Way::Asked)),
+        (&OAUTH_TOKEN_URL, tokens::oauth(r).map(Issuer::OAuth).map(Way::Asked)),
     ];
-    let mut given = ways.into_iter().filter_map(|(name, way)| Some((name, way?)));
+    let mut given = ways.into_iter().filter_map(|(option, way)| Some((option, way?)));
     let (first, way) = given.next()?;
     for (other, _) in given {
-        r.fault(other, format!("and {} cannot both be given", r.origin(first)));
+        r.error(other, format!("cannot be combined with {}", r.origin(first)));
     }
-    // git-sync lets the other two win over the URL.
-    if ["username", token, "oauth-token-url"].contains(&first) && url.is_some_and(RemoteUrl::has_login) {
-        r.fault(first, "and a login in the URL cannot both be given");
+    // In git-sync the other two win over the URL.
+    let beats_url = matches!(way, Way::Asked(Issuer::Askpass(_) | Issuer::GitHub(_)));
+    if !beats_url && url.is_some_and(RemoteUrl::has_login) {
+        r.error(first, "cannot be combined with a login in the URL");
     }
     Some(way)
 }
 
-fn password(r: &mut Reader, cwd: &Path) -> Option<Proof> {
-    let given = r.set("password").map(|password| SecretFrom::Given(password.into()));
-    let file = file_to_send(r, "password-file", cwd).map(SecretFrom::File);
-    let Some(user) = r.set("username") else {
+fn password(r: &mut OptionReader) -> Option<Proof> {
+    let given = r.find(&PASSWORD).map(|password| SecretFrom::Given(password.into()));
+    let file = r.file_to_send(&PASSWORD_FILE).map(SecretFrom::File);
+    let Some(user) = r.find(&USERNAME) else {
         if given.is_some() || file.is_some() {
-            r.fault("username", "must be given with a password");
+            r.error(&USERNAME, "must be given with a password");
         }
         return None;
     };
     if given.is_some() && file.is_some() {
-        r.fault("password-file", "and GITSYNC_PASSWORD cannot both be given");
+        r.error(&PASSWORD_FILE, "cannot be combined with GITSYNC_PASSWORD");
     }
     let password = given.or(file);
     if password.is_none() {
-        r.fault("username", "needs GITSYNC_PASSWORD or --password-file");
+        r.error(&USERNAME, "needs GITSYNC_PASSWORD or --password-file");
     }
     Some(Proof::Password(user, password?))
 }
 
-fn bearer(r: &mut Reader, cwd: &Path) -> Option<Proof> {
-    let given = secret(r, "bearer-token").map(SecretFrom::Given);
-    let file = file_to_send(r, "bearer-token-file", cwd).map(SecretFrom::File);
+fn bearer(r: &mut OptionReader) -> Option<Proof> {
+    let given = r.secret(&BEARER_TOKEN).map(SecretFrom::Given);
+    let file = r.file_to_send(&BEARER_TOKEN_FILE).map(SecretFrom::File);
     if given.is_some() && file.is_some() {
-        r.fault("bearer-token-file", "and GITSYNC_BEARER_TOKEN cannot both be given");
+        r.error(&BEARER_TOKEN_FILE, "cannot be combined with GITSYNC_BEARER_TOKEN");
     }
     given.or(file).map(Proof::Bearer)
 }
 
-fn askpass(r: &mut Reader) -> Option<String> {
-    let url = r.set("askpass-url")?;
-    if let Err(fault) = values::http_url(&url) {
-        r.fault("askpass-url", fault);
-    }
-    Some(url)
-}
-
-/// From the environment only.
-pub(super) fn secret(r: &mut Reader, name: &str) -> Option<Secret> {
-    if r.is_typed(name) {
-        let variable = name.replace('-', "_").to_uppercase();
-        r.fault(name, format!("would show in the list of processes; set GITSYNC_{variable}"));
-    }
-    r.set(name).map(Secret::from)
-}
-
-fn credentials(r: &mut Reader, cwd: &Path) -> Vec<Credential> {
+fn credentials(r: &mut OptionReader) -> Vec<Credential> {
     let mut all = Vec::new();
-    for text in r.list("credential") {
-        match credential::parse(&text.to_string_lossy()) {
+    for text in r.list(&CREDENTIAL) {
+        match credential::parse(&text) {
             Ok(some) => all.extend(some),
-            Err(fault) => r.fault("credential", fault),
+            Err(error) => r.error(&CREDENTIAL, error),
         }
     }
     for credential in &mut all {
         if let Proof::Password(_, SecretFrom::File(path)) | Proof::Bearer(SecretFrom::File(path)) =
             &mut credential.proof
         {
-            *path = cwd.join(&*path);
-            refuse_cluster_token(r, "credential", path);
+            *path = r.absolute(&*path);
+            r.refuse_cluster_token(&CREDENTIAL, path);
         }
     }
     all
 }
 
-/// `--cookie-file`, which git-sync knows as a switch, or git's `http.cookieFile`.
-fn cookies(r: &mut Reader, settings: &[Setting], cwd: &Path) -> Option<Cookies> {
-    let wanted = r.or("cookie-file", None, |text| match values::boolean(text) {
-        Ok(true) => Ok(Some(COOKIE_FILE.into())),
-        Ok(false) => Ok(None),
-        Err(fault) if text.is_empty() => Err(fault),
-        Err(_) => Ok(Some(cwd.join(text))),
-    });
+/// `--cookie-file`, or Git's `http.cookieFile`.
+fn cookies(r: &mut OptionReader, settings: &[Setting]) -> Option<Cookies> {
+    let given = match r.get(&COOKIE_FILE) {
+        CookieFile::None => None,
+        CookieFile::Standard => Some(PathBuf::from(COOKIE_FILE_PATH)),
+        CookieFile::Path(path) => Some(r.absolute(path)),
+    };
     let configured = settings.iter().rfind(|setting| setting.is_cookie_file());
     let configured = configured.filter(|setting| !setting.value.is_empty());
-    let configured = configured.map(|setting| Cookies::Configured(cwd.join(&setting.value)));
-    let cookies = wanted.map(Cookies::Given).or(configured);
+    let configured = configured.map(|setting| Cookies::Configured(r.absolute(&setting.value)));
+    let cookies = given.map(Cookies::Given).or(configured);
     if let Some(Cookies::Given(path) | Cookies::Configured(path)) = &cookies {
-        refuse_cluster_token(r, "cookie-file", path);
+        r.refuse_cluster_token(&COOKIE_FILE, path);
     }
     cookies
 }
 
-/// A file whose content goes to a server.
-pub(super) fn file_to_send(r: &mut Reader, name: &str, cwd: &Path) -> Option<PathBuf> {
-    let path = cwd.join(r.path(name)?);
-    refuse_cluster_token(r, name, &path);
-    Some(path)
-}
-
-/// With the token that Kubernetes gives to every pod a server could act as the pod.
-fn refuse_cluster_token(r: &mut Reader, name: &str, path: &Path) {
-    let plain = without_dots(path);
-    let places = ["/var/run", "/run"].map(|run| Path::new(run).join("secrets/kubernetes.io/serviceaccount"));
-    if places.iter().any(|place| plain.starts_with(place)) {
-        let text = "is where Kubernetes keeps the pod's own token, which is for nobody else; \
-                    --oauth-assertion-file exchanges such tokens";
-        r.fault(name, text);
-    }
+fn netrc(r: &mut OptionReader) -> Option<Netrc> {
+    let given = r.file_to_send(&NETRC_FILE).map(Netrc::Given);
+    given.or_else(|| Some(Netrc::Usual(r.environment.path("HOME")?.join(".netrc"))))
 }
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::super::tests::{config, configure, faults};
     use super::*;
 
@@ -220,10 +190,10 @@ mod tests {
         let password = [("GITSYNC_PASSWORD", "secret")];
         let both = ["--repo=https://a:b@host/x", "--root=/r", "--username=u"];
         let both = configure(&both, &password).unwrap_err();
-        assert_eq!(both, ["--username: and a login in the URL cannot both be given"]);
+        assert_eq!(both, ["--username: cannot be combined with a login in the URL"]);
         let three = ["--username=u", "--bearer-token-file=/f", "--askpass-url=http://h/"];
         let expected = ["--bearer-token-file", "--askpass-url"]
-            .map(|name| format!("{name}: and --username cannot both be given"));
+            .map(|name| format!("{name}: cannot be combined with --username"));
         assert_eq!(faults(&three, &password), expected);
         let asked = ["--repo=https://a:b@host/x", "--root=/r", "--askpass-url=http://h/"];
         assert!(configure(&asked, &[]).is_ok(), "git-sync lets the answer win");
@@ -251,12 +221,12 @@ mod tests {
     fn the_cookie_file_is_a_switch_or_a_path() {
         let given = |path: &str| Some(Cookies::Given(path.into()));
         for (argv, cookies) in [
-            (&["--cookie-file"][..], given(COOKIE_FILE)),
-            (&["--cookie-file=T"], given(COOKIE_FILE)),
+            (&["--cookie-file"][..], given(COOKIE_FILE_PATH)),
+            (&["--cookie-file=T"], given(COOKIE_FILE_PATH)),
             (&["--cookie-file=false"], None),
             (&["--cookie-file=jar"], given("/cwd/jar")),
             (&["--git-config=http.cookiefile:/jar"], Some(Cookies::Configured("/jar".into()))),
-            (&["--git-config=http.cookieFile:/jar", "--cookie-file"], given(COOKIE_FILE)),
+            (&["--git-config=http.cookieFile:/jar", "--cookie-file"], given(COOKIE_FILE_PATH)),
         ] {
             let config = config(argv, &[]).unwrap();
             assert_eq!(config.login.cookies, cookies, "{argv:?}");

@@ -1,38 +1,32 @@
 //! How to log in over SSH.
 
-use std::path::{Path, PathBuf};
-
 use sync_core::{HostKeys, SshOptions};
 
-use super::faults::Reader;
-use super::values;
+use super::reader::OptionReader;
 use crate::clock;
+use crate::options::{SSH_KEY_FILE, SSH_KEY_PASSPHRASE_FILE, SSH_KNOWN_HOSTS, SSH_KNOWN_HOSTS_FILE};
 
-/// git-sync's, where its secret is mounted.
+/// Where git-sync's secret is mounted.
 const KEY_FILE: &str = "/etc/git-secret/ssh";
-const KNOWN_HOSTS_FILE: &str = "/etc/git-secret/known_hosts";
 
-/// What the options say, and a warning where they make the connection unsafe. Relative paths are taken from `cwd`.
-pub fn ssh(r: &mut Reader, cwd: &Path, warnings: &mut Vec<String>) -> SshOptions {
-    let given = r.paths("ssh-key-file");
+/// What the options say; there is a warning if they make the connection unsafe.
+pub fn ssh(r: &mut OptionReader) -> SshOptions {
+    let given = r.paths(&SSH_KEY_FILE);
     let keys_are_optional = given.is_empty();
-    let keys = if keys_are_optional { vec![KEY_FILE.into()] } else { given };
-    let known_hosts = r.path("ssh-known-hosts-file").unwrap_or_else(|| KNOWN_HOSTS_FILE.into());
-    let host_keys = if r.or("ssh-known-hosts", true, values::boolean) {
-        HostKeys::File(cwd.join(known_hosts))
+    let known_hosts = r.path_or_default(&SSH_KNOWN_HOSTS_FILE);
+    let host_keys = if r.get(&SSH_KNOWN_HOSTS) {
+        HostKeys::File(known_hosts)
     } else {
-        warnings.push(
-            "--ssh-known-hosts is off: anybody on the way can pose as an ssh server and change what is synced"
-                .into(),
+        r.warn(
+            "--ssh-known-hosts is off: an attacker on the network can pose as the ssh server and change what is synced",
         );
         HostKeys::Any
     };
-    let absolute = |path: PathBuf| cwd.join(path);
     SshOptions {
-        keys: keys.into_iter().map(absolute).collect(),
+        keys: if keys_are_optional { vec![KEY_FILE.into()] } else { given },
         keys_are_optional,
-        passphrase_file: r.path("ssh-key-passphrase-file").map(absolute),
-        agent: None,
+        passphrase_file: r.path(&SSH_KEY_PASSPHRASE_FILE),
+        agent: r.environment.path("SSH_AUTH_SOCK"),
         host_keys,
         now: Some(clock::since_1970),
     }

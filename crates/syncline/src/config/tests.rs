@@ -1,14 +1,17 @@
-use sync_core::HostKeys;
+use std::path::Path;
+use std::time::Duration;
+
+use sync_core::{Depth, HostKeys, Limits};
 
 use super::*;
 use crate::args::{Parsed, parse};
+use crate::schedule::Policy;
 
 pub fn configure(argv: &[&str], environment: &[(&str, &str)]) -> Result<Config, Vec<String>> {
     let argv = std::iter::once("syncline").chain(argv.iter().copied()).map(Into::into);
-    let environment =
-        |name: &str| environment.iter().find(|(known, _)| *known == name).map(|(_, value)| value.into());
-    match parse(argv, environment) {
-        Ok(Parsed::Run(args, faults)) => Config::new(&args, faults, "/cwd".as_ref()),
+    let environment = Environment::of(environment);
+    match parse(argv, &environment) {
+        Ok(Parsed::Run(args)) => Config::new(&args, &environment),
         other => panic!("{other:?}"),
     }
 }
@@ -25,10 +28,11 @@ pub fn faults(argv: &[&str], environment: &[(&str, &str)]) -> Vec<String> {
 #[test]
 fn defaults_are_git_syncs() {
     let config = config(&[], &[]).unwrap();
-    assert_eq!(config.root, Path::new("/cwd/r"));
-    assert_eq!(config.link, Path::new("x.git"));
+    assert_eq!(config.publishing.root, Path::new("/cwd/r"));
+    assert_eq!(config.publishing.link, Path::new("x.git"));
     assert_eq!(config.source.reference.to_string(), "HEAD");
     assert_eq!(config.source.depth, Depth::new(1));
+    assert_eq!(config.source.selection.limits, Limits::default());
     let policy = Policy {
         period: Duration::from_secs(10),
         init_period: None,
@@ -36,9 +40,9 @@ fn defaults_are_git_syncs() {
         max_failures: None,
         init_max_failures: None,
     };
-    assert_eq!(config.policy, policy);
-    assert_eq!(config.sync_timeout, Duration::from_secs(120));
-    assert_eq!(config.stale_worktree_timeout, Duration::ZERO);
+    assert_eq!(config.timing.policy, policy);
+    assert_eq!(config.timing.sync_timeout, Duration::from_secs(120));
+    assert_eq!(config.publishing.stale_worktree_timeout, Duration::ZERO);
     assert!(config.exechook.is_none() && config.webhook.is_none() && config.warnings.is_empty());
 }
 
@@ -70,7 +74,7 @@ fn every_fault_is_reported_at_once() {
     found.sort_unstable();
     assert_eq!(found, expected);
     assert!(!faults.concat().contains("secret"), "{faults:?}");
-    assert!(faults.iter().any(|fault| fault.contains("write for example 10s")), "{faults:?}");
+    assert!(faults.iter().any(|fault| fault.contains("write 10s, for example")), "{faults:?}");
 }
 
 #[test]
@@ -78,9 +82,9 @@ fn links_keep_clear_of_the_store() {
     for link in [".git", ".git/x", ".worktrees/current", "/"] {
         assert!(config(&["--link", link], &[]).is_err(), "{link}");
     }
-    assert_eq!(config(&["--link=/a/b"], &[]).unwrap().link, Path::new("/a/b"));
-    assert_eq!(config(&["--link="], &[]).unwrap().link, Path::new("x.git"));
-    assert_eq!(configure(&["--repo=.", "--root=/r"], &[]).unwrap().link, Path::new("cwd"));
+    assert_eq!(config(&["--link=/a/b"], &[]).unwrap().publishing.link, Path::new("/a/b"));
+    assert_eq!(config(&["--link="], &[]).unwrap().publishing.link, Path::new("x.git"));
+    assert_eq!(configure(&["--repo=.", "--root=/r"], &[]).unwrap().publishing.link, Path::new("cwd"));
     assert_eq!(configure(&["--repo=/", "--root=/r"], &[]).unwrap_err().len(), 1);
 }
 
@@ -99,10 +103,13 @@ fn a_v3_manifest_means_what_it_meant() {
     ];
     let config = configure(&[], &environment).unwrap();
     assert_eq!(config.source.reference.to_string(), "master");
-    assert_eq!((config.root.as_path(), config.link.as_path()), (Path::new("/git"), Path::new("site")));
-    assert_eq!(config.policy.period, Duration::from_millis(1500));
-    assert_eq!(config.sync_timeout, Duration::from_secs(30));
-    assert_eq!(config.policy.max_failures, Some(-1));
+    assert_eq!(
+        (config.publishing.root.as_path(), config.publishing.link.as_path()),
+        (Path::new("/git"), Path::new("site"))
+    );
+    assert_eq!(config.timing.policy.period, Duration::from_millis(1500));
+    assert_eq!(config.timing.sync_timeout, Duration::from_secs(30));
+    assert_eq!(config.timing.policy.max_failures, Some(-1));
     assert_eq!(config.exechook.unwrap().command, Path::new("/hook"));
     assert_eq!(config.source.depth, Depth::new(2));
     assert_eq!(config.warnings.len(), environment.len());
@@ -127,14 +134,17 @@ fn older_options_beat_todays_unless_they_say_nothing() {
         (&["--rev=HEAD"], false),
     ] {
         let warnings = config(argv, &[]).unwrap().warnings;
-        let undone = "--rev: HEAD undoes --ref, as in git-sync; leave it out to sync new".to_owned();
+        let undone = "--rev: HEAD overrides --ref, as in git-sync; omit it to sync new".to_owned();
         assert_eq!(warnings.contains(&undone), warned, "{warnings:?}");
     }
     let config =
         config(&["--period=5s", "--wait=0", "--max-failures=3", "--v=2"], &[("GIT_SYNC_TIMEOUT", "0")])
             .unwrap();
-    assert_eq!((config.policy.period, config.policy.max_failures), (Duration::from_secs(5), Some(3)));
-    assert_eq!((config.sync_timeout, config.log.verbosity), (Duration::from_secs(120), 2));
+    assert_eq!(
+        (config.timing.policy.period, config.timing.policy.max_failures),
+        (Duration::from_secs(5), Some(3))
+    );
+    assert_eq!((config.timing.sync_timeout, config.log.verbosity), (Duration::from_secs(120), 2));
     assert_eq!(faults(&["--branch=a", "--rev=b"], &[]).len(), 1);
     assert_eq!(faults(&["--change-permissions=0755"], &[]).len(), 1);
 }

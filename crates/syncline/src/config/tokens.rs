@@ -1,14 +1,17 @@
-//! Logins by tokens that are asked for: what was said of a GitHub App and of an OAuth token endpoint.
+//! Logins by tokens: the options of a GitHub App and of an OAuth token endpoint.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use axum::http::Uri;
-use sync_core::{Secret, is_loopback};
+use sync_core::Secret;
 
 use super::credential::SecretFrom;
-use super::faults::Reader;
-use super::login::{file_to_send, secret};
-use super::values;
+use super::reader::OptionReader;
+use crate::options::{
+    GITHUB_APP_APPLICATION_ID, GITHUB_APP_CLIENT_ID, GITHUB_APP_INSTALLATION_ID, GITHUB_APP_PRIVATE_KEY,
+    GITHUB_APP_PRIVATE_KEY_FILE, GITHUB_BASE_URL, Grant, OAUTH_ASSERTION_FILE, OAUTH_CLIENT_ID,
+    OAUTH_CLIENT_SECRET_FILE, OAUTH_GRANT, OAUTH_PARAMETER, OAUTH_SCOPE, OAUTH_TOKEN_URL, OAUTH_USERNAME,
+    Row,
+};
 
 /// An installation of a GitHub App.
 #[derive(Clone, Debug)]
@@ -38,157 +41,112 @@ pub struct OAuth {
     pub username: Option<String>,
 }
 
-/// What is exchanged for a token.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Grant {
-    /// RFC 6749, 4.4; by an assertion, RFC 7523.
-    ClientCredentials,
-    /// RFC 8693.
-    TokenExchange,
-}
-
-/// git-sync's rules; a key alone says nothing.
-pub(super) fn github(r: &mut Reader, cwd: &Path) -> Option<GitHubApp> {
-    let base_url = r.or("github-base-url", "https://api.github.com".into(), |text| {
-        private_url(text).map(|url| url.trim_end_matches('/').to_owned())
-    });
-    let (application, installation) =
-        (id(r, "github-app-application-id"), id(r, "github-app-installation-id"));
-    let client = r.set("github-app-client-id");
-    let given = secret(r, "github-app-private-key").map(SecretFrom::Given);
-    let file = r.path("github-app-private-key-file").map(|path| SecretFrom::File(cwd.join(path)));
+/// git-sync's rules; a key alone means nothing.
+pub(super) fn github(r: &mut OptionReader) -> Option<GitHubApp> {
+    let base_url = r.get(&GITHUB_BASE_URL).trim_end_matches('/').to_owned();
+    // 0 stands for none.
+    let mut id = |option| r.given(option).filter(|id| *id != 0);
+    let (application, installation) = (id(&GITHUB_APP_APPLICATION_ID), id(&GITHUB_APP_INSTALLATION_ID));
+    let client = r.find(&GITHUB_APP_CLIENT_ID);
+    let given = r.secret(&GITHUB_APP_PRIVATE_KEY).map(SecretFrom::Given);
+    let file = r.path(&GITHUB_APP_PRIVATE_KEY_FILE).map(SecretFrom::File);
     let issuer = match (client, application) {
         (None, None) => {
             if installation.is_some() {
                 let text = "needs --github-app-client-id or --github-app-application-id";
-                r.fault("github-app-installation-id", text);
+                r.error(&GITHUB_APP_INSTALLATION_ID, text);
             }
             return None;
         }
         (Some(client), None) => client,
         (None, Some(application)) => application.to_string(),
         (Some(client), Some(_)) => {
-            r.fault("github-app-client-id", "and --github-app-application-id cannot both be given");
+            r.error(&GITHUB_APP_CLIENT_ID, "cannot be combined with --github-app-application-id");
             client
         }
     };
     if installation.is_none() {
-        r.fault("github-app-installation-id", "must be given for a GitHub App");
+        r.error(&GITHUB_APP_INSTALLATION_ID, "must be given for a GitHub App");
     }
     if given.is_some() && file.is_some() {
-        let text = "and GITSYNC_GITHUB_APP_PRIVATE_KEY cannot both be given";
-        r.fault("github-app-private-key-file", text);
+        r.error(&GITHUB_APP_PRIVATE_KEY_FILE, "cannot be combined with GITSYNC_GITHUB_APP_PRIVATE_KEY");
     }
     let key = given.or(file);
     if key.is_none() {
-        r.fault(
-            "github-app-private-key-file",
-            "or GITSYNC_GITHUB_APP_PRIVATE_KEY must be given for a GitHub App",
-        );
+        let text = "or GITSYNC_GITHUB_APP_PRIVATE_KEY must be given for a GitHub App";
+        r.error(&GITHUB_APP_PRIVATE_KEY_FILE, text);
     }
     Some(GitHubApp { base_url, issuer, installation: installation?, key: key? })
 }
 
-/// A number; 0 stands for none.
-fn id(r: &mut Reader, name: &str) -> Option<u64> {
-    r.or(name, None, |text| match u64::try_from(values::integer(text)?) {
-        Ok(number) => Ok(Some(number).filter(|number| *number != 0)),
-        Err(_) => Err(format!("{text:?} is negative")),
-    })
-}
-
-pub(super) fn oauth(r: &mut Reader, cwd: &Path) -> Option<OAuth> {
-    const OTHERS: [&str; 7] = [
-        "oauth-client-id",
-        "oauth-client-secret-file",
-        "oauth-assertion-file",
-        "oauth-grant",
-        "oauth-scope",
-        "oauth-parameter",
-        "oauth-username",
+pub(super) fn oauth(r: &mut OptionReader) -> Option<OAuth> {
+    let others: [&Row; 7] = [
+        &OAUTH_CLIENT_ID,
+        &OAUTH_CLIENT_SECRET_FILE,
+        &OAUTH_ASSERTION_FILE,
+        &OAUTH_GRANT,
+        &OAUTH_SCOPE,
+        &OAUTH_PARAMETER,
+        &OAUTH_USERNAME,
     ];
-    if r.set("oauth-token-url").is_none() {
-        for name in OTHERS {
-            if r.set(name).is_some() {
-                r.fault(name, "needs --oauth-token-url");
+    if !r.is_set(&OAUTH_TOKEN_URL) {
+        for option in others {
+            if r.is_set(option) {
+                r.error(option, "needs --oauth-token-url");
             }
         }
         return None;
     }
     let oauth = OAuth {
-        token_url: r.or("oauth-token-url", String::new(), private_url),
-        grant: r.or("oauth-grant", Grant::ClientCredentials, |text| match text {
-            "" | "client-credentials" => Ok(Grant::ClientCredentials),
-            "token-exchange" => Ok(Grant::TokenExchange),
-            _ => Err(format!("{text:?} is neither client-credentials nor token-exchange")),
-        }),
-        client_id: r.set("oauth-client-id"),
-        client_secret_file: file_to_send(r, "oauth-client-secret-file", cwd),
-        assertion_file: r.path("oauth-assertion-file").map(|path| cwd.join(path)),
-        scope: r.set("oauth-scope"),
+        token_url: r.given(&OAUTH_TOKEN_URL).unwrap_or_default(),
+        grant: r.get(&OAUTH_GRANT),
+        client_id: r.find(&OAUTH_CLIENT_ID),
+        client_secret_file: r.file_to_send(&OAUTH_CLIENT_SECRET_FILE),
+        assertion_file: r.path(&OAUTH_ASSERTION_FILE),
+        scope: r.find(&OAUTH_SCOPE),
         parameters: parameters(r),
-        username: r.set("oauth-username"),
+        username: r.find(&OAUTH_USERNAME),
     };
     complete(r, &oauth);
     Some(oauth)
 }
 
-fn complete(r: &mut Reader, oauth: &OAuth) {
+fn complete(r: &mut OptionReader, oauth: &OAuth) {
     let (has_secret, has_assertion) = (oauth.client_secret_file.is_some(), oauth.assertion_file.is_some());
     match oauth.grant {
         Grant::TokenExchange if !has_assertion => {
-            r.fault("oauth-assertion-file", "must be given: it is the token to exchange");
+            r.error(&OAUTH_ASSERTION_FILE, "must be given: it is the token to exchange");
         }
         Grant::TokenExchange => {}
         Grant::ClientCredentials => {
             if oauth.client_id.is_none() {
-                r.fault("oauth-client-id", "must be given with --oauth-grant=client-credentials");
+                r.error(&OAUTH_CLIENT_ID, "must be given with --oauth-grant=client-credentials");
             }
             if has_secret && has_assertion {
-                r.fault("oauth-client-secret-file", "and --oauth-assertion-file cannot both be given");
+                r.error(&OAUTH_CLIENT_SECRET_FILE, "cannot be combined with --oauth-assertion-file");
             } else if !has_secret && !has_assertion {
-                r.fault("oauth-client-secret-file", "or --oauth-assertion-file must be given");
+                r.error(&OAUTH_CLIENT_SECRET_FILE, "or --oauth-assertion-file must be given");
             }
         }
     }
 }
 
-/// Their values may be secret and are not quoted.
-fn parameters(r: &mut Reader) -> Vec<(String, Secret)> {
+/// Their values may be secret, so errors do not quote them.
+fn parameters(r: &mut OptionReader) -> Vec<(String, Secret)> {
     let mut parameters = Vec::new();
-    for text in r.list("oauth-parameter").iter().filter(|text| !text.is_empty()) {
-        match text.to_str().and_then(|text| text.split_once('=')) {
+    for text in r.list(&OAUTH_PARAMETER).iter().filter(|text| !text.is_empty()) {
+        match text.split_once('=') {
             Some((key, value)) if !key.is_empty() => parameters.push((key.to_owned(), value.into())),
-            _ => r.fault("oauth-parameter", "has not the form KEY=VALUE"),
+            _ => r.error(&OAUTH_PARAMETER, "must have the form KEY=VALUE"),
         }
     }
     parameters
 }
 
-/// Secrets are sent to it: nobody on the way may read them.
-fn private_url(text: &str) -> Result<String, String> {
-    let uri: Uri = text.parse().map_err(|_| "is no URL")?;
-    let host = uri.host().unwrap_or_default().trim_matches(['[', ']']);
-    if host.is_empty() {
-        return Err("names no host".into());
-    }
-    if uri.authority().is_some_and(|authority| authority.as_str().contains('@')) {
-        return Err("holds a login, which is not heeded here".into());
-    }
-    match uri.scheme_str() {
-        Some("https") => {}
-        Some("http") if is_loopback(host) => {}
-        _ => {
-            return Err(
-                "must be an https URL, since secrets are sent to it (http only to this machine)".into()
-            );
-        }
-    }
-    Ok(text.to_owned())
-}
-
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::super::login::{Issuer, Way};
     use super::super::tests::{config, faults};
     use super::*;
@@ -248,18 +206,5 @@ mod tests {
         assert_eq!(origins(&both, &[]), ["--oauth-client-secret-file"]);
         let wrong = [&whole[..], &["--oauth-grant=password", "--oauth-parameter=canary"]].concat();
         assert_eq!(origins(&wrong, &[]), ["--oauth-grant", "--oauth-parameter"]);
-    }
-
-    #[test]
-    fn secrets_are_sent_over_https_or_within_the_machine() {
-        for url in ["https://h/x", "http://localhost:1/x", "http://127.0.0.9/x", "http://[::1]:8/x"] {
-            assert_eq!(private_url(url), Ok(url.to_owned()));
-        }
-        for url in
-            ["http://h/x", "ftp://h/x", "h/x", "", "https://canary:canary@h/x", "http://localhost.evil/"]
-        {
-            let fault = private_url(url).unwrap_err();
-            assert!(!fault.contains("canary"), "{fault}");
-        }
     }
 }

@@ -147,7 +147,7 @@ pub struct Hooks {
 impl Hooks {
     /// Start a task for each hook that is wanted.
     pub fn start(config: &Config, status: &Status) -> Hooks {
-        let once = config.policy.one_time;
+        let once = config.timing.policy.one_time;
         let exec = |name, hook: &Option<ExecHook>| {
             hook.clone().map(|hook| Runner::start(name, Hook::Exec(hook), once, status.clone()))
         };

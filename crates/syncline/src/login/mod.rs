@@ -73,7 +73,7 @@ impl Logins {
             server: config.source.url.server(),
             http: Http {
                 connect: config.connect.clone(),
-                timeout: config.sync_timeout.min(LONGEST_REQUEST),
+                timeout: config.timing.sync_timeout.min(LONGEST_REQUEST),
                 interrupt: interrupt.clone(),
             },
             status: status.clone(),

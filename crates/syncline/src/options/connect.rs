@@ -1,213 +1,64 @@
-//! How to log in and how to connect.
+//! How to connect.
 
-use super::{CONNECT, Kind, LOGIN, Opt, list, secret, switch, value};
+use std::path::PathBuf;
 
-pub(super) const OPTIONS: &[Opt] = &[
-    value(LOGIN, "username", "NAME", "", &["GIT_SYNC_USERNAME"], "The user name for http and https"),
-    secret("password", &["GIT_SYNC_PASSWORD"], "The password or token for http and https"),
-    value(
-        LOGIN,
-        "password-file",
-        "PATH",
-        "",
-        &["GIT_SYNC_PASSWORD_FILE"],
-        "A file whose first line is the password; read anew for every sync",
-    ),
-    Opt {
-        name: "credential",
-        kind: Kind::List("JSON"),
-        topic: LOGIN,
-        default: "",
-        aliases: &[],
-        help: "A login for all URLs that begin with url: an object with url and either username and password or \
-               password-file, or bearer-token or bearer-token-file; or a list of such; may be repeated; the longest \
-               url that matches counts, before any other login",
-    },
-    value(
-        LOGIN,
-        "bearer-token-file",
-        "PATH",
-        "",
-        &[],
-        "A file whose first line is a bearer token for http and https; read anew for every sync",
-    ),
-    secret("bearer-token", &[], "The bearer token for http and https"),
-    value(
-        LOGIN,
-        "askpass-url",
-        "URL",
-        "",
-        &["GIT_SYNC_ASKPASS_URL", "GIT_ASKPASS_URL"],
-        "A URL that answers with lines username=NAME and password=TEXT; asked before every sync",
-    ),
-    switch(
-        LOGIN,
-        "cookie-file",
-        "false",
-        &["GIT_SYNC_COOKIE_FILE", "GIT_COOKIE_FILE"],
-        "Send the cookies of /etc/git-secret/cookie_file, or of the file that is named here; in Netscape's form, read \
-         anew for every sync",
-    ),
-    value(
-        LOGIN,
-        "netrc-file",
-        "PATH",
-        "$HOME/.netrc, where it exists",
-        &[],
-        "A file of logins by host as curl reads it; read anew for every sync",
-    ),
-    value(LOGIN, "github-app-client-id", "ID", "", &[], "The client id of a GitHub App to log in as"),
-    value(LOGIN, "github-app-application-id", "N", "", &[], "Its application id, in place of the client id"),
-    value(LOGIN, "github-app-installation-id", "N", "", &[], "The id of its installation"),
-    value(
-        LOGIN,
-        "github-app-private-key-file",
-        "PATH",
-        "",
-        &[],
-        "A file with its private key in PEM; read anew for every token",
-    ),
-    secret("github-app-private-key", &[], "The private key of the GitHub App, in PEM"),
-    value(LOGIN, "github-base-url", "URL", "https://api.github.com", &[], "Where GitHub's API is"),
-    value(
-        LOGIN,
-        "oauth-token-url",
-        "URL",
-        "",
-        &[],
-        "The token endpoint of an OAuth 2 or OIDC server to get a token from, which is renewed before it expires",
-    ),
-    value(
-        LOGIN,
-        "oauth-grant",
-        "GRANT",
-        "client-credentials",
-        &[],
-        "How: client-credentials, by a secret or an assertion, or token-exchange, of the assertion",
-    ),
-    value(LOGIN, "oauth-client-id", "ID", "", &[], "Who asks for it"),
-    value(
-        LOGIN,
-        "oauth-client-secret-file",
-        "PATH",
-        "",
-        &[],
-        "A file whose first line is the client's secret",
-    ),
-    value(
-        LOGIN,
-        "oauth-assertion-file",
-        "PATH",
-        "",
-        &[],
-        "A file with a JWT, such as a projected service-account token; read anew for every token",
-    ),
-    value(LOGIN, "oauth-scope", "SCOPE", "", &[], "What the token is to be good for"),
-    list(
-        LOGIN,
-        "oauth-parameter",
-        "KEY=VALUE",
-        "A further field of the request, such as audience; may be repeated",
-    ),
-    value(
-        LOGIN,
-        "oauth-username",
-        "NAME",
-        "",
-        &[],
-        "Log in by this name with the token as its password; otherwise the token is sent as a bearer token",
-    ),
-    Opt {
-        name: "ssh-key-file",
-        kind: Kind::List("PATH"),
-        topic: LOGIN,
-        default: "/etc/git-secret/ssh",
-        aliases: &["GIT_SYNC_SSH_KEY_FILE", "GIT_SSH_KEY_FILE"],
-        help: "A private key for ssh; may be repeated, and is a list separated by colons in the environment. A certificate \
-               beside it, PATH-cert.pub, is offered first; keys of an agent at SSH_AUTH_SOCK come last. Read anew for \
-               every session",
-    },
-    value(
-        LOGIN,
-        "ssh-key-passphrase-file",
-        "PATH",
-        "",
-        &[],
-        "A file whose first line is the passphrase of encrypted keys",
-    ),
-    switch(
-        CONNECT,
-        "ssh-known-hosts",
-        "true",
-        &["GIT_SYNC_KNOWN_HOSTS", "GIT_KNOWN_HOSTS"],
-        "Check who answers over ssh; when off, anybody on the way can pose as the server",
-    ),
-    value(
-        CONNECT,
-        "ssh-known-hosts-file",
-        "PATH",
-        "/etc/git-secret/known_hosts",
-        &["GIT_SYNC_SSH_KNOWN_HOSTS_FILE", "GIT_SSH_KNOWN_HOSTS_FILE"],
-        "The host keys and certificate authorities to trust, in the form of OpenSSH's known_hosts; read anew for every \
-         session",
-    ),
-    value(
-        CONNECT,
-        "git-config",
-        "KEY:VALUE,KEY:VALUE",
-        "",
-        &["GIT_SYNC_GIT_CONFIG"],
-        "Settings of git. Heeded are http.extraHeader, http.cookieFile (as it is), http.sslVerify, http.sslCAInfo, http.sslCAPath, http.proxySSLCAInfo, http.sslCert, http.sslKey, \
-         http.proxy, http.userAgent and http.followRedirects, each also as http.URL.NAME, url.BASE.insteadOf, protocol.allow, \
-         protocol.NAME.allow, submodule.NAME.update, submodule.NAME.active, submodule.NAME.url and submodule.active; others are named in a warning",
-    ),
-    list(CONNECT, "git-config-add", "KEY:VALUE", "The same, added to those; may be repeated"),
-    list(
-        CONNECT,
-        "ca-file",
-        "FILE",
-        "A file of PEM certificates to trust for https, besides the usual ones; may be repeated",
-    ),
-    value(
-        CONNECT,
-        "client-cert-file",
-        "FILE",
-        "",
-        &[],
-        "A file with our own PEM certificate, and those that vouch for it, for servers that want to know us",
-    ),
-    value(CONNECT, "client-key-file", "FILE", "in the certificate's file", &[], "A file with its PEM key"),
-    value(
-        CONNECT,
-        "http-proxy",
-        "URL",
-        "",
-        &["HTTP_PROXY", "http_proxy"],
-        "The proxy for http URLs: http, https or socks5 URL, which may hold a user name and password",
-    ),
-    value(CONNECT, "https-proxy", "URL", "", &["HTTPS_PROXY", "https_proxy"], "The proxy for https URLs"),
-    value(
-        CONNECT,
-        "all-proxy",
-        "URL",
-        "",
-        &["ALL_PROXY", "all_proxy"],
-        "The proxy for both, where no other is given",
-    ),
-    value(
-        CONNECT,
-        "no-proxy",
-        "LIST",
-        "",
-        &["NO_PROXY", "no_proxy"],
-        "Names (and all below them), addresses and networks that are reached without a proxy, or *",
-    ),
-    value(
-        CONNECT,
-        "ssh-proxy",
-        "URL",
-        "",
-        &[],
-        "The proxy for ssh and git URLs, which otherwise go directly: an http or socks5 URL",
-    ),
-];
+use sync_core::Proxy;
+
+use super::table::{Opt, Setting, options, parsed, path, paths, switch, text, texts, value};
+
+options! {
+    "Connection" {
+        SSH_KNOWN_HOSTS: Setting<bool> = switch("ssh-known-hosts")
+            .older(&["GIT_SYNC_KNOWN_HOSTS", "GIT_KNOWN_HOSTS"])
+            .help("Check the host keys of ssh servers; if it is off, an attacker on the network can pose as the server")
+            .default("true");
+        SSH_KNOWN_HOSTS_FILE: Setting<PathBuf> = path("ssh-known-hosts-file", "PATH")
+            .older(&["GIT_SYNC_SSH_KNOWN_HOSTS_FILE", "GIT_SSH_KNOWN_HOSTS_FILE"])
+            .help("Trusted host keys and certificate authorities, in OpenSSH's known_hosts format; read for every session")
+            .default("/etc/git-secret/known_hosts");
+        GIT_CONFIG: Opt<String> = text("git-config", "KEY:VALUE,KEY:VALUE")
+            .older(&["GIT_SYNC_GIT_CONFIG"])
+            .may_hold_secrets()
+            .help("Settings of Git; those that a fetch does not use are named in a warning")
+            .details(
+                "Supported are http.extraHeader, http.cookieFile (without a URL), http.sslVerify, http.sslCAInfo, \
+                 http.sslCAPath, http.proxySSLCAInfo, http.sslCert, http.sslKey, http.proxy, http.userAgent and \
+                 http.followRedirects, each also as http.URL.NAME, url.BASE.insteadOf, protocol.allow, \
+                 protocol.NAME.allow, submodule.NAME.update, submodule.NAME.active, submodule.NAME.url and \
+                 submodule.active",
+            );
+        GIT_CONFIG_ADD: Opt<String> = texts("git-config-add", "KEY:VALUE")
+            .may_hold_secrets()
+            .help("More settings of Git, added to those of --git-config; may be repeated");
+        CA_FILE: Opt<PathBuf> = paths("ca-file", "FILE")
+            .help("A file of PEM certificates to trust for https, besides the usual ones; may be repeated");
+        CLIENT_CERT_FILE: Opt<PathBuf> = path("client-cert-file", "FILE")
+            .help("A client certificate in PEM, with its chain, for servers that require one");
+        CLIENT_KEY_FILE: Opt<PathBuf> = path("client-key-file", "FILE")
+            .otherwise("in the certificate's file")
+            .help("The PEM key of the client certificate");
+        HTTP_PROXY: Opt<Proxy> = value("http-proxy", "URL", parsed)
+            .older(&["HTTP_PROXY", "http_proxy"])
+            .may_hold_secrets()
+            .help("The proxy for http URLs: an http, https or socks5 URL, with a user name and password if need be");
+        HTTPS_PROXY: Opt<Proxy> = value("https-proxy", "URL", parsed)
+            .older(&["HTTPS_PROXY", "https_proxy"])
+            .may_hold_secrets()
+            .help("The proxy for https URLs");
+        ALL_PROXY: Opt<Proxy> = value("all-proxy", "URL", parsed)
+            .older(&["ALL_PROXY", "all_proxy"])
+            .may_hold_secrets()
+            .help("The proxy for both, if no other is given");
+        NO_PROXY: Opt<String> = text("no-proxy", "LIST")
+            .older(&["NO_PROXY", "no_proxy"])
+            .help("Hosts (with their subdomains), addresses and networks to reach without a proxy, or *");
+        SSH_PROXY: Opt<Proxy> = value("ssh-proxy", "URL", parsed)
+            .may_hold_secrets()
+            .otherwise("none")
+            .help("The proxy for ssh and git URLs: an http or socks5 URL");
+        GIT: Opt<String> = text("git", "PATH")
+            .ignored("git is not run")
+            .older(&["GIT_SYNC_GIT"])
+            .help("Accepted for compatibility with git-sync; git is not run");
+    }
+}

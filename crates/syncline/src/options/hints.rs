@@ -1,77 +1,76 @@
-//! Names that are no option but look like one.
+//! Names that are not options but look like one.
 
-use super::{Kind, Opt, options};
+use super::*;
 
-/// What people call what is called otherwise here.
-const LIKELY: [(&str, &str); 31] = [
-    ("branch", "ref"),
-    ("tag", "ref"),
-    ("rev", "ref"),
-    ("revision", "ref"),
-    ("commit", "ref"),
-    ("url", "repo"),
-    ("repository", "repo"),
-    ("repo-url", "repo"),
-    ("dest", "link"),
-    ("dir", "root"),
-    ("target", "root"),
-    ("path", "root"),
-    ("wait", "period"),
-    ("interval", "period"),
-    ("timeout", "sync-timeout"),
-    ("once", "one-time"),
-    ("user", "username"),
-    ("pass", "password"),
-    ("token", "bearer-token"),
-    ("token-file", "bearer-token-file"),
-    ("ssh-key", "ssh-key-file"),
-    ("ssh-key-path", "ssh-key-file"),
-    ("known-hosts", "ssh-known-hosts-file"),
-    ("max-sync-failures", "max-failures"),
-    ("retries", "max-failures"),
-    ("hook-command", "exechook-command"),
-    ("sync-hook-command", "exechook-command"),
-    ("log-level", "verbose"),
-    ("ca-cert", "ca-file"),
-    ("cacert", "ca-file"),
-    ("proxy", "all-proxy"),
+/// Names that people know from other programs, and the options they mean.
+static LIKELY: [(&str, &Row); 31] = [
+    ("branch", REF.row()),
+    ("tag", REF.row()),
+    ("rev", REF.row()),
+    ("revision", REF.row()),
+    ("commit", REF.row()),
+    ("url", REPO.row()),
+    ("repository", REPO.row()),
+    ("repo-url", REPO.row()),
+    ("dest", LINK.row()),
+    ("dir", ROOT.row()),
+    ("target", ROOT.row()),
+    ("path", ROOT.row()),
+    ("wait", PERIOD.row()),
+    ("interval", PERIOD.row()),
+    ("timeout", SYNC_TIMEOUT.row()),
+    ("once", ONE_TIME.row()),
+    ("user", USERNAME.row()),
+    ("pass", PASSWORD.row()),
+    ("token", BEARER_TOKEN.row()),
+    ("token-file", BEARER_TOKEN_FILE.row()),
+    ("ssh-key", SSH_KEY_FILE.row()),
+    ("ssh-key-path", SSH_KEY_FILE.row()),
+    ("known-hosts", SSH_KNOWN_HOSTS_FILE.row()),
+    ("max-sync-failures", MAX_FAILURES.row()),
+    ("retries", MAX_FAILURES.row()),
+    ("hook-command", EXECHOOK_COMMAND.row()),
+    ("sync-hook-command", EXECHOOK_COMMAND.row()),
+    ("log-level", VERBOSE.row()),
+    ("ca-cert", CA_FILE.row()),
+    ("cacert", CA_FILE.row()),
+    ("proxy", ALL_PROXY.row()),
 ];
 
 /// The option that may be meant by a name without its dashes.
-pub fn meant(name: &str) -> Option<&'static Opt> {
-    let likely = LIKELY.iter().find(|(known, _)| *known == name).map(|(_, meant)| *meant);
-    if let Some(meant) = likely {
-        return options().find(|option| option.name == meant);
+pub fn meant(name: &str) -> Option<&'static Row> {
+    if let Some((_, meant)) = LIKELY.iter().find(|(known, _)| *known == name) {
+        return Some(meant);
     }
-    let todays = options().filter(|option| !matches!(option.kind, Kind::Deprecated(_)));
-    let close = todays.map(|option| (distance(name, option.name), option));
+    let close = options().filter(|option| option.is_current());
+    let close = close.map(|option| (distance(name, option.name), option));
     let (distance, option) = close.min_by_key(|(distance, _)| *distance)?;
     (distance <= (name.len() / 2).min(2)).then_some(option)
 }
 
-/// What is worth saying of the names in the environment: of those that begin as ours do and are none.
-pub fn strays(names: impl IntoIterator<Item = String>) -> Vec<String> {
-    let mut strays: Vec<String> = names.into_iter().filter_map(|name| stray(&name)).collect();
+/// Warnings about variables that begin as ours do but are none.
+pub fn strays<'a>(names: impl IntoIterator<Item = &'a str>) -> Vec<String> {
+    let mut strays: Vec<String> = names.into_iter().filter_map(stray).collect();
     strays.sort();
     strays
 }
 
 fn stray(name: &str) -> Option<String> {
-    let is_ours = |rest: &str| options().any(|option| option.name == kebab(rest));
+    let is_ours = |rest: &str| options().any(|option| option.names().any(|name| name == kebab(rest)));
     let rest = match name.strip_prefix("GITSYNC_").or_else(|| name.strip_prefix("GIT_SYNC_")) {
         Some(rest) => rest,
         None => name.strip_prefix("SYNCLINE_").filter(|rest| is_ours(rest))?,
     };
-    // What git-sync and syncline tell their hooks.
+    // git-sync and syncline set it for their hooks.
     let is_told = rest == "HASH";
-    // Kubernetes tells every container of the services around it.
+    // Kubernetes sets them in every container for the services around it.
     let is_service = rest.contains("SERVICE_") || rest.split('_').any(|part| part == "PORT");
     let is_known = || options().any(|option| option.variables().iter().any(|known| known == name));
     if is_told || is_service || is_known() {
         return None;
     }
     let hint = meant(&kebab(rest)).map(|option| format!("; did you mean {}?", option.variables()[0]));
-    Some(format!("{name}: no option has this name{}", hint.unwrap_or_default()))
+    Some(format!("{name}: there is no such option{}", hint.unwrap_or_default()))
 }
 
 fn kebab(variable: &str) -> String {
@@ -109,14 +108,14 @@ mod tests {
             ("GITSYNC_NOTHING_LIKE_IT", None),
         ] {
             let hint = hint.map(|hint| format!("; did you mean {hint}?")).unwrap_or_default();
-            let expected = format!("{name}: no option has this name{hint}");
-            assert_eq!(strays([name.to_owned()]), [expected]);
+            let expected = format!("{name}: there is no such option{hint}");
+            assert_eq!(strays([name]), [expected]);
         }
     }
 
     #[test]
     fn names_of_ours_and_of_others_get_none() {
-        let known = options().flat_map(Opt::variables);
+        let known = Vec::from_iter(options().flat_map(Row::variables));
         let others = [
             "GITSYNC_HASH",
             "GIT_SYNC_SERVICE_HOST",
@@ -126,14 +125,13 @@ mod tests {
             "GIT_SSH_COMMAND",
             "HOME",
         ];
-        assert_eq!(strays(known.chain(others.map(ToOwned::to_owned))), [""; 0]);
+        assert_eq!(strays(known.iter().map(String::as_str).chain(others)), [""; 0]);
     }
 
     #[test]
-    fn likely_mistakes_lead_to_options_of_today() {
-        for (name, target) in LIKELY {
-            let option = meant(name).unwrap_or_else(|| panic!("{name}"));
-            assert!(option.name == target && option.is_current(), "{name}");
+    fn likely_names_lead_to_current_options() {
+        for (name, option) in LIKELY {
+            assert!(option.is_current(), "{name}");
         }
     }
 }

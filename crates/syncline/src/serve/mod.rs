@@ -40,7 +40,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 #[derive(Clone)]
 struct Shared {
     status: Status,
-    stale_after: Duration,
+    readyz_max_age: Duration,
     /// Places for those that wait for changes.
     waiting: Arc<Semaphore>,
 }
@@ -66,7 +66,7 @@ pub async fn serve(listener: TcpListener, http: &Http, status: Status) -> std::i
         router = router.route("/metrics", get(metrics));
     }
     let waiting = Arc::new(Semaphore::new(changes::WAITING));
-    let shared = Shared { status, stale_after: http.stale_after, waiting };
+    let shared = Shared { status, readyz_max_age: http.readyz_max_age, waiting };
     answer_all(listener, TowerToHyperService::new(router.fallback(root).with_state(shared))).await
 }
 
@@ -119,10 +119,10 @@ async fn livez() -> &'static str {
 
 /// Ready while the last success is fresh.
 async fn readyz(State(shared): State<Shared>) -> impl IntoResponse {
-    let limit = humantime::format_duration(shared.stale_after);
+    let limit = humantime::format_duration(shared.readyz_max_age);
     match shared.status.age() {
         None => (StatusCode::SERVICE_UNAVAILABLE, "nothing was synced yet\n".into()),
-        Some(age) if shared.stale_after.is_zero() || age <= shared.stale_after => {
+        Some(age) if shared.readyz_max_age.is_zero() || age <= shared.readyz_max_age => {
             (StatusCode::OK, "ok\n".into())
         }
         Some(age) => {

@@ -1,18 +1,17 @@
-//! What git's own variables mean. They beat `--git-config`, as in git, but not what is an option here.
-
-use std::path::Path;
+//! What Git's own variables mean. They beat `--git-config`, as in Git, but not the options.
 
 use sync_core::{Allowed, ConnectOptions, HttpSetting};
 
-use super::faults::Reader;
 use super::git_config::{Setting, is_false, setting};
-use crate::options::git::{MOST_PAIRS, UNHEEDED, pairs};
+use super::reader::OptionReader;
+use crate::options::CLIENT_CERT_FILE;
+use crate::options::git_variables::{MOST_PAIRS, UNSUPPORTED, pairs};
 
-/// The settings of `GIT_CONFIG_COUNT` and those that it announces: after those of files, and so of `--git-config`.
-pub fn settings(r: &mut Reader) -> Vec<Setting> {
+/// The settings that `GIT_CONFIG_COUNT` announces: they come after those of files, and so of `--git-config`.
+pub fn settings(r: &mut OptionReader) -> Vec<Setting> {
     let Some(count) = r.variable("GIT_CONFIG_COUNT") else { return Vec::new() };
     let Some(pairs) = pairs(&count) else {
-        r.fault_at("GIT_CONFIG_COUNT", format!("{count:?} is not a number of at most {MOST_PAIRS}"));
+        r.error_at("GIT_CONFIG_COUNT", format!("{count:?} is not a number of at most {MOST_PAIRS}"));
         return Vec::new();
     };
     let mut settings = Vec::new();
@@ -20,12 +19,12 @@ pub fn settings(r: &mut Reader) -> Vec<Setting> {
         match (r.variable(&key_name), r.variable(&value_name)) {
             (Some(key), Some(value)) => match setting(&key_name, &key, value) {
                 Some(setting) => settings.push(setting),
-                None => r.fault_at(&key_name, "is a key that git does not take"),
+                None => r.error_at(&key_name, "is not a valid key of Git"),
             },
             (key, value) => {
                 let missing = [(key, key_name), (value, value_name)];
                 for (_, name) in missing.into_iter().filter(|(given, _)| given.is_none()) {
-                    r.fault_at(&name, "is missing (or not UTF-8), although GIT_CONFIG_COUNT announces it");
+                    r.error_at(&name, "is missing (or not UTF-8), although GIT_CONFIG_COUNT announces it");
                 }
             }
         }
@@ -33,37 +32,21 @@ pub fn settings(r: &mut Reader) -> Vec<Setting> {
     settings
 }
 
-/// Heed the others, and say what is not heeded.
-pub fn apply(r: &Reader, cwd: &Path, connect: &mut ConnectOptions) -> Vec<String> {
-    let mut warnings = Vec::new();
-    let path = |name: &str| r.variable_path(name).map(|path| cwd.join(path));
-    let mut trust = |setting| connect.http.push((None, setting));
-    for name in ["GIT_SSL_CAINFO", "CURL_CA_BUNDLE", "SSL_CERT_FILE"] {
-        path(name).map(HttpSetting::CaFile).into_iter().for_each(&mut trust);
-    }
-    path("GIT_SSL_CAPATH").map(HttpSetting::CaDirectory).into_iter().for_each(&mut trust);
-    for directory in r.variable_path("SSL_CERT_DIR").iter().flat_map(std::env::split_paths) {
-        trust(HttpSetting::CaDirectory(cwd.join(directory)));
-    }
-    path("GIT_PROXY_SSL_CAINFO").map(HttpSetting::ProxyCaFile).into_iter().for_each(&mut trust);
-    if !r.is_given("client-cert-file") {
-        connect.http_overrides.extend(path("GIT_SSL_CERT").map(HttpSetting::ClientCert));
-        connect.http_overrides.extend(path("GIT_SSL_KEY").map(HttpSetting::ClientKey));
-    }
+/// Apply the others, and warn of those that have no effect.
+pub fn apply(r: &mut OptionReader, connect: &mut ConnectOptions) {
+    certificates(r, connect);
     if let Some(agent) = r.variable("GIT_HTTP_USER_AGENT").filter(|agent| !agent.is_empty()) {
         connect.http_overrides.push(HttpSetting::UserAgent(agent));
     }
     match r.variable("GIT_SSL_NO_VERIFY") {
         Some(value) if is_false(&value) => {
-            warnings.push(
-                "GIT_SSL_NO_VERIFY: certificates are checked; git looks at no value, and would not".into(),
+            r.warn(
+                "GIT_SSL_NO_VERIFY: certificates are checked; Git ignores the value and would not check them",
             );
         }
         Some(_) => {
             connect.http_overrides.push(HttpSetting::Verify(false));
-            warnings.push(
-                "GIT_SSL_NO_VERIFY is set: anybody on the way can read and change what is synced".into(),
-            );
+            r.warn("GIT_SSL_NO_VERIFY is set: an attacker on the network can read and change what is synced");
         }
         None => {}
     }
@@ -71,11 +54,28 @@ pub fn apply(r: &Reader, cwd: &Path, connect: &mut ConnectOptions) -> Vec<String
         let named = names.split(':').map(|name| (Some(name.to_owned()), Allowed::Always));
         connect.protocols = std::iter::once((None, Allowed::Never)).chain(named).collect();
     }
-    let unheeded: Vec<&str> = UNHEEDED.into_iter().filter(|name| r.variable_path(name).is_some()).collect();
-    if !unheeded.is_empty() {
-        warnings.push(format!("{}: git's, and not heeded here", unheeded.join(", ")));
+    let unsupported = UNSUPPORTED.into_iter().filter(|name| r.variable_path(name).is_some());
+    let unsupported: Vec<&str> = unsupported.collect();
+    if !unsupported.is_empty() {
+        r.warn(format!("{}: variables of Git that have no effect here", unsupported.join(", ")));
     }
-    warnings
+}
+
+fn certificates(r: &OptionReader, connect: &mut ConnectOptions) {
+    let mut trust = |setting| connect.http.push((None, setting));
+    for name in ["GIT_SSL_CAINFO", "CURL_CA_BUNDLE", "SSL_CERT_FILE"] {
+        r.variable_path(name).map(HttpSetting::CaFile).into_iter().for_each(&mut trust);
+    }
+    r.variable_path("GIT_SSL_CAPATH").map(HttpSetting::CaDirectory).into_iter().for_each(&mut trust);
+    let directories = r.environment.value("SSL_CERT_DIR").filter(|list| !list.is_empty());
+    for directory in directories.iter().flat_map(std::env::split_paths) {
+        trust(HttpSetting::CaDirectory(r.absolute(directory)));
+    }
+    r.variable_path("GIT_PROXY_SSL_CAINFO").map(HttpSetting::ProxyCaFile).into_iter().for_each(&mut trust);
+    if !r.is_given(&CLIENT_CERT_FILE) {
+        connect.http_overrides.extend(r.variable_path("GIT_SSL_CERT").map(HttpSetting::ClientCert));
+        connect.http_overrides.extend(r.variable_path("GIT_SSL_KEY").map(HttpSetting::ClientKey));
+    }
 }
 
 #[cfg(test)]
@@ -174,7 +174,7 @@ mod tests {
         let agent = |name: &str| (None, HttpSetting::UserAgent(name.into()));
         let header = ("https://h/".parse().ok(), HttpSetting::Header("X: 1".into()));
         assert_eq!(config.connect.http, [agent("me"), header, agent("")]);
-        assert_eq!(config.warnings, ["GIT_CONFIG_KEY_2: user.name means nothing here"]);
+        assert_eq!(config.warnings, ["GIT_CONFIG_KEY_2: user.name has no effect here"]);
     }
 
     #[test]
@@ -194,7 +194,7 @@ mod tests {
                     ("GIT_CONFIG_KEY_0", "canary"),
                     ("GIT_CONFIG_VALUE_0", "canary"),
                 ],
-                &["GIT_CONFIG_KEY_0: is a key that git does not take"],
+                &["GIT_CONFIG_KEY_0: is not a valid key of Git"],
             ),
             (
                 &[
@@ -216,16 +216,35 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_heeded_is_named_on_one_line() {
-        let environment = UNHEEDED.map(|name| (name, "x"));
+    fn unsupported_variables_are_named_on_one_line() {
+        let environment = UNSUPPORTED.map(|name| (name, "x"));
         let warnings = config(&[], &environment).unwrap().warnings;
-        assert_eq!(warnings, [format!("{}: git's, and not heeded here", UNHEEDED.join(", "))]);
+        assert_eq!(
+            warnings,
+            [format!("{}: variables of Git that have no effect here", UNSUPPORTED.join(", "))]
+        );
     }
+
+    /// Those that count here. Some of those for certificates are OpenSSL's and curl's.
+    const SUPPORTED: [&str; 12] = [
+        "GIT_SSL_CAINFO",
+        "GIT_SSL_CAPATH",
+        "GIT_SSL_CERT",
+        "GIT_SSL_KEY",
+        "GIT_SSL_NO_VERIFY",
+        "GIT_PROXY_SSL_CAINFO",
+        "GIT_HTTP_USER_AGENT",
+        "GIT_ALLOW_PROTOCOL",
+        "GIT_CONFIG_COUNT",
+        "CURL_CA_BUNDLE",
+        "SSL_CERT_FILE",
+        "SSL_CERT_DIR",
+    ];
 
     #[test]
     fn the_guide_names_every_variable() {
         let guide = include_str!("../../../../docs/migrating-from-git-sync.md");
-        for name in crate::options::git::HEEDED.iter().chain(&UNHEEDED) {
+        for name in SUPPORTED.iter().chain(&UNSUPPORTED) {
             assert!(guide.contains(&format!("`{name}`")), "{name}");
         }
     }

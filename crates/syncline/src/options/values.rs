@@ -1,15 +1,31 @@
 //! The forms that values take: numbers, durations, signals, as git-sync (and so Go) writes them, and more.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
-use sync_core::RemoteUrl;
+use axum::http::Uri;
+use rustix::process::Signal;
+use sync_core::{Depth, RemoteUrl, SparsePatterns, Submodules, is_loopback};
+
+use super::choices::no_choice;
+
+/// The shortest time that git-sync accepts for its periods.
+const SHORTEST_PERIOD: Duration = Duration::from_millis(10);
+
+/// The shortest time that git-sync accepts for its hooks.
+const SHORTEST_HOOK_TIME: Duration = Duration::from_secs(1);
+
+/// Any text.
+pub fn text(text: &str) -> Result<String, String> {
+    Ok(text.to_owned())
+}
 
 /// The words that git-sync takes.
 pub fn boolean(text: &str) -> Result<bool, String> {
     match text {
         "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(true),
         "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(false),
-        _ => Err(format!("{text:?} is neither true nor false")),
+        _ => Err(no_choice(text, &["true", "false"])),
     }
 }
 
@@ -41,14 +57,14 @@ pub fn count(text: &str) -> Result<u64, String> {
         text => match integer(text).map(u64::try_from) {
             Ok(Ok(0)) => Ok(u64::MAX),
             Ok(Ok(count)) => Ok(count),
-            _ => Err(format!("{text:?} is neither a number nor none")),
+            _ => Err(format!("must be a number or none, not {text:?}")),
         },
     }
 }
 
 /// How many bytes there may be at most: a number with or without a unit; `0` and `none` stand for no limit.
 pub fn size(text: &str) -> Result<u64, String> {
-    let fault = || format!("{text:?} is not a size such as 500MiB or 10GiB, nor none");
+    let fault = || format!("must be a size such as 500MiB or 10GiB, or none, not {text:?}");
     let units = [("KiB", 10), ("MiB", 20), ("GiB", 30), ("TiB", 40)];
     let unit = units.iter().find_map(|(unit, shift)| Some((text.strip_suffix(unit)?, *shift)));
     let (number, shift) = unit.unwrap_or((text, 0));
@@ -64,10 +80,10 @@ pub fn duration(text: &str) -> Result<Duration, String> {
         return Ok(Duration::ZERO);
     }
     if text.parse::<f64>().is_ok() {
-        return Err(format!("{text:?} has no unit; write for example {text}s"));
+        return Err(format!("{text:?} has no unit; write {text}s, for example"));
     }
     if text.starts_with('-') {
-        return Err(format!("{text:?} is negative"));
+        return Err(format!("must not be negative: {text:?}"));
     }
     humantime::parse_duration(text)
         .or_else(|err| go_duration(text).ok_or(err))
@@ -101,14 +117,143 @@ fn go_duration(text: &str) -> Option<Duration> {
     Some(total)
 }
 
-/// A URL to make requests to. It is not quoted: it may hold a secret.
-pub fn http_url(text: &str) -> Result<(), String> {
+/// At least as long as git-sync's periods.
+pub fn period(text: &str) -> Result<Duration, String> {
+    at_least(SHORTEST_PERIOD, text)
+}
+
+/// The same, or 0.
+pub fn period_or_none(text: &str) -> Result<Duration, String> {
+    if duration(text)?.is_zero() { Ok(Duration::ZERO) } else { period(text) }
+}
+
+/// At least as long as git-sync's times for hooks.
+pub fn hook_time(text: &str) -> Result<Duration, String> {
+    at_least(SHORTEST_HOOK_TIME, text)
+}
+
+fn at_least(least: Duration, text: &str) -> Result<Duration, String> {
+    let duration = duration(text)?;
+    if duration < least { Err(format!("must be at least {least:?}, not {text:?}")) } else { Ok(duration) }
+}
+
+/// A number of seconds, perhaps with a fraction; 0 for none.
+pub fn seconds(text: &str) -> Result<Duration, String> {
+    match text.parse::<f64>() {
+        Ok(seconds) if seconds == 0.0 || (0.01..1e9).contains(&seconds) => {
+            Ok(Duration::from_millis((seconds * 1000.0) as u64))
+        }
+        _ => Err(format!("must be a number of seconds, at least 0.01, not {text:?}")),
+    }
+}
+
+/// A whole number of seconds.
+pub fn whole_seconds(text: &str) -> Result<Duration, String> {
+    id(text).map(Duration::from_secs)
+}
+
+/// A number that is not negative.
+pub fn id(text: &str) -> Result<u64, String> {
+    u64::try_from(integer(text)?).map_err(|_| format!("must not be negative: {text:?}"))
+}
+
+/// How many commits of history to keep; 0 for all.
+pub fn depth(text: &str) -> Result<Depth, String> {
+    let number = u32::try_from(integer(text)?);
+    number.map(Depth::new).map_err(|_| format!("must be between 0 and {}, not {text:?}", u32::MAX))
+}
+
+/// Which submodules to sync.
+pub fn submodules(text: &str) -> Result<Submodules, String> {
+    match text {
+        "recursive" => Ok(Submodules::Recursive),
+        "shallow" => Ok(Submodules::Shallow),
+        "off" => Ok(Submodules::Off),
+        _ => Err(no_choice(text, &["recursive", "shallow", "off"])),
+    }
+}
+
+/// A list of directories; `None` for an empty one.
+pub fn sparse_directories(text: &str) -> Result<Option<SparsePatterns>, String> {
+    let directories = text.split(',').map(str::trim).filter(|directory| !directory.is_empty());
+    let directories: Vec<&str> = directories.collect();
+    match directories.iter().find(|directory| directory.contains(['*', '?', '[', '!', '\\'])) {
+        Some(pattern) => Err(format!(
+            "{pattern:?} is a pattern, not a directory; write patterns to a file for --sparse-checkout-file"
+        )),
+        None => Ok((!directories.is_empty()).then(|| SparsePatterns::directories(directories))),
+    }
+}
+
+/// The HTTP status that means success; 0 for any.
+pub fn success_status(text: &str) -> Result<u16, String> {
+    match integer(text)? {
+        -1 => Ok(0),
+        code => u16::try_from(code).map_err(|_| format!("must be an HTTP status, not {text:?}")),
+    }
+}
+
+/// `HOST:PORT` or `:PORT`.
+pub fn bind_address(text: &str) -> Result<String, String> {
+    match text.rsplit_once(':') {
+        Some((_, port)) if port.parse::<u16>().is_ok() => Ok(text.to_owned()),
+        _ => Err(format!("must be an address and port, such as :8080, not {text:?}")),
+    }
+}
+
+/// The file of cookies.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CookieFile {
+    None,
+    /// git-sync's only place.
+    Standard,
+    Path(PathBuf),
+}
+
+/// git-sync knows it as a switch.
+pub fn cookie_file(text: &str) -> Result<CookieFile, String> {
+    match boolean(text) {
+        Ok(true) => Ok(CookieFile::Standard),
+        Ok(false) => Ok(CookieFile::None),
+        Err(error) if text.is_empty() => Err(error),
+        Err(_) => Ok(CookieFile::Path(text.into())),
+    }
+}
+
+/// A URL to make requests to. Errors do not quote it: it may hold a secret.
+pub fn http_url(text: &str) -> Result<String, String> {
     match text.split_once("://") {
         Some(("http" | "https", _)) => {
-            Ok(text.split(['?', '#']).next().unwrap_or(text).parse::<RemoteUrl>().map(|_| ())?)
+            let url = text.split(['?', '#']).next().unwrap_or(text);
+            Ok(url.parse::<RemoteUrl>().map(|_| text.to_owned())?)
         }
-        _ => Err("is neither an http nor an https URL".into()),
+        _ => Err("must be an http or https URL".into()),
     }
+}
+
+/// A URL to send secrets to. Only https keeps them from others on the network.
+pub fn private_url(text: &str) -> Result<String, String> {
+    let uri: Uri = text.parse().map_err(|_| "is not a URL")?;
+    let host = uri.host().unwrap_or_default().trim_matches(['[', ']']);
+    if host.is_empty() {
+        return Err("has no host".into());
+    }
+    if uri.authority().is_some_and(|authority| authority.as_str().contains('@')) {
+        return Err("must not contain a login".into());
+    }
+    match uri.scheme_str() {
+        Some("https") => {}
+        Some("http") if is_loopback(host) => {}
+        _ => {
+            return Err("must be an https URL, since secrets are sent to it (http only to this host)".into());
+        }
+    }
+    Ok(text.to_owned())
+}
+
+/// A signal that has a name.
+pub fn named_signal(text: &str) -> Result<Signal, String> {
+    Signal::from_named_raw(signal(text)?).ok_or_else(|| format!("{text:?} is a real-time signal"))
 }
 
 /// A signal by number, or by upper-case name with or without `SIG`.
@@ -127,7 +272,7 @@ pub fn signal(text: &str) -> Result<i32, String> {
     match number {
         4 | 8 | 9 | 11 | 19 => Err(format!("{text:?} cannot be caught")),
         1..=64 => Ok(number),
-        _ => Err(format!("{text:?} is no signal, such as SIGHUP or 1")),
+        _ => Err(format!("must be a signal, such as SIGHUP or 1, not {text:?}")),
     }
 }
 
@@ -189,6 +334,19 @@ mod tests {
         }
         for text in ["0", "-1", "sighup", "SIGNOPE", "", "99", "KILL", "STOP"] {
             assert!(signal(text).is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn secrets_are_sent_over_https_or_within_the_machine() {
+        for url in ["https://h/x", "http://localhost:1/x", "http://127.0.0.9/x", "http://[::1]:8/x"] {
+            assert_eq!(private_url(url), Ok(url.to_owned()));
+        }
+        for url in
+            ["http://h/x", "ftp://h/x", "h/x", "", "https://canary:canary@h/x", "http://localhost.evil/"]
+        {
+            let error = private_url(url).unwrap_err();
+            assert!(!error.contains("canary"), "{error}");
         }
     }
 }

@@ -1,23 +1,7 @@
-//! Git's own variables: git-sync hands its environment to git.
+//! Git's own variables: git-sync passes its environment to git.
 
-/// What is heeded. What is said of certificates is OpenSSL's and curl's.
-pub const HEEDED: [&str; 12] = [
-    "GIT_SSL_CAINFO",
-    "GIT_SSL_CAPATH",
-    "GIT_SSL_CERT",
-    "GIT_SSL_KEY",
-    "GIT_SSL_NO_VERIFY",
-    "GIT_PROXY_SSL_CAINFO",
-    "GIT_HTTP_USER_AGENT",
-    "GIT_ALLOW_PROTOCOL",
-    "GIT_CONFIG_COUNT",
-    "CURL_CA_BUNDLE",
-    "SSL_CERT_FILE",
-    "SSL_CERT_DIR",
-];
-
-/// What would make a difference to git, but makes none here.
-pub const UNHEEDED: [&str; 28] = [
+/// Those that change what git does, but have no effect here.
+pub const UNSUPPORTED: [&str; 28] = [
     "GIT_SSL_CIPHERS",
     "GIT_SSL_VERSION",
     "GIT_SSL_CERT_TYPE",
@@ -48,7 +32,7 @@ pub const UNHEEDED: [&str; 28] = [
     "GIT_NAMESPACE",
 ];
 
-/// More pairs than anybody sets, and few enough to look for each.
+/// More pairs than anyone sets, and few enough to look for each.
 pub const MOST_PAIRS: usize = 10_000;
 
 /// The names of the pairs that `GIT_CONFIG_COUNT` announces; `None` where it is no such number.

@@ -1,0 +1,175 @@
+//! Reading options one by one while collecting everything that is wrong with them.
+
+use std::ffi::{OsStr, OsString};
+use std::fmt::Display;
+use std::path::{Path, PathBuf};
+
+use sync_core::{Secret, without_dots};
+
+use crate::args::Args;
+use crate::environment::Environment;
+use crate::options::{Opt, Row, Setting, hints};
+
+/// Reads values; if one is wrong, it notes the error and goes on without it.
+pub struct OptionReader<'a> {
+    args: &'a Args,
+    pub environment: &'a Environment,
+    directory: &'a Path,
+    errors: Vec<String>,
+    warnings: Vec<String>,
+}
+
+impl<'a> OptionReader<'a> {
+    pub fn new(args: &'a Args, environment: &'a Environment) -> Result<Self, String> {
+        let (errors, warnings) = (args.errors.clone(), args.warnings.clone());
+        Ok(OptionReader { args, environment, directory: environment.directory()?, errors, warnings })
+    }
+
+    /// What `make` makes of the warnings, if nothing was wrong.
+    pub fn finish<T>(mut self, make: impl FnOnce(Vec<String>) -> T) -> Result<T, Vec<String>> {
+        if !self.errors.is_empty() {
+            return Err(self.into_errors());
+        }
+        self.warnings.extend(hints::strays(self.environment.names()));
+        Ok(make(self.warnings))
+    }
+
+    /// Everything that is wrong, and the names that may be the reason for it.
+    pub fn into_errors(self) -> Vec<String> {
+        [self.errors, hints::strays(self.environment.names())].concat()
+    }
+
+    pub fn error(&mut self, option: &Row, error: impl Display) {
+        self.error_at(&self.origin(option), error);
+    }
+
+    /// An error of what is not an option.
+    pub fn error_at(&mut self, origin: &str, error: impl Display) {
+        self.errors.push(format!("{origin}: {error}"));
+    }
+
+    pub fn warn(&mut self, warning: impl Into<String>) {
+        self.warnings.push(warning.into());
+    }
+
+    /// One of Git's own variables; `None` if it is not set or not UTF-8.
+    pub fn variable(&self, name: &str) -> Option<String> {
+        self.environment.value(name)?.to_str().map(ToOwned::to_owned)
+    }
+
+    /// The same as an absolute path; an empty value counts as not set.
+    pub fn variable_path(&self, name: &str) -> Option<PathBuf> {
+        let value = self.environment.value(name).filter(|value| !value.is_empty())?;
+        Some(self.absolute(value))
+    }
+
+    /// Relative paths are relative to the current directory.
+    pub fn absolute(&self, path: impl AsRef<Path>) -> PathBuf {
+        self.directory.join(path)
+    }
+
+    pub fn is_given(&self, option: &Row) -> bool {
+        self.args.get(option).is_some()
+    }
+
+    /// Whether it was given and is not empty.
+    pub fn is_set(&self, option: &Row) -> bool {
+        self.value(option).is_some_and(|value| !value.is_empty())
+    }
+
+    /// How the user wrote it, or would.
+    pub fn origin(&self, option: &Row) -> String {
+        self.args.get(option).map_or_else(|| format!("--{}", option.name), |given| given.origin.clone())
+    }
+
+    /// The value, or the default.
+    pub fn get<T>(&mut self, option: &Setting<T>) -> T {
+        self.given(option).unwrap_or_else(|| option.default_value())
+    }
+
+    /// The value, if there is one; an empty value counts as not given.
+    pub fn find<T>(&mut self, option: &Opt<T>) -> Option<T> {
+        if self.is_set(option) { self.given(option) } else { None }
+    }
+
+    /// The value, if there is one; an empty value is one, too.
+    pub fn given<T>(&mut self, option: &Opt<T>) -> Option<T> {
+        let value = self.value(option)?.to_owned();
+        self.parse(option, &value)
+    }
+
+    /// The value of an option that must be given.
+    pub fn required<T>(&mut self, option: &Opt<T>) -> Option<T> {
+        match self.value(option) {
+            None => self.error(option, "must be given"),
+            Some(value) if value.is_empty() => self.error(option, "is empty"),
+            Some(_) => return self.given(option),
+        }
+        None
+    }
+
+    /// All values, in order.
+    pub fn list<T>(&mut self, option: &Opt<T>) -> Vec<T> {
+        let values = self.args.get(option).map(|given| given.values.clone()).unwrap_or_default();
+        values.iter().filter_map(|value| self.parse(option, value)).collect()
+    }
+
+    /// An absolute path; an empty value counts as not given.
+    pub fn path(&mut self, option: &Opt<PathBuf>) -> Option<PathBuf> {
+        self.find(option).map(|path| self.absolute(path))
+    }
+
+    /// The same, or the default.
+    pub fn path_or_default(&mut self, option: &Setting<PathBuf>) -> PathBuf {
+        self.path(option).unwrap_or_else(|| option.default_value())
+    }
+
+    /// All values as absolute paths, in order; in the environment they are separated by colons.
+    pub fn paths(&self, option: &Opt<PathBuf>) -> Vec<PathBuf> {
+        let Some(given) = self.args.get(option) else { return Vec::new() };
+        let paths: Vec<PathBuf> = if given.origin.starts_with("--") {
+            given.values.iter().map(PathBuf::from).collect()
+        } else {
+            given.values.iter().flat_map(std::env::split_paths).collect()
+        };
+        let paths = paths.into_iter().filter(|path| !path.as_os_str().is_empty());
+        paths.map(|path| self.absolute(path)).collect()
+    }
+
+    /// A secret, which must come from the environment.
+    pub fn secret(&mut self, option: &Opt<String>) -> Option<Secret> {
+        if self.origin(option).starts_with("--") && self.is_given(option) {
+            let variable = &option.variables()[0];
+            self.error(option, format!("would show in the list of processes; set {variable}"));
+        }
+        self.find(option).map(Secret::from)
+    }
+
+    /// A file whose content is sent to a server.
+    pub fn file_to_send(&mut self, option: &Opt<PathBuf>) -> Option<PathBuf> {
+        let path = self.path(option)?;
+        self.refuse_cluster_token(option, &path);
+        Some(path)
+    }
+
+    /// With the token that Kubernetes gives to every pod, a server could act as the pod.
+    pub fn refuse_cluster_token(&mut self, option: &Row, path: &Path) {
+        let plain = without_dots(path);
+        let places =
+            ["/var/run", "/run"].map(|run| Path::new(run).join("secrets/kubernetes.io/serviceaccount"));
+        if places.iter().any(|place| plain.starts_with(place)) {
+            let text = "is where Kubernetes keeps the pod's own token, which must not be sent to other servers; \
+                        --oauth-assertion-file exchanges such tokens";
+            self.error(option, text);
+        }
+    }
+
+    /// The last value.
+    fn value(&self, option: &Row) -> Option<&OsString> {
+        self.args.get(option)?.values.last()
+    }
+
+    fn parse<T>(&mut self, option: &Opt<T>, value: &OsStr) -> Option<T> {
+        option.parse(value).map_err(|error| self.error(option, error)).ok()
+    }
+}

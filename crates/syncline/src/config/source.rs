@@ -1,0 +1,89 @@
+//! What to sync.
+
+use std::path::PathBuf;
+
+use sync_core::{ConnectOptions, Limits, Reference, RemoteUrl, Selection, Source};
+
+use super::git_config::{self, Setting};
+use super::reader::OptionReader;
+use crate::options::{
+    BRANCH, DEPTH, FILTER, MAX_BLOB_SIZE, MAX_FILES, MAX_PACK_SIZE, MAX_SUBMODULES, MAX_TREE_SIZE, REF, REPO,
+    REV, SPARSE_CHECKOUT_FILE, SPARSE_DIRS, SUBMODULES, SYMLINKS,
+};
+
+/// `None` without a URL; then there is an error.
+pub fn source(r: &mut OptionReader, connect: &ConnectOptions, settings: &[Setting]) -> Option<Source> {
+    let urls = r.required(&REPO).and_then(|text| urls(r, connect, &text));
+    let reference = reference(r);
+    let (depth, filter) = (r.get(&DEPTH), r.find(&FILTER));
+    let selection = Selection {
+        submodules: r.get(&SUBMODULES),
+        submodule_rules: git_config::submodule_rules(settings),
+        sparse: r.find(&SPARSE_DIRS).flatten(),
+        symlinks: r.get(&SYMLINKS),
+        limits: limits(r),
+    };
+    let (url, written) = urls?;
+    Some(Source { url, written, reference, depth, filter, selection })
+}
+
+/// Where the sparse patterns are, if they are in a file.
+pub fn sparse_file(r: &mut OptionReader) -> Option<PathBuf> {
+    let file = r.path(&SPARSE_CHECKOUT_FILE)?;
+    if r.is_set(&SPARSE_DIRS) {
+        r.error(&SPARSE_DIRS, "cannot be combined with --sparse-checkout-file");
+    }
+    Some(file)
+}
+
+/// The URL to connect to, and as it was written. What only `insteadOf` makes a URL has no other form.
+fn urls(r: &mut OptionReader, connect: &ConnectOptions, text: &str) -> Option<(RemoteUrl, RemoteUrl)> {
+    let directory = r.absolute("");
+    let parse = |text: &str| text.parse::<RemoteUrl>().map(|url| url.relative_to(&directory));
+    let url = match parse(&connect.rewrite(text)) {
+        Ok(url) => url,
+        Err(error) => {
+            r.error(&REPO, error);
+            return None;
+        }
+    };
+    if !connect.allows(&url, false) {
+        let by_variable = r.variable("GIT_ALLOW_PROTOCOL").is_some();
+        let forbids = if by_variable { "GIT_ALLOW_PROTOCOL" } else { "protocol.allow" };
+        r.error(&REPO, format!("uses the protocol {}, which {forbids} forbids", url.protocol()));
+    }
+    let written = parse(text).unwrap_or_else(|_| url.clone());
+    Some((url, written))
+}
+
+/// `--ref`, or git-sync v3's `--branch` and `--rev`, of which only one may name something.
+fn reference(r: &mut OptionReader) -> Reference {
+    let today = r.get(&REF);
+    let (branch, rev) = (r.find(&BRANCH), r.find(&REV));
+    let head = REF.default_value();
+    match (branch, rev) {
+        (Some(_), Some(rev)) if rev != head => {
+            r.error(&BRANCH, "cannot be combined with --rev; use --ref");
+            today
+        }
+        (Some(branch), _) => branch,
+        (None, Some(rev)) => {
+            if rev == head && today != head {
+                let (rev, reference) = (r.origin(&REV), r.origin(&REF));
+                r.warn(format!("{rev}: HEAD overrides {reference}, as in git-sync; omit it to sync {today}"));
+            }
+            rev
+        }
+        (None, None) => today,
+    }
+}
+
+fn limits(r: &mut OptionReader) -> Limits {
+    Limits {
+        files: r.get(&MAX_FILES),
+        tree_size: r.get(&MAX_TREE_SIZE),
+        blob_size: r.get(&MAX_BLOB_SIZE),
+        pack_size: r.get(&MAX_PACK_SIZE),
+        submodules: r.get(&MAX_SUBMODULES),
+    }
+}
