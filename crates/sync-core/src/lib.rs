@@ -56,8 +56,8 @@ pub use fetched::{Fetched, Tip};
 pub use interrupt::Interrupt;
 pub use limits::Limits;
 pub use mirror::{
-    Change, ChangeKind, Clock, CredentialProvider, Mirror, MirrorBuilder, Publisher, Received, Repack,
-    Retention, SyncOutcome, TreeGuard, Update, Verifier,
+    Change, ChangeKind, Clock, CredentialProvider, Mirror, MirrorBuilder, Notice, Publisher, Received,
+    Repack, Retention, Severity, SyncOutcome, TreeGuard, Update, Verifier,
 };
 pub use paths::{relative_path, without_dots};
 pub use progress::{Progress, Snapshot, Stage};

@@ -3,9 +3,9 @@
 use std::io::{self, IsTerminal, Write};
 use std::time::Duration;
 
-use sync_core::{Progress, Snapshot, Stage};
+use sync_core::{Notice, Progress, Severity, Snapshot, Stage};
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
-use tracing::{Level, info};
+use tracing::{Level, debug, info, warn};
 use tracing_subscriber::fmt;
 
 use crate::config::{LogConfig, LogFormat};
@@ -18,6 +18,20 @@ pub fn start(config: LogConfig) {
         builder.json().flatten_event(true).with_current_span(false).with_span_list(false).init();
     } else {
         builder.with_ansi(io::stderr().is_terminal()).init();
+    }
+}
+
+/// Write a line for what a mirror noticed.
+pub fn notice(notice: &Notice) {
+    let Notice { text, error, reason, .. } = notice;
+    let (error, reason) = (error.as_deref(), reason.as_deref());
+    let commit = notice.commit.map(|commit| commit.to_string());
+    let files = (!notice.files.is_empty()).then(|| format!("{:?}", notice.files));
+    let (commit, files) = (commit.as_deref(), files.as_deref());
+    match notice.severity {
+        Severity::Warning => warn!(commit, files, reason, error, "{text}"),
+        Severity::Info => info!(commit, files, reason, error, "{text}"),
+        _ => debug!(commit, files, reason, error, "{text}"),
     }
 }
 

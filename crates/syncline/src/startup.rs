@@ -151,6 +151,7 @@ fn prepare<'a>(
         .resources(config.connect.resources)
         .publisher(publisher)
         .credentials(logins)
+        .observer(log::notice)
         .interrupt(interrupt)
         .progress(progress.clone())
         .shares_files(shares_files(config))

@@ -12,6 +12,7 @@ use crate::spec::Source;
 use crate::store::Store;
 use crate::transport::options::ConnectOptions;
 
+use super::notice::{Notice, Observer};
 use super::outcome::Guards;
 use super::publisher::{Publisher, Unpublished};
 use super::retention::Retention;
@@ -28,6 +29,7 @@ pub struct MirrorBuilder {
     credentials: Box<dyn CredentialProvider>,
     verifier: Option<Box<dyn Verifier>>,
     settings: Settings,
+    observer: Observer,
     interrupt: Interrupt,
     progress: Progress,
 }
@@ -50,6 +52,7 @@ impl MirrorBuilder {
                 retention: None,
                 lists_changes: true,
             },
+            observer: Observer(Box::new(|_| {})),
             interrupt: Interrupt::new(),
             progress: Progress::new(),
         }
@@ -84,6 +87,12 @@ impl MirrorBuilder {
     /// What decides whether a received commit may be checked out. By default every commit may.
     pub fn verifier(mut self, verifier: impl Verifier + 'static) -> Self {
         self.verifier = Some(Box::new(verifier));
+        self
+    }
+
+    /// Who hears of what the mirror repaired, and of what it could not do. By default nobody does.
+    pub fn observer(mut self, observer: impl Fn(&Notice) + Send + 'static) -> Self {
+        self.observer = Observer(Box::new(observer));
         self
     }
 
@@ -165,6 +174,7 @@ impl MirrorBuilder {
             credentials: self.credentials,
             verifier: self.verifier,
             settings: self.settings,
+            observer: self.observer,
             interrupt: self.interrupt,
             progress: self.progress,
             guards: Guards::default(),

@@ -3,11 +3,12 @@
 use std::cmp::Reverse;
 use std::time::Duration;
 
-use crate::error::{Error, Recovery, Result};
+use crate::error::{Context, Error, Recovery, Result};
 use crate::progress::Stage;
 use crate::spec::reference::CommitId;
 use crate::store::Store;
 
+use super::notice::Notice;
 use super::{Mirror, Repack};
 
 impl Mirror {
@@ -20,8 +21,8 @@ impl Mirror {
         if is_news {
             match self.store.remove_v3_trees() {
                 Ok(0) => {}
-                Ok(_) => tracing::info!("moved from git-sync v3's layout"),
-                Err(err) => tracing::warn!(error = %err, "cannot remove the old tree"),
+                Ok(_) => self.hear(&Notice::info("moved from git-sync v3's layout")),
+                Err(err) => self.hear(&Notice::warning("cannot remove the old tree").error(&err)),
             }
             self.remove_unused_submodules();
             self.remove_foreign_worktrees();
@@ -69,17 +70,10 @@ impl Mirror {
     fn prune(&mut self, in_use: &[CommitId], keeps_spare: bool) {
         let held = self.guards.held();
         let in_use: Vec<CommitId> = in_use.iter().copied().chain(held).collect();
-        match self.prune_trees(&in_use, keeps_spare) {
-            Ok(0) => {}
-            Ok(removed) => tracing::debug!(removed, "removed old trees"),
-            Err(err) => {
-                tracing::warn!(error = %err, "cannot remove old trees");
-                self.has_leftovers = true;
-            }
-        }
-        let pruned = self.publisher.prune(self.keep());
-        let _ =
-            pruned.inspect_err(|err| tracing::warn!(error = %err, "cannot remove what was published before"));
+        let pruned = self.prune_trees(&in_use, keeps_spare);
+        self.has_leftovers |= self.observer.failed(pruned, "cannot remove old trees");
+        let pruned = self.publisher.prune(self.keep()).step(|| "remove what was published before".into());
+        self.observer.failed(pruned, "cannot remove what was published before");
     }
 
     fn keep(&self) -> Duration {
@@ -115,14 +109,11 @@ impl Mirror {
     }
 
     pub(super) fn remove_foreign_worktrees(&self) {
-        let removed = self.store.remove_foreign_worktrees();
-        let _ =
-            removed.inspect_err(|err| tracing::warn!(error = %err, "something foreign stays in .worktrees"));
+        self.observer.failed(self.store.remove_foreign_worktrees(), "something foreign stays in .worktrees");
     }
 
     fn remove_unused_submodules(&self) {
-        let removed = self.store.remove_unused_modules();
-        let _ = removed.inspect_err(|err| tracing::warn!(error = %err, "cannot remove unused submodules"));
+        self.observer.failed(self.store.remove_unused_modules(), "cannot remove unused submodules");
     }
 
     /// `known`: bytes of the files of one of its trees. `has_failed`: something may be kept that is not published.
@@ -147,9 +138,11 @@ impl Mirror {
     }
 
     fn repack_submodules(&mut self, has_failed: bool) {
-        let stores =
-            self.store.modules().inspect_err(|err| tracing::warn!(error = %err, "cannot repack submodules"));
-        for store in stores.unwrap_or_default() {
+        let stores = self.store.modules().unwrap_or_else(|err| {
+            self.hear(&Notice::warning("cannot repack submodules").error(&err));
+            Vec::new()
+        });
+        for store in stores {
             if self.needs_repack(&store, 0, has_failed) {
                 self.has_leftovers |= self.repack_store(&store).is_err();
             }
@@ -159,8 +152,8 @@ impl Mirror {
     fn repack_store(&self, store: &Store) -> Result<()> {
         let repacked = store.fold(self.upstream.source().depth, &self.progress, &self.interrupt);
         match &repacked {
-            Ok(()) => tracing::debug!("repacked the store"),
-            Err(err) => tracing::warn!(error = %err, "cannot repack the store"),
+            Ok(()) => self.hear(&Notice::debug("repacked the store")),
+            Err(err) => self.hear(&Notice::warning("cannot repack the store").error(err)),
         }
         repacked
     }
@@ -170,7 +163,7 @@ impl Mirror {
         if err.recovery() == Recovery::Rebuild && !self.interrupt.is_triggered() {
             self.is_verified = false;
             let rebuilt = self.store.rebuild();
-            let _ = rebuilt.inspect_err(|err| tracing::warn!(error = %err, "cannot rebuild the store"));
+            self.observer.failed(rebuilt, "cannot rebuild the store");
         }
     }
 

@@ -10,6 +10,7 @@
 mod builder;
 mod changes;
 mod maintain;
+mod notice;
 mod outcome;
 mod publisher;
 mod retention;
@@ -28,11 +29,13 @@ use crate::store::Store;
 
 pub use builder::MirrorBuilder;
 pub use changes::{Change, ChangeKind};
+pub use notice::{Notice, Severity};
 pub use outcome::{SyncOutcome, TreeGuard, Update};
 pub use publisher::Publisher;
 pub use retention::{Clock, Retention};
 pub use seams::{CredentialProvider, Received, Verifier};
 
+use notice::Observer;
 use outcome::Guards;
 
 /// A directory that follows a reference of a repository.
@@ -60,6 +63,7 @@ pub struct Mirror {
     credentials: Box<dyn CredentialProvider>,
     verifier: Option<Box<dyn Verifier>>,
     settings: Settings,
+    observer: Observer,
     interrupt: Interrupt,
     progress: Progress,
     guards: Guards,
@@ -143,11 +147,11 @@ impl Mirror {
         let outcome = match self.try_update() {
             Err(err) if self.interrupt.is_triggered() => Err(err),
             Err(err) if err.recovery() == Recovery::Rebuild => {
-                tracing::warn!(error = %err, "the store is damaged: fetching everything again");
+                self.hear(&Notice::warning("the store is damaged: fetching everything again").error(&err));
                 self.store.rebuild().and_then(|()| self.try_update())
             }
             Err(err) if err.recovery() == Recovery::Login && self.credentials.renew() => {
-                tracing::info!(error = %err, "the login was refused: trying another");
+                self.hear(&Notice::info("the login was refused: trying another").error(&err));
                 self.try_update()
             }
             outcome => outcome,
@@ -203,14 +207,20 @@ impl Mirror {
         self.publisher.current(&self.store).map_err(|err| self.unreadable(&err))
     }
 
+    fn hear(&self, notice: &Notice) {
+        self.observer.hear(notice);
+    }
+
     fn unreadable(&self, err: &std::io::Error) -> Error {
         Error::io(format!("read what is published at {}", self.publisher.path().display()), err)
     }
 
     fn clean_up(&mut self) {
         let cleaned = self.store.clear_leftovers();
-        self.has_leftovers =
-            cleaned.inspect_err(|err| tracing::debug!(error = %err, "temporary files stay")).is_err();
+        self.has_leftovers = cleaned.is_err();
+        if let Err(err) = cleaned {
+            self.hear(&Notice::debug("temporary files stay").error(&err));
+        }
     }
 }
 

@@ -4,7 +4,7 @@ use crate::bounded::read_bounded;
 use crate::checkout::draft::{Draft, DraftPlan, Origin};
 use crate::checkout::verify::altered_files;
 use crate::checkout::{Worktree, checkout};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Context, Error, ErrorKind, Result};
 use crate::fetched::{Fetched, Tip};
 use crate::spec::reference::CommitId;
 use crate::spec::sparse::SparsePatterns;
@@ -13,6 +13,7 @@ use crate::worktree::index_file;
 
 use super::Mirror;
 use super::changes::{self, Change};
+use super::notice::Notice;
 use super::outcome::{SyncOutcome, Update};
 use super::seams::Received;
 
@@ -34,8 +35,7 @@ impl Mirror {
         let tree = self.make_tree(&tip, current).inspect_err(|err| {
             if err.kind() == ErrorKind::StorageFull {
                 let removed = self.store.give_back(&packs, current);
-                let _ = removed
-                    .inspect_err(|err| tracing::warn!(error = %err, "cannot remove what was received"));
+                self.observer.failed(removed, "cannot remove what was received");
             }
         })?;
         if current != Some(tree.commit) || !self.is_shown_intact(tree.commit)? {
@@ -71,13 +71,13 @@ impl Mirror {
     /// The same for objects, depth and every file.
     fn is_all_intact(&mut self, commit: CommitId) -> Result<bool> {
         if self.store.is_partial() && self.upstream.source().filter.is_none() {
-            tracing::info!(%commit, "the store lacks what a filter left out");
+            self.hear(&Notice::info("the store lacks what a filter left out").of(commit));
             return Ok(false);
         }
         match self.inspect(commit)? {
             Condition::Sound => self.store.adopt(commit)?,
             Condition::TooShallow | Condition::TooDeep => {
-                tracing::info!(%commit, "the history is not as long as asked for");
+                self.hear(&Notice::info("the history is not as long as asked for").of(commit));
                 return Ok(false);
             }
             Condition::Damaged(_) => return Ok(false),
@@ -85,16 +85,20 @@ impl Mirror {
         match altered_files(&self.store, commit, &self.upstream.source().selection, &self.interrupt) {
             Ok(files) if files.is_empty() => self.is_shown_intact(commit).inspect(|is_intact| {
                 if !is_intact {
-                    tracing::warn!(%commit, "published files were altered: publishing them again");
+                    self.hear(
+                        &Notice::warning("published files were altered: publishing them again").of(commit),
+                    );
                 }
             }),
             Ok(files) => {
-                tracing::warn!(%commit, ?files, "published files were altered: checking the tree out again");
+                let text = "published files were altered: checking the tree out again";
+                self.hear(&Notice::warning(text).of(commit).files(files));
                 Ok(false)
             }
             Err(err) if self.interrupt.is_triggered() => Err(err),
             Err(err) => {
-                tracing::warn!(%commit, error = %err, "the published tree is damaged: checking it out again");
+                let text = "the published tree is damaged: checking it out again";
+                self.hear(&Notice::warning(text).of(commit).error(&err));
                 Ok(false)
             }
         }
@@ -111,7 +115,8 @@ impl Mirror {
         let condition = self.store.inspect(commit, depth, &self.interrupt)?;
         self.has_excess_history |= condition == Condition::TooDeep;
         if let Condition::Damaged(reason) = &condition {
-            tracing::warn!(%commit, reason, "objects are missing or damaged: fetching them again");
+            let text = "objects are missing or damaged: fetching them again";
+            self.hear(&Notice::warning(text).of(commit).reason(reason));
             self.store.rebuild()?;
         }
         Ok(condition)
@@ -123,7 +128,7 @@ impl Mirror {
         let lacked_filter = self.upstream.lacks_filter();
         let (fetched, draft) = self.fetch(tip, current.filter(|current| *current != tip.commit))?;
         if self.upstream.lacks_filter() && !lacked_filter {
-            tracing::warn!("the server does not support --filter: it sends everything");
+            self.hear(&Notice::warning("the server does not support --filter: it sends everything"));
         }
         if let Some(verifier) = &mut self.verifier {
             let (store, fetched) = (&self.store, &fetched);
@@ -143,7 +148,9 @@ impl Mirror {
             let draft = plan.map(|plan| scope.spawn(move || plan.carry_out(&interrupt)));
             let fetched = self.upstream.receive(tip, &mut self.store)?;
             let draft = draft.and_then(|draft| draft.join().ok()).and_then(|draft| {
-                draft.inspect_err(|err| tracing::debug!(error = %err, "every file has to be written")).ok()
+                let every =
+                    |err| self.observer.hear(&Notice::debug("every file has to be written").error(&err));
+                draft.map_err(every).ok()
             });
             Ok((fetched, draft))
         })
@@ -161,7 +168,7 @@ impl Mirror {
             (current.filter(|old| *old != tree.commit), &self.settings.retention)
         {
             let started = retention.start(&self.store.tree_path(old));
-            let _ = started.inspect_err(|err| tracing::warn!(error = %err, "cannot mark the old tree"));
+            self.observer.failed(started.step(|| "mark the old tree".into()), "cannot mark the old tree");
         }
         let (commit, path) = (tree.commit, self.publisher.path().to_owned());
         self.publisher
