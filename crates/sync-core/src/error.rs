@@ -301,7 +301,7 @@ pub(crate) fn chain(causes: &[Cause<'_>]) -> String {
     text
 }
 
-/// Control characters escaped (a hostile server may send terminal sequences), the length bounded.
+/// Control characters escaped (a hostile server may send terminal sequences), the length bounded_read.
 fn one_line(text: &str) -> String {
     const LIMIT: usize = 2_000;
     let mut line = String::with_capacity(text.len());
@@ -353,7 +353,9 @@ mod tests {
         let interrupt = crate::interrupt::Interrupt::new();
         interrupt.trigger();
         let stopped = interrupt.check().unwrap_err();
-        let late = crate::interrupt::Interrupt::with_deadline(|| true).check().unwrap_err();
+        interrupt.clear();
+        interrupt.set_deadline(|| true);
+        let late = interrupt.check().unwrap_err();
         let excess = crate::limits::Limits { files: 1, ..Default::default() }.check_files(2).unwrap_err();
         for (cause, kind) in [
             (stopped, ErrorKind::Cancelled),

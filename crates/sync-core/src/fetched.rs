@@ -26,14 +26,14 @@ pub struct Fetched {
     /// The commit.
     pub commit: CommitId,
     pub(crate) selection: Selection,
-    pub(crate) modules: Vec<Module>,
+    pub(crate) submodules: Vec<FetchedSubmodule>,
     /// What was made while the pack came.
-    pub(crate) early: Arc<Early>,
+    pub(crate) early: Arc<StreamedFiles>,
 }
 
 /// A submodule whose commit is in a store of its own.
 #[derive(Clone, Debug)]
-pub(crate) struct Module {
+pub(crate) struct FetchedSubmodule {
     /// Below the tree it belongs to.
     pub(crate) path: BString,
     pub(crate) url: RemoteUrl,
@@ -46,14 +46,14 @@ pub(crate) fn tip(commit: ObjectId) -> Tip {
 
 /// What was made on the way.
 #[derive(Debug, Default)]
-pub(crate) struct Early {
+pub(crate) struct StreamedFiles {
     /// Sorted by path.
-    pub(crate) files: Vec<EarlyFile>,
+    pub(crate) files: Vec<StreamedFile>,
 }
 
 /// A file that was written.
 #[derive(Debug)]
-pub(crate) struct EarlyFile {
+pub(crate) struct StreamedFile {
     pub(crate) path: BString,
     pub(crate) id: ObjectId,
     pub(crate) is_executable: bool,

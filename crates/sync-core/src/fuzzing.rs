@@ -13,7 +13,7 @@ use russh::keys::{PublicKey, PublicKeyOrCertificate};
 use ureq::http::HeaderMap;
 
 use crate::error::{Error, ErrorKind};
-use crate::index_pack::{EarlyTree, Intake};
+use crate::index_pack::{PackReceiver, StreamTarget};
 use crate::interrupt::Interrupt;
 use crate::objects::content::Content;
 use crate::objects::delta::Delta;
@@ -111,7 +111,7 @@ pub fn selected(patterns: &SparsePatterns, paths: &[&str]) -> Vec<bool> {
     }
     let is_there = |path: &&str| {
         let entry = index.entry_by_path((*path).into());
-        entry.is_some_and(crate::worktree::entry::is_unmarked)
+        entry.is_some_and(crate::worktree::entry::needs_writing)
     };
     paths.iter().map(is_there).collect()
 }
@@ -141,15 +141,15 @@ pub fn unpack(pack: &[u8], commit: ObjectId, packs: &Path, tree: &Path) -> io::R
     // Pieces arrive as from a network.
     let mut pack = io::BufReader::with_capacity(1000, pack);
     let (limits, progress, interrupt) = (crate::limits::Limits::default(), Progress::new(), Interrupt::new());
-    let intake = Intake {
+    let pack_receiver = PackReceiver {
         pack_dir: packs.to_owned(),
         hash: commit.kind(),
-        tree: Some(EarlyTree { commit, dir: tree, limits: &limits }),
+        tree: Some(StreamTarget { commit, dir: tree, limits: &limits }),
         resources: Resources { threads: 2, memory: None },
         progress: &progress,
         interrupt: &interrupt,
     };
-    let made = intake.take(&mut pack, None)?.early;
+    let made = pack_receiver.take(&mut pack, None)?.early;
     Ok(made.files.into_iter().map(|file| (file.path.into(), file.id, file.is_executable)).collect())
 }
 

@@ -2,8 +2,8 @@
 
 use std::fmt;
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
 
 /// Stops every long operation that shares it: when it is triggered, or when its deadline has passed.
 ///
@@ -14,10 +14,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 ///
 /// Clones share the state.
 #[derive(Clone, Default)]
-pub struct Interrupt {
-    is_triggered: Arc<AtomicBool>,
-    deadline: Option<Arc<dyn Fn() -> bool + Send + Sync>>,
+pub struct Interrupt(Arc<Inner>);
+
+#[derive(Default)]
+struct Inner {
+    is_triggered: AtomicBool,
+    deadline: RwLock<Option<Deadline>>,
 }
+
+type Deadline = Box<dyn Fn() -> bool + Send + Sync>;
 
 /// Why work was stopped: the innermost cause of the error that it ends with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,25 +48,27 @@ impl Interrupt {
         Self::default()
     }
 
-    /// An interrupt with a deadline: `has_passed` is asked often, from several threads.
+    /// Set a deadline for what is done from now on: `has_passed` is asked often, from several threads.
     ///
     /// ```
     /// # use std::time::{Duration, Instant};
+    /// let interrupt = sync_core::Interrupt::new();
     /// let end = Instant::now() + Duration::from_secs(120);
-    /// let interrupt = sync_core::Interrupt::with_deadline(move || Instant::now() >= end);
+    /// interrupt.set_deadline(move || Instant::now() >= end);
     /// ```
-    pub fn with_deadline(has_passed: impl Fn() -> bool + Send + Sync + 'static) -> Self {
-        Interrupt { deadline: Some(Arc::new(has_passed)), ..Self::default() }
+    pub fn set_deadline(&self, has_passed: impl Fn() -> bool + Send + Sync + 'static) {
+        *self.0.deadline.write().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(has_passed));
     }
 
     /// Stop all work that shares this interrupt.
     pub fn trigger(&self) {
-        self.is_triggered.store(true, Ordering::SeqCst);
+        self.0.is_triggered.store(true, Ordering::SeqCst);
     }
 
-    /// Make it usable for the next operation.
+    /// Make it usable for the next operation, without a deadline.
     pub fn clear(&self) {
-        self.is_triggered.store(false, Ordering::SeqCst);
+        *self.0.deadline.write().unwrap_or_else(PoisonError::into_inner) = None;
+        self.0.is_triggered.store(false, Ordering::SeqCst);
     }
 
     /// Whether work is to stop.
@@ -70,15 +77,16 @@ impl Interrupt {
     }
 
     fn stopped(&self) -> Option<Stopped> {
-        if self.is_triggered.load(Ordering::Relaxed) {
+        if self.0.is_triggered.load(Ordering::Relaxed) {
             return Some(Stopped::Triggered);
         }
-        self.deadline.as_ref().is_some_and(|has_passed| has_passed()).then_some(Stopped::DeadlinePassed)
+        let deadline = self.0.deadline.read().unwrap_or_else(PoisonError::into_inner);
+        deadline.as_ref().is_some_and(|has_passed| has_passed()).then_some(Stopped::DeadlinePassed)
     }
 
     /// What gix looks at. It does not know of the deadline, which is looked at between its steps.
     pub(crate) fn flag(&self) -> &AtomicBool {
-        &self.is_triggered
+        &self.0.is_triggered
     }
 
     /// Continue, or stop.

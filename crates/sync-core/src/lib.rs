@@ -1,23 +1,23 @@
-//! Keep a directory in step with a Git reference: fetch it, shallowly, and materialise its tree.
+//! Keep a directory in step with a Git reference: fetch it, shallowly, check its tree out, and publish it safely.
+//!
+//! [`Mirror`] is the whole of it: build one, and call [`Mirror::sync`] whenever it is time. What consumers read is shown
+//! by a [`Publisher`]; without one the caller gets the finished tree.
 //!
 //! ```text
-//! Source ──Upstream::look──▶ Tip ──Upstream::receive──▶ Fetched ──checkout──▶ Worktree
-//!                                         │                         │
-//!                                       Store  (.git)          .worktrees/<id>
+//! Source ──resolve──▶ Tip ──fetch──▶ Fetched ──checkout──▶ Worktree ──publish──▶ consumers
+//!                                       │                      │
+//!                                  Store (.git)         .worktrees/<id>
 //! ```
 //!
-//! The crate is plain blocking Rust over gitoxide. It knows no clock, no environment variable and no flag, and shows
-//! no async runtime (SSH has one inside); it runs no other program and reads no git configuration of the machine. Whoever embeds it
-//! decides when to look, how long to wait (by [`Interrupt`]) and what to publish.
+//! The crate is plain blocking Rust over gitoxide. It runs no other program, reads no clock, no environment variable and
+//! none of the machine's git configuration, and shows no async runtime (SSH has one inside). The caller decides when to
+//! sync, how long that may take ([`Interrupt`]), and how much of the machine to use ([`Resources`]).
 //!
-//! Modules in reading order: `source` and `url` (what to fetch), `store` (the repository under the root), `fetch` with
-//! `transport` (bring objects), `objects` (which objects a commit needs), `checkout` (make files), and the small
-//! ones: `error`, `interrupt`, `progress`.
-//!
-//! See `examples/clone.rs` for the whole of it in use.
+//! The examples run for ever: `config_reloader`, `docs_builder` (under tokio) and `ci_checkout`. The single steps are
+//! in [`stages`].
 
 mod attributes;
-mod bounded;
+mod bounded_read;
 mod checkout;
 mod credentials;
 mod error;
@@ -45,14 +45,12 @@ mod trees;
 mod url;
 mod worktree;
 
-pub use bounded::{LARGEST_FILE, read_bounded, read_bounded_text};
-pub use checkout::draft::{Draft, DraftPlan, Origin};
-pub use checkout::verify::altered_files;
-pub use checkout::{Worktree, checkout, tree_size};
+pub use bounded_read::{LARGEST_FILE, read_bounded, read_bounded_text};
+pub use checkout::Worktree;
+pub use checkout::staging::Origin;
 pub use credentials::{Cookie, Credentials, Login, Scope};
 pub use error::{Error, ErrorKind, ParseError, Recovery, Result};
-pub use fetch::Upstream;
-pub use fetched::{Fetched, Tip};
+pub use fetched::Tip;
 pub use interrupt::Interrupt;
 pub use limits::Limits;
 pub use mirror::{
@@ -69,10 +67,37 @@ pub use spec::sparse::SparsePatterns;
 pub use spec::submodules::{SubmoduleRules, Submodules};
 pub use spec::{Depth, Selection, Source, Symlinks};
 pub use store::Store;
-pub use store::history::{CommitInfo, Condition};
+pub use store::history::CommitInfo;
 pub use transport::options::{Allowed, ConnectOptions, HttpSetting, is_loopback};
 pub use transport::proxy::{Exceptions, Proxies, Proxy};
 pub use transport::request::HttpRequest;
 pub use transport::ssh::options::{HostKeys, SshOptions};
 pub use url::RemoteUrl;
 pub use url::scope::Place;
+
+/// The steps of a [`Mirror`], for those who arrange them otherwise. Nothing here repairs, publishes or removes anything
+/// by itself: what [`Mirror::update`] and [`Mirror::maintain`] do after each step is then up to the caller.
+///
+/// ```no_run
+/// use sync_core::stages::{Fetcher, checkout};
+/// use sync_core::{ConnectOptions, Interrupt, Progress, Resources, Source, Store};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let source = Source::new("https://example.com/site.git".parse()?, "main".parse()?);
+/// let (interrupt, progress) = (Interrupt::new(), Progress::new());
+/// let mut store = Store::open("/srv/site".as_ref(), Resources::default())?;
+/// let mut fetcher = Fetcher::new(source, ConnectOptions::default(), interrupt.clone(), progress.clone());
+/// let tip = fetcher.resolve()?;
+/// let fetched = fetcher.fetch(&tip, &mut store)?;
+/// let tree = checkout(&store, &fetched, None, &progress, &interrupt)?;
+/// # Ok(())
+/// # }
+/// ```
+pub mod stages {
+    pub use crate::checkout::staging::{StagePlan, StagedTree};
+    pub use crate::checkout::verify::altered_files;
+    pub use crate::checkout::{checkout, tree_size};
+    pub use crate::fetch::Fetcher;
+    pub use crate::fetched::Fetched;
+    pub use crate::store::history::Condition;
+}

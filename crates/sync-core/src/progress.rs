@@ -24,8 +24,8 @@ pub enum Stage {
     Resolving,
     /// Making a tree; counts files and bytes.
     Writing,
-    /// Folding the store's packs together; counts objects.
-    Folding,
+    /// Repacking the store's packs together; counts objects.
+    Repacking,
 }
 
 impl Stage {
@@ -37,7 +37,7 @@ impl Stage {
         Stage::Receiving,
         Stage::Resolving,
         Stage::Writing,
-        Stage::Folding,
+        Stage::Repacking,
     ];
 
     /// One word, for machines.
@@ -50,7 +50,7 @@ impl Stage {
             Stage::Receiving => "receive",
             Stage::Resolving => "resolve",
             Stage::Writing => "write",
-            Stage::Folding => "fold",
+            Stage::Repacking => "repack",
         }
     }
 
@@ -64,7 +64,7 @@ impl Stage {
             Stage::Receiving => "receiving objects",
             Stage::Resolving => "resolving objects",
             Stage::Writing => "writing files",
-            Stage::Folding => "folding packs",
+            Stage::Repacking => "folding packs",
         }
     }
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use gix::ObjectId;
 
 use crate::error::{Context, Error, ErrorKind, Result};
-use crate::index_pack::Intake;
+use crate::index_pack::PackReceiver;
 use crate::objects::Objects;
 use crate::objects::write_pack::write_pack;
 use crate::progress::Stage;
@@ -15,18 +15,18 @@ use crate::progress::Stage;
 pub(crate) fn copy_objects(
     objects: &Objects,
     ids: &[ObjectId],
-    intake: &Intake<'_>,
+    pack_receiver: &PackReceiver<'_>,
     from: &Path,
 ) -> Result<Option<PathBuf>> {
-    let to = intake.pack_dir.display();
+    let to = pack_receiver.pack_dir.display();
     let step = || format!("copy {} objects from {} to {to}", ids.len(), from.display());
     let (reader, writer) = io::pipe().step(step)?;
-    let (objects, interrupt) = (objects.clone(), intake.interrupt);
+    let (objects, interrupt) = (objects.clone(), pack_receiver.interrupt);
     std::thread::scope(|scope| {
         let producer = scope.spawn(move || write_pack(&objects, ids, writer, interrupt));
         let mut reader = BufReader::with_capacity(64 * 1024, reader);
-        intake.progress.enter(Stage::Receiving);
-        let received = intake.take(&mut reader, None);
+        pack_receiver.progress.enter(Stage::Receiving);
+        let received = pack_receiver.take(&mut reader, None);
         drop(reader); // a producer that still writes gets a broken pipe
         let produced =
             producer.join().map_err(|_| Error::new(ErrorKind::Other, step(), "the packing thread died"))?;

@@ -27,38 +27,38 @@ impl Resources {
     }
 
     /// Larger objects go through in pieces.
-    pub(crate) fn large(self) -> u64 {
+    pub(crate) fn stream_threshold(self) -> u64 {
         self.part(64, 1 << 20)
     }
 
     /// How many bytes of objects each thread holds because others are made from them.
-    pub(crate) fn held(self) -> u64 {
+    pub(crate) fn delta_cache_bytes(self) -> u64 {
         self.part(32, 4 << 20)
     }
 
     /// How many bytes of blobs go from one thread to another at once; about twenty such batches are on their way.
-    pub(crate) fn batch(self) -> u64 {
+    pub(crate) fn batch_bytes(self) -> u64 {
         self.part(256, 256 << 10)
     }
 
     /// How many bytes of trees wait for those above them.
-    pub(crate) fn waiting(self) -> u64 {
+    pub(crate) fn pending_tree_bytes(self) -> u64 {
         self.part(8, 16 << 20)
     }
 
     /// The largest tree, commit or tag: these are held to be read.
-    pub(crate) fn largest_tree(self) -> u64 {
+    pub(crate) fn max_tree_object(self) -> u64 {
         self.part(8, 128 << 20).max(1 << 20)
     }
 
     /// The most bytes that a server may say besides packs, all of which are held: well over a million references.
-    pub(crate) fn talk(self) -> u64 {
+    pub(crate) fn max_server_text(self) -> u64 {
         self.part(8, 128 << 20)
     }
 
     /// The most bytes of a file of git's own (attributes, submodules, patterns) that are read at once. Read, they take
     /// up to 70 times as much.
-    pub(crate) fn largest_text(self) -> u64 {
+    pub(crate) fn max_text(self) -> u64 {
         self.part(128, 4 << 20)
     }
 
@@ -68,7 +68,7 @@ impl Resources {
 }
 
 /// How many objects' room is kept for the next: what is put together and what it is made from.
-pub(crate) const SPARE: usize = 2;
+pub(crate) const SPARE_BUFFERS: usize = 2;
 
 #[cfg(test)]
 mod tests {
@@ -89,9 +89,13 @@ mod tests {
         ] {
             assert_eq!(with(threads, memory).threads(), expected, "{threads} {memory:?}");
         }
-        let each = |of: Resources| of.held() + SPARE as u64 * of.large();
-        let all =
-            |of: Resources| of.large() + of.threads() as u64 * each(of) + 20 * of.batch() + of.waiting();
+        let each = |of: Resources| of.delta_cache_bytes() + SPARE_BUFFERS as u64 * of.stream_threshold();
+        let all = |of: Resources| {
+            of.stream_threshold()
+                + of.threads() as u64 * each(of)
+                + 20 * of.batch_bytes()
+                + of.pending_tree_bytes()
+        };
         for memory in [32 << 20, 64 << 20, 128 << 20] {
             assert!(all(with(64, Some(memory))) <= memory / 2, "{memory}");
         }

@@ -9,33 +9,33 @@ use gix::index::State;
 use gix::index::entry::{Flags, Mode};
 use gix::objs::HeaderExt;
 
-use super::draft::{Adopted, Draft, DraftPlan};
-use super::free_space::{self, Room};
+use super::free_space::{self, SpaceNeeded};
 use super::special::{self, AttributeFiles};
+use super::staging::{Adopted, StagePlan, StagedTree};
 use super::{SPARSE_FILE, Worktree, missing};
 use crate::attributes::is_attributes;
 use crate::error::{Context, Error, ErrorKind, Result};
-use crate::fetched::{EarlyFile, Fetched};
+use crate::fetched::{Fetched, StreamedFile};
 use crate::interrupt::Interrupt;
 use crate::limits::Limits;
 use crate::objects::{Objects, is_damage};
 use crate::progress::Progress;
 use crate::spec::reference::CommitId;
 use crate::store::Store;
-use crate::store::place::{Place, Temporary};
+use crate::store::worktree_paths::{TemporaryTree, WorktreePaths};
 use crate::trees::rules::{PATH_MAX, PATH_RULES};
 use crate::trees::selected_files;
-use crate::worktree::entry::{is_unmarked, to_path};
+use crate::worktree::entry::{needs_writing, to_path};
 use crate::worktree::index_file;
 
 /// Where a tree is built and from what.
-pub(super) struct Site<'a> {
+pub(super) struct BuildSite<'a> {
     /// Where it is built: the directory is there and holds nothing but `early`.
-    pub(super) building: &'a Place,
+    pub(super) building: &'a WorktreePaths,
     /// Where it is to stand.
-    pub(super) place: &'a Place,
-    pub(super) draft: Option<Draft>,
-    pub(super) early: &'a [EarlyFile],
+    pub(super) paths: &'a WorktreePaths,
+    pub(super) staged: Option<StagedTree>,
+    pub(super) early: &'a [StreamedFile],
 }
 
 /// What the trees that are built together share.
@@ -44,7 +44,7 @@ pub(super) struct Build<'a> {
     /// The commit that is to be published.
     pub(super) id: CommitId,
     /// Where git knows of the submodules built so far.
-    pub(super) modules: Vec<PathBuf>,
+    pub(super) submodules: Vec<PathBuf>,
     pub(super) made: &'a mut Worktree,
     /// What these trees come to so far.
     pub(super) files: u64,
@@ -55,28 +55,28 @@ pub(super) struct Build<'a> {
 
 impl Build<'_> {
     /// Build the tree of `fetched` from `store`.
-    pub(super) fn tree(&mut self, store: &Store, fetched: &Fetched, site: Site<'_>) -> Result<()> {
-        let Site { building, place, draft, early } = site;
+    pub(super) fn tree(&mut self, store: &Store, fetched: &Fetched, site: BuildSite<'_>) -> Result<()> {
+        let BuildSite { building, paths, staged, early } = site;
         let id = fetched.commit;
         let step = || format!("write the tree of {id} to {}", building.dir.display());
         let objects = store.objects(&store.repository()?)?;
-        let known = draft.as_ref().map(Draft::known);
+        let known = staged.as_ref().map(StagedTree::known);
         let mut index = selected_files(&objects, id, &fetched.selection, &mut self.files, known)?;
         let attributes = AttributeFiles::measure(&objects, &index, id)?;
         let entries = index.entries().iter();
-        let before: Vec<(Mode, bool)> = entries.map(|entry| (entry.mode, !is_unmarked(entry))).collect();
+        let before: Vec<(Mode, bool)> = entries.map(|entry| (entry.mode, !needs_writing(entry))).collect();
         self.progress.set_total(index.entries().len());
 
-        let adopted = adopt(early, &mut index);
+        let adopted = set_branch(early, &mut index);
         self.made.early += adopted;
         self.made.written += adopted;
-        let last = draft.as_ref().map(|draft| draft.last().clone());
-        if let Some(draft) = draft {
-            self.reuse(draft.adopt(&mut index, &building.dir).step(step)?);
+        let last = staged.as_ref().map(|staged| staged.last().clone());
+        if let Some(staged) = staged {
+            self.reuse(staged.set_branch(&mut index, &building.dir).step(step)?);
         }
-        let (needed, large) = self.weigh(&objects, &index, &before, &fetched.selection.limits)?;
+        let (needed, large) = self.measure(&objects, &index, &before, &fetched.selection.limits)?;
         free_space::check(&building.dir, &needed).step(step)?;
-        fs_err::write(building.dir.join(".git"), place.pointer()).step(step)?;
+        fs_err::write(building.dir.join(".git"), paths.pointer()).step(step)?;
         self.made.written += special::write_special(
             &objects,
             &mut index,
@@ -89,27 +89,27 @@ impl Build<'_> {
             entry.mode = mode;
             entry.flags.set(Flags::SKIP_WORKTREE, left_out);
         }
-        admin(fetched, &index, &building.admin, place)?;
-        self.modules(store, fetched, building, place, last)
+        admin(fetched, &index, &building.admin, paths)?;
+        self.submodules(store, fetched, building, paths, last)
     }
 
     /// Count the bytes that the tree comes to. What is there has its size in the index; what the rest needs is
     /// returned, and which entries of it are large.
-    fn weigh(
+    fn measure(
         &mut self,
         objects: &Objects,
         index: &State,
         before: &[(Mode, bool)],
         limits: &Limits,
-    ) -> Result<(Room, HashSet<usize>)> {
+    ) -> Result<(SpaceNeeded, HashSet<usize>)> {
         let step = || format!("write the tree of {}", self.id);
         let refused = |excess| Error::new(ErrorKind::Limit, step(), excess);
-        let (headers, mut needed, mut large) = (objects.headers(), Room::default(), HashSet::new());
+        let (headers, mut needed, mut large) = (objects.headers(), SpaceNeeded::default(), HashSet::new());
         for (at, (entry, (mode, left_out))) in index.entries().iter().zip(before).enumerate() {
             if *left_out || *mode == Mode::COMMIT {
                 continue;
             }
-            let size = if !is_unmarked(entry) {
+            let size = if !needs_writing(entry) {
                 entry.stat.size.into()
             } else {
                 let header = headers.header(&entry.id).map_err(|err| missing(self.id, &err))?;
@@ -117,7 +117,7 @@ impl Build<'_> {
                     let text = format!("{:?} is a {}, not a file", entry.path(index), header.kind);
                     return Err(Error::new(ErrorKind::Rejected, step(), text));
                 }
-                if header.size > objects.resources.large() {
+                if header.size > objects.resources.stream_threshold() {
                     large.insert(at);
                 }
                 needed.add(header.size, *mode == Mode::SYMLINK);
@@ -144,35 +144,35 @@ impl Build<'_> {
         gix::Count::set(&self.progress.files(), adopted.count);
     }
 
-    fn modules(
+    fn submodules(
         &mut self,
         store: &Store,
         fetched: &Fetched,
-        building: &Place,
-        place: &Place,
-        last: Option<Place>,
+        building: &WorktreePaths,
+        paths: &WorktreePaths,
+        last: Option<WorktreePaths>,
     ) -> Result<()> {
-        for module in &fetched.modules {
-            let module_store = store.module(&module.url)?;
-            let path = to_path(module.path.as_bstr());
+        for submodule in &fetched.submodules {
+            let submodule_store = store.submodule(&submodule.url)?;
+            let path = to_path(submodule.path.as_bstr());
             // A name by number: paths are strangers' work. A number that is taken may be the published tree's.
-            let admins = module_store.git_dir().join("worktrees");
-            let mut admin = admins.join(format!("{}-{}", self.id, self.modules.len()));
+            let admins = submodule_store.git_dir().join("worktrees");
+            let mut admin = admins.join(format!("{}-{}", self.id, self.submodules.len()));
             while admin.exists() {
                 admin.as_mut_os_string().push("x");
             }
-            self.modules.push(admin.clone());
-            let inside = Place { dir: building.dir.join(path), admin: admin.clone() };
-            let final_place = Place { dir: place.dir.join(path), admin };
-            let last = last.as_ref().and_then(|last| Place::of(last.dir.join(path), self.root));
-            let draft = last.and_then(|last| {
-                let (place, threads) = (Temporary::draft(self.root), store.resources().threads());
-                let plan = DraftPlan { spare: None, last, id: self.id, place, threads };
-                plan.carry_out(self.interrupt).ok()
+            self.submodules.push(admin.clone());
+            let inside = WorktreePaths { dir: building.dir.join(path), admin: admin.clone() };
+            let final_place = WorktreePaths { dir: paths.dir.join(path), admin };
+            let last = last.as_ref().and_then(|last| WorktreePaths::of(last.dir.join(path), self.root));
+            let staged = last.and_then(|last| {
+                let (paths, threads) = (TemporaryTree::staged(self.root), store.resources().threads());
+                let plan = StagePlan { recyclable: None, last, id: self.id, paths, threads };
+                plan.run(self.interrupt).ok()
             });
-            let site = Site { building: &inside, place: &final_place, draft, early: &[] };
-            self.tree(&module_store, &module.fetched, site)
-                .map_err(|err| err.within(&format!("check out submodule {:?}", module.path)))?;
+            let site = BuildSite { building: &inside, paths: &final_place, staged, early: &[] };
+            self.tree(&submodule_store, &submodule.fetched, site)
+                .map_err(|err| err.within(&format!("check out submodule {:?}", submodule.path)))?;
         }
         Ok(())
     }
@@ -188,7 +188,7 @@ impl Build<'_> {
         let step = || format!("write the tree of {} to {}", self.id, dir.display());
         let (files, bytes) = (self.progress.files(), self.progress.bytes());
         let (mut rest, places) = rest_of(index, attributes);
-        let is_left = |entry: &&gix::index::Entry| is_unmarked(entry) && entry.mode != Mode::COMMIT;
+        let is_left = |entry: &&gix::index::Entry| needs_writing(entry) && entry.mode != Mode::COMMIT;
         let left = rest.entries().iter().filter(is_left).count();
         gix::Count::set(&files, index.entries().len() - rest.entries().len());
         let options = gix_worktree_state::checkout::Options {
@@ -234,7 +234,7 @@ fn rest_of(index: &State, attributes: &AttributeFiles) -> (State, Vec<usize>) {
     let (mut rest, mut places) = (State::new(index.object_hash()), Vec::new());
     for (at, entry) in index.entries().iter().enumerate() {
         let path = entry.path(index);
-        if is_unmarked(entry) || (is_attributes(path) && !attributes.ignore(entry)) {
+        if needs_writing(entry) || (is_attributes(path) && !attributes.ignore(entry)) {
             rest.dangerously_push_entry(entry.stat, entry.id, entry.flags, entry.mode, path);
             places.push(at);
         }
@@ -243,14 +243,14 @@ fn rest_of(index: &State, attributes: &AttributeFiles) -> (State, Vec<usize>) {
 }
 
 /// Mark the files that were written while the pack came as done; how many there are.
-fn adopt(early: &[EarlyFile], index: &mut State) -> usize {
+fn set_branch(early: &[StreamedFile], index: &mut State) -> usize {
     let mut adopted = 0;
     let mut early = early.iter().peekable();
     let (entries, paths) = index.entries_mut_and_pathbacking();
     for entry in entries {
         let path = entry.path_in(paths);
         while early.next_if(|file| file.path < path).is_some() {}
-        let mode = |file: &EarlyFile| if file.is_executable { Mode::FILE_EXECUTABLE } else { Mode::FILE };
+        let mode = |file: &StreamedFile| if file.is_executable { Mode::FILE_EXECUTABLE } else { Mode::FILE };
         if let Some(file) =
             early.next_if(|file| file.path == path && file.id == entry.id && mode(file) == entry.mode)
         {
@@ -263,12 +263,12 @@ fn adopt(early: &[EarlyFile], index: &mut State) -> usize {
 }
 
 /// What makes the tree a worktree to git.
-fn admin(fetched: &Fetched, index: &State, dir: &Path, place: &Place) -> Result<()> {
+fn admin(fetched: &Fetched, index: &State, dir: &Path, paths: &WorktreePaths) -> Result<()> {
     let step = || format!("write {}", dir.display());
     fs_err::create_dir_all(dir).step(step)?;
     fs_err::write(dir.join("HEAD"), format!("{}\n", fetched.commit)).step(step)?;
     fs_err::write(dir.join("commondir"), "../..\n").step(step)?;
-    fs_err::write(dir.join("gitdir"), format!("{}\n", place.dir.join(".git").display())).step(step)?;
+    fs_err::write(dir.join("gitdir"), format!("{}\n", paths.dir.join(".git").display())).step(step)?;
     if let Some(sparse) = &fetched.selection.sparse {
         fs_err::create_dir_all(dir.join("info")).step(step)?;
         fs_err::write(dir.join(SPARSE_FILE), sparse.bytes()).step(step)?;

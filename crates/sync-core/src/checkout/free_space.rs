@@ -5,12 +5,12 @@ use std::path::Path;
 
 /// What files to be written take up at least.
 #[derive(Default)]
-pub(super) struct Room {
+pub(super) struct SpaceNeeded {
     bytes: u64,
     files: u64,
 }
 
-impl Room {
+impl SpaceNeeded {
     /// A symbolic link may be stored beside its inode.
     pub(super) fn add(&mut self, bytes: u64, is_link: bool) {
         self.bytes += if is_link { 0 } else { bytes };
@@ -22,7 +22,7 @@ impl Room {
 const WITHOUT_COMPRESSION: [u64; 3] = [0xef53, 0x5846_5342, 0x0102_1994];
 
 /// An error where `needed` is more than the file system of `dir` has.
-pub(super) fn check(dir: &Path, needed: &Room) -> io::Result<()> {
+pub(super) fn check(dir: &Path, needed: &SpaceNeeded) -> io::Result<()> {
     let found = rustix::fs::statfs(dir)?;
     // The types differ between machines.
     let kind = u64::try_from(found.f_type).unwrap_or_default();

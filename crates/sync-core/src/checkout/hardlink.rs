@@ -12,7 +12,7 @@ use rustix::fs::{AtFlags, Mode as RawMode, OFlags, Stat, fstat, linkat, openat, 
 
 use crate::interrupt::Interrupt;
 use crate::threads::on_threads;
-use crate::worktree::entry::{Modes, index_stat, is_unmarked, to_path};
+use crate::worktree::entry::{Modes, index_stat, needs_writing, to_path};
 
 /// What came of linking.
 pub(super) struct Linked {
@@ -74,7 +74,7 @@ impl<'a> Linker<'a> {
         for entry in entries {
             self.interrupt.check()?;
             let is_file = matches!(entry.mode, Mode::FILE | Mode::FILE_EXECUTABLE);
-            if !is_file || !is_unmarked(entry) {
+            if !is_file || !needs_writing(entry) {
                 share.stats.push(None);
                 continue;
             }

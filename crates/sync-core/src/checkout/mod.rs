@@ -1,23 +1,23 @@
 //! From a fetched commit to a complete tree of files under its final name.
 //!
-//! A tree is built beside its place ([`build`]): from what an earlier tree has already ([`draft`]), large files and
+//! A tree is built beside its place ([`build`]): from what an earlier tree has already ([`staged`]), large files and
 //! those in a form that gix does not write are written here ([`filter`]), gix writes the rest. Symbolic links come
 //! last, so nothing is ever written through one. The name is the mark: a tree under its final name is complete.
 
 mod build;
 pub(crate) mod convert;
-pub(crate) mod draft;
 mod free_space;
 mod hardlink;
 mod recycle;
 mod special;
+pub(crate) mod staging;
 mod symlinks;
 pub(crate) mod verify;
 
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::checkout::draft::{Draft, Origin};
+use crate::checkout::staging::{Origin, StagedTree};
 use crate::error::{Context, Error, Result};
 use crate::fetched::Fetched;
 use crate::fs_ext::remove_dir_if_there;
@@ -25,10 +25,10 @@ use crate::interrupt::Interrupt;
 use crate::progress::{Progress, Stage};
 use crate::spec::reference::CommitId;
 use crate::store::Store;
-use crate::store::place::Place;
+use crate::store::worktree_paths::WorktreePaths;
 use crate::worktree::index_file;
 
-use build::{Build, Site};
+use build::{Build, BuildSite};
 
 /// Where a worktree's patterns are, as git has it.
 const SPARSE_FILE: &str = "info/sparse-checkout";
@@ -52,32 +52,32 @@ pub struct Worktree {
     pub altered: Vec<String>,
 }
 
-/// Make the tree of `fetched`, its submodules included, from `draft` where there is one
-/// ([`DraftPlan`](draft::DraftPlan)).
+/// Make the tree of `fetched`, its submodules included, from `staged` where there is one
+/// ([`StagePlan`](staging::StagePlan)).
 ///
 /// A tree of this commit that is there already is kept as it is when nobody altered it; otherwise a new one is
 /// built beside it and exchanged for it in one step. After an error the final name is as it was.
 pub fn checkout(
     store: &Store,
     fetched: &Fetched,
-    draft: Option<Draft>,
+    staged: Option<StagedTree>,
     progress: &Progress,
     interrupt: &Interrupt,
 ) -> Result<Worktree> {
     let id = fetched.commit;
     let step = || format!("check out {id}");
-    let place = store.place(id);
+    let paths = store.worktree_paths(id);
     let mut made = Worktree {
         commit: id,
-        path: place.dir.clone(),
+        path: paths.dir.clone(),
         written: 0,
         early: 0,
         reused: 0,
         origin: None,
         altered: Vec::new(),
     };
-    let building = store.building_place(id);
-    if place.dir.exists() && verify::is_intact(store, fetched, interrupt) {
+    let building = store.staging_paths(id);
+    if paths.dir.exists() && verify::is_intact(store, fetched, interrupt) {
         remove_dir_if_there(&building.dir).step(step)?;
         return Ok(made);
     }
@@ -88,11 +88,11 @@ pub fn checkout(
         remove_dir_if_there(&building.dir).step(step)?;
         fs_err::create_dir(&building.dir).step(step)?;
     }
-    let draft = draft.filter(|_| !is_begun);
+    let staged = staged.filter(|_| !is_begun);
     let mut build = Build {
         root: store.root(),
         id,
-        modules: Vec::new(),
+        submodules: Vec::new(),
         made: &mut made,
         files: 0,
         bytes: 0,
@@ -100,16 +100,18 @@ pub fn checkout(
         interrupt,
     };
     let early = if is_begun { &fetched.early.files[..] } else { &[] };
-    let outcome = symlinks::check(store, fetched, draft.as_ref().map(Draft::known), interrupt)
-        .and_then(|()| build.tree(store, fetched, Site { building: &building, place: &place, draft, early }))
+    let outcome = symlinks::check(store, fetched, staged.as_ref().map(StagedTree::known), interrupt)
+        .and_then(|()| {
+            build.tree(store, fetched, BuildSite { building: &building, paths: &paths, staged, early })
+        })
         .and_then(|()| interrupt.check().step(step))
-        .and_then(|()| install(&building, &place).step(step));
-    let modules = build.modules;
+        .and_then(|()| install(&building, &paths).step(step));
+    let submodules = build.submodules;
     match &outcome {
-        Ok(()) => store.keep_module_places(id, &modules).step(step)?,
+        Ok(()) => store.keep_submodule_worktrees(id, &submodules).step(step)?,
         // Give the space back at once; the disk may be full. What stays is cleared at the next start.
         Err(_) => {
-            for leftover in modules.iter().chain([&building.dir, &building.admin]) {
+            for leftover in submodules.iter().chain([&building.dir, &building.admin]) {
                 let _ = remove_dir_if_there(leftover);
             }
         }
@@ -120,7 +122,7 @@ pub fn checkout(
 /// The bytes of all files of a published tree, as its index has them: of a file of 4 GiB or more only what is
 /// beyond that, and without submodules. 0 for a tree that is not there.
 pub fn tree_size(store: &Store, id: CommitId) -> u64 {
-    let index = index_file::read(store.place(id).index(), id.0.kind());
+    let index = index_file::read(store.worktree_paths(id).index(), id.0.kind());
     index.map_or(0, |index| index.entries().iter().map(|entry| u64::from(entry.stat.size)).sum())
 }
 
@@ -129,14 +131,14 @@ fn missing(id: CommitId, err: &gix::Error) -> Error {
 }
 
 /// Give both halves of the worktree their final names, in place of what may be there.
-fn install(building: &Place, place: &Place) -> io::Result<()> {
-    remove_dir_if_there(&place.admin)?;
-    fs_err::create_dir_all(place.admin.parent().unwrap_or(&place.admin))?;
-    fs_err::rename(&building.admin, &place.admin)?;
-    match fs_err::rename(&building.dir, &place.dir) {
+fn install(building: &WorktreePaths, paths: &WorktreePaths) -> io::Result<()> {
+    remove_dir_if_there(&paths.admin)?;
+    fs_err::create_dir_all(paths.admin.parent().unwrap_or(&paths.admin))?;
+    fs_err::rename(&building.admin, &paths.admin)?;
+    match fs_err::rename(&building.dir, &paths.dir) {
         Ok(()) => Ok(()),
-        Err(_) if place.dir.symlink_metadata().is_ok() => {
-            exchange(&building.dir, &place.dir)?;
+        Err(_) if paths.dir.symlink_metadata().is_ok() => {
+            exchange(&building.dir, &paths.dir)?;
             remove_dir_if_there(&building.dir)
         }
         Err(err) => Err(err),

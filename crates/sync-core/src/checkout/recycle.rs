@@ -18,9 +18,9 @@ use rustix::fs::{AtFlags, FileType, Mode as RawMode, OFlags, RawDir, fstat, stat
 
 use crate::interrupt::Interrupt;
 use crate::spec::reference::CommitId;
-use crate::store::place::Place;
+use crate::store::worktree_paths::WorktreePaths;
 use crate::threads::on_threads;
-use crate::worktree::entry::{Modes, index_stat, is_unmarked, to_path};
+use crate::worktree::entry::{Modes, index_stat, needs_writing, to_path};
 use crate::worktree::index_file;
 
 /// How many files are looked at in one go.
@@ -29,18 +29,18 @@ const PART: usize = 256;
 /// The index of the tree with its stats as they are now; `None` if anything in it is not as it was written, or
 /// cannot be taken over.
 pub(super) fn check(
-    place: &Place,
+    paths: &WorktreePaths,
     id: CommitId,
     modes: Modes,
     threads: usize,
     interrupt: &Interrupt,
 ) -> io::Result<Option<State>> {
-    let Ok(mut index) = index_file::read(place.index(), id.0.kind()) else { return Ok(None) };
+    let Ok(mut index) = index_file::read(paths.index(), id.0.kind()) else { return Ok(None) };
     if index.entries().iter().any(|entry| entry.mode == Mode::COMMIT) {
         return Ok(None);
     }
     let (parts, next) = (parts(&index), AtomicUsize::new(0));
-    let checker = Checker { dir: &place.dir, index: &index, modes, interrupt };
+    let checker = Checker { dir: &paths.dir, index: &index, modes, interrupt };
     let stats = on_threads(0..threads, |_| checker.stats(&parts, &next))?;
     let Some(stats) = stats.into_iter().collect::<Option<Vec<_>>>() else { return Ok(None) };
     for (at, stat) in stats.into_iter().flatten() {
@@ -73,7 +73,7 @@ fn parts(index: &State) -> Vec<Part<'_>> {
     for side_by_side in index.entries().chunk_by(|a, b| parent(a) == parent(b)) {
         let (start, mut dir) = (end, parent(&side_by_side[0]));
         end += side_by_side.len();
-        let files = side_by_side.iter().filter(|entry| is_unmarked(entry)).count();
+        let files = side_by_side.iter().filter(|entry| needs_writing(entry)).count();
         if files == 0 {
             continue;
         }
@@ -135,7 +135,7 @@ impl Checker<'_> {
         let Ok(dir) = opened else { return Ok(false) };
         for at in part.files.clone() {
             let entry = &self.index.entries()[at];
-            if !is_unmarked(entry) {
+            if !needs_writing(entry) {
                 continue;
             }
             let name = split(entry.path(self.index)).1;

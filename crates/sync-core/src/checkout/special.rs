@@ -27,7 +27,7 @@ use crate::limits::Excess;
 use crate::objects::Objects;
 use crate::progress::Progress;
 use crate::spec::reference::CommitId;
-use crate::worktree::entry::{is_unmarked, stat_of, to_path};
+use crate::worktree::entry::{needs_writing, stat_of, to_path};
 
 /// Attributes come from the tree itself and from nowhere else on the machine.
 pub(super) fn no_attributes() -> io::Result<Attributes> {
@@ -61,7 +61,7 @@ pub(super) fn write_special(
     for (at, entry) in entries.iter_mut().enumerate() {
         let (path, is_large) = (entry.path_in(paths), large.contains(&at));
         let is_file = matches!(entry.mode, Mode::FILE | Mode::FILE_EXECUTABLE);
-        if is_file && is_unmarked(entry) && (is_mentioned || is_large) {
+        if is_file && needs_writing(entry) && (is_mentioned || is_large) {
             let form = writer.form(path, entry.mode)?;
             if is_large || form.is_other() || is_attributes(path) {
                 writer.write(path, entry, &form)?;
@@ -216,7 +216,7 @@ pub(super) struct AttributeFiles {
 impl AttributeFiles {
     /// An error where they are too much to be read.
     pub(super) fn measure(objects: &Objects, index: &State, id: CommitId) -> Result<Self> {
-        let (headers, most) = (objects.headers(), objects.resources.largest_text());
+        let (headers, most) = (objects.headers(), objects.resources.max_text());
         let mut files = AttributeFiles::default();
         for entry in attribute_files(index) {
             let size = headers.header(&entry.id).map_err(|err| missing(id, &err))?.size;

@@ -14,10 +14,10 @@ use crate::interrupt::Interrupt;
 use crate::spec::Symlinks;
 use crate::spec::reference::CommitId;
 use crate::store::Store;
-use crate::trees::cache::Known;
+use crate::trees::cache::TreeCache;
 use crate::trees::rules::PATH_MAX;
 use crate::trees::selected_files;
-use crate::worktree::entry::is_unmarked;
+use crate::worktree::entry::needs_writing;
 
 /// As many links as Linux follows.
 const HOPS: usize = 40;
@@ -29,7 +29,7 @@ type Links = BTreeMap<BString, BString>;
 pub(super) fn check(
     store: &Store,
     fetched: &Fetched,
-    known: Option<&Known>,
+    known: Option<&TreeCache>,
     interrupt: &Interrupt,
 ) -> Result<()> {
     let policy = fetched.selection.symlinks;
@@ -56,14 +56,14 @@ pub(super) fn check(
 fn gather(
     store: &Store,
     fetched: &Fetched,
-    known: Option<&Known>,
+    known: Option<&TreeCache>,
     prefix: &[u8],
     links: &mut Links,
 ) -> Result<()> {
     let objects = store.objects(&store.repository()?)?;
     let index = selected_files(&objects, fetched.commit, &fetched.selection, &mut 0, known)?;
     let (headers, mut buffer) = (objects.headers(), Vec::new());
-    let is_link = |entry: &&gix::index::Entry| entry.mode == Mode::SYMLINK && is_unmarked(entry);
+    let is_link = |entry: &&gix::index::Entry| entry.mode == Mode::SYMLINK && needs_writing(entry);
     for entry in index.entries().iter().filter(is_link) {
         let missing = |err| missing(CommitId(entry.id), &err);
         // What is too long for a link is refused when the tree is weighed.
@@ -74,9 +74,9 @@ fn gather(
         let path = [prefix, entry.path(&index)].concat();
         links.insert(path.into(), target.data.as_bstr().to_owned());
     }
-    for module in &fetched.modules {
-        let inside = [prefix, &module.path, b"/"].concat();
-        gather(&store.module(&module.url)?, &module.fetched, None, &inside, links)?;
+    for submodule in &fetched.submodules {
+        let inside = [prefix, &submodule.path, b"/"].concat();
+        gather(&store.submodule(&submodule.url)?, &submodule.fetched, None, &inside, links)?;
     }
     Ok(())
 }

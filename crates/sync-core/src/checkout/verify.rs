@@ -11,8 +11,8 @@ use crate::spec::reference::CommitId;
 use crate::spec::sparse::SparsePatterns;
 use crate::spec::submodules::{SubmoduleRules, Submodules, parse};
 use crate::store::Store;
-use crate::store::place::Place;
-use crate::worktree::entry::{file_mode, is_same_file, is_unmarked, to_path};
+use crate::store::worktree_paths::WorktreePaths;
+use crate::worktree::entry::{file_mode, is_same_file, needs_writing, to_path};
 use crate::worktree::index_file;
 
 /// How many altered files are named at most.
@@ -26,10 +26,10 @@ pub fn altered_files(
     selection: &Selection,
     interrupt: &Interrupt,
 ) -> Result<Vec<String>> {
-    let place = store.place(id);
-    let patterns = fs_err::read(place.admin.join(SPARSE_FILE)).ok();
+    let paths = store.worktree_paths(id);
+    let patterns = fs_err::read(paths.admin.join(SPARSE_FILE)).ok();
     if patterns.as_deref() != selection.sparse.as_ref().map(SparsePatterns::bytes) {
-        let step = format!("compare {} with its index", place.dir.display());
+        let step = format!("compare {} with its index", paths.dir.display());
         return Err(Error::new(ErrorKind::Other, step, "it was checked out with other sparse patterns"));
     }
     let mut altered = Vec::new();
@@ -39,12 +39,12 @@ pub fn altered_files(
         Submodules::Recursive => usize::MAX,
     };
     let rules = &selection.submodule_rules;
-    compare(&place, id, "", store, (levels, rules), &mut altered, interrupt)?;
+    compare(&paths, id, "", store, (levels, rules), &mut altered, interrupt)?;
     Ok(altered)
 }
 
 fn compare(
-    place: &Place,
+    paths: &WorktreePaths,
     id: CommitId,
     prefix: &str,
     store: &Store,
@@ -52,26 +52,26 @@ fn compare(
     altered: &mut Vec<String>,
     interrupt: &Interrupt,
 ) -> Result<()> {
-    let step = || format!("compare {} with its index", place.dir.display());
-    if !place.names(id) {
+    let step = || format!("compare {} with its index", paths.dir.display());
+    if !paths.names(id) {
         return Err(Error::new(ErrorKind::Other, step(), "its .git file or HEAD was altered"));
     }
-    let file_mode = file_mode(&place.dir).step(step)?;
-    let index = index_file::read(place.index(), id.0.kind()).step(step)?;
+    let file_mode = file_mode(&paths.dir).step(step)?;
+    let index = index_file::read(paths.index(), id.0.kind()).step(step)?;
     // Sparse patterns may leave it out; then any submodule may be there or not.
-    let file = place.dir.join(".gitmodules");
+    let file = paths.dir.join(".gitmodules");
     let text = if file.is_file() { fs_err::read(file).ok() } else { None };
-    let modules = text.and_then(|text| parse(&text).ok());
+    let submodules = text.and_then(|text| parse(&text).ok());
     let is_wanted = |path| {
-        let modules = modules.as_ref()?;
-        Some(levels > 0 && rules.wanted_name(modules, path).is_some())
+        let submodules = submodules.as_ref()?;
+        Some(levels > 0 && rules.wanted_name(submodules, path).is_some())
     };
-    for entry in index.entries().iter().filter(|entry| is_unmarked(entry)) {
+    for entry in index.entries().iter().filter(|entry| needs_writing(entry)) {
         interrupt.check().step(step)?;
-        let path = place.dir.join(to_path(entry.path(&index)));
+        let path = paths.dir.join(to_path(entry.path(&index)));
         let name = format!("{prefix}{}", entry.path(&index));
         if entry.mode == Mode::COMMIT {
-            let inside = Place::of(path.clone(), store.root());
+            let inside = WorktreePaths::of(path.clone(), store.root());
             match (inside, is_wanted(entry.path(&index))) {
                 (Some(inside), Some(true) | None)
                     if levels > 0 && !inside.admin.join(SPARSE_FILE).exists() =>

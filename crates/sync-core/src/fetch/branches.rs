@@ -10,8 +10,8 @@ use gix::protocol::handshake::Ref;
 use gix::protocol::transport::Protocol;
 
 use super::protocol::Request;
-use super::request::Refused;
-use super::{Connection, Upstream};
+use super::request::RequestFailure;
+use super::{Connection, Fetcher};
 use crate::error::{Error, ErrorKind, Result};
 use crate::spec::Depth;
 use crate::spec::reference::{CommitId, Reference};
@@ -46,10 +46,10 @@ fn advertised(handshake: &Handshake, is_meant: impl Fn(&[u8]) -> bool) -> BTreeS
     found.collect()
 }
 
-impl Upstream {
+impl Fetcher {
     /// Bring the branches and tags, as much of their history as it takes until `want` is there with the history asked
     /// for. Whether it is.
-    pub(super) fn receive_branches(&mut self, want: ObjectId, store: &Store) -> Result<bool> {
+    pub(super) fn fetch_branches(&mut self, want: ObjectId, store: &Store) -> Result<bool> {
         let wanted_depth = self.source.depth;
         let is_deeper = |depth: &u32| wanted_depth.0.is_some_and(|wanted| *depth > wanted.get());
         let depths = DEPTHS.into_iter().filter(is_deeper).map(Depth::new).chain([Depth::FULL]);
@@ -73,7 +73,7 @@ impl Upstream {
                 return Ok(false);
             }
             let request = Request { wants: tips.iter().copied().collect(), haves, shallow, filter: None };
-            self.request(connection, &request, store, None).map_err(Refused::into_error)?;
+            self.request(connection, &request, store, None).map_err(RequestFailure::into_error)?;
             match store.inspect(CommitId(want), wanted_depth, &self.interrupt)? {
                 Condition::Sound | Condition::TooDeep => return Ok(true),
                 Condition::TooShallow | Condition::Damaged(_) => {}

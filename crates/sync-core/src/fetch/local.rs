@@ -51,7 +51,7 @@ fn last_cause(err: &gix::Error) -> String {
 }
 
 /// Where `reference` points in the repository at `path`.
-pub(crate) fn look(path: &Path, reference: &Reference, source: &Source) -> Result<Tip> {
+pub(crate) fn resolve(path: &Path, reference: &Reference, source: &Source) -> Result<Tip> {
     let repo = open(path, source)?;
     let step = || format!("read {reference} of {}", source.url);
     for name in reference.candidates() {
@@ -101,7 +101,7 @@ pub(crate) fn receive(
     // Before the commits come, so that a kill in between leaves none without its place in the boundary.
     store.extend_shallow(&here, &needed.boundary).map_err(within)?;
     if !needed.objects.is_empty() {
-        copy_objects(&objects, &needed.objects, &store.intake(progress, interrupt), repo.path())?;
+        copy_objects(&objects, &needed.objects, &store.pack_receiver(progress, interrupt), repo.path())?;
     }
     store.redraw_shallow(&here, &needed).map_err(within)?;
     Ok(commit)

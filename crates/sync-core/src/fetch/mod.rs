@@ -4,10 +4,10 @@
 //! [`unpack`](crate::unpack) writes where the checkout goes on.
 
 mod branches;
+mod fetch_commit;
+mod fetch_submodules;
 mod local;
 pub(crate) mod protocol;
-mod receive;
-mod receive_submodules;
 mod request;
 pub(crate) mod submodules;
 
@@ -35,7 +35,7 @@ use crate::spec::submodules::{MAX_DEPTH, Submodules};
 use crate::store::Store;
 use crate::transport::http::Client;
 use crate::transport::options::ConnectOptions;
-use crate::transport::read_budget::Ration;
+use crate::transport::read_budget::ReadBudget;
 use crate::transport::{git, ssh};
 use crate::url::{Kind, RemoteUrl};
 
@@ -43,7 +43,7 @@ use protocol::{agent, http_status, protocol_error, without_deepen_relative};
 use submodules::Location;
 
 /// A remote repository, its connection kept between requests where the server allows it.
-pub struct Upstream {
+pub struct Fetcher {
     source: Source,
     options: ConnectOptions,
     interrupt: Interrupt,
@@ -61,14 +61,14 @@ struct Connection {
     handshake: Handshake,
     /// What it is a part of, over SSH.
     session: Option<ssh::Session>,
-    ration: Ration,
+    budget: ReadBudget,
 }
 
-impl Upstream {
-    /// Nothing is contacted before it is asked for. `interrupt` stops all work of this upstream; `progress`
+impl Fetcher {
+    /// Nothing is contacted before it is asked for. `interrupt` stops all work of this fetcher; `progress`
     /// shows it.
     pub fn new(source: Source, options: ConnectOptions, interrupt: Interrupt, progress: Progress) -> Self {
-        Upstream {
+        Fetcher {
             source,
             options,
             interrupt,
@@ -105,7 +105,7 @@ impl Upstream {
         self.lacks_filter
     }
 
-    /// What this upstream was made for.
+    /// What this fetcher was made for.
     pub fn source(&self) -> &Source {
         &self.source
     }
@@ -114,23 +114,23 @@ impl Upstream {
     ///
     /// Over a kept connection this is one request and its answer. A connection that the server dropped in the
     /// meantime is made anew, once.
-    pub fn look(&mut self) -> Result<Tip> {
-        self.try_look().map_err(|err| self.hide_secrets(err))
+    pub fn resolve(&mut self) -> Result<Tip> {
+        self.try_resolve().map_err(|err| self.hide_secrets(err))
     }
 
-    fn try_look(&mut self) -> Result<Tip> {
+    fn try_resolve(&mut self) -> Result<Tip> {
         if let Reference::Commit(commit) = self.source.reference {
             return Ok(Tip { commit: self.peeled.unwrap_or(commit), want: commit.0 });
         }
         if let Kind::Local(path) = &self.source.url.0 {
-            return local::look(path, &self.source.reference, &self.source);
+            return local::resolve(path, &self.source.reference, &self.source);
         }
         let kept = self.connection.is_some();
         let listed = match self.list() {
-            Err(Unlisted::Lost(_)) if kept && !self.interrupt.is_triggered() => self.list(),
+            Err(ListFailure::Lost(_)) if kept && !self.interrupt.is_triggered() => self.list(),
             listed => listed,
         };
-        listed.map_err(|(Unlisted::Lost(err) | Unlisted::Answered(err))| err)
+        listed.map_err(|(ListFailure::Lost(err) | ListFailure::Answered(err))| err)
     }
 
     fn hide_secrets(&self, err: Error) -> Error {
@@ -141,7 +141,7 @@ impl Upstream {
         err.hiding(&secrets)
     }
 
-    fn list(&mut self) -> std::result::Result<Tip, Unlisted> {
+    fn list(&mut self) -> std::result::Result<Tip, ListFailure> {
         // Protocols before v2 list references once, in the handshake, so they need a new one. And where a server's
         // program lives as long as the connection, git's goes on naming a branch as it first read it.
         let is_http = matches!(self.source.url.0, Kind::Http(_));
@@ -149,8 +149,8 @@ impl Upstream {
             .connection
             .take()
             .filter(|kept| is_http && kept.handshake.server_protocol_version == Protocol::V2);
-        let mut connection = self.connect().map_err(Unlisted::Answered)?;
-        connection.ration.renew();
+        let mut connection = self.connect().map_err(ListFailure::Answered)?;
+        connection.budget.renew();
         let source = &self.source;
         let step = || format!("list references of {}", source.url);
         self.progress.enter(Stage::Listing);
@@ -162,10 +162,10 @@ impl Upstream {
                 LsRefsCommand::new(Some(prefixes), &connection.handshake.capabilities, agent())
                     .invoke_blocking(&mut connection.transport, &mut gix::progress::Discard, false)
                     .map_err(|err| {
-                        let failure = protocol_error(step(), &err, &connection.ration);
-                        match http_status(&err).is_some() || connection.ration.errors().is_some() {
-                            true => Unlisted::Answered(failure),
-                            false => Unlisted::Lost(failure),
+                        let failure = protocol_error(step(), &err, &connection.budget);
+                        match http_status(&err).is_some() || connection.budget.errors().is_some() {
+                            true => ListFailure::Answered(failure),
+                            false => ListFailure::Lost(failure),
                         }
                     })?
             }
@@ -173,7 +173,7 @@ impl Upstream {
         let names_tags = connection.handshake.server_protocol_version != Protocol::V2;
         self.connection = Some(connection);
         let (commit, tag) =
-            find(&source.reference, &refs).ok_or_else(|| Unlisted::Answered(missing_reference(source)))?;
+            find(&source.reference, &refs).ok_or_else(|| ListFailure::Answered(missing_reference(source)))?;
         // An old server knows only what it advertised: the tag, not the commit below it.
         let want = tag.filter(|_| names_tags).unwrap_or(commit);
         Ok(Tip { commit: CommitId(commit), want })
@@ -183,23 +183,23 @@ impl Upstream {
     ///
     /// After an error the store holds what it held before, and perhaps objects that nobody refers to. But where
     /// the remote's objects are of another format than the store's, the store was emptied first; trees stay.
-    pub fn receive(&mut self, tip: &Tip, store: &mut Store) -> Result<Fetched> {
-        self.try_receive(tip, store).map_err(|err| self.hide_secrets(err))
+    pub fn fetch(&mut self, tip: &Tip, store: &mut Store) -> Result<Fetched> {
+        self.try_fetch(tip, store).map_err(|err| self.hide_secrets(err))
     }
 
-    fn try_receive(&mut self, tip: &Tip, store: &mut Store) -> Result<Fetched> {
-        let early_dir = store.building_place(tip.commit).dir;
+    fn try_fetch(&mut self, tip: &Tip, store: &mut Store) -> Result<Fetched> {
+        let early_dir = store.staging_paths(tip.commit).dir;
         // A tree that is there already needs no other beside it.
         let wanted = (!store.tree_path(tip.commit).exists()).then_some(early_dir.as_path());
-        let received = self.receive_all(tip, store, wanted);
+        let received = self.fetch_all(tip, store, wanted);
         if !received.as_ref().is_ok_and(|fetched| fetched.commit == tip.commit) {
             let _ = remove_dir_if_there(&early_dir); // nobody goes on with it
         }
         received
     }
 
-    fn receive_all(&mut self, tip: &Tip, store: &mut Store, early_dir: Option<&Path>) -> Result<Fetched> {
-        let (commit, early) = self.receive_commit(tip, store, early_dir)?;
+    fn fetch_all(&mut self, tip: &Tip, store: &mut Store, early_dir: Option<&Path>) -> Result<Fetched> {
+        let (commit, early) = self.fetch_commit(tip, store, early_dir)?;
         let levels = match self.source.selection.submodules {
             Submodules::Off => 0,
             Submodules::Shallow => 1,
@@ -207,8 +207,8 @@ impl Upstream {
         };
         let Source { url, written, .. } = &self.source;
         let location = Location { url: url.clone(), written: written.clone() };
-        let modules = self.receive_modules(commit.0, &location, store, levels, &mut 0)?;
-        Ok(Fetched { commit, selection: self.source.selection.clone(), modules, early: Arc::new(early) })
+        let submodules = self.fetch_submodules(commit.0, &location, store, levels, &mut 0)?;
+        Ok(Fetched { commit, selection: self.source.selection.clone(), submodules, early: Arc::new(early) })
     }
 
     /// Take the kept connection or make one. It is put back by whoever leaves it usable.
@@ -220,19 +220,19 @@ impl Upstream {
         self.progress.enter(Stage::Connecting);
         let url = &self.source.url;
         let step = || format!("connect to {url}");
-        let (mut session, ration) = (None, Ration::new(self.options.resources));
+        let (mut session, budget) = (None, ReadBudget::new(self.options.resources));
         let mut transport: Box<dyn Transport + Send> = match &url.0 {
             Kind::Http(http) => {
-                let client = Client::new(http, &self.options, &self.interrupt, &ration);
+                let client = Client::new(http, &self.options, &self.interrupt, &budget);
                 let base = gix::url::parse(http.base.as_str()).step(step)?;
                 Box::new(http::Transport::new_http(client, base, Protocol::V2, false))
             }
             Kind::Git { host, port, path } => {
-                git::connect(host, *port, path, &self.options, &self.interrupt, &ration).step(step)?
+                git::connect(host, *port, path, &self.options, &self.interrupt, &budget).step(step)?
             }
             Kind::Ssh(url) => {
                 let ssh_options = (&self.options.ssh, self.options.tunnel_for(&url.host, url.port));
-                let connected = ssh::connect(&self.sessions, url, ssh_options, &self.interrupt, &ration);
+                let connected = ssh::connect(&self.sessions, url, ssh_options, &self.interrupt, &budget);
                 let (transport, used) = connected.map_err(|failure| failure.into_error(step()))?;
                 session = Some(used);
                 transport
@@ -245,15 +245,15 @@ impl Upstream {
         let progress = &mut gix::progress::Discard;
         let mut handshake =
             gix::protocol::handshake(&mut transport, service, |_| Ok(None), Vec::new(), progress).map_err(
-                |err| match ration.noise().filter(|_| !matches!(url.0, Kind::Http(_))) {
+                |err| match budget.noise().filter(|_| !matches!(url.0, Kind::Http(_))) {
                     Some(noise) => Error::new(ErrorKind::Server, step(), is_no_protocol(&noise, url)),
-                    None => protocol_error(step(), &err, &ration),
+                    None => protocol_error(step(), &err, &budget),
                 },
             )?;
         if handshake.server_protocol_version != Protocol::V2 {
             handshake.capabilities = without_deepen_relative(&handshake.capabilities).step(step)?;
         }
-        Ok(Connection { transport, handshake, session, ration })
+        Ok(Connection { transport, handshake, session, budget })
     }
 }
 
@@ -269,7 +269,7 @@ fn is_no_protocol(noise: &str, url: &RemoteUrl) -> String {
 }
 
 /// Why references could not be listed: the server did answer, or the connection failed.
-enum Unlisted {
+enum ListFailure {
     Answered(Error),
     Lost(Error),
 }

@@ -14,7 +14,7 @@ use crate::error::{Error, ErrorKind};
 use crate::limits::Excess;
 use crate::transport::agent::AGENT;
 use crate::transport::answer::HttpStatus;
-use crate::transport::read_budget::Ration;
+use crate::transport::read_budget::ReadBudget;
 
 pub(crate) fn agent() -> gix::protocol::command::Feature {
     ("agent", Some(AGENT.into()))
@@ -83,8 +83,8 @@ const PLAINER: [(&str, &str); 8] = [
     ("Capabilities could not be parsed: ", "this is no Git server's answer: "),
 ];
 
-/// An error that `ration`'s connection ended with: in the server's words, where it gave a reason.
-pub(crate) fn protocol_error(step: String, err: &gix::Error, ration: &Ration) -> Error {
+/// An error that `budget`'s connection ended with: in the server's words, where it gave a reason.
+pub(crate) fn protocol_error(step: String, err: &gix::Error, budget: &ReadBudget) -> Error {
     if let Some(excess) = cause::<Excess>(err) {
         return Error::new(ErrorKind::Limit, step, excess);
     }
@@ -93,7 +93,7 @@ pub(crate) fn protocol_error(step: String, err: &gix::Error, ration: &Ration) ->
         Some(status) if status.code == 403 => Error::new(ErrorKind::Denied, step, status),
         Some(status) if matches!(status.code, 404 | 410) => Error::new(ErrorKind::NotFound, step, status),
         Some(status) => Error::new(ErrorKind::Server, step, status).with_retry_after(status.retry_after),
-        None => match ration.errors() {
+        None => match budget.errors() {
             Some(text) => Error::new(ErrorKind::Server, step, format!("the server says: {text}")),
             None => Error::gix(step, err).of_server().rephrased(&PLAINER),
         },

@@ -8,15 +8,15 @@ use gix::protocol::fetch::{self, Tags};
 use gix::protocol::transport::Protocol;
 
 use super::protocol::{OneRound, Request, agent, protocol_error};
-use super::{Connection, Upstream};
+use super::{Connection, Fetcher};
 use crate::error::Error;
-use crate::fetched::Early;
-use crate::index_pack::{EarlyTree, Intake};
+use crate::fetched::StreamedFiles;
+use crate::index_pack::{PackReceiver, StreamTarget};
 use crate::progress::Stage;
 use crate::store::Store;
 use crate::store::layout::mark_promised;
 
-impl Upstream {
+impl Fetcher {
     /// One fetch request and its pack.
     pub(super) fn request(
         &mut self,
@@ -24,7 +24,7 @@ impl Upstream {
         request: &Request<'_>,
         store: &Store,
         early: Option<(ObjectId, &Path)>,
-    ) -> Result<Early, Refused> {
+    ) -> Result<StreamedFiles, RequestFailure> {
         let step = || format!("fetch {} from {}", self.source.reference, self.source.url);
         self.progress.enter(Stage::Requesting);
         let is_partial = store.is_partial();
@@ -33,14 +33,14 @@ impl Upstream {
             false => Some(store.repository().and_then(|repo| store.objects(&repo))?),
         };
         let limits = &self.source.selection.limits;
-        let tree = early.map(|(commit, dir)| EarlyTree { commit, dir, limits });
-        let intake = Intake { tree, ..store.intake(&self.progress, &self.interrupt) };
-        let ration = connection.ration.clone();
-        ration.renew();
+        let tree = early.map(|(commit, dir)| StreamTarget { commit, dir, limits });
+        let pack_receiver = PackReceiver { tree, ..store.pack_receiver(&self.progress, &self.interrupt) };
+        let budget = connection.budget.clone();
+        budget.renew();
         // gix does not say where.
         let (pack_place, shallow_file) = (store.pack_dir(), store.shallow_file());
         let failure = |err| {
-            protocol_error(step(), err, &ration).rephrased(&[
+            protocol_error(step(), err, &budget).rephrased(&[
                 (
                     "Failed to consume the pack sent by the remote",
                     &format!("store the pack in {}", pack_place.display()),
@@ -48,13 +48,13 @@ impl Upstream {
                 ("'shallow' file", &shallow_file.display().to_string()),
             ])
         };
-        let (mut pack_failed, mut made) = (false, Early::default());
+        let (mut pack_failed, mut made) = (false, StreamedFiles::default());
         let outcome = gix::protocol::fetch(
             &mut OneRound { request, protocol: connection.handshake.server_protocol_version },
             |pack, _, _| {
                 self.progress.enter(Stage::Receiving);
-                ration.lift();
-                let taken = intake.take(&mut limits.pack(pack), bases.as_ref()).map_err(|err| {
+                budget.lift();
+                let taken = pack_receiver.take(&mut limits.pack(pack), bases.as_ref()).map_err(|err| {
                     pack_failed = matches!(err.kind(), ErrorKind::InvalidData | ErrorKind::NotFound);
                     gix::Error::from_error(err)
                 })?;
@@ -86,27 +86,27 @@ impl Upstream {
                 Ok(made)
             }
             Ok(_) => Ok(made),
-            Err(err) if pack_failed => Err(Refused::Pack(failure(&err))),
-            Err(err) => Err(Refused::Other(failure(&err))),
+            Err(err) if pack_failed => Err(RequestFailure::Pack(failure(&err))),
+            Err(err) => Err(RequestFailure::Other(failure(&err))),
         }
     }
 }
 
 /// Why a request brought nothing: a pack that could not be taken in, or anything else.
-pub(super) enum Refused {
+pub(super) enum RequestFailure {
     Pack(Error),
     Other(Error),
 }
 
-impl Refused {
+impl RequestFailure {
     pub(super) fn into_error(self) -> Error {
-        let (Refused::Pack(err) | Refused::Other(err)) = self;
+        let (RequestFailure::Pack(err) | RequestFailure::Other(err)) = self;
         err
     }
 }
 
-impl From<Error> for Refused {
+impl From<Error> for RequestFailure {
     fn from(err: Error) -> Self {
-        Refused::Other(err)
+        RequestFailure::Other(err)
     }
 }

@@ -14,7 +14,7 @@ use crate::store::Store;
 use crate::transport::options::ConnectOptions;
 use crate::trees::index_of;
 use crate::url::RemoteUrl;
-use crate::worktree::entry::is_unmarked;
+use crate::worktree::entry::needs_writing;
 
 /// Where a repository is.
 #[derive(Clone)]
@@ -25,7 +25,7 @@ pub(crate) struct Location {
 }
 
 /// A submodule as a commit names it.
-pub(crate) struct Wanted {
+pub(crate) struct WantedSubmodule {
     pub(crate) path: BString,
     pub(crate) commit: ObjectId,
     pub(crate) location: Location,
@@ -41,7 +41,7 @@ pub(crate) fn wanted(
     sparse: Option<&SparsePatterns>,
     limits: &Limits,
     options: &ConnectOptions,
-) -> Result<Vec<Wanted>> {
+) -> Result<Vec<WantedSubmodule>> {
     let step = || format!("read the submodules of {commit}");
     let repo = store.repository()?;
     let tree = repo
@@ -52,31 +52,31 @@ pub(crate) fn wanted(
     if !entry.mode().is_blob() {
         return Err(Error::new(ErrorKind::Rejected, step(), ".gitmodules is not a file"));
     }
-    let (size, most) = (entry.id().header().step(step)?.size(), store.resources().largest_text());
+    let (size, most) = (entry.id().header().step(step)?.size(), store.resources().max_text());
     if size > most {
         let excess = Excess::of_text("a .gitmodules", size, most);
         return Err(Error::new(ErrorKind::Limit, step(), excess));
     }
     let text = entry.object().map_err(|err| Error::reading(step(), &err))?;
-    let modules = parse(&text.data)
+    let submodules = parse(&text.data)
         .map_err(|err| Error::new(ErrorKind::Rejected, step(), Error::gix("", &err).cause()))?;
     let mut index = index_of(&store.objects(&repo)?, commit, limits, &mut 0, None)?;
     if let Some(sparse) = sparse {
         sparse.apply(&mut index).step(step)?;
     }
     let mut wanted = Vec::new();
-    let is_wanted = |entry: &&gix::index::Entry| entry.mode == Mode::COMMIT && is_unmarked(entry);
+    let is_wanted = |entry: &&gix::index::Entry| entry.mode == Mode::COMMIT && needs_writing(entry);
     for entry in index.entries().iter().filter(is_wanted) {
         let path = entry.path(&index);
-        let Some(name) = rules.wanted_name(&modules, path) else { continue };
-        let url = modules.config().string_by("submodule", Some(name), "url").unwrap_or_default();
+        let Some(name) = rules.wanted_name(&submodules, path) else { continue };
+        let url = submodules.config().string_by("submodule", Some(name), "url").unwrap_or_default();
         let step = || format!("read the URL of submodule {path:?}");
         let location = match options.submodule_url(name) {
             Some(url) => Location { url: url.clone(), written: url.clone() },
             None => resolve(parent, &url.to_str_lossy(), options)
                 .map_err(|fault| Error::new(ErrorKind::Rejected, step(), fault))?,
         };
-        wanted.push(Wanted { path: path.to_owned(), commit: entry.id, location });
+        wanted.push(WantedSubmodule { path: path.to_owned(), commit: entry.id, location });
     }
     Ok(wanted)
 }

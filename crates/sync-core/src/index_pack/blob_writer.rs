@@ -14,9 +14,9 @@ use gix::hash::Hasher;
 use gix::objs::Kind;
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, fstat, linkat, openat, statat};
 
-use super::plan::{DirId, Plan, Target};
-use super::{EarlyTree, Intake, hash};
-use crate::fetched::EarlyFile;
+use super::plan::{DirId, Plan, PlannedPath};
+use super::{PackReceiver, StreamTarget, hash};
+use crate::fetched::StreamedFile;
 use crate::objects::content::{Content, Spill};
 use crate::worktree::entry::{executable, index_stat, to_path};
 
@@ -43,33 +43,33 @@ pub(super) struct Blob {
 }
 
 /// The ids of objects by their places, and the files that were written.
-pub(super) type Placed = (Vec<(usize, ObjectId)>, Vec<EarlyFile>);
+pub(super) type Placed = (Vec<(usize, ObjectId)>, Vec<StreamedFile>);
 
-pub(super) struct Placer<'a> {
-    intake: &'a Intake<'a>,
+pub(super) struct BlobWriter<'a> {
+    pack_receiver: &'a PackReceiver<'a>,
     /// Where files are wanted, if they are.
-    site: Option<Site<'a>>,
+    checkout_dir: Option<CheckoutDir<'a>>,
 }
 
-struct Site<'a> {
-    tree: EarlyTree<'a>,
+struct CheckoutDir<'a> {
+    tree: StreamTarget<'a>,
     root: OwnedFd,
     plan: Mutex<Plan>,
     /// Bytes of the files written so far.
     written: AtomicU64,
 }
 
-impl<'a> Placer<'a> {
-    pub(super) fn new(intake: &'a Intake<'a>) -> io::Result<Self> {
-        let room = intake.resources.waiting();
-        let site = intake.tree.map(|tree| Site::open(tree, room)).transpose()?;
-        Ok(Placer { intake, site })
+impl<'a> BlobWriter<'a> {
+    pub(super) fn new(pack_receiver: &'a PackReceiver<'a>) -> io::Result<Self> {
+        let room = pack_receiver.resources.pending_tree_bytes();
+        let checkout_dir = pack_receiver.tree.map(|tree| CheckoutDir::open(tree, room)).transpose()?;
+        Ok(BlobWriter { pack_receiver, checkout_dir })
     }
 
     /// A commit or tree has come.
-    pub(super) fn learn(&self, kind: Kind, id: ObjectId, body: &[u8]) -> io::Result<()> {
-        self.site.as_ref().map_or(Ok(()), |site| {
-            site.plan()?.learn(kind, id, body);
+    pub(super) fn add_object(&self, kind: Kind, id: ObjectId, body: &[u8]) -> io::Result<()> {
+        self.checkout_dir.as_ref().map_or(Ok(()), |checkout_dir| {
+            checkout_dir.plan()?.add_object(kind, id, body);
             Ok(())
         })
     }
@@ -77,17 +77,17 @@ impl<'a> Placer<'a> {
     /// Do what comes until nothing more does.
     pub(super) fn run(&self, work: Receiver<Work>, used: &SyncSender<Vec<u8>>) -> io::Result<Placed> {
         let mut ids = Vec::new();
-        let mut hand = Hand::new(self);
+        let mut cursor = DirCursor::new(self);
         let mut large = None;
         for work in work {
-            self.intake.interrupt.check()?;
+            self.pack_receiver.interrupt.check()?;
             match work {
                 Work::Batch { bytes, blobs } => {
                     for blob in blobs {
                         let content = &bytes[blob.start..blob.end];
-                        let id = hash(self.intake.hash, Kind::Blob, content)?;
+                        let id = hash(self.pack_receiver.hash, Kind::Blob, content)?;
                         ids.push((blob.at, id));
-                        hand.place(id, content)?;
+                        cursor.place(id, content)?;
                     }
                     let _ = used.try_send(bytes);
                 }
@@ -102,20 +102,21 @@ impl<'a> Placer<'a> {
                 }
                 Work::End => {
                     if let Some((at, large)) = large.take() {
-                        ids.push((at, large.end(&mut hand)?));
+                        ids.push((at, large.end(&mut cursor)?));
                     }
                 }
             }
         }
-        Ok((ids, hand.files))
+        Ok((ids, cursor.files))
     }
 
     /// A large blob comes. It is written only where it may be a file of the tree.
     fn begin(&self, size: u64) -> io::Result<Large> {
-        let may_be_file =
-            self.site.as_ref().is_some_and(|site| site.tree.limits.check_blob(size, site.tree.dir).is_ok());
-        let spill = may_be_file.then(|| Spill::create(&self.intake.pack_dir)).transpose()?;
-        Ok(Large { size, spill, hasher: hasher(self.intake.hash, Kind::Blob, size) })
+        let may_be_file = self.checkout_dir.as_ref().is_some_and(|checkout_dir| {
+            checkout_dir.tree.limits.check_blob(size, checkout_dir.tree.dir).is_ok()
+        });
+        let spill = may_be_file.then(|| Spill::create(&self.pack_receiver.pack_dir)).transpose()?;
+        Ok(Large { size, spill, hasher: hasher(self.pack_receiver.hash, Kind::Blob, size) })
     }
 }
 
@@ -139,25 +140,25 @@ impl Large {
         self.spill.as_mut().map_or(Ok(()), |spill| spill.add(piece))
     }
 
-    fn end(self, hand: &mut Hand<'_>) -> io::Result<ObjectId> {
+    fn end(self, cursor: &mut DirCursor<'_>) -> io::Result<ObjectId> {
         let id = self.hasher.try_finalize().map_err(io::Error::other)?;
         match self.spill {
-            Some(spill) => _ = hand.place_large(id, spill)?,
-            None => hand.refuse(id, self.size)?,
+            Some(spill) => _ = cursor.place_large(id, spill)?,
+            None => cursor.refuse(id, self.size)?,
         }
         Ok(id)
     }
 }
 
-impl<'a> Site<'a> {
-    fn open(tree: EarlyTree<'a>, room: u64) -> io::Result<Self> {
+impl<'a> CheckoutDir<'a> {
+    fn open(tree: StreamTarget<'a>, room: u64) -> io::Result<Self> {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let root = openat(CWD, tree.dir, flags, Mode::empty()).map_err(|err| {
             let err = io::Error::from(err);
             io::Error::new(err.kind(), format!("open {}: {err}", tree.dir.display()))
         })?;
         let plan = Mutex::new(Plan::new(tree.commit, room));
-        Ok(Site { tree, root, plan, written: AtomicU64::new(0) })
+        Ok(CheckoutDir { tree, root, plan, written: AtomicU64::new(0) })
     }
 
     /// Another file is to be written.
@@ -194,35 +195,41 @@ impl<'a> Site<'a> {
     }
 }
 
-/// One thread's hand: the directory it works in, and what it wrote.
-pub(super) struct Hand<'a> {
-    placer: &'a Placer<'a>,
+/// One thread's cursor: the directory it works in, and what it wrote.
+pub(super) struct DirCursor<'a> {
+    blob_writer: &'a BlobWriter<'a>,
     open: Option<(DirId, BString, OwnedFd)>,
-    pub(super) files: Vec<EarlyFile>,
+    pub(super) files: Vec<StreamedFile>,
 }
 
-impl<'a> Hand<'a> {
-    pub(super) fn new(placer: &'a Placer<'a>) -> Self {
-        Hand { placer, open: None, files: Vec::new() }
+impl<'a> DirCursor<'a> {
+    pub(super) fn new(blob_writer: &'a BlobWriter<'a>) -> Self {
+        DirCursor { blob_writer, open: None, files: Vec::new() }
     }
 
     /// Write a blob wherever it is wanted.
     pub(super) fn place(&mut self, id: ObjectId, content: &[u8]) -> io::Result<()> {
-        let Some(site) = &self.placer.site else { return Ok(()) };
-        let targets = site.plan()?.take(id, Some(content));
+        let Some(checkout_dir) = &self.blob_writer.checkout_dir else { return Ok(()) };
+        let targets = checkout_dir.plan()?.take(id, Some(content));
         for target in targets {
-            self.write(site, id, &target, content)?;
+            self.write(checkout_dir, id, &target, content)?;
         }
         Ok(())
     }
 
     /// A path that is taken, or below a file, is left to the checkout, which says with what it clashes.
-    fn write(&mut self, site: &Site<'_>, id: ObjectId, target: &Target, content: &[u8]) -> io::Result<()> {
-        self.placer.intake.interrupt.check()?;
-        self.enter(site, target.dir)?;
+    fn write(
+        &mut self,
+        checkout_dir: &CheckoutDir<'_>,
+        id: ObjectId,
+        target: &PlannedPath,
+        content: &[u8],
+    ) -> io::Result<()> {
+        self.blob_writer.pack_receiver.interrupt.check()?;
+        self.enter(checkout_dir, target.dir)?;
         let Some((_, path, dir)) = &self.open else { return Ok(()) };
-        site.admit(path, &target.name, content.len() as u64)?;
-        let named = site.named(path, &target.name);
+        checkout_dir.admit(path, &target.name, content.len() as u64)?;
+        let named = checkout_dir.named(path, &target.name);
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let mode = Mode::from_raw_mode(if target.is_executable { 0o777 } else { 0o666 });
         let mut file: std::fs::File = match openat(dir, to_path(target.name.as_bstr()), flags, mode) {
@@ -238,10 +245,10 @@ impl<'a> Hand<'a> {
 
     /// Give a large blob one of the names that are wanted; the others are left to the checkout.
     pub(super) fn place_large(&mut self, id: ObjectId, spill: Spill) -> io::Result<Content> {
-        let Some(site) = &self.placer.site else { return spill.into_content() };
-        let target = site.plan()?.take(id, None).into_iter().next();
+        let Some(checkout_dir) = &self.blob_writer.checkout_dir else { return spill.into_content() };
+        let target = checkout_dir.plan()?.take(id, None).into_iter().next();
         let target = match target {
-            Some(target) if self.link(site, &target, &spill)? => Some(target),
+            Some(target) if self.link(checkout_dir, &target, &spill)? => Some(target),
             _ => None,
         };
         let content = spill.into_content()?;
@@ -255,17 +262,22 @@ impl<'a> Hand<'a> {
 
     /// Nothing of the tree may be a blob that is larger than a file may be.
     fn refuse(&mut self, id: ObjectId, size: u64) -> io::Result<()> {
-        let Some(site) = &self.placer.site else { return Ok(()) };
-        let targets = site.plan()?.take(id, None);
+        let Some(checkout_dir) = &self.blob_writer.checkout_dir else { return Ok(()) };
+        let targets = checkout_dir.plan()?.take(id, None);
         let Some(target) = targets.first() else { return Ok(()) };
-        let dir = site.plan()?.path(target.dir);
-        site.admit(&dir, &target.name, size)
+        let dir = checkout_dir.plan()?.path(target.dir);
+        checkout_dir.admit(&dir, &target.name, size)
     }
 
-    fn link(&mut self, site: &Site<'_>, target: &Target, spill: &Spill) -> io::Result<bool> {
-        self.enter(site, target.dir)?;
+    fn link(
+        &mut self,
+        checkout_dir: &CheckoutDir<'_>,
+        target: &PlannedPath,
+        spill: &Spill,
+    ) -> io::Result<bool> {
+        self.enter(checkout_dir, target.dir)?;
         let Some((_, path, dir)) = &self.open else { return Ok(false) };
-        site.admit(path, &target.name, spill.size)?;
+        checkout_dir.admit(path, &target.name, spill.size)?;
         if target.is_executable {
             let mode = spill.file.metadata()?.permissions().mode();
             spill.file.set_permissions(Permissions::from_mode(executable(mode)))?;
@@ -273,23 +285,24 @@ impl<'a> Hand<'a> {
         Ok(linkat(CWD, &spill.path, dir.as_fd(), to_path(target.name.as_bstr()), AtFlags::empty()).is_ok())
     }
 
-    fn note(&mut self, id: ObjectId, target: &Target, stat: gix::index::entry::Stat) {
+    fn note(&mut self, id: ObjectId, target: &PlannedPath, stat: gix::index::entry::Stat) {
         let Some((_, dir, _)) = &self.open else { return };
         let mut path = dir.clone();
         if !path.is_empty() {
             path.push(b'/');
         }
         path.extend_from_slice(&target.name);
-        self.files.push(EarlyFile { path, id, is_executable: target.is_executable, stat });
+        self.files.push(StreamedFile { path, id, is_executable: target.is_executable, stat });
     }
 
     /// Work in a directory from now on; in none where it clashes with a file.
-    fn enter(&mut self, site: &Site<'_>, dir: DirId) -> io::Result<()> {
+    fn enter(&mut self, checkout_dir: &CheckoutDir<'_>, dir: DirId) -> io::Result<()> {
         if self.open.as_ref().is_some_and(|(known, ..)| *known == dir) {
             return Ok(());
         }
-        let path = site.plan()?.path(dir);
-        let opened = if path.is_empty() { site.root.try_clone() } else { site.open_dir(&path) };
+        let path = checkout_dir.plan()?.path(dir);
+        let opened =
+            if path.is_empty() { checkout_dir.root.try_clone() } else { checkout_dir.open_dir(&path) };
         self.open = match opened {
             Ok(opened) => Some((dir, path, opened)),
             Err(err) if is_clash(&err) => None,

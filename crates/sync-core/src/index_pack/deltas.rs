@@ -6,36 +6,37 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use gix::ObjectId;
 use gix::objs::Kind;
 
-use super::blob_writer::{Hand, Placed, Placer, hasher};
+use super::blob_writer::{BlobWriter, DirCursor, Placed, hasher};
 use super::disk::PackFile;
 use super::entries::{AllRead, Base, Delta, Whole};
-use super::{Intake, Object, hash};
-use crate::fetched::EarlyFile;
+use super::{Object, PackReceiver, hash};
+use crate::fetched::StreamedFile;
 use crate::objects::content::{Content, Spill};
 use crate::objects::delta::Delta as ObjectDelta;
-use crate::objects::inflate::{Inflater, ROOM, pieces, stream};
+use crate::objects::inflate::{Inflater, OUTPUT_SLACK, pieces, stream};
 use crate::objects::{Objects, corrupt, refuse_huge};
 use crate::progress::Stage;
-use crate::resources::SPARE;
+use crate::resources::SPARE_BUFFERS;
 
 /// Put all deltas together, giving the objects their ids; the files that came of them. What they start from that
 /// the pack does not hold is added to it.
 pub(super) fn resolve(
-    intake: &Intake<'_>,
+    pack_receiver: &PackReceiver<'_>,
     pack: &PackFile,
     read: &mut AllRead,
-    placer: &Placer<'_>,
+    blob_writer: &BlobWriter<'_>,
     bases: Option<&Objects>,
-) -> io::Result<Vec<EarlyFile>> {
+) -> io::Result<Vec<StreamedFile>> {
     if read.deltas.is_empty() {
         return Ok(Vec::new());
     }
-    intake.progress.enter(Stage::Resolving);
-    intake.progress.set_total(read.deltas.len());
+    pack_receiver.progress.enter(Stage::Resolving);
+    pack_receiver.progress.set_total(read.deltas.len());
     read.deltas.sort_unstable_by(|a, b| a.base.cmp(&b.base));
-    let family = Family { intake, pack, placer, objects: &read.objects, deltas: &read.deltas };
-    let (mut resolved, mut files) = family.resolve(&read.whole)?;
-    let (added, (more_resolved, more_files)) = family.adopt(bases)?;
+    let resolver =
+        DeltaResolver { pack_receiver, pack, blob_writer, objects: &read.objects, deltas: &read.deltas };
+    let (mut resolved, mut files) = resolver.resolve(&read.whole)?;
+    let (added, (more_resolved, more_files)) = resolver.adopt(bases)?;
     resolved.extend(more_resolved);
     files.extend(more_files);
     for (at, id) in resolved {
@@ -46,22 +47,22 @@ pub(super) fn resolve(
     }
     if !added.is_empty() {
         read.objects.extend(added);
-        read.trailer = pack.close(read.objects.len(), intake.hash)?;
+        read.trailer = pack.close(read.objects.len(), pack_receiver.hash)?;
     }
     Ok(files)
 }
 
 /// Who is made from whom.
-struct Family<'a> {
-    intake: &'a Intake<'a>,
+struct DeltaResolver<'a> {
+    pack_receiver: &'a PackReceiver<'a>,
     pack: &'a PackFile,
-    placer: &'a Placer<'a>,
+    blob_writer: &'a BlobWriter<'a>,
     objects: &'a [Object],
     /// Sorted by their bases.
     deltas: &'a [Delta],
 }
 
-impl<'a> Family<'a> {
+impl<'a> DeltaResolver<'a> {
     /// All that is made from what is there in full, on several threads.
     fn resolve(&self, whole: &[Whole]) -> io::Result<Placed> {
         let is_root = |whole: &&Whole| {
@@ -70,7 +71,7 @@ impl<'a> Family<'a> {
         };
         let roots: Vec<&Whole> = whole.iter().filter(is_root).collect();
         let next = AtomicUsize::new(0);
-        let Intake { resources, .. } = self.intake;
+        let PackReceiver { resources, .. } = self.pack_receiver;
         let outcomes: Vec<_> = std::thread::scope(|scope| {
             let work = || {
                 let mut work = Work::new(self);
@@ -105,10 +106,10 @@ impl<'a> Family<'a> {
             let Some((kind, content)) = bases.content(&id)? else { continue };
             let addition = match &mut addition {
                 Some(addition) => addition,
-                none => none.insert(self.pack.reopen(self.intake.hash)?),
+                none => none.insert(self.pack.reopen(self.pack_receiver.hash)?),
             };
             added.push(addition.add(id, kind, &content)?);
-            work.grow(kind, content, self.claim(&delta.base))?;
+            work.resolve_dependents(kind, content, self.claim_dependents(&delta.base))?;
         }
         Ok((added, work.done()))
     }
@@ -121,21 +122,21 @@ impl<'a> Family<'a> {
     }
 
     /// What is made from a base and was not made yet; whoever gets it has to make it.
-    fn claim(&self, base: &Base) -> Vec<&'a Delta> {
+    fn claim_dependents(&self, base: &Base) -> Vec<&'a Delta> {
         self.of(base).iter().filter(|delta| !delta.is_done.swap(true, Ordering::Relaxed)).collect()
     }
 
     fn children(&self, offset: u64, id: ObjectId) -> Vec<&'a Delta> {
-        let mut children = self.claim(&Base::Offset(offset));
-        children.extend(self.claim(&Base::Id(id)));
+        let mut children = self.claim_dependents(&Base::Offset(offset));
+        children.extend(self.claim_dependents(&Base::Id(id)));
         children
     }
 }
 
 /// One thread's share.
 struct Work<'a> {
-    family: &'a Family<'a>,
-    hand: Hand<'a>,
+    resolver: &'a DeltaResolver<'a>,
+    cursor: DirCursor<'a>,
     inflater: Inflater,
     /// What a delta says.
     buffer: Vec<u8>,
@@ -145,47 +146,56 @@ struct Work<'a> {
 }
 
 impl<'a> Work<'a> {
-    fn new(family: &'a Family<'a>) -> Self {
-        let hand = Hand::new(family.placer);
+    fn new(resolver: &'a DeltaResolver<'a>) -> Self {
+        let cursor = DirCursor::new(resolver.blob_writer);
         let (inflater, buffer) = (Inflater::new(), Vec::new());
-        Work { family, hand, inflater, buffer, spare: Vec::new(), ids: Vec::new() }
+        Work { resolver, cursor, inflater, buffer, spare: Vec::new(), ids: Vec::new() }
     }
 
     fn done(self) -> Placed {
-        (self.ids, self.hand.files)
+        (self.ids, self.cursor.files)
     }
 
     /// All that is made from an object of the pack.
     fn root(&mut self, root: &Whole) -> io::Result<()> {
-        let Family { intake, pack, objects, .. } = *self.family;
+        let DeltaResolver { pack_receiver, pack, objects, .. } = *self.resolver;
         let object = &objects[root.at];
-        let children = self.family.children(object.offset, object.id);
+        let children = self.resolver.children(object.offset, object.id);
         if children.is_empty() {
             return Ok(()); // a twin was before us
         }
-        let content = if root.size > intake.resources.large() {
-            Content::spill(&intake.pack_dir, |put| {
+        let content = if root.size > pack_receiver.resources.stream_threshold() {
+            Content::spill(&pack_receiver.pack_dir, |put| {
                 pieces(stream(&pack.file, root.data_offset, root.size), put)
             })?
         } else {
             let mut bytes = self.empty();
-            bytes.reserve_exact(root.size as usize + ROOM);
+            bytes.reserve_exact(root.size as usize + OUTPUT_SLACK);
             self.inflater.whole(&pack.file, root.data_offset, root.size as usize, &mut bytes)?;
             Content::Held(bytes.into())
         };
-        self.grow(root.kind, content, children)
+        self.resolve_dependents(root.kind, content, children)
     }
 
     /// Depth first. A base is kept only while more is made from it; where many are, they go to disk.
-    fn grow(&mut self, kind: Kind, content: Content, children: Vec<&'a Delta>) -> io::Result<()> {
-        let Family { intake, objects, .. } = *self.family;
-        let done = intake.progress.files();
+    fn resolve_dependents(
+        &mut self,
+        kind: Kind,
+        content: Content,
+        children: Vec<&'a Delta>,
+    ) -> io::Result<()> {
+        let DeltaResolver { pack_receiver, objects, .. } = *self.resolver;
+        let done = pack_receiver.progress.files();
         let mut open = vec![(content, children)];
         while let Some((base, mut children)) = open.pop() {
             let Some(child) = children.pop() else { continue };
-            intake.interrupt.check()?;
+            pack_receiver.interrupt.check()?;
             let held: u64 = open.iter().map(|(content, _)| content.held()).sum();
-            let room = intake.resources.held().saturating_sub(held).min(intake.resources.large());
+            let room = pack_receiver
+                .resources
+                .delta_cache_bytes()
+                .saturating_sub(held)
+                .min(pack_receiver.resources.stream_threshold());
             let (id, content) = self.make(kind, child, &base, room)?;
             if children.is_empty() {
                 self.reuse(base);
@@ -194,7 +204,7 @@ impl<'a> Work<'a> {
             }
             self.ids.push((child.at, id));
             gix::Count::inc(&done);
-            let grandchildren = self.family.children(objects[child.at].offset, id);
+            let grandchildren = self.resolver.children(objects[child.at].offset, id);
             if grandchildren.is_empty() {
                 self.reuse(content);
             } else {
@@ -209,8 +219,8 @@ impl<'a> Work<'a> {
     }
 
     fn reuse(&mut self, content: Content) {
-        let most = self.family.intake.resources.large() as usize + ROOM;
-        let is_kept = |bytes: &Vec<u8>| self.spare.len() < SPARE && bytes.capacity() <= most;
+        let most = self.resolver.pack_receiver.resources.stream_threshold() as usize + OUTPUT_SLACK;
+        let is_kept = |bytes: &Vec<u8>| self.spare.len() < SPARE_BUFFERS && bytes.capacity() <= most;
         if let Some(mut bytes) = content.into_held().filter(is_kept) {
             bytes.clear();
             self.spare.push(bytes);
@@ -224,8 +234,8 @@ impl<'a> Work<'a> {
         base: &Content,
         room: u64,
     ) -> io::Result<(ObjectId, Content)> {
-        let Family { intake, pack, .. } = self.family;
-        if child.size > intake.resources.large() {
+        let DeltaResolver { pack_receiver, pack, .. } = self.resolver;
+        if child.size > pack_receiver.resources.stream_threshold() {
             let stream = stream(&pack.file, child.data_offset, child.size);
             return self.apply(kind, stream, base, room);
         }
@@ -243,19 +253,19 @@ impl<'a> Work<'a> {
         base: &Content,
         room: u64,
     ) -> io::Result<(ObjectId, Content)> {
-        let intake = self.family.intake;
+        let pack_receiver = self.resolver.pack_receiver;
         let delta = ObjectDelta::open(delta)?;
-        refuse_huge(kind, delta.size, intake.resources)?;
+        refuse_huge(kind, delta.size, pack_receiver.resources)?;
         if delta.size > room {
-            let mut hasher = hasher(intake.hash, kind, delta.size);
-            let mut spill = Spill::create(&intake.pack_dir)?;
+            let mut hasher = hasher(pack_receiver.hash, kind, delta.size);
+            let mut spill = Spill::create(&pack_receiver.pack_dir)?;
             delta.apply(base, &mut |piece| {
-                intake.interrupt.check()?;
+                pack_receiver.interrupt.check()?;
                 hasher.update(piece);
                 spill.add(piece)
             })?;
             let id = hasher.try_finalize().map_err(io::Error::other)?;
-            return Ok((id, self.hand.place_large(id, spill)?));
+            return Ok((id, self.cursor.place_large(id, spill)?));
         }
         let mut bytes = self.empty();
         bytes.reserve_exact(delta.size as usize);
@@ -263,9 +273,9 @@ impl<'a> Work<'a> {
             bytes.extend_from_slice(piece);
             Ok(())
         })?;
-        let id = hash(intake.hash, kind, &bytes)?;
+        let id = hash(pack_receiver.hash, kind, &bytes)?;
         if kind == Kind::Blob {
-            self.hand.place(id, &bytes)?;
+            self.cursor.place(id, &bytes)?;
         }
         Ok((id, Content::Held(bytes.into())))
     }

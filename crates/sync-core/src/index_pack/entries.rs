@@ -9,10 +9,10 @@ use gix::hash::Kind;
 use gix::objs::Kind as ObjectKind;
 use gix_pack::data::entry::Header;
 
-use super::blob_writer::{Blob, Placer, Work, hasher};
-use super::{Intake, Object, hash};
-use crate::objects::inflate::{Decoder, ROOM, decoder, wrong_length};
-use crate::objects::{LARGEST, corrupt, refuse_huge};
+use super::blob_writer::{Blob, BlobWriter, Work, hasher};
+use super::{Object, PackReceiver, hash};
+use crate::objects::inflate::{Decoder, OUTPUT_SLACK, decoder, wrong_length};
+use crate::objects::{MAX_BUFFERED_OBJECT, corrupt, refuse_huge};
 
 /// What the disk thread gets: bytes that count for the checksum, or the checksum itself.
 pub(super) enum Packet {
@@ -63,7 +63,7 @@ const WINDOW: u64 = 256 * 1024;
 
 pub(super) struct Entries<'a> {
     source: &'a mut dyn BufRead,
-    intake: &'a Intake<'a>,
+    pack_receiver: &'a PackReceiver<'a>,
     kind: Kind,
     /// Larger objects go through in pieces.
     large: u64,
@@ -83,15 +83,15 @@ pub(super) struct Entries<'a> {
 impl<'a> Entries<'a> {
     pub(super) fn new(
         source: &'a mut dyn BufRead,
-        intake: &'a Intake<'a>,
+        pack_receiver: &'a PackReceiver<'a>,
         to_disk: SyncSender<Packet>,
         from_disk: Receiver<Vec<u8>>,
     ) -> Self {
         Entries {
             source,
-            intake,
-            kind: intake.hash,
-            large: intake.resources.large(),
+            pack_receiver,
+            kind: pack_receiver.hash,
+            large: pack_receiver.resources.stream_threshold(),
             decoder: decoder(),
             window: Vec::new(),
             packet: Vec::new(),
@@ -106,23 +106,23 @@ impl<'a> Entries<'a> {
     /// Read the pack to its end.
     pub(super) fn read_all(
         &mut self,
-        placer: &Placer<'_>,
+        blob_writer: &BlobWriter<'_>,
         to_placer: SyncSender<Work>,
         from_placer: &Receiver<Vec<u8>>,
     ) -> io::Result<AllRead> {
-        let Intake { progress, interrupt, .. } = *self.intake;
+        let PackReceiver { progress, interrupt, .. } = *self.pack_receiver;
         let mut header = [0; 12];
         self.read_exact(&mut header)?;
         let (_, count) = gix_pack::data::header::decode(&header).map_err(corrupt)?;
         progress.set_total(count as usize);
         let (done, bytes) = (progress.files(), progress.bytes());
-        let most = self.intake.resources.batch() as usize;
+        let most = self.pack_receiver.resources.batch_bytes() as usize;
         let mut out = Batches { to_placer, from_placer, bytes: Vec::new(), blobs: Vec::new(), most };
         let trailer = ObjectId::null(self.kind);
         let mut read = AllRead { objects: Vec::new(), whole: Vec::new(), deltas: Vec::new(), trailer };
         for at in 0..count as usize {
             interrupt.check()?;
-            self.entry(at, placer, &mut out, &mut read)?;
+            self.entry(at, blob_writer, &mut out, &mut read)?;
             gix::Count::inc(&done);
             gix::Count::set(&bytes, self.offset() as usize);
         }
@@ -134,7 +134,7 @@ impl<'a> Entries<'a> {
     fn entry(
         &mut self,
         at: usize,
-        placer: &Placer<'_>,
+        blob_writer: &BlobWriter<'_>,
         out: &mut Batches<'_>,
         read: &mut AllRead,
     ) -> io::Result<()> {
@@ -156,8 +156,8 @@ impl<'a> Entries<'a> {
             }
             Header::Commit | Header::Tree | Header::Tag => {
                 let kind = entry.header.as_kind().unwrap_or(ObjectKind::Tag);
-                refuse_huge(kind, size, self.intake.resources)?;
-                id = self.other(kind, size, placer)?;
+                refuse_huge(kind, size, self.pack_receiver.resources)?;
+                id = self.other(kind, size, blob_writer)?;
             }
         }
         if let Some(kind) = entry.header.as_kind() {
@@ -188,8 +188,8 @@ impl<'a> Entries<'a> {
     }
 
     /// A commit, tag or tree; of a very large one nothing but its id is known.
-    fn other(&mut self, kind: ObjectKind, size: u64, placer: &Placer<'_>) -> io::Result<ObjectId> {
-        if size > self.intake.resources.waiting() {
+    fn other(&mut self, kind: ObjectKind, size: u64, blob_writer: &BlobWriter<'_>) -> io::Result<ObjectId> {
+        if size > self.pack_receiver.resources.pending_tree_bytes() {
             let mut hasher = hasher(self.kind, kind, size);
             self.in_pieces(size, |piece| {
                 hasher.update(piece);
@@ -199,15 +199,15 @@ impl<'a> Entries<'a> {
         }
         let body = self.whole(size)?;
         let id = hash(self.kind, kind, &body)?;
-        placer.learn(kind, id, &body)?;
+        blob_writer.add_object(kind, id, &body)?;
         Ok(id)
     }
 
     fn whole(&mut self, size: u64) -> io::Result<Vec<u8>> {
         // A header may lie: room is made as it is needed.
-        let mut body = Vec::with_capacity(size.min(self.large) as usize + ROOM);
+        let mut body = Vec::with_capacity(size.min(self.large) as usize + OUTPUT_SLACK);
         if size <= self.large {
-            body.resize(size as usize + ROOM, 0);
+            body.resize(size as usize + OUTPUT_SLACK, 0);
             self.inflate_into(&mut body, size as usize)?;
             body.truncate(size as usize);
         } else {
@@ -221,7 +221,7 @@ impl<'a> Entries<'a> {
 
     /// It is put together once all of the pack is there.
     fn delta(&mut self, at: usize, data_offset: u64, size: u64, base: Base) -> io::Result<Delta> {
-        if size > LARGEST {
+        if size > MAX_BUFFERED_OBJECT {
             return Err(corrupt(format!("a delta of {size} bytes is too large")));
         }
         self.in_pieces(size, |_| Ok(()))?;
@@ -250,10 +250,10 @@ impl<'a> Entries<'a> {
     /// Inflate the next stream, of exactly `size` bytes, through a window.
     fn in_pieces(&mut self, size: u64, mut take: impl FnMut(&[u8]) -> io::Result<()>) -> io::Result<()> {
         let mut window = std::mem::take(&mut self.window);
-        window.resize(size.min(WINDOW) as usize + ROOM, 0);
+        window.resize(size.min(WINDOW) as usize + OUTPUT_SLACK, 0);
         let mut written = 0;
         loop {
-            self.intake.interrupt.check()?;
+            self.pack_receiver.interrupt.check()?;
             self.refill()?;
             let step = self.decoder.decompress(&self.packet[self.used..], &mut window, false);
             let step = step.map_err(corrupt)?;
@@ -353,7 +353,7 @@ impl Batches<'_> {
             self.send()?;
         }
         let start = self.bytes.len();
-        self.bytes.resize(start + size + ROOM, 0);
+        self.bytes.resize(start + size + OUTPUT_SLACK, 0);
         Ok(start)
     }
 
@@ -368,7 +368,8 @@ impl Batches<'_> {
 
     /// A buffer that was used before, if there is one: the allocator gives large ones back at once.
     fn empty(&self) -> Vec<u8> {
-        let mut buffer = self.from_placer.try_recv().unwrap_or_else(|_| Vec::with_capacity(self.most + ROOM));
+        let mut buffer =
+            self.from_placer.try_recv().unwrap_or_else(|_| Vec::with_capacity(self.most + OUTPUT_SLACK));
         buffer.clear();
         buffer
     }

@@ -7,7 +7,7 @@
 //! placing thread                                         └─▶ blobs are hashed and become files
 //! afterwards       deltas, on several threads; what they start from elsewhere; the pack's index
 //! ```
-//! A file is written only where a tree entry of the commit names exactly the bytes at hand. Nothing here is
+//! A file is written only where a tree entry of the commit names exactly the bytes at cursor. Nothing here is
 //! visible to anybody before the checkout gives the tree its name. No object is held that is large: it goes
 //! through in pieces, and to disk where deltas start from it.
 
@@ -27,22 +27,22 @@ use std::sync::mpsc::sync_channel;
 use gix::ObjectId;
 use gix::hash::Kind;
 
-use crate::fetched::{Early, EarlyFile};
+use crate::fetched::{StreamedFile, StreamedFiles};
 use crate::interrupt::Interrupt;
 use crate::limits::Limits;
 use crate::objects::{Objects, corrupt};
 use crate::progress::Progress;
 use crate::resources::Resources;
 
-use blob_writer::Placer;
+use blob_writer::BlobWriter;
 use entries::{AllRead, Entries};
 
 /// A pack is to be taken in.
-pub(crate) struct Intake<'a> {
+pub(crate) struct PackReceiver<'a> {
     /// Where the pack goes, and what is too large to hold meanwhile.
     pub(crate) pack_dir: PathBuf,
     pub(crate) hash: Kind,
-    pub(crate) tree: Option<EarlyTree<'a>>,
+    pub(crate) tree: Option<StreamTarget<'a>>,
     pub(crate) resources: Resources,
     pub(crate) progress: &'a Progress,
     pub(crate) interrupt: &'a Interrupt,
@@ -50,7 +50,7 @@ pub(crate) struct Intake<'a> {
 
 /// Whose files are written meanwhile.
 #[derive(Clone, Copy)]
-pub(crate) struct EarlyTree<'a> {
+pub(crate) struct StreamTarget<'a> {
     pub(crate) commit: ObjectId,
     /// It is there and empty.
     pub(crate) dir: &'a Path,
@@ -59,10 +59,10 @@ pub(crate) struct EarlyTree<'a> {
 
 /// A pack that was taken in.
 #[derive(Debug, Default)]
-pub(crate) struct Taken {
+pub(crate) struct ReceivedPack {
     /// Where it is; nowhere if there was nothing in it.
     pub(crate) pack: Option<PathBuf>,
-    pub(crate) early: Early,
+    pub(crate) early: StreamedFiles,
 }
 
 /// An object of the pack, by its place in it.
@@ -74,20 +74,20 @@ pub(super) struct Object {
     pub(super) id: ObjectId,
 }
 
-impl Intake<'_> {
+impl PackReceiver<'_> {
     /// Store a pack, whose deltas may start from `bases`. After an error, which may be that of a limit, nothing is
     /// left of it, and what is in the directory of the tree is not to be used.
-    pub(crate) fn take(&self, pack: &mut dyn BufRead, bases: Option<&Objects>) -> io::Result<Taken> {
+    pub(crate) fn take(&self, pack: &mut dyn BufRead, bases: Option<&Objects>) -> io::Result<ReceivedPack> {
         let file = disk::PackFile::create(&self.pack_dir)?;
-        let placer = Placer::new(self)?;
-        let (mut read, mut files) = self.read(pack, &file, &placer)?;
+        let blob_writer = BlobWriter::new(self)?;
+        let (mut read, mut files) = self.read(pack, &file, &blob_writer)?;
         if read.objects.is_empty() {
-            return Ok(Taken::default());
+            return Ok(ReceivedPack::default());
         }
-        files.extend(deltas::resolve(self, &file, &mut read, &placer, bases)?);
+        files.extend(deltas::resolve(self, &file, &mut read, &blob_writer, bases)?);
         let path = file.finish(&mut read.objects, read.trailer)?;
         files.sort_by(|a, b| a.path.cmp(&b.path));
-        Ok(Taken { pack: Some(path), early: Early { files } })
+        Ok(ReceivedPack { pack: Some(path), early: StreamedFiles { files } })
     }
 
     /// All but the deltas.
@@ -95,17 +95,17 @@ impl Intake<'_> {
         &self,
         pack: &mut dyn BufRead,
         file: &disk::PackFile,
-        placer: &Placer<'_>,
-    ) -> io::Result<(AllRead, Vec<EarlyFile>)> {
+        blob_writer: &BlobWriter<'_>,
+    ) -> io::Result<(AllRead, Vec<StreamedFile>)> {
         let (to_disk, packets) = sync_channel(8);
         let (used_packets, from_disk) = sync_channel(16);
         let (to_placer, work) = sync_channel(8);
         let (used_buffers, from_placer) = sync_channel(16);
         let (read, stored, placed) = std::thread::scope(|scope| {
             let disk = scope.spawn(|| file.store(packets, &used_packets, self.hash));
-            let placing = scope.spawn(|| placer.run(work, &used_buffers));
+            let placing = scope.spawn(|| blob_writer.run(work, &used_buffers));
             let mut entries = Entries::new(pack, self, to_disk, from_disk);
-            let read = entries.read_all(placer, to_placer, &from_placer);
+            let read = entries.read_all(blob_writer, to_placer, &from_placer);
             drop(entries); // ends the threads
             (read, join(disk.join()), join(placing.join()))
         });

@@ -33,7 +33,7 @@ enum Forms {
 }
 
 /// A path that a blob has.
-pub(super) struct Target {
+pub(super) struct PlannedPath {
     pub(super) dir: DirId,
     pub(super) name: BString,
     pub(super) is_executable: bool,
@@ -47,7 +47,7 @@ pub(super) struct Plan {
     /// Those whose place is not known yet, as many as there is room for.
     waiting_trees: IdMap<ObjectId, Vec<u8>>,
     room: u64,
-    blobs: IdMap<ObjectId, Vec<Target>>,
+    blobs: IdMap<ObjectId, Vec<PlannedPath>>,
     attributes: IdMap<ObjectId, Vec<DirId>>,
 }
 
@@ -67,7 +67,7 @@ impl Plan {
     }
 
     /// A commit or tree has come.
-    pub(super) fn learn(&mut self, kind: Kind, id: ObjectId, body: &[u8]) {
+    pub(super) fn add_object(&mut self, kind: Kind, id: ObjectId, body: &[u8]) {
         match kind {
             Kind::Commit if id == self.commit => {
                 let tree = gix::objs::CommitRefIter::from_bytes(body, id.kind()).tree_id();
@@ -138,7 +138,7 @@ impl Plan {
                 }
                 EntryKind::Blob | EntryKind::BlobExecutable => {
                     let is_executable = kind == EntryKind::BlobExecutable;
-                    let target = Target { dir, name: entry.filename.into(), is_executable };
+                    let target = PlannedPath { dir, name: entry.filename.into(), is_executable };
                     self.blobs.entry(id).or_default().push(target);
                 }
                 // Symbolic links come last of all, so that nothing is written through one.
@@ -149,7 +149,7 @@ impl Plan {
     }
 
     /// The paths of a blob that has come, those left out where its form may be another.
-    pub(super) fn take(&mut self, id: ObjectId, content: Option<&[u8]>) -> Vec<Target> {
+    pub(super) fn take(&mut self, id: ObjectId, content: Option<&[u8]>) -> Vec<PlannedPath> {
         if let Some(content) = content
             && let Some(dirs) = self.attributes.remove(&id)
         {

@@ -114,14 +114,14 @@ impl Pack {
     }
 }
 
-fn intake<'a>(
+fn pack_receiver<'a>(
     packs: &Path,
     progress: &'a Progress,
     interrupt: &'a Interrupt,
-    tree: Option<EarlyTree<'a>>,
-) -> Intake<'a> {
+    tree: Option<StreamTarget<'a>>,
+) -> PackReceiver<'a> {
     let resources = Resources { threads: 2, memory: None };
-    Intake { pack_dir: packs.to_owned(), hash: Kind::Sha1, tree, resources, progress, interrupt }
+    PackReceiver { pack_dir: packs.to_owned(), hash: Kind::Sha1, tree, resources, progress, interrupt }
 }
 
 /// Unpack it into a fresh directory: the paths of the files, or the fault; whatever happens, no temporary file of
@@ -133,8 +133,8 @@ fn unpacked(bytes: &[u8], commit: ObjectId) -> Result<Vec<String>, String> {
     fs_err::create_dir(&tree).unwrap();
     let mut source = io::BufReader::with_capacity(1000, bytes);
     let (limits, progress, interrupt) = (Limits::default(), Progress::new(), Interrupt::new());
-    let early = EarlyTree { commit, dir: &tree, limits: &limits };
-    let outcome = intake(&packs, &progress, &interrupt, Some(early)).take(&mut source, None);
+    let early = StreamTarget { commit, dir: &tree, limits: &limits };
+    let outcome = pack_receiver(&packs, &progress, &interrupt, Some(early)).take(&mut source, None);
     let left: Vec<_> = fs_err::read_dir(&packs).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(left.len(), if outcome.is_ok() { 2 } else { 0 }, "{left:?}");
     let made = outcome.map_err(|err| err.to_string())?;
@@ -279,9 +279,9 @@ fn it_stops_when_asked_to() {
     let interrupt = Interrupt::new();
     interrupt.trigger();
     let (bytes, limits, progress) = (pack.bytes(), Limits::default(), Progress::new());
-    let early = EarlyTree { commit, dir: dir.path(), limits: &limits };
-    let intake = intake(dir.path(), &progress, &interrupt, Some(early));
-    let outcome = intake.take(&mut &bytes[..], None);
+    let early = StreamTarget { commit, dir: dir.path(), limits: &limits };
+    let pack_receiver = pack_receiver(dir.path(), &progress, &interrupt, Some(early));
+    let outcome = pack_receiver.take(&mut &bytes[..], None);
     assert_eq!(outcome.unwrap_err().kind(), io::ErrorKind::TimedOut);
     assert_eq!(fs_err::read_dir(dir.path()).unwrap().count(), 0);
 }

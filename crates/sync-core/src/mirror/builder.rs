@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use crate::credentials::Credentials;
 use crate::error::Result;
-use crate::fetch::Upstream;
+use crate::fetch::Fetcher;
 use crate::interrupt::Interrupt;
 use crate::progress::Progress;
 use crate::resources::Resources;
@@ -166,11 +166,11 @@ impl MirrorBuilder {
     /// The same for a store that is open already, such as one that the publisher was made for.
     pub fn build(self, store: Store) -> Mirror {
         let connect = ConnectOptions { resources: self.resources, ..self.connect };
-        let upstream = Upstream::new(self.source, connect, self.interrupt.clone(), self.progress.clone());
+        let fetcher = Fetcher::new(self.source, connect, self.interrupt.clone(), self.progress.clone());
         Mirror {
             publisher: self.publisher.unwrap_or_else(|| Box::new(Unpublished::new(&store))),
             store,
-            upstream,
+            fetcher,
             credentials: self.credentials,
             verifier: self.verifier,
             settings: self.settings,
@@ -180,7 +180,7 @@ impl MirrorBuilder {
             guards: Guards::default(),
             is_verified: false,
             has_excess_history: false,
-            keeps_spare: false,
+            keeps_recyclable: false,
             retired_at: None,
             tree_size: None,
             has_leftovers: false,

@@ -17,9 +17,9 @@ impl Mirror {
     pub fn maintain(&mut self, commit: CommitId) {
         let is_news = std::mem::take(&mut self.is_news);
         let size = self.tree_size(commit);
-        self.prune(&[commit], self.keeps_spare);
+        self.prune(&[commit], self.keeps_recyclable);
         if is_news {
-            match self.store.remove_v3_trees() {
+            match self.store.remove_git_sync_v3_trees() {
                 Ok(0) => {}
                 Ok(_) => self.hear(&Notice::info("moved from git-sync v3's layout")),
                 Err(err) => self.hear(&Notice::warning("cannot remove the old tree").error(&err)),
@@ -51,7 +51,7 @@ impl Mirror {
         let size = self.tree_size.map_or(0, |(_, size)| size);
         if self.settings.repack != Repack::Never && self.needs_repack(&self.store, size, true) {
             // Repacking keeps what the branch names.
-            let _ = current.map(|current| self.store.adopt(current));
+            let _ = current.map(|current| self.store.set_branch(current));
             self.remove_unused_submodules();
             self.repack();
         }
@@ -60,17 +60,17 @@ impl Mirror {
     }
 
     /// Whether nobody is likely to have the tree open any more that was kept to make the next one from.
-    pub(super) fn may_reuse_spare(&self) -> bool {
+    pub(super) fn may_recycle(&self) -> bool {
         let (Some(retired_at), Some(retention)) = (self.retired_at, &self.settings.retention) else {
             return false;
         };
         (retention.clock.monotonic)().saturating_sub(retired_at) >= retention.reuse_delay
     }
 
-    fn prune(&mut self, in_use: &[CommitId], keeps_spare: bool) {
+    fn prune(&mut self, in_use: &[CommitId], keeps_recyclable: bool) {
         let held = self.guards.held();
         let in_use: Vec<CommitId> = in_use.iter().copied().chain(held).collect();
-        let pruned = self.prune_trees(&in_use, keeps_spare);
+        let pruned = self.prune_trees(&in_use, keeps_recyclable);
         self.has_leftovers |= self.observer.failed(pruned, "cannot remove old trees");
         let pruned = self.publisher.prune(self.keep()).step(|| "remove what was published before".into());
         self.observer.failed(pruned, "cannot remove what was published before");
@@ -80,9 +80,9 @@ impl Mirror {
         self.settings.retention.map_or(Duration::ZERO, |retention| retention.keep)
     }
 
-    /// Remove the trees that were replaced long enough ago; the newest of them is kept without a name if `keeps_spare`.
+    /// Remove the trees that were replaced long enough ago; the newest of them is kept without a name if `keeps_recyclable`.
     /// One that cannot be removed does not keep the others.
-    fn prune_trees(&mut self, in_use: &[CommitId], keeps_spare: bool) -> Result<usize> {
+    fn prune_trees(&mut self, in_use: &[CommitId], keeps_recyclable: bool) -> Result<usize> {
         let trees = self.store.trees().map_err(|err| Error::io("list the old trees", &err))?;
         let others = trees.into_iter().filter(|id| !in_use.contains(id));
         let retention = self.settings.retention;
@@ -97,9 +97,9 @@ impl Mirror {
         let mut outcome = Ok(old.len());
         for (at, (_, id)) in old.iter().enumerate() {
             let is_newest = at + 1 == old.len();
-            let removed = if is_newest && keeps_spare {
+            let removed = if is_newest && keeps_recyclable {
                 self.retired_at = retention.map(|retention| (retention.clock.monotonic)());
-                self.store.keep_spare(*id)
+                self.store.retain_for_reuse(*id)
             } else {
                 self.store.remove_tree(*id)
             };
@@ -113,18 +113,18 @@ impl Mirror {
     }
 
     fn remove_unused_submodules(&self) {
-        self.observer.failed(self.store.remove_unused_modules(), "cannot remove unused submodules");
+        self.observer.failed(self.store.remove_unused_submodules(), "cannot remove unused submodules");
     }
 
     /// `known`: bytes of the files of one of its trees. `has_failed`: something may be kept that is not published.
     fn needs_repack(&self, store: &Store, known: u64, has_failed: bool) -> bool {
-        let is_tip_only = !has_failed && self.upstream.source().depth.0.is_some_and(|depth| depth.get() == 1);
+        let is_tip_only = !has_failed && self.fetcher.source().depth.0.is_some_and(|depth| depth.get() == 1);
         let is_due = match self.settings.repack {
             Repack::Never => false,
             Repack::WhenNeeded => store.has_many_packs() || store.has_excess_packs(is_tip_only, known),
             Repack::Always => store.has_several_packs(),
         };
-        is_due || store.is_half_folded()
+        is_due || store.repack_was_interrupted()
     }
 
     fn repack(&mut self) {
@@ -138,7 +138,7 @@ impl Mirror {
     }
 
     fn repack_submodules(&mut self, has_failed: bool) {
-        let stores = self.store.modules().unwrap_or_else(|err| {
+        let stores = self.store.submodules().unwrap_or_else(|err| {
             self.hear(&Notice::warning("cannot repack submodules").error(&err));
             Vec::new()
         });
@@ -150,7 +150,7 @@ impl Mirror {
     }
 
     fn repack_store(&self, store: &Store) -> Result<()> {
-        let repacked = store.fold(self.upstream.source().depth, &self.progress, &self.interrupt);
+        let repacked = store.repack(self.fetcher.source().depth, &self.progress, &self.interrupt);
         match &repacked {
             Ok(()) => self.hear(&Notice::debug("repacked the store")),
             Err(err) => self.hear(&Notice::warning("cannot repack the store").error(err)),

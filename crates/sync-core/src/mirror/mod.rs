@@ -21,7 +21,7 @@ use std::path::PathBuf;
 
 use crate::checkout::tree_size;
 use crate::error::{Error, Recovery, Result};
-use crate::fetch::Upstream;
+use crate::fetch::Fetcher;
 use crate::interrupt::Interrupt;
 use crate::progress::{Progress, Stage};
 use crate::spec::reference::{CommitId, Reference};
@@ -58,7 +58,7 @@ use outcome::Guards;
 /// ```
 pub struct Mirror {
     store: Store,
-    upstream: Upstream,
+    fetcher: Fetcher,
     publisher: Box<dyn Publisher>,
     credentials: Box<dyn CredentialProvider>,
     verifier: Option<Box<dyn Verifier>>,
@@ -74,7 +74,7 @@ pub struct Mirror {
     has_excess_history: bool,
     /// Whether a replaced tree is worth keeping to make the next one from it: it shares its files with the published
     /// one.
-    keeps_spare: bool,
+    keeps_recyclable: bool,
     /// When, by the caller's clock, the tree that is kept for that was replaced.
     retired_at: Option<std::time::Duration>,
     /// Bytes of the files of a commit's tree: the one that is published.
@@ -195,7 +195,7 @@ impl Mirror {
 
     /// Follow another reference from the next update on.
     pub fn set_reference(&mut self, reference: Reference) {
-        self.upstream.set_reference(reference);
+        self.fetcher.set_reference(reference);
     }
 
     /// The commit that is published now.

@@ -1,7 +1,7 @@
 //! One update: from the reference to a published tree.
 
-use crate::bounded::read_bounded;
-use crate::checkout::draft::{Draft, DraftPlan, Origin};
+use crate::bounded_read::read_bounded;
+use crate::checkout::staging::{Origin, StagePlan, StagedTree};
 use crate::checkout::verify::altered_files;
 use crate::checkout::{Worktree, checkout};
 use crate::error::{Context, Error, ErrorKind, Result};
@@ -21,9 +21,9 @@ impl Mirror {
     pub(super) fn try_update(&mut self) -> Result<SyncOutcome> {
         let current = self.published()?;
         let credentials = self.credentials.credentials()?;
-        self.upstream.set_credentials(credentials);
+        self.fetcher.set_credentials(credentials);
         self.refresh_sparse_patterns()?;
-        let tip = self.upstream.look()?;
+        let tip = self.fetcher.resolve()?;
         if current == Some(tip.commit) && self.is_intact(tip.commit)? {
             self.is_verified = true;
             return Ok(SyncOutcome::Unchanged(tip.commit));
@@ -34,7 +34,7 @@ impl Mirror {
         let packs = self.store.all_packs()?;
         let tree = self.make_tree(&tip, current).inspect_err(|err| {
             if err.kind() == ErrorKind::StorageFull {
-                let removed = self.store.give_back(&packs, current);
+                let removed = self.store.discard_new_packs(&packs, current);
                 self.observer.failed(removed, "cannot remove what was received");
             }
         })?;
@@ -43,7 +43,7 @@ impl Mirror {
         }
         self.is_verified = true;
         let shares_most = tree.reused >= tree.written && tree.origin != Some(Origin::Copies);
-        self.keeps_spare = self.settings.reuses_trees && shares_most;
+        self.keeps_recyclable = self.settings.reuses_trees && shares_most;
         if current == Some(tree.commit) && tree.written + tree.reused == 0 {
             return Ok(SyncOutcome::Unchanged(tree.commit));
         }
@@ -58,7 +58,7 @@ impl Mirror {
         if let Some(path) = &self.settings.sparse_file {
             let text = read_bounded(path, SparsePatterns::MAX_SIZE)
                 .map_err(|err| Error::io("read the sparse patterns", &err))?;
-            self.upstream.set_sparse(Some(SparsePatterns::from_text(text)));
+            self.fetcher.set_sparse(Some(SparsePatterns::from_text(text)));
         }
         Ok(())
     }
@@ -70,19 +70,19 @@ impl Mirror {
 
     /// The same for objects, depth and every file.
     fn is_all_intact(&mut self, commit: CommitId) -> Result<bool> {
-        if self.store.is_partial() && self.upstream.source().filter.is_none() {
+        if self.store.is_partial() && self.fetcher.source().filter.is_none() {
             self.hear(&Notice::info("the store lacks what a filter left out").of(commit));
             return Ok(false);
         }
         match self.inspect(commit)? {
-            Condition::Sound => self.store.adopt(commit)?,
+            Condition::Sound => self.store.set_branch(commit)?,
             Condition::TooShallow | Condition::TooDeep => {
                 self.hear(&Notice::info("the history is not as long as asked for").of(commit));
                 return Ok(false);
             }
             Condition::Damaged(_) => return Ok(false),
         }
-        match altered_files(&self.store, commit, &self.upstream.source().selection, &self.interrupt) {
+        match altered_files(&self.store, commit, &self.fetcher.source().selection, &self.interrupt) {
             Ok(files) if files.is_empty() => self.is_shown_intact(commit).inspect(|is_intact| {
                 if !is_intact {
                     self.hear(
@@ -111,7 +111,7 @@ impl Mirror {
 
     /// How the store has a commit. Where it is damaged, all of it goes.
     fn inspect(&mut self, commit: CommitId) -> Result<Condition> {
-        let depth = self.upstream.source().depth;
+        let depth = self.fetcher.source().depth;
         let condition = self.store.inspect(commit, depth, &self.interrupt)?;
         self.has_excess_history |= condition == Condition::TooDeep;
         if let Condition::Damaged(reason) = &condition {
@@ -125,34 +125,34 @@ impl Mirror {
     /// Fetch a commit and check it out.
     fn make_tree(&mut self, tip: &Tip, current: Option<CommitId>) -> Result<Worktree> {
         self.remove_foreign_worktrees(); // one may have this tree's name
-        let lacked_filter = self.upstream.lacks_filter();
-        let (fetched, draft) = self.fetch(tip, current.filter(|current| *current != tip.commit))?;
-        if self.upstream.lacks_filter() && !lacked_filter {
+        let lacked_filter = self.fetcher.lacks_filter();
+        let (fetched, staged) = self.fetch(tip, current.filter(|current| *current != tip.commit))?;
+        if self.fetcher.lacks_filter() && !lacked_filter {
             self.hear(&Notice::warning("the server does not support --filter: it sends everything"));
         }
         if let Some(verifier) = &mut self.verifier {
             let (store, fetched) = (&self.store, &fetched);
             verifier.verify(&Received { store, tip, fetched })?;
         }
-        checkout(&self.store, &fetched, draft, &self.progress, &self.interrupt)
+        checkout(&self.store, &fetched, staged, &self.progress, &self.interrupt)
     }
 
     /// Fetch, and meanwhile prepare what the next tree is made from.
-    fn fetch(&mut self, tip: &Tip, last: Option<CommitId>) -> Result<(Fetched, Option<Draft>)> {
+    fn fetch(&mut self, tip: &Tip, last: Option<CommitId>) -> Result<(Fetched, Option<StagedTree>)> {
         let is_there = self.store.tree_path(tip.commit).exists();
         let last = last.filter(|_| self.settings.shares_files && !is_there);
-        let takes_spare = self.may_reuse_spare();
-        let plan = last.map(|last| DraftPlan::new(&mut self.store, last, takes_spare));
+        let takes_spare = self.may_recycle();
+        let plan = last.map(|last| StagePlan::new(&mut self.store, last, takes_spare));
         let interrupt = self.interrupt.clone();
         std::thread::scope(|scope| {
-            let draft = plan.map(|plan| scope.spawn(move || plan.carry_out(&interrupt)));
-            let fetched = self.upstream.receive(tip, &mut self.store)?;
-            let draft = draft.and_then(|draft| draft.join().ok()).and_then(|draft| {
+            let staged = plan.map(|plan| scope.spawn(move || plan.run(&interrupt)));
+            let fetched = self.fetcher.fetch(tip, &mut self.store)?;
+            let staged = staged.and_then(|staged| staged.join().ok()).and_then(|staged| {
                 let every =
                     |err| self.observer.hear(&Notice::debug("every file has to be written").error(&err));
-                draft.map_err(every).ok()
+                staged.map_err(every).ok()
             });
-            Ok((fetched, draft))
+            Ok((fetched, staged))
         })
     }
 
@@ -179,7 +179,8 @@ impl Mirror {
     /// The paths that differ; none where the trees cannot be compared.
     fn changes(&self, old: Option<CommitId>, new: CommitId) -> Vec<Change> {
         let Some(old) = old.filter(|_| self.settings.lists_changes) else { return Vec::new() };
-        let index = |commit: CommitId| index_file::read(self.store.place(commit).index(), commit.0.kind());
+        let index =
+            |commit: CommitId| index_file::read(self.store.worktree_paths(commit).index(), commit.0.kind());
         match (index(old), index(new)) {
             (Ok(old), Ok(new)) => changes::between(&old, &new),
             _ => Vec::new(),

@@ -21,7 +21,7 @@ const KEPT: usize = 64;
 
 /// A place in a pack, by its number.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) struct Place {
+pub(super) struct PackLocation {
     pub(super) pack: usize,
     pub(super) offset: u64,
 }
@@ -29,7 +29,7 @@ pub(super) struct Place {
 /// An entry of a pack.
 pub(super) struct Stored {
     pub(super) file: Arc<File>,
-    pub(super) place: Place,
+    pub(super) place: PackLocation,
     pub(super) entry: Entry,
 }
 
@@ -52,7 +52,7 @@ enum Root {
 }
 
 impl Objects {
-    pub(super) fn chain(&self, mut place: Place) -> io::Result<Chain> {
+    pub(super) fn chain(&self, mut place: PackLocation) -> io::Result<Chain> {
         let mut deltas = Vec::new();
         loop {
             if let Some((kind, bytes)) = self.scratch.borrow().kept(place) {
@@ -71,7 +71,7 @@ impl Objects {
         }
     }
 
-    /// Hand over what comes of a chain.
+    /// DirCursor over what comes of a chain.
     pub(super) fn make(
         &self,
         chain: &Chain,
@@ -94,7 +94,7 @@ impl Objects {
 
     /// Whatever is made on the way is kept for the next if it is small.
     fn made(&self, root: &Root, deltas: &[Stored], kind: Kind) -> io::Result<Content> {
-        let (large, dir) = (self.resources.large(), &self.spill_dir);
+        let (large, dir) = (self.resources.stream_threshold(), &self.spill_dir);
         let mut content = match root {
             Root::Kept(bytes) => Content::Held(bytes.clone()),
             Root::Stored(stored) => {
@@ -114,9 +114,9 @@ impl Objects {
         Ok(content)
     }
 
-    /// Hand over what an entry holds, in one piece unless it is large.
+    /// DirCursor over what an entry holds, in one piece unless it is large.
     fn with_bytes(&self, stored: &Stored, take: &mut dyn FnMut(&[u8]) -> io::Result<()>) -> io::Result<()> {
-        if stored.entry.decompressed_size > self.resources.large() {
+        if stored.entry.decompressed_size > self.resources.stream_threshold() {
             return pieces(stored.stream(), take);
         }
         let mut buffer = std::mem::take(&mut self.scratch.borrow_mut().buffer);
@@ -136,7 +136,7 @@ impl Objects {
         stored: &Stored,
         apply: impl FnOnce(Delta<&mut dyn BufRead>) -> io::Result<T>,
     ) -> io::Result<T> {
-        if stored.entry.decompressed_size > self.resources.large() {
+        if stored.entry.decompressed_size > self.resources.stream_threshold() {
             return apply(Delta::open(&mut stored.stream() as &mut dyn BufRead)?);
         }
         let mut bytes = Vec::new();
@@ -144,9 +144,9 @@ impl Objects {
         apply(Delta::open(&mut &bytes[..] as &mut dyn BufRead)?)
     }
 
-    fn keep(&self, place: Place, kind: Kind, content: &Content) {
+    fn keep(&self, place: PackLocation, kind: Kind, content: &Content) {
         if let Content::Held(bytes) = content {
-            self.scratch.borrow_mut().keep(place, kind, bytes, self.resources.held());
+            self.scratch.borrow_mut().keep(place, kind, bytes, self.resources.delta_cache_bytes());
         }
     }
 }
@@ -158,7 +158,7 @@ pub(super) struct Scratch {
     /// The pack read last: there may be more than a process may have open.
     pub(super) open: Option<(usize, Arc<File>)>,
     /// The newest first.
-    kept: VecDeque<(Place, Kind, Arc<Vec<u8>>)>,
+    kept: VecDeque<(PackLocation, Kind, Arc<Vec<u8>>)>,
     bytes_kept: u64,
 }
 
@@ -170,12 +170,12 @@ impl Default for Scratch {
 }
 
 impl Scratch {
-    fn kept(&self, wanted: Place) -> Option<(Kind, Arc<Vec<u8>>)> {
+    fn kept(&self, wanted: PackLocation) -> Option<(Kind, Arc<Vec<u8>>)> {
         let found = self.kept.iter().find(|(place, ..)| *place == wanted);
         found.map(|(_, kind, bytes)| (*kind, bytes.clone()))
     }
 
-    fn keep(&mut self, place: Place, kind: Kind, bytes: &Arc<Vec<u8>>, most: u64) {
+    fn keep(&mut self, place: PackLocation, kind: Kind, bytes: &Arc<Vec<u8>>, most: u64) {
         self.bytes_kept += bytes.len() as u64;
         self.kept.push_front((place, kind, bytes.clone()));
         while self.kept.len() > KEPT || self.bytes_kept > most {

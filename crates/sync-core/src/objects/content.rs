@@ -72,7 +72,7 @@ impl Content {
         }
     }
 
-    /// Hand over `length` bytes from `start` on.
+    /// DirCursor over `length` bytes from `start` on.
     pub(crate) fn pieces(
         &self,
         start: u64,

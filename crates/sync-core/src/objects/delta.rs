@@ -3,7 +3,7 @@
 use std::io::{self, BufRead};
 
 use super::content::Content;
-use super::{LARGEST, corrupt};
+use super::{MAX_BUFFERED_OBJECT, corrupt};
 
 /// A delta that is read while it is applied.
 pub(crate) struct Delta<R> {
@@ -16,13 +16,13 @@ pub(crate) struct Delta<R> {
 impl<R: BufRead> Delta<R> {
     pub(crate) fn open(mut input: R) -> io::Result<Self> {
         let (base_size, size) = (length(&mut input)?, length(&mut input)?);
-        if size > LARGEST {
+        if size > MAX_BUFFERED_OBJECT {
             return Err(corrupt(format!("an object of {size} bytes is too large")));
         }
         Ok(Delta { input, base_size, size })
     }
 
-    /// Hand over the object, piece by piece.
+    /// DirCursor over the object, piece by piece.
     pub(crate) fn apply(
         mut self,
         base: &Content,

@@ -6,13 +6,13 @@ use std::io;
 
 use gix::objs::{FindHeader, Header, HeaderExt, Kind};
 
-use super::chain::{LONGEST, Place, Stored};
+use super::chain::{LONGEST, PackLocation, Stored};
 use super::{Objects, corrupt};
 
 /// Remembers what deltas start from: of a chain, every object may be asked for.
 pub(crate) struct Headers<'a> {
     objects: &'a Objects,
-    kinds: RefCell<HashMap<Place, Kind>>,
+    kinds: RefCell<HashMap<PackLocation, Kind>>,
 }
 
 impl Objects {
@@ -22,7 +22,7 @@ impl Objects {
 }
 
 impl Headers<'_> {
-    fn of(&self, place: Place) -> io::Result<Header> {
+    fn of(&self, place: PackLocation) -> io::Result<Header> {
         let stored = self.objects.stored(place)?;
         Ok(Header { size: self.objects.size(&stored)?, kind: self.kind(stored)? })
     }

@@ -13,7 +13,7 @@ use sirocco::inflate::Reader;
 use super::corrupt;
 
 /// sirocco decodes fastest with some room behind the output.
-pub(crate) const ROOM: usize = 64;
+pub(crate) const OUTPUT_SLACK: usize = 64;
 
 /// Whatever begins a deflated stream, it makes some bytes of so many.
 const START: usize = 1024;
@@ -43,10 +43,10 @@ impl Inflater {
         out: &mut Vec<u8>,
     ) -> io::Result<()> {
         out.clear();
-        out.resize(size + ROOM, 0);
+        out.resize(size + OUTPUT_SLACK, 0);
         let (mut at, mut written) = (offset, 0);
         // What does not compress hardly grows.
-        let most = self.input.len().min(size + ROOM);
+        let most = self.input.len().min(size + OUTPUT_SLACK);
         self.decoder.reset();
         loop {
             let read = file.read_at(&mut self.input[..most], at)?;
@@ -79,7 +79,7 @@ pub(crate) fn stream(file: &File, offset: u64, size: u64) -> impl BufRead {
     BufReader::with_capacity(64 * 1024, exactly)
 }
 
-/// Hand over all of a stream, piece by piece.
+/// DirCursor over all of a stream, piece by piece.
 pub(crate) fn pieces(
     mut stream: impl BufRead,
     take: &mut dyn FnMut(&[u8]) -> io::Result<()>,

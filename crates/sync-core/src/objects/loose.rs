@@ -28,7 +28,12 @@ impl Objects {
         let mut start = [0; 64];
         let length = self.scratch.borrow_mut().inflater.start(&file, 0, &mut start)?;
         let (kind, size, header) = gix::objs::decode::loose_header(&start[..length]).map_err(corrupt)?;
-        Ok((size > self.resources.large()).then_some(Loose { file, kind, size, header: header as u64 }))
+        Ok((size > self.resources.stream_threshold()).then_some(Loose {
+            file,
+            kind,
+            size,
+            header: header as u64,
+        }))
     }
 }
 

@@ -35,16 +35,16 @@ use crate::limits::Excess;
 use crate::objects::inflate::pieces;
 use crate::resources::Resources;
 
-use chain::{Place, Scratch, Stored};
+use chain::{PackLocation, Scratch, Stored};
 use content::Content;
 use delta::Delta;
 
 /// The largest object that is made from another, or changed as a whole.
-pub(crate) const LARGEST: u64 = 1 << 31;
+pub(crate) const MAX_BUFFERED_OBJECT: u64 = 1 << 31;
 
 /// An error for an object that is larger than may be held of its kind: all but blobs are held to be read.
 pub(crate) fn refuse_huge(kind: Kind, size: u64, resources: Resources) -> io::Result<()> {
-    let most = if kind == Kind::Blob { LARGEST } else { resources.largest_tree() };
+    let most = if kind == Kind::Blob { MAX_BUFFERED_OBJECT } else { resources.max_tree_object() };
     if size <= most { Ok(()) } else { Err(Excess::of_object(kind, size, most).into()) }
 }
 
@@ -112,7 +112,7 @@ impl Objects {
         Ok(None)
     }
 
-    /// Hand over an object piece by piece.
+    /// DirCursor over an object piece by piece.
     pub(crate) fn pieces(
         &self,
         id: &gix::oid,
@@ -165,10 +165,10 @@ impl Objects {
         Ok(Delta::open(&start[..length])?.size)
     }
 
-    fn locate(&self, id: &gix::oid) -> Option<Place> {
+    fn locate(&self, id: &gix::oid) -> Option<PackLocation> {
         let mut packs = self.packs.iter().enumerate();
         packs.find_map(|(pack, Pack { index, .. })| {
-            Some(Place { pack, offset: index.pack_offset_at_index(index.lookup(id)?) })
+            Some(PackLocation { pack, offset: index.pack_offset_at_index(index.lookup(id)?) })
         })
     }
 
@@ -184,7 +184,7 @@ impl Objects {
         }
     }
 
-    fn stored(&self, place: Place) -> io::Result<Stored> {
+    fn stored(&self, place: PackLocation) -> io::Result<Stored> {
         let file = self.file(place.pack)?;
         let mut header = [0; 64];
         let read = file.read_at(&mut header, place.offset)?;
@@ -193,12 +193,11 @@ impl Objects {
     }
 
     /// Where the base of a delta is.
-    fn base(&self, delta: &Stored) -> io::Result<Option<Place>> {
-        let Place { pack, offset } = delta.place;
+    fn base(&self, delta: &Stored) -> io::Result<Option<PackLocation>> {
+        let PackLocation { pack, offset } = delta.place;
         let base = match delta.entry.header {
-            Header::OfsDelta { base_distance } => {
-                Header::verified_base_pack_offset(offset, base_distance).map(|offset| Place { pack, offset })
-            }
+            Header::OfsDelta { base_distance } => Header::verified_base_pack_offset(offset, base_distance)
+                .map(|offset| PackLocation { pack, offset }),
             Header::RefDelta { base_id } => self.locate(&base_id),
             _ => return Ok(None),
         };

@@ -31,7 +31,7 @@ impl Kept {
 
     fn take(&self, pack: &Made, bases: Option<&Objects>) -> Result<Option<PathBuf>, String> {
         let (progress, interrupt, bytes) = (Progress::new(), Interrupt::new(), pack.bytes());
-        let taken = self.store.intake(&progress, &interrupt).take(&mut &bytes[..], bases);
+        let taken = self.store.pack_receiver(&progress, &interrupt).take(&mut &bytes[..], bases);
         taken.map(|taken| taken.pack).map_err(|err| err.to_string())
     }
 
@@ -42,8 +42,8 @@ impl Kept {
     /// Some objects of another store as a pack of this.
     fn copy(&self, from: &Objects, ids: &[ObjectId]) {
         let (progress, interrupt) = (Progress::new(), Interrupt::new());
-        let intake = self.store.intake(&progress, &interrupt);
-        copy_objects(from, ids, &intake, Path::new("there")).unwrap();
+        let pack_receiver = self.store.pack_receiver(&progress, &interrupt);
+        copy_objects(from, ids, &pack_receiver, Path::new("there")).unwrap();
     }
 
     fn packs(&self) -> Vec<PathBuf> {

@@ -6,7 +6,7 @@ use fs_err::os::unix::fs::FileExt;
 use gix::ObjectId;
 use gix_pack::data::entry::Header;
 
-use super::chain::{Place, Stored};
+use super::chain::{PackLocation, Stored};
 use super::deflate::{Deflater, Hashed, header_of};
 use super::{Objects, Pack, corrupt};
 
@@ -73,7 +73,7 @@ impl<W: Write> Writer<'_, W> {
 
     /// The deflated bytes of an entry.
     fn raw(&mut self, stored: &Stored) -> io::Result<()> {
-        let Place { pack, offset } = stored.place;
+        let PackLocation { pack, offset } = stored.place;
         let objects = self.objects;
         let next = self.order(pack).after(&objects.packs[pack], offset);
         let end = match next {
@@ -91,7 +91,7 @@ impl<W: Write> Writer<'_, W> {
     }
 
     /// An object that is stored as the difference from one that stays behind.
-    fn whole(&mut self, place: Place) -> io::Result<()> {
+    fn whole(&mut self, place: PackLocation) -> io::Result<()> {
         let size = self.objects.size(&self.objects.stored(place)?)?;
         let chain = self.objects.chain(place)?;
         header_of(chain.kind).write_to(size, &mut self.out)?;

@@ -11,7 +11,7 @@ use crate::spec::reference::CommitId;
 impl Store {
     /// Remove the trees of git-sync v3, but for those that a link in the root, where v3 has it, still shows. How
     /// many there were.
-    pub fn remove_v3_trees(&self) -> Result<usize> {
+    pub fn remove_git_sync_v3_trees(&self) -> Result<usize> {
         let step = || format!("remove the trees of git-sync v3 in {}", self.root.display());
         let there: Vec<PathBuf> =
             entries(&self.root).step(step)?.flatten().map(|entry| entry.path()).collect();

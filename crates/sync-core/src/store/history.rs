@@ -103,7 +103,7 @@ impl Store {
 
     /// Make the branch name a commit that is here, and its log only such: a killed process got no further, or
     /// somebody moved it.
-    pub fn adopt(&self, id: CommitId) -> Result<()> {
+    pub fn set_branch(&self, id: CommitId) -> Result<()> {
         let repo = self.repository()?;
         let is_true = self.branch() == Some(id.0) && self.logged().iter().all(|id| is_here(&repo, id));
         if is_true { Ok(()) } else { self.record(&repo, id.0, id.0) }
@@ -184,20 +184,20 @@ impl Store {
         }
     }
 
-    /// Whether [`Store::fold`] was cut short while it let go of what is not needed any more.
-    pub fn is_half_folded(&self) -> bool {
-        self.folding_mark().exists()
+    /// Whether [`Store::repack`] was cut short while it let go of what is not needed any more.
+    pub fn repack_was_interrupted(&self) -> bool {
+        self.repack_mark().exists()
     }
 
     /// Is there while folding lets go of what is not needed any more.
-    fn folding_mark(&self) -> PathBuf {
+    fn repack_mark(&self) -> PathBuf {
         self.git_dir().join("syncline-folding")
     }
 
     /// Write one pack of what the published trees and `depth` commits below the newest need, and drop all else.
-    pub fn fold(&self, depth: Depth, progress: &Progress, interrupt: &Interrupt) -> Result<()> {
-        let step = || format!("fold the packs in {}", self.pack_dir().display());
-        progress.enter(Stage::Folding);
+    pub fn repack(&self, depth: Depth, progress: &Progress, interrupt: &Interrupt) -> Result<()> {
+        let step = || format!("repack the packs in {}", self.pack_dir().display());
+        progress.enter(Stage::Repacking);
         let old_packs = self.packs().step(step)?;
         let repo = self.repository()?;
         let tips = self.haves(&repo)?;
@@ -209,14 +209,14 @@ impl Store {
         if is_partial {
             live.objects.retain(|id| repo.has_object(id));
         }
-        let intake = self.intake(progress, interrupt);
-        let folded = copy_objects(&objects, &live.objects, &intake, repo.path())?;
+        let pack_receiver = self.pack_receiver(progress, interrupt);
+        let folded = copy_objects(&objects, &live.objects, &pack_receiver, repo.path())?;
         if let Some(pack) = folded.as_ref().filter(|_| is_partial) {
             mark_promised(pack).step(step)?;
         }
         // At every moment in between, no commit is without its parents or its place in the boundary.
         self.extend_shallow(&repo, &live.boundary).map_err(|err| err.within(&step()))?;
-        fs_err::write(self.folding_mark(), "").step(step)?;
+        fs_err::write(self.repack_mark(), "").step(step)?;
         // Trees may go long before the next folding.
         self.write_log(&repo, &tips, self.branch().unwrap_or_else(|| repo.object_hash().null()))
             .step(step)?;
@@ -228,7 +228,7 @@ impl Store {
         let is_loose = |name: &str| name.len() == 2 && u8::from_str_radix(name, 16).is_ok();
         remove_matching(&self.git.join("objects"), &is_loose).step(step)?;
         self.write_shallow(&live.boundary).step(step)?;
-        remove_if_there(&self.folding_mark()).step(step)
+        remove_if_there(&self.repack_mark()).step(step)
     }
 
     /// What git or git-sync left that may name what is about to go: references, logs, an index, and what git notes of

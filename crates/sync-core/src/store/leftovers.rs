@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{AtFlags, CWD, StatxAttributes, StatxFlags, statx};
 
 use super::Store;
-use super::place::Place;
+use super::worktree_paths::WorktreePaths;
 use crate::error::{Context, Error, ErrorKind, Result};
 use crate::fs_ext::{entries, is_gone, remove_dir_if_there, remove_matching};
 use crate::objects::packs::{packs, remove_pack};
@@ -18,8 +18,8 @@ impl Store {
     /// To be called while nothing is being made.
     pub fn clear_leftovers(&self) -> Result<()> {
         let step = || format!("clear what was left half-made in {}", self.root.display());
-        let stuck = clear_leftovers(&self.root, self.spare.as_deref()).step(step)?;
-        self.remove_stray_places().step(step)?;
+        let stuck = clear_leftovers(&self.root, self.recyclable.as_deref()).step(step)?;
+        self.remove_stray_admin_dirs().step(step)?;
         stuck.into_iter().next().map_or(Ok(()), Err)
     }
 
@@ -36,7 +36,7 @@ impl Store {
             let entry = entry.step(step)?;
             let (name, is_dir) = (entry.file_name(), entry.file_type().step(step)?.is_dir());
             let name = name.to_string_lossy();
-            let is_ours = [".tmp-", ".in-place"].iter().any(|ours| name.starts_with(ours));
+            let is_ours = [".tmp-", ".in-paths"].iter().any(|ours| name.starts_with(ours));
             if is_ours || (is_dir && name.parse::<CommitId>().is_ok()) {
                 continue;
             }
@@ -55,27 +55,27 @@ impl Store {
 
     /// Builds that failed before their tree had its name, and trees that went before what git knows of them, leave
     /// places behind.
-    pub(super) fn remove_stray_places(&self) -> io::Result<()> {
+    pub(super) fn remove_stray_admin_dirs(&self) -> io::Result<()> {
         let has_no_tree = |name: &str| {
             let id = name.split('-').next().and_then(|id| id.parse().ok());
             // git-sync v3 has its trees in the root.
             id.is_some_and(|id| is_gone(&self.tree_path(id)) && is_gone(&self.root.join(id.to_string())))
         };
         remove_matching(&self.git.join("worktrees"), &has_no_tree)?;
-        for module in entries(&self.modules_dir())? {
-            remove_matching(&module?.path().join("worktrees"), &has_no_tree)?;
+        for submodule in entries(&self.submodules_dir())? {
+            remove_matching(&submodule?.path().join("worktrees"), &has_no_tree)?;
         }
         Ok(())
     }
 
     /// Remove the packs that came since they were as in `before`: there is no room for what they are for, and they
     /// would be in the way of something smaller.
-    pub fn give_back(&self, before: &BTreeSet<PathBuf>, published: Option<CommitId>) -> Result<()> {
+    pub fn discard_new_packs(&self, before: &BTreeSet<PathBuf>, published: Option<CommitId>) -> Result<()> {
         for pack in self.all_packs()?.difference(before) {
             remove_pack(pack).step(|| format!("remove {}", pack.display()))?;
         }
         // There may be no room even for that; the next commit moves the branch, too.
-        let _ = published.map(|id| self.adopt(id));
+        let _ = published.map(|id| self.set_branch(id));
         Ok(())
     }
 
@@ -83,8 +83,8 @@ impl Store {
     pub fn all_packs(&self) -> Result<BTreeSet<PathBuf>> {
         let step = || format!("list the packs in {}", self.git.display());
         let mut all = self.packs().step(step)?;
-        for module in entries(&self.modules_dir()).step(step)? {
-            all.extend(packs(&module.step(step)?.path().join("objects/pack")).step(step)?);
+        for submodule in entries(&self.submodules_dir()).step(step)? {
+            all.extend(packs(&submodule.step(step)?.path().join("objects/pack")).step(step)?);
         }
         Ok(all)
     }
@@ -109,12 +109,12 @@ fn has_mount_point(dir: &Path) -> io::Result<bool> {
 }
 
 /// What a killed process or a failed step leaves: locks of git's own, temporary files, packs without an index,
-/// half-made trees. The owner's lock is held, so nobody else is still using them; it may want `spare` itself.
+/// half-made trees. The owner's lock is held, so nobody else is still using them; it may want `recyclable` itself.
 /// Returns what could not be removed.
-pub(super) fn clear_leftovers(root: &Path, spare: Option<&Place>) -> io::Result<Vec<Error>> {
-    clear_repository(&root.join(".git"), spare)?;
-    for module in entries(&root.join(".git/modules"))? {
-        clear_repository(&module?.path(), None)?;
+pub(super) fn clear_leftovers(root: &Path, recyclable: Option<&WorktreePaths>) -> io::Result<Vec<Error>> {
+    clear_repository(&root.join(".git"), recyclable)?;
+    for submodule in entries(&root.join(".git/submodules"))? {
+        clear_repository(&submodule?.path(), None)?;
     }
     let trees = root.join(".worktrees");
     restore_exchanged(&trees)?;
@@ -123,7 +123,7 @@ pub(super) fn clear_leftovers(root: &Path, spare: Option<&Place>) -> io::Result<
     for entry in entries(&trees)? {
         let entry = entry?;
         if entry.file_name().to_string_lossy().starts_with(".tmp-")
-            && spare.is_none_or(|spare| spare.dir != entry.path())
+            && recyclable.is_none_or(|recyclable| recyclable.dir != entry.path())
             && let Err(err) = remove_dir_if_there(&entry.path())
         {
             warnings.push(Error::io("clear what was left half-made", &err));
@@ -147,9 +147,9 @@ fn restore_exchanged(trees: &Path) -> io::Result<()> {
 }
 
 /// The same inside of one repository.
-pub(super) fn clear_repository(git: &Path, spare: Option<&Place>) -> io::Result<()> {
+pub(super) fn clear_repository(git: &Path, recyclable: Option<&WorktreePaths>) -> io::Result<()> {
     let is_lock = |name: &str| name.ends_with(".lock");
-    let is_spare = |name: &str| spare.is_some_and(|spare| spare.admin == git.join(name));
+    let is_spare = |name: &str| recyclable.is_some_and(|recyclable| recyclable.admin == git.join(name));
     remove_matching(git, &|name| is_lock(name) || (name.starts_with("tmp-") && !is_spare(name)))?;
     for dir in ["refs/heads", "logs/refs/heads"] {
         remove_matching(&git.join(dir), &is_lock)?;

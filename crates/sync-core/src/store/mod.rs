@@ -15,9 +15,9 @@ pub(crate) mod layout;
 mod leftovers;
 mod lock;
 mod packs;
-pub(crate) mod place;
-mod submodules;
+mod submodule_stores;
 mod takeover;
+pub(crate) mod worktree_paths;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -33,11 +33,11 @@ use crate::spec::reference::CommitId;
 use crate::store::layout::{BRANCH, mark_promised, promisor, stored_kind};
 use crate::store::leftovers::clear_leftovers;
 use crate::store::lock::lock;
-use crate::store::place::Temporary;
+use crate::store::worktree_paths::TemporaryTree;
 use crate::url::RemoteUrl;
 
 use layout::config;
-use place::Place;
+use worktree_paths::WorktreePaths;
 
 /// How many packs gix can tell apart.
 const MAX_SLOTS: u16 = (1 << 15) - 1;
@@ -54,7 +54,7 @@ pub struct Store {
     warnings: Vec<Error>,
     owner: Arc<File>,
     /// The tree that was retired last, to make the next one from.
-    spare: Option<Temporary>,
+    recyclable: Option<TemporaryTree>,
     resources: Resources,
 }
 
@@ -72,11 +72,11 @@ impl Store {
         let warnings = clear_leftovers(&root, None)
             .step(|| format!("clear what was left half-made in {}", root.display()))?;
         let kind = stored_kind(&git).step(step)?;
-        let store = Store { root, git, kind, warnings, owner: Arc::new(owner), spare: None, resources };
+        let store = Store { root, git, kind, warnings, owner: Arc::new(owner), recyclable: None, resources };
         if let Some(kind) = kind {
             store.init(kind, promisor(&store.git))?;
             store.refresh_worktree_paths().step(step)?;
-            store.remove_stray_places().step(step)?;
+            store.remove_stray_admin_dirs().step(step)?;
         }
         Ok(store)
     }
@@ -105,13 +105,13 @@ impl Store {
     }
 
     /// Where the tree of a commit and what git knows of it have their place.
-    pub(crate) fn place(&self, id: CommitId) -> Place {
-        Place { dir: self.tree_path(id), admin: self.git.join("worktrees").join(id.to_string()) }
+    pub(crate) fn worktree_paths(&self, id: CommitId) -> WorktreePaths {
+        WorktreePaths { dir: self.tree_path(id), admin: self.git.join("worktrees").join(id.to_string()) }
     }
 
     /// Where the tree of a commit is made.
-    pub(crate) fn building_place(&self, id: CommitId) -> Place {
-        Place {
+    pub(crate) fn staging_paths(&self, id: CommitId) -> WorktreePaths {
+        WorktreePaths {
             dir: self.trees_dir().join(format!(".tmp-{id}")),
             admin: self.git.join(format!("tmp-worktree-{id}")),
         }
@@ -146,8 +146,8 @@ impl Store {
     /// are; the next fetch brings everything anew.
     pub fn rebuild(&mut self) -> Result<()> {
         // The damage may be in a submodule's.
-        for module in self.modules()? {
-            module.set_aside()?;
+        for submodule in self.submodules()? {
+            submodule.set_aside()?;
         }
         self.set_aside()?;
         self.kind = None;
@@ -161,7 +161,8 @@ impl Store {
         for entry in fs_err::read_dir(self.git_dir()).step(step)? {
             let entry = entry.step(step)?;
             let name = entry.file_name();
-            if !["worktrees", "modules", "syncline-owner", "tmp-damaged"].iter().any(|kept| name == *kept) {
+            if !["worktrees", "submodules", "syncline-owner", "tmp-damaged"].iter().any(|kept| name == *kept)
+            {
                 fs_err::rename(entry.path(), aside.join(&name)).step(step)?;
             }
         }
@@ -235,7 +236,7 @@ impl Store {
     /// Whether the tree of a commit is there and nobody moved its HEAD, as far as a glance tells. It reads two small
     /// files; [`altered_files`](crate::altered_files) looks at every file.
     pub fn has_untouched_tree(&self, id: CommitId) -> bool {
-        self.place(id).names(id)
+        self.worktree_paths(id).names(id)
     }
 
     /// The commits that have a tree, published now or once.
@@ -261,27 +262,27 @@ impl Store {
     /// Remove the tree of a commit.
     pub fn remove_tree(&self, id: CommitId) -> Result<()> {
         let step = || format!("remove the old tree {}", self.tree_path(id).display());
-        self.set_tree_aside(id).and_then(Temporary::remove).step(step)
+        self.set_tree_aside(id).and_then(TemporaryTree::remove).step(step)
     }
 
     /// Keep the tree of a commit, which nobody is shown any longer, to make the next one from it. It has no name
     /// any more, and is removed when another takes its place, or with this store.
-    pub fn keep_spare(&mut self, id: CommitId) -> Result<()> {
+    pub fn retain_for_reuse(&mut self, id: CommitId) -> Result<()> {
         // Submodules are not brought up to date in place.
         if self.tree_path(id).join(".gitmodules").exists() {
             return self.remove_tree(id);
         }
         let step = || format!("set the old tree {} aside", self.tree_path(id).display());
-        let spare = self.set_tree_aside(id).step(step)?;
-        let step = || format!("remove the old tree {}", spare.dir.display());
-        let before = self.spare.take().map_or(Ok(()), Temporary::remove).step(step);
-        self.spare = Some(spare);
+        let recyclable = self.set_tree_aside(id).step(step)?;
+        let step = || format!("remove the old tree {}", recyclable.dir.display());
+        let before = self.recyclable.take().map_or(Ok(()), TemporaryTree::remove).step(step);
+        self.recyclable = Some(recyclable);
         before
     }
 
     /// The name goes first, so that a half-removed tree is never taken for whole.
-    fn set_tree_aside(&self, id: CommitId) -> io::Result<Temporary> {
-        let mut aside = Place {
+    fn set_tree_aside(&self, id: CommitId) -> io::Result<TemporaryTree> {
+        let mut aside = WorktreePaths {
             dir: self.trees_dir().join(format!(".tmp-old-{id}")),
             admin: self.git.join(format!("tmp-old-{id}")),
         };
@@ -290,27 +291,27 @@ impl Store {
             aside.dir.as_mut_os_string().push("-");
             aside.admin.as_mut_os_string().push("-");
         }
-        let place = self.place(id);
-        fs_err::rename(&place.dir, &aside.dir)?;
-        if place.admin.exists() {
-            fs_err::rename(&place.admin, &aside.admin)?;
+        let paths = self.worktree_paths(id);
+        fs_err::rename(&paths.dir, &aside.dir)?;
+        if paths.admin.exists() {
+            fs_err::rename(&paths.admin, &aside.admin)?;
         }
-        self.keep_module_places(id, &[])?;
-        Ok(Temporary::new(aside))
+        self.keep_submodule_worktrees(id, &[])?;
+        Ok(TemporaryTree::new(aside))
     }
 
-    /// The tree that was retired last, if it was kept by [`Store::keep_spare`].
-    pub(crate) fn take_spare(&mut self) -> Option<Temporary> {
-        self.spare.take()
+    /// The tree that was retired last, if it was kept by [`Store::retain_for_reuse`].
+    pub(crate) fn take_recyclable(&mut self) -> Option<TemporaryTree> {
+        self.recyclable.take()
     }
 
     /// The admin files hold an absolute path, which a volume mounted elsewhere makes stale; git would then
     /// prune a live tree. (Submodules are left alone: git prunes them only when asked to, inside.)
     fn refresh_worktree_paths(&self) -> io::Result<()> {
-        for place in self.trees()?.into_iter().map(|id| self.place(id)) {
-            let gitdir = place.admin.join("gitdir");
+        for paths in self.trees()?.into_iter().map(|id| self.worktree_paths(id)) {
+            let gitdir = paths.admin.join("gitdir");
             if gitdir.exists() {
-                write_if_different(&gitdir, &format!("{}\n", place.dir.join(".git").display()))?;
+                write_if_different(&gitdir, &format!("{}\n", paths.dir.join(".git").display()))?;
             }
         }
         Ok(())

@@ -8,7 +8,7 @@ use gix::index::entry::Flags;
 use super::Store;
 use crate::error::{Error, Result};
 use crate::fs_ext::entries;
-use crate::index_pack::Intake;
+use crate::index_pack::PackReceiver;
 use crate::interrupt::Interrupt;
 use crate::objects::Objects;
 use crate::progress::Progress;
@@ -24,12 +24,12 @@ const EXCESS: u64 = 1 << 20;
 const NAME: u64 = 128;
 
 impl Store {
-    /// Whether it is time to [`Store::fold`]. Where packs cannot be counted that is tried, and says why not.
+    /// Whether it is time to [`Store::repack`]. Where packs cannot be counted that is tried, and says why not.
     pub fn has_many_packs(&self) -> bool {
         self.packs().map_or(true, |packs| packs.len() > MAX_PACKS)
     }
 
-    /// Whether there is anything to fold, as far as can be told.
+    /// Whether there is anything to repack, as far as can be told.
     pub fn has_several_packs(&self) -> bool {
         self.packs().map_or(true, |packs| packs.len() > 1)
     }
@@ -83,8 +83,12 @@ impl Store {
     }
 
     /// How a pack comes in here.
-    pub(crate) fn intake<'a>(&self, progress: &'a Progress, interrupt: &'a Interrupt) -> Intake<'a> {
+    pub(crate) fn pack_receiver<'a>(
+        &self,
+        progress: &'a Progress,
+        interrupt: &'a Interrupt,
+    ) -> PackReceiver<'a> {
         let (hash, resources) = (self.kind.unwrap_or(Kind::Sha1), self.resources);
-        Intake { pack_dir: self.pack_dir(), hash, tree: None, resources, progress, interrupt }
+        PackReceiver { pack_dir: self.pack_dir(), hash, tree: None, resources, progress, interrupt }
     }
 }

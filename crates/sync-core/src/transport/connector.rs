@@ -17,7 +17,7 @@ use ureq::unversioned::transport::{
 use super::dial::{dial, reach, tunnel};
 use super::options::HttpOptions;
 use super::proxy::{Proxy, authority};
-use super::socket::Patience;
+use super::socket::WaitPolicy;
 use super::stream::Stream;
 use super::tls::Tls;
 
@@ -32,17 +32,17 @@ pub(super) fn agent_config(options: &HttpOptions) -> ConfigBuilder<AgentScope> {
 }
 
 /// A client of its own connections.
-pub(super) fn agent(config: Config, options: HttpOptions, patience: Patience) -> Agent {
+pub(super) fn agent(config: Config, options: HttpOptions, wait_policy: WaitPolicy) -> Agent {
     let tls = Tls::new(options.tls.clone());
     let proxy_tls = Tls::new(options.proxy_tls());
-    Agent::with_parts(config, Dialler { options, tls, proxy_tls, patience }, Nowhere)
+    Agent::with_parts(config, Dialler { options, tls, proxy_tls, wait_policy }, NoResolver)
 }
 
 /// Names are resolved when a connection is made: behind a proxy, by the proxy.
 #[derive(Debug)]
-struct Nowhere;
+struct NoResolver;
 
-impl Resolver for Nowhere {
+impl Resolver for NoResolver {
     fn resolve(&self, _: &Uri, _: &Config, _: NextTimeout) -> Result<ResolvedSocketAddrs, ureq::Error> {
         Ok(self.empty())
     }
@@ -53,7 +53,7 @@ struct Dialler {
     options: HttpOptions,
     tls: Tls,
     proxy_tls: Tls,
-    patience: Patience,
+    wait_policy: WaitPolicy,
 }
 
 impl Connector<()> for Dialler {
@@ -65,22 +65,22 @@ impl Connector<()> for Dialler {
         let port = details.uri.port_u16().unwrap_or(if is_https { 443 } else { 80 });
         let proxy = self.options.proxy_for(if is_https { "https" } else { "http" }, host, port);
         let clock = Clock(details.current_time.clone());
-        let patience = clock.limit(&self.patience, details.timeout);
+        let wait_policy = clock.limit(&self.wait_policy, details.timeout);
         let (mut stream, mut forward) = (None, None);
         if let Some(proxy) = proxy.filter(|proxy| !is_https && proxy.forwards()) {
-            stream = Some(reach(proxy, &self.proxy_tls, &patience)?);
-            forward = Some(Forward::new(proxy, host, port));
+            stream = Some(reach(proxy, &self.proxy_tls, &wait_policy)?);
+            forward = Some(AbsoluteFormRequest::new(proxy, host, port));
         }
         let stream = match (stream, proxy) {
             (Some(stream), _) => stream,
-            (None, Some(proxy)) => tunnel(host, port, proxy, &self.proxy_tls, &patience)?,
-            (None, None) => Stream::Plain(dial(host, port, None, &patience)?),
+            (None, Some(proxy)) => tunnel(host, port, proxy, &self.proxy_tls, &wait_policy)?,
+            (None, None) => Stream::Plain(dial(host, port, None, &wait_policy)?),
         };
         let stream = if is_https { self.tls.wrap(stream, host)? } else { stream };
         let config = details.config;
         let buffers = LazyBuffers::new(config.input_buffer_size(), config.output_buffer_size());
-        let patience = self.patience.clone();
-        Ok(Some(Connection { stream, buffers, forward, is_https, clock, patience }))
+        let wait_policy = self.wait_policy.clone();
+        Ok(Some(Connection { stream, buffers, forward, is_https, clock, wait_policy }))
     }
 }
 
@@ -88,12 +88,12 @@ impl Connector<()> for Dialler {
 struct Clock(Arc<dyn Fn() -> Instant + Send + Sync>);
 
 impl Clock {
-    fn limit(&self, patience: &Patience, timeout: NextTimeout) -> Patience {
+    fn limit(&self, wait_policy: &WaitPolicy, timeout: NextTimeout) -> WaitPolicy {
         if timeout.after.is_not_happening() {
-            return patience.clone();
+            return wait_policy.clone();
         }
         let (clock, end) = (self.0.clone(), (self.0)() + timeout.after);
-        patience.until(move || clock() >= end)
+        wait_policy.until(move || clock() >= end)
     }
 }
 
@@ -107,10 +107,10 @@ impl fmt::Debug for Clock {
 struct Connection {
     stream: Stream,
     buffers: LazyBuffers,
-    forward: Option<Forward>,
+    forward: Option<AbsoluteFormRequest>,
     is_https: bool,
     clock: Clock,
-    patience: Patience,
+    wait_policy: WaitPolicy,
 }
 
 impl Transport for Connection {
@@ -119,7 +119,7 @@ impl Transport for Connection {
     }
 
     fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), ureq::Error> {
-        self.stream.set_patience(&self.clock.limit(&self.patience, timeout));
+        self.stream.set_wait_policy(&self.clock.limit(&self.wait_policy, timeout));
         let output = &self.buffers.output()[..amount];
         match self.forward.as_mut().and_then(|forward| forward.begin(output)) {
             Some(request) => self.stream.write_all(&request)?,
@@ -130,7 +130,7 @@ impl Transport for Connection {
     }
 
     fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, ureq::Error> {
-        self.stream.set_patience(&self.clock.limit(&self.patience, timeout));
+        self.stream.set_wait_policy(&self.clock.limit(&self.wait_policy, timeout));
         let read = self.stream.read(self.buffers.input_append_buf())?;
         self.buffers.input_appended(read);
         if let Some(forward) = &mut self.forward {
@@ -151,18 +151,18 @@ impl Transport for Connection {
 /// Requests for `http://` are told to the proxy itself, with the whole URL (RFC 9112, 3.2.2). The client writes
 /// them as for the server, so the head of each is rewritten on its way out.
 #[derive(Debug)]
-struct Forward {
+struct AbsoluteFormRequest {
     server: String,
     login: String,
     is_answered: bool,
 }
 
-impl Forward {
+impl AbsoluteFormRequest {
     fn new(proxy: &Proxy, host: &str, port: u16) -> Self {
         let login =
             proxy.auth.as_ref().map(|auth| format!("Proxy-Authorization: {}\r\n", auth.header().expose()));
         let server = format!("http://{}", authority(host, port));
-        Forward { server, login: login.unwrap_or_default(), is_answered: true }
+        AbsoluteFormRequest { server, login: login.unwrap_or_default(), is_answered: true }
     }
 
     /// The same output for the proxy, where it begins a request: the first after an answer.
@@ -184,7 +184,7 @@ mod tests {
     #[test]
     fn the_head_of_every_request_is_rewritten_for_a_proxy() {
         let proxy = "http://u:p@proxy".parse().unwrap();
-        let mut forward = Forward::new(&proxy, "host", 80);
+        let mut forward = AbsoluteFormRequest::new(&proxy, "host", 80);
         let request = b"POST /x HTTP/1.1\r\nHost: host\r\n\r\nbody";
         let rewritten =
             "POST http://host:80/x HTTP/1.1\r\nProxy-Authorization: Basic dTpw\r\nHost: host\r\n\r\nbody";

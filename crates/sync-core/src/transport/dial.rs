@@ -3,15 +3,20 @@
 use std::io;
 
 use super::proxy::{Kind, Proxy, connect, socks5};
-use super::socket::{Patience, Socket};
+use super::socket::{Socket, WaitPolicy};
 use super::tls::Tls;
 use crate::transport::stream::Stream;
 
 /// A socket to a server, perhaps through a proxy that needs no TLS of its own.
-pub(crate) fn dial(host: &str, port: u16, proxy: Option<&Proxy>, patience: &Patience) -> io::Result<Socket> {
-    let Some(proxy) = proxy else { return Socket::connect(host, port, patience) };
+pub(crate) fn dial(
+    host: &str,
+    port: u16,
+    proxy: Option<&Proxy>,
+    wait_policy: &WaitPolicy,
+) -> io::Result<Socket> {
+    let Some(proxy) = proxy else { return Socket::connect(host, port, wait_policy) };
     through(proxy, |proxy| {
-        let mut socket = Socket::connect(&proxy.host, proxy.port, patience)?;
+        let mut socket = Socket::connect(&proxy.host, proxy.port, wait_policy)?;
         match proxy.kind {
             Kind::Http => connect(&mut socket, proxy, host, port)?,
             Kind::Socks5 => socks5(&mut socket, proxy, host, port)?,
@@ -22,9 +27,9 @@ pub(crate) fn dial(host: &str, port: u16, proxy: Option<&Proxy>, patience: &Pati
 }
 
 /// A stream to the proxy itself, ready for requests or for a tunnel.
-pub(super) fn reach(proxy: &Proxy, tls: &Tls, patience: &Patience) -> io::Result<Stream> {
+pub(super) fn reach(proxy: &Proxy, tls: &Tls, wait_policy: &WaitPolicy) -> io::Result<Stream> {
     through(proxy, |proxy| {
-        let socket = Stream::Plain(Socket::connect(&proxy.host, proxy.port, patience)?);
+        let socket = Stream::Plain(Socket::connect(&proxy.host, proxy.port, wait_policy)?);
         if proxy.kind == Kind::Https { tls.wrap(socket, &proxy.host) } else { Ok(socket) }
     })
 }
@@ -35,12 +40,12 @@ pub(super) fn tunnel(
     port: u16,
     proxy: &Proxy,
     tls: &Tls,
-    patience: &Patience,
+    wait_policy: &WaitPolicy,
 ) -> io::Result<Stream> {
     if proxy.kind != Kind::Https {
-        return dial(host, port, Some(proxy), patience).map(Stream::Plain);
+        return dial(host, port, Some(proxy), wait_policy).map(Stream::Plain);
     }
-    let mut stream = reach(proxy, tls, patience)?;
+    let mut stream = reach(proxy, tls, wait_policy)?;
     through(proxy, |proxy| connect(&mut stream, proxy, host, port))?;
     Ok(stream)
 }

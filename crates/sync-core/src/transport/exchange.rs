@@ -8,7 +8,7 @@ use ureq::http::Response;
 use ureq::{Agent, Body, BodyReader};
 
 use super::answer::{Content, Plain, status_error, transport_error};
-use super::read_budget::{Ration, Rationed};
+use super::read_budget::{BudgetedReader, ReadBudget};
 
 /// A POST that is not sent yet.
 pub(super) struct Request {
@@ -19,14 +19,14 @@ pub(super) struct Request {
 }
 
 impl Request {
-    fn send(self, ration: &Ration) -> io::Result<Answer> {
+    fn send(self, budget: &ReadBudget) -> io::Result<Answer> {
         let mut response = match self.send_once() {
             // A kept connection may end just when it is used again.
             Err(err) if was_lost(&err) => self.send_once()?,
             sent => sent?,
         };
         if response.status().is_success() {
-            Answer::of(&self.url, response, Content::Result, ration)
+            Answer::of(&self.url, response, Content::Result, budget)
         } else {
             Err(io::Error::other(status_error(&self.url, &mut response)))
         }
@@ -46,7 +46,7 @@ fn was_lost(err: &io::Error) -> bool {
     matches!(err.kind(), BrokenPipe | ConnectionAborted | ConnectionReset | UnexpectedEof)
 }
 
-type Buffered = io::BufReader<Rationed<Plain<BodyReader<'static>>>>;
+type Buffered = io::BufReader<BudgetedReader<Plain<BodyReader<'static>>>>;
 
 /// A success whose content is Git's, as far as its begin tells.
 pub(super) struct Answer {
@@ -59,10 +59,10 @@ impl Answer {
         url: &str,
         response: Response<Body>,
         content: Content,
-        ration: &Ration,
+        budget: &ReadBudget,
     ) -> io::Result<Answer> {
         let (head, body) = response.into_parts();
-        let mut body = io::BufReader::with_capacity(64 * 1024, ration.of(Plain(body.into_reader())));
+        let mut body = io::BufReader::with_capacity(64 * 1024, budget.of(Plain(body.into_reader())));
         let mut begin = Vec::new();
         body.by_ref().take(content.telling() as u64).read_to_end(&mut begin)?;
         match content.fault(url, &Response::from_parts(head, ()), &begin, &mut body) {
@@ -83,16 +83,16 @@ enum Exchange {
 #[derive(Clone)]
 pub(super) struct Shared {
     exchange: Arc<Mutex<Exchange>>,
-    ration: Ration,
+    budget: ReadBudget,
 }
 
 impl Shared {
-    pub(super) fn building(request: Request, ration: &Ration) -> Self {
-        Shared { exchange: Arc::new(Mutex::new(Exchange::Building(request))), ration: ration.clone() }
+    pub(super) fn building(request: Request, budget: &ReadBudget) -> Self {
+        Shared { exchange: Arc::new(Mutex::new(Exchange::Building(request))), budget: budget.clone() }
     }
 
-    pub(super) fn answered(answer: Answer, ration: &Ration) -> Self {
-        Shared { exchange: Arc::new(Mutex::new(Exchange::Answered(answer))), ration: ration.clone() }
+    pub(super) fn answered(answer: Answer, budget: &ReadBudget) -> Self {
+        Shared { exchange: Arc::new(Mutex::new(Exchange::Answered(answer))), budget: budget.clone() }
     }
 
     fn lock(&self) -> MutexGuard<'_, Exchange> {
@@ -102,7 +102,7 @@ impl Shared {
     /// The answer, the request being sent if it was not yet.
     fn take(&self) -> io::Result<Option<Answer>> {
         match std::mem::replace(&mut *self.lock(), Exchange::Over) {
-            Exchange::Building(request) => request.send(&self.ration).map(Some),
+            Exchange::Building(request) => request.send(&self.budget).map(Some),
             Exchange::Answered(answer) => Ok(Some(answer)),
             Exchange::Over => Ok(None),
         }

@@ -9,8 +9,8 @@ use gix::protocol::transport::client::git::blocking_io::Connection;
 
 use super::dial::dial;
 use super::options::ConnectOptions;
-use super::read_budget::Ration;
-use super::socket::Patience;
+use super::read_budget::ReadBudget;
+use super::socket::WaitPolicy;
 use crate::interrupt::Interrupt;
 
 pub(crate) fn connect(
@@ -19,12 +19,12 @@ pub(crate) fn connect(
     path: &str,
     options: &ConnectOptions,
     interrupt: &Interrupt,
-    ration: &Ration,
+    budget: &ReadBudget,
 ) -> io::Result<Box<dyn Transport + Send>> {
-    let socket = dial(host, port, options.tunnel_for(host, port), &Patience::new(interrupt))?;
+    let socket = dial(host, port, options.tunnel_for(host, port), &WaitPolicy::new(interrupt))?;
     let writer = io::BufWriter::new(socket.try_clone()?);
     Ok(Box::new(Connection::new(
-        ration.of(socket),
+        budget.of(socket),
         writer,
         Protocol::V2,
         path,

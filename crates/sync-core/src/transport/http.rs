@@ -16,9 +16,9 @@ use super::answer::{Content, status_error};
 use super::connector::{agent, agent_config};
 use super::exchange::{Answer, Headers, PostBody, Request, ResponseBody, Shared};
 use super::options::ConnectOptions;
-use super::read_budget::Ration;
+use super::read_budget::ReadBudget;
 use super::redirect::{location, origin, redirect_base};
-use super::socket::Patience;
+use super::socket::WaitPolicy;
 use crate::credentials::Credentials;
 use crate::interrupt::Interrupt;
 use crate::transport::answer::transport_error;
@@ -36,7 +36,7 @@ pub(crate) struct Client {
     credentials: Credentials,
     follow_redirects: bool,
     redirected: Option<String>,
-    ration: Ration,
+    budget: ReadBudget,
 }
 
 /// Headers that may be secret and the only origin that may see them.
@@ -51,7 +51,7 @@ impl Client {
         url: &HttpUrl,
         options: &ConnectOptions,
         interrupt: &Interrupt,
-        ration: &Ration,
+        budget: &ReadBudget,
     ) -> Client {
         let http = options.http_for(&url.base);
         let config = agent_config(&http)
@@ -66,7 +66,7 @@ impl Client {
         let mut secrets: Vec<_> = auth.into_iter().collect();
         secrets.extend(split_headers(&http.headers));
         let follow_redirects = http.follow_redirects;
-        let agent = agent(config, http, Patience::new(interrupt));
+        let agent = agent(config, http, WaitPolicy::new(interrupt));
         let own = origin(&url.base).map(|origin| Own { origin, headers: secrets });
         Client {
             agent,
@@ -74,7 +74,7 @@ impl Client {
             credentials: options.credentials.clone(),
             follow_redirects,
             redirected: None,
-            ration: ration.clone(),
+            budget: budget.clone(),
         }
     }
 
@@ -116,8 +116,8 @@ impl Http for Client {
                 if !response.status().is_success() {
                     return Err(status_error(&url, &mut response).raise());
                 }
-                let answer = Answer::of(&url, response, Content::Advertisement, &self.ration);
-                let shared = Shared::answered(answer.map_err(ErrorExt::raise)?, &self.ration);
+                let answer = Answer::of(&url, response, Content::Advertisement, &self.budget);
+                let shared = Shared::answered(answer.map_err(ErrorExt::raise)?, &self.budget);
                 return Ok(GetResponse { headers: Headers::of(&shared), body: ResponseBody::of(shared) });
             }
             if !self.follow_redirects {
@@ -141,7 +141,7 @@ impl Http for Client {
         let mut headers = split_headers(headers);
         headers.extend(self.own_headers(url));
         let request = Request { agent: self.agent.clone(), url: url.to_owned(), headers, body: Vec::new() };
-        let shared = Shared::building(request, &self.ration);
+        let shared = Shared::building(request, &self.budget);
         Ok(PostResponse {
             post_body: PostBody(shared.clone()),
             headers: Headers::of(&shared),
@@ -181,7 +181,7 @@ mod tests {
             &url,
             &ConnectOptions::default(),
             &Interrupt::new(),
-            &Ration::new(crate::resources::Resources::default()),
+            &ReadBudget::new(crate::resources::Resources::default()),
         );
         assert!(client.agent.config().max_idle_age() >= Duration::from_secs(30 * 24 * 3600));
     }
@@ -193,7 +193,7 @@ mod tests {
             &url,
             &ConnectOptions::default(),
             &Interrupt::new(),
-            &Ration::new(crate::resources::Resources::default()),
+            &ReadBudget::new(crate::resources::Resources::default()),
         );
         let basic = [("authorization".to_owned(), "Basic dTpw".to_owned())];
         assert_eq!(client.own_headers("https://HOST:443/y"), basic);

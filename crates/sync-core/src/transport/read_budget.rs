@@ -10,16 +10,16 @@ use crate::resources::Resources;
 
 /// What is left for the server to say; shared by a connection and who uses it.
 #[derive(Clone, Debug)]
-pub(crate) struct Ration {
+pub(crate) struct ReadBudget {
     most: u64,
     left: Arc<AtomicU64>,
     words: Words,
 }
 
-impl Ration {
-    pub(crate) fn new(resources: Resources) -> Ration {
-        let most = resources.talk();
-        Ration { most, left: Arc::new(AtomicU64::new(most)), words: Words::default() }
+impl ReadBudget {
+    pub(crate) fn new(resources: Resources) -> ReadBudget {
+        let most = resources.max_server_text();
+        ReadBudget { most, left: Arc::new(AtomicU64::new(most)), words: Words::default() }
     }
 
     /// A listing begins, or a negotiation.
@@ -33,8 +33,8 @@ impl Ration {
         self.left.store(u64::MAX, Ordering::Relaxed);
     }
 
-    pub(super) fn of<R>(&self, inner: R) -> Rationed<R> {
-        Rationed { inner, ration: self.clone(), prelude: None, ear: Ear::default() }
+    pub(super) fn of<R>(&self, inner: R) -> BudgetedReader<R> {
+        BudgetedReader { inner, budget: self.clone(), prelude: None, ear: Ear::default() }
     }
 
     /// The errors of the server since the last renewal.
@@ -48,37 +48,37 @@ impl Ration {
     }
 }
 
-/// Reads as much as the ration allows.
+/// Reads as much as the budget allows.
 #[derive(Debug)]
-pub(crate) struct Rationed<R> {
+pub(crate) struct BudgetedReader<R> {
     inner: R,
-    ration: Ration,
+    budget: ReadBudget,
     /// What was read already to look at it; `None` before the first read.
     prelude: Option<Cursor<Vec<u8>>>,
     ear: Ear,
 }
 
-impl<R: Read> Read for Rationed<R> {
+impl<R: Read> Read for BudgetedReader<R> {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         let prelude = match &mut self.prelude {
             Some(prelude) => prelude,
             None => {
-                let prelude = prelude(&mut self.inner, &self.ration.words)?;
+                let prelude = prelude(&mut self.inner, &self.budget.words)?;
                 self.prelude.insert(Cursor::new(prelude))
             }
         };
         let read = match prelude.read(buf)? {
             // Nothing good follows, and gix would wait for it.
-            0 if self.ration.words.has_errors() => {
+            0 if self.budget.words.has_errors() => {
                 return Err(io::Error::other("the server reported an error"));
             }
             0 => self.inner.read(buf)?,
             read => read,
         };
-        self.ear.listen(&buf[..read], &self.ration.words);
-        let left = self.ration.left.load(Ordering::Relaxed);
-        let left = left.checked_sub(read as u64).ok_or_else(|| Excess::of_talk(self.ration.most))?;
-        self.ration.left.store(left, Ordering::Relaxed);
+        self.ear.listen(&buf[..read], &self.budget.words);
+        let left = self.budget.left.load(Ordering::Relaxed);
+        let left = left.checked_sub(read as u64).ok_or_else(|| Excess::of_talk(self.budget.most))?;
+        self.budget.left.store(left, Ordering::Relaxed);
         Ok(read)
     }
 }

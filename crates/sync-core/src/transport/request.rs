@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::answer::transport_error;
 use super::connector::{agent, agent_config};
 use super::options::ConnectOptions;
-use super::socket::Patience;
+use super::socket::WaitPolicy;
 use crate::interrupt::Interrupt;
 
 /// One plain request, not part of git's protocol.
@@ -32,7 +32,7 @@ impl HttpRequest {
         let http = options.http_for(&self.url);
         let redirects = if self.follow_redirects { 10 } else { 0 };
         let config = agent_config(&http).timeout_global(Some(self.timeout)).max_redirects(redirects).build();
-        let agent = agent(config, http, Patience::new(interrupt));
+        let agent = agent(config, http, WaitPolicy::new(interrupt));
         let mut request = ureq::http::Request::builder().method(self.method.as_str()).uri(&self.url);
         for (name, value) in &self.headers {
             request = request.header(name, value);

@@ -19,19 +19,19 @@ const SLICES_FOR_ONE_OF_SEVERAL: u32 = 30;
 
 /// How long to wait: until the flag is set, and perhaps no longer than somebody with a clock says.
 #[derive(Clone)]
-pub(crate) struct Patience {
+pub(crate) struct WaitPolicy {
     interrupt: Interrupt,
     is_over: Option<Arc<dyn Fn() -> bool + Send + Sync>>,
 }
 
-impl Patience {
+impl WaitPolicy {
     pub(crate) fn new(interrupt: &Interrupt) -> Self {
-        Patience { interrupt: interrupt.clone(), is_over: None }
+        WaitPolicy { interrupt: interrupt.clone(), is_over: None }
     }
 
     /// The same, but only until `is_over`.
     pub(crate) fn until(&self, is_over: impl Fn() -> bool + Send + Sync + 'static) -> Self {
-        Patience { interrupt: self.interrupt.clone(), is_over: Some(Arc::new(is_over)) }
+        WaitPolicy { interrupt: self.interrupt.clone(), is_over: Some(Arc::new(is_over)) }
     }
 
     fn check(&self) -> io::Result<()> {
@@ -43,9 +43,9 @@ impl Patience {
     }
 }
 
-impl fmt::Debug for Patience {
+impl fmt::Debug for WaitPolicy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Patience")
+        f.write_str("WaitPolicy")
     }
 }
 
@@ -53,25 +53,25 @@ impl fmt::Debug for Patience {
 #[derive(Debug)]
 pub(crate) struct Socket {
     stream: TcpStream,
-    patience: Patience,
+    wait_policy: WaitPolicy,
 }
 
 impl Socket {
     /// Connect to the first address of a name that answers.
-    pub(crate) fn connect(host: &str, port: u16, patience: &Patience) -> io::Result<Socket> {
-        let addresses = resolve(host, port, patience)?;
+    pub(crate) fn connect(host: &str, port: u16, wait_policy: &WaitPolicy) -> io::Result<Socket> {
+        let addresses = resolve(host, port, wait_policy)?;
         let mut last = io::Error::new(io::ErrorKind::NotFound, format!("{host} has no address"));
         for (number, address) in addresses.iter().enumerate() {
             // A silent address must not keep the others from their turn; the last may take its time.
             let is_last = number + 1 == addresses.len();
             let slices = if is_last { u32::MAX } else { SLICES_FOR_ONE_OF_SEVERAL };
-            match connect_one(*address, slices, patience) {
+            match connect_one(*address, slices, wait_policy) {
                 Ok(stream) => {
                     configure(&stream)?;
-                    return Ok(Socket { stream, patience: patience.clone() });
+                    return Ok(Socket { stream, wait_policy: wait_policy.clone() });
                 }
                 Err(err) => {
-                    patience.check()?;
+                    wait_policy.check()?;
                     last = io::Error::new(err.kind(), format!("{address}: {err}"));
                 }
             }
@@ -80,8 +80,8 @@ impl Socket {
     }
 
     /// Wait like this from now on.
-    pub(crate) fn set_patience(&mut self, patience: &Patience) {
-        self.patience = patience.clone();
+    pub(crate) fn set_wait_policy(&mut self, wait_policy: &WaitPolicy) {
+        self.wait_policy = wait_policy.clone();
     }
 
     /// Whether the peer neither closed the connection nor sent something unasked.
@@ -92,7 +92,7 @@ impl Socket {
     }
 
     pub(crate) fn try_clone(&self) -> io::Result<Socket> {
-        Ok(Socket { stream: self.stream.try_clone()?, patience: self.patience.clone() })
+        Ok(Socket { stream: self.stream.try_clone()?, wait_policy: self.wait_policy.clone() })
     }
 
     /// For a runtime that waits by itself.
@@ -104,7 +104,7 @@ impl Socket {
     fn until_interrupted<T>(&self, mut io: impl FnMut(&TcpStream) -> io::Result<T>) -> io::Result<T> {
         loop {
             match io(&self.stream) {
-                Err(err) if err.kind() == io::ErrorKind::WouldBlock => self.patience.check()?,
+                Err(err) if err.kind() == io::ErrorKind::WouldBlock => self.wait_policy.check()?,
                 Err(err) if err.kind() == io::ErrorKind::Interrupted => {}
                 done => return done,
             }
@@ -114,14 +114,14 @@ impl Socket {
 
 impl Read for Socket {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        self.patience.check()?; // a peer that drips bytes never lets a read time out
+        self.wait_policy.check()?; // a peer that drips bytes never lets a read time out
         self.until_interrupted(|mut stream| stream.read(buf))
     }
 }
 
 impl Write for Socket {
     fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
-        self.patience.check()?;
+        self.wait_policy.check()?;
         self.until_interrupted(|mut stream| stream.write(buf))
     }
 
@@ -146,7 +146,7 @@ fn configure(stream: &TcpStream) -> io::Result<()> {
 
 /// The addresses of a name. The system's resolver cannot be stopped, so it runs on a thread of its own, which
 /// is left behind when the flag is set.
-fn resolve(host: &str, port: u16, patience: &Patience) -> io::Result<Vec<SocketAddr>> {
+fn resolve(host: &str, port: u16, wait_policy: &WaitPolicy) -> io::Result<Vec<SocketAddr>> {
     if let Ok(address) = host.parse::<std::net::IpAddr>() {
         return Ok(vec![SocketAddr::new(address, port)]);
     }
@@ -162,7 +162,7 @@ fn resolve(host: &str, port: u16, patience: &Patience) -> io::Result<Vec<SocketA
                 return found
                     .map_err(|err| io::Error::new(err.kind(), format!("cannot resolve {host}: {err}")));
             }
-            Err(mpsc::RecvTimeoutError::Timeout) => patience.check()?,
+            Err(mpsc::RecvTimeoutError::Timeout) => wait_policy.check()?,
             Err(mpsc::RecvTimeoutError::Disconnected) => {
                 return Err(io::Error::other(format!("cannot resolve {host}: the resolver died")));
             }
@@ -170,7 +170,7 @@ fn resolve(host: &str, port: u16, patience: &Patience) -> io::Result<Vec<SocketA
     }
 }
 
-fn connect_one(address: SocketAddr, slices: u32, patience: &Patience) -> io::Result<TcpStream> {
+fn connect_one(address: SocketAddr, slices: u32, wait_policy: &WaitPolicy) -> io::Result<TcpStream> {
     let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
     let fd = socket_with(family, SocketType::STREAM, flags, None)?;
@@ -187,7 +187,7 @@ fn connect_one(address: SocketAddr, slices: u32, patience: &Patience) -> io::Res
                     Ok(_) => break,
                     Err(err) => return Err(err.into()),
                 }
-                patience.check()?;
+                wait_policy.check()?;
             }
             sockopt::socket_error(&fd)??;
         }

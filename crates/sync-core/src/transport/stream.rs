@@ -4,7 +4,7 @@ use std::io::{self, Read, Write};
 
 use rustls::{ClientConnection, StreamOwned};
 
-use crate::transport::socket::{Patience, Socket};
+use crate::transport::socket::{Socket, WaitPolicy};
 use crate::transport::tls_errors::explain;
 
 /// A connection, with as much TLS around it as there is.
@@ -23,10 +23,10 @@ impl Stream {
     }
 
     /// Wait like this from now on.
-    pub(crate) fn set_patience(&mut self, patience: &Patience) {
+    pub(crate) fn set_wait_policy(&mut self, wait_policy: &WaitPolicy) {
         match self {
-            Stream::Plain(socket) => socket.set_patience(patience),
-            Stream::Tls(tls) => tls.sock.set_patience(patience),
+            Stream::Plain(socket) => socket.set_wait_policy(wait_policy),
+            Stream::Tls(tls) => tls.sock.set_wait_policy(wait_policy),
         }
     }
 }

@@ -17,7 +17,7 @@ use x509_cert::der::Decode;
 
 use super::stream::Stream;
 use super::tls_errors::{describe, explain_handshake};
-use crate::bounded::{LARGEST_FILE, read_bounded};
+use crate::bounded_read::{LARGEST_FILE, read_bounded};
 
 /// What TLS needs to know of the user's wishes.
 #[derive(Clone, Debug, Default)]

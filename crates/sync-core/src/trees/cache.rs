@@ -12,11 +12,11 @@ use gix::index::{Entry, State};
 use gix::objs::tree::EntryKind;
 use gix::objs::{Kind, compute_hash};
 
-use super::{Size, judge};
+use super::{TreeTotals, validate};
 
 /// An index and its directories.
 #[derive(Debug)]
-pub(crate) struct Known {
+pub(crate) struct TreeCache {
     index: State,
     trees: HashMap<BString, Tree>,
 }
@@ -27,7 +27,7 @@ pub(super) struct Tree {
     id: ObjectId,
     entries: Range<usize>,
     /// With all that is below.
-    pub(super) size: Size,
+    pub(super) size: TreeTotals,
 }
 
 /// A directory whose end is not found yet.
@@ -36,14 +36,14 @@ struct Open<'a> {
     body: Vec<u8>,
     start: usize,
     /// What is below the directories in it.
-    size: Size,
+    size: TreeTotals,
 }
 
-impl Known {
+impl TreeCache {
     /// No directory is known where the index is not that of one tree.
     pub(crate) fn of(index: State) -> Self {
         let trees = trees(&index).unwrap_or_default();
-        Known { index, trees }
+        TreeCache { index, trees }
     }
 
     pub(crate) fn index(&self) -> &State {
@@ -91,7 +91,7 @@ fn close(
     trees: &mut HashMap<BString, Tree>,
 ) -> Option<()> {
     let Open { path, body, start, mut size } = open.pop()?;
-    size += judge(path, &body, index.object_hash()).ok()?;
+    size += validate(path, &body, index.object_hash()).ok()?;
     let id = compute_hash(index.object_hash(), Kind::Tree, &body).ok()?;
     if let Some(above) = open.last_mut() {
         above.add(EntryKind::Tree, path, &id);
@@ -103,7 +103,7 @@ fn close(
 
 impl<'a> Open<'a> {
     fn new(path: &'a BStr, start: usize) -> Self {
-        Open { path, body: Vec::new(), start, size: Size::default() }
+        Open { path, body: Vec::new(), start, size: TreeTotals::default() }
     }
 
     /// Where names begin in the paths of what is inside.
@@ -144,13 +144,13 @@ mod tests {
 
     use super::*;
 
-    fn known(files: &[(&str, Mode)]) -> Known {
+    fn known(files: &[(&str, Mode)]) -> TreeCache {
         let mut index = State::new(HashKind::Sha1);
         for (path, mode) in files {
             let id = ObjectId::empty_blob(HashKind::Sha1);
             index.dangerously_push_entry(Stat::default(), id, Flags::empty(), *mode, BStr::new(path));
         }
-        Known::of(index)
+        TreeCache::of(index)
     }
 
     fn id(hex: &str) -> ObjectId {
@@ -174,7 +174,7 @@ mod tests {
         ] {
             let found = known.tree(&path.into(), &id(tree)).unwrap();
             assert!(known.files(found).map(|(path, _)| path).eq(files), "{path:?}");
-            assert_eq!(found.size, Size { entries, paths }, "{path:?}");
+            assert_eq!(found.size, TreeTotals { entries, paths }, "{path:?}");
         }
         assert!(known.tree(&"a".into(), &id("2c9067d4b11c35f3f6754246490af60957a3acf2")).is_none());
         assert!(known.tree(&"a/x".into(), &ObjectId::empty_blob(HashKind::Sha1)).is_none());

@@ -19,8 +19,8 @@ use crate::limits::Limits;
 use crate::objects::{Objects, corrupt};
 use crate::spec::Selection;
 use crate::spec::reference::CommitId;
-use crate::trees::cache::Known;
-use crate::trees::rules::{join_length, judge_entry};
+use crate::trees::cache::TreeCache;
+use crate::trees::rules::{join_length, validate_entry};
 
 use rules::{append, join};
 
@@ -34,10 +34,10 @@ pub(crate) fn index_of(
     commit: ObjectId,
     limits: &Limits,
     count: &mut u64,
-    known: Option<&Known>,
+    known: Option<&TreeCache>,
 ) -> Result<State> {
     let step = || format!("read the tree of {commit}");
-    let size = Size { entries: *count, paths: 0 };
+    let size = TreeTotals { entries: *count, paths: 0 };
     let (index, path) = (State::new(commit.kind()), BString::default());
     let mut files = Files { objects, limits, known, index, path, size };
     files.read_all(commit).map_err(|refusal| match refusal {
@@ -54,7 +54,7 @@ pub(crate) fn selected_files(
     commit: CommitId,
     selection: &Selection,
     count: &mut u64,
-    known: Option<&Known>,
+    known: Option<&TreeCache>,
 ) -> Result<State> {
     let mut index = index_of(objects, commit.0, &selection.limits, count, known)?;
     if let Some(sparse) = &selection.sparse {
@@ -86,11 +86,11 @@ impl From<gix::Error> for Refusal {
 struct Files<'a> {
     objects: &'a Objects,
     limits: &'a Limits,
-    known: Option<&'a Known>,
+    known: Option<&'a TreeCache>,
     index: State,
     /// Of what is read.
     path: BString,
-    size: Size,
+    size: TreeTotals,
 }
 
 /// A tree that is read to some place.
@@ -133,7 +133,7 @@ impl Files<'_> {
             for (path, entry) in known.files(tree) {
                 push(&mut self.index, path, entry.id, entry.mode);
             }
-            return Ok(self.weigh(tree.size)?);
+            return Ok(self.check_limits(tree.size)?);
         }
         let mut buffer = Vec::new();
         let found = self.objects.find(&id, &mut buffer)?;
@@ -142,14 +142,14 @@ impl Files<'_> {
             return Err(gix::Error::from_error(corrupt(text)).into());
         }
         let body = found.data.to_owned();
-        let size = judge(self.path.as_bstr(), &body, id.kind())?;
-        self.weigh(size)?;
+        let size = validate(self.path.as_bstr(), &body, id.kind())?;
+        self.check_limits(size)?;
         open.push(Open { body, at: 0, path: self.path.len() });
         Ok(())
     }
 
     /// Refuse what comes to too much.
-    fn weigh(&mut self, size: Size) -> std::result::Result<(), String> {
+    fn check_limits(&mut self, size: TreeTotals) -> std::result::Result<(), String> {
         self.size += size;
         self.limits.check_files(self.size.entries).map_err(|excess| excess.to_string())?;
         if self.size.paths > PATHS {
@@ -165,29 +165,29 @@ fn push(index: &mut State, path: &BStr, id: ObjectId, mode: Mode) {
 
 /// What trees come to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Size {
+struct TreeTotals {
     /// Files and directories.
     entries: u64,
     /// Bytes of their paths.
     paths: usize,
 }
 
-impl AddAssign for Size {
-    fn add_assign(&mut self, more: Size) {
+impl AddAssign for TreeTotals {
+    fn add_assign(&mut self, more: TreeTotals) {
         self.entries += more.entries;
         self.paths += more.paths;
     }
 }
 
 /// Refuse a tree that may not be one. What it holds comes to so much, without what is below.
-fn judge(dir: &BStr, body: &[u8], hash: gix::hash::Kind) -> std::result::Result<Size, Refusal> {
-    let (mut size, mut last) = (Size::default(), None::<EntryRef<'_>>);
+fn validate(dir: &BStr, body: &[u8], hash: gix::hash::Kind) -> std::result::Result<TreeTotals, Refusal> {
+    let (mut size, mut last) = (TreeTotals::default(), None::<EntryRef<'_>>);
     // The files whose names the next may begin with: between a file and a directory of one name there are no others.
     let mut files: Vec<&BStr> = Vec::new();
     for entry in TreeRefIter::from_bytes(body, hash) {
         let entry = entry?;
         let name = entry.filename;
-        judge_entry(dir, entry)?;
+        validate_entry(dir, entry)?;
         let named = |fault| format!("the tree names {:?} {fault}", join(dir, name));
         match last.map(|last| last.cmp(&entry)) {
             Some(Ordering::Equal) => return Err(named("twice").into()),
@@ -200,7 +200,7 @@ fn judge(dir: &BStr, body: &[u8], hash: gix::hash::Kind) -> std::result::Result<
             true => {}
             false => files.push(name),
         }
-        size += Size { entries: 1, paths: join_length(dir, name) };
+        size += TreeTotals { entries: 1, paths: join_length(dir, name) };
     }
     Ok(size)
 }

@@ -17,7 +17,7 @@ pub(super) const PATH: usize = 4094;
 
 pub(super) const NAME: usize = 255;
 
-pub(crate) fn judge_entry(dir: &BStr, entry: EntryRef<'_>) -> Result<(), String> {
+pub(crate) fn validate_entry(dir: &BStr, entry: EntryRef<'_>) -> Result<(), String> {
     let (name, path) = (entry.filename, || join(dir, entry.filename));
     for (length, most) in [(join_length(dir, name), PATH), (name.len(), NAME)] {
         if length > most {

@@ -30,7 +30,7 @@ pub(crate) fn permissions(entry: &gix::index::Entry, file_mode: u32) -> u32 {
 }
 
 /// Whether an entry is not marked as left out, or as done.
-pub(crate) fn is_unmarked(entry: &gix::index::Entry) -> bool {
+pub(crate) fn needs_writing(entry: &gix::index::Entry) -> bool {
     !entry.flags.contains(Flags::SKIP_WORKTREE)
 }
 

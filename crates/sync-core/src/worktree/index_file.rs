@@ -9,7 +9,7 @@ use gix::hash::Kind as HashKind;
 use gix::index::entry::Stat;
 use gix::index::{Entry, State};
 
-use super::entry::is_unmarked;
+use super::entry::needs_writing;
 use crate::objects::deflate::Hashed;
 
 /// How much is written at once.
@@ -30,7 +30,7 @@ pub(crate) fn read(path: PathBuf, hash: HashKind) -> gix::Result<State> {
 /// times as long.
 pub(crate) fn write(index: &State, path: &Path) -> io::Result<()> {
     let mut out = Hashed { inner: File::create(path)?, hasher: gix::hash::hasher(index.object_hash()) };
-    let version: u32 = if index.entries().iter().all(is_unmarked) { 2 } else { 3 };
+    let version: u32 = if index.entries().iter().all(needs_writing) { 2 } else { 3 };
     let count = u32::try_from(index.entries().len()).map_err(io::Error::other)?;
     let mut buffer = [*b"DIRC", version.to_be_bytes(), count.to_be_bytes()].concat();
     for entry in index.entries() {
@@ -54,7 +54,7 @@ fn append(entry: &Entry, path: &BStr, out: &mut Vec<u8>) {
     out.extend_from_slice([a, b, c, d, e, f, g, h, i, j].as_flattened());
     out.extend_from_slice(entry.id.as_bytes());
     let length = path.len().min(0xfff) as u16;
-    if is_unmarked(entry) {
+    if needs_writing(entry) {
         out.extend_from_slice(&length.to_be_bytes());
     } else {
         out.extend_from_slice([length | MORE, LEFT_OUT].map(u16::to_be_bytes).as_flattened());

@@ -19,7 +19,7 @@ use super::client::End;
 use super::failure::Failure;
 use super::session::Session;
 use crate::interrupt::Interrupt;
-use crate::transport::read_budget::Ration;
+use crate::transport::read_budget::ReadBudget;
 use crate::transport::server_messages::in_one_line;
 
 /// How much of what the server has to say is kept.
@@ -36,7 +36,7 @@ pub(super) fn open(
     session: &Session,
     path: &str,
     interrupt: &Interrupt,
-    ration: &Ration,
+    budget: &ReadBudget,
 ) -> Result<Box<dyn Transport + Send>, Failure> {
     let (handle, command) = (session.handle.clone(), format!("git-upload-pack {}", quoted(path)));
     let opening = async move {
@@ -63,7 +63,7 @@ pub(super) fn open(
     };
     let reader =
         Reader { session: session.clone(), interrupt, half, output: Some(output), chunk: Cursor::default() };
-    let (reader, writer) = (ration.of(reader), BufWriter::new(writer));
+    let (reader, writer) = (budget.of(reader), BufWriter::new(writer));
     let no_host = None::<(String, _)>;
     Ok(Box::new(Connection::new(reader, writer, Protocol::V2, path, no_host, ConnectMode::Process, false)))
 }

@@ -11,7 +11,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use russh::keys::{Certificate, Error, PrivateKey, decode_secret_key, ssh_key};
 
 use super::options::SshOptions;
-use crate::bounded::{LARGEST_FILE, read_bounded_text};
+use crate::bounded_read::{LARGEST_FILE, read_bounded_text};
 
 /// A key to offer.
 pub(super) struct Identity {

@@ -9,7 +9,7 @@ use russh::keys::ssh_key::known_hosts::{HostPatterns, Marker};
 use russh::keys::ssh_key::public::KeyData;
 use russh::keys::{Algorithm, Certificate, EcdsaCurve, HashAlg, PublicKey, PublicKeyOrCertificate};
 
-use crate::bounded::{LARGEST_FILE, read_bounded};
+use crate::bounded_read::{LARGEST_FILE, read_bounded};
 
 const DEFAULT_PORT: u16 = 22;
 

@@ -26,7 +26,7 @@ use crate::transport::ssh::options::SshOptions;
 
 pub(crate) use session::Session;
 
-use super::read_budget::Ration;
+use super::read_budget::ReadBudget;
 use crate::interrupt::Interrupt;
 use crate::url::ssh::SshUrl;
 
@@ -66,10 +66,10 @@ pub(crate) fn connect(
     url: &SshUrl,
     (options, proxy): (&SshOptions, Option<&Proxy>),
     interrupt: &Interrupt,
-    ration: &Ration,
+    budget: &ReadBudget,
 ) -> Result<(Box<dyn Transport + Send>, Session), Failure> {
     let open = |session: Session| {
-        let transport = channel::open(&session, &url.path, interrupt, ration)?;
+        let transport = channel::open(&session, &url.path, interrupt, budget)?;
         sessions.keep(session.clone());
         Ok((transport, session))
     };

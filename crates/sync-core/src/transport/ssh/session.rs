@@ -21,7 +21,7 @@ use super::options::{HostKeys, SshOptions};
 use crate::interrupt::Interrupt;
 use crate::transport::dial::dial;
 use crate::transport::proxy::Proxy;
-use crate::transport::socket::{Patience, SLICE};
+use crate::transport::socket::{SLICE, WaitPolicy};
 use crate::url::ssh::SshUrl;
 
 /// A middlebox forgets connections that are silent for some minutes.
@@ -63,7 +63,7 @@ impl Session {
         }
         let offers = Offers { user: url.user.clone(), identities, agent: options.agent.clone(), faults };
         let config = Arc::new(config(&trust));
-        let stream = dial(&url.host, url.port, proxy, &Patience::new(interrupt))?.into_nonblocking()?;
+        let stream = dial(&url.host, url.port, proxy, &WaitPolicy::new(interrupt))?.into_nonblocking()?;
         let runtime = Runtime::start()?;
         let end = End::default();
         let client = Client { trust, end: end.clone() };

@@ -126,7 +126,7 @@ fn a_session_that_ends_says_why() {
         &session,
         "/x",
         &Interrupt::default(),
-        &Ration::new(crate::resources::Resources::default()),
+        &ReadBudget::new(crate::resources::Resources::default()),
     ) {
         Err(Failure::Io(err)) => {
             assert_eq!(err.to_string(), "the SSH session ended: the server says: closed for today");
@@ -155,7 +155,7 @@ fn a_channel_is_closed_by_the_server() {
                 &session,
                 "/x",
                 &Interrupt::default(),
-                &Ration::new(crate::resources::Resources::default()),
+                &ReadBudget::new(crate::resources::Resources::default()),
             )
             .unwrap(),
         );

@@ -15,14 +15,14 @@ use crate::url::RemoteUrl;
 
 impl Store {
     /// The store of a submodule: kept beside ours under a name made of its URL, so that no two can nest.
-    pub(crate) fn module(&self, url: &RemoteUrl) -> Result<Store> {
+    pub(crate) fn submodule(&self, url: &RemoteUrl) -> Result<Store> {
         let step = || format!("open the store of {url}");
         let name = gix::objs::compute_hash(Kind::Sha1, gix::objs::Kind::Blob, url.to_string().as_bytes())
             .step(step)?;
-        self.module_at(self.modules_dir().join(name.to_string()))
+        self.submodule_at(self.submodules_dir().join(name.to_string()))
     }
 
-    fn module_at(&self, git: PathBuf) -> Result<Store> {
+    fn submodule_at(&self, git: PathBuf) -> Result<Store> {
         let step = || format!("open {}", git.display());
         fs_err::create_dir_all(&git).step(step)?;
         clear_repository(&git, None).step(step)?;
@@ -33,7 +33,7 @@ impl Store {
             kind,
             warnings: Vec::new(),
             owner: self.owner.clone(),
-            spare: None,
+            recyclable: None,
             resources: self.resources,
         };
         if let Some(kind) = kind {
@@ -42,24 +42,24 @@ impl Store {
         Ok(store)
     }
 
-    pub(super) fn modules_dir(&self) -> PathBuf {
-        self.root.join(".git/modules")
+    pub(super) fn submodules_dir(&self) -> PathBuf {
+        self.root.join(".git/submodules")
     }
 
     /// The stores of all submodules that are or were published.
-    pub fn modules(&self) -> Result<Vec<Store>> {
-        let step = || format!("list the stores of submodules in {}", self.modules_dir().display());
-        entries(&self.modules_dir())
+    pub fn submodules(&self) -> Result<Vec<Store>> {
+        let step = || format!("list the stores of submodules in {}", self.submodules_dir().display());
+        entries(&self.submodules_dir())
             .step(step)?
-            .map(|entry| self.module_at(entry.step(step)?.path()))
+            .map(|entry| self.submodule_at(entry.step(step)?.path()))
             .collect()
     }
 
     /// Remove what git knows of the submodules of a tree, but for what is named: it belongs to builds that failed.
-    pub(crate) fn keep_module_places(&self, id: CommitId, kept: &[PathBuf]) -> io::Result<()> {
+    pub(crate) fn keep_submodule_worktrees(&self, id: CommitId, kept: &[PathBuf]) -> io::Result<()> {
         let of_this_tree = format!("{id}-");
-        for module in entries(&self.modules_dir())? {
-            for admin in entries(&module?.path().join("worktrees"))? {
+        for submodule in entries(&self.submodules_dir())? {
+            for admin in entries(&submodule?.path().join("worktrees"))? {
                 let admin = admin?;
                 let is_ours = admin.file_name().to_string_lossy().starts_with(&of_this_tree);
                 if is_ours && !kept.contains(&admin.path()) {
@@ -71,13 +71,13 @@ impl Store {
     }
 
     /// Remove the stores of submodules that no tree has any more.
-    pub fn remove_unused_modules(&self) -> Result<()> {
-        let step = || format!("remove unused submodules in {}", self.modules_dir().display());
-        for module in entries(&self.modules_dir()).step(step)? {
-            let module = module.step(step)?.path();
-            match entries(&module.join("worktrees")).step(step)?.next() {
+    pub fn remove_unused_submodules(&self) -> Result<()> {
+        let step = || format!("remove unused submodules in {}", self.submodules_dir().display());
+        for submodule in entries(&self.submodules_dir()).step(step)? {
+            let submodule = submodule.step(step)?.path();
+            match entries(&submodule.join("worktrees")).step(step)?.next() {
                 Some(admin) => _ = admin.step(step)?,
-                None => fs_err::remove_dir_all(module).step(step)?,
+                None => fs_err::remove_dir_all(submodule).step(step)?,
             }
         }
         Ok(())

@@ -10,32 +10,32 @@ use gix::protocol::fetch::Shallow;
 
 use super::branches::needs_branches;
 use super::protocol::{Request, can_filter, object_kind};
-use super::request::Refused;
-use super::{Upstream, local};
+use super::request::RequestFailure;
+use super::{Fetcher, local};
 use crate::error::{Context, Error, ErrorKind, Result};
-use crate::fetched::{Early, Tip};
+use crate::fetched::{StreamedFiles, Tip};
 use crate::fs_ext::remove_dir_if_there;
 use crate::spec::filter::Filter;
 use crate::spec::reference::{CommitId, Reference};
 use crate::store::Store;
 use crate::trees::index_of;
 use crate::url::Kind;
-use crate::worktree::entry::is_unmarked;
+use crate::worktree::entry::needs_writing;
 
-impl Upstream {
-    pub(super) fn receive_commit(
+impl Fetcher {
+    pub(super) fn fetch_commit(
         &mut self,
         tip: &Tip,
         store: &mut Store,
         early_dir: Option<&Path>,
-    ) -> Result<(CommitId, Early)> {
-        let (mut early, mut has_others) = (Early::default(), false);
+    ) -> Result<(CommitId, StreamedFiles)> {
+        let (mut early, mut has_others) = (StreamedFiles::default(), false);
         let commit = match &self.source.url.0 {
             Kind::Local(path) => {
                 local::receive(path, tip, &self.source, store, &self.progress, &self.interrupt)?
             }
             Kind::Http(_) | Kind::Git { .. } | Kind::Ssh(_) => {
-                (early, has_others) = self.receive_pack(tip, store, early_dir)?;
+                (early, has_others) = self.fetch_pack(tip, store, early_dir)?;
                 tip.want
             }
         };
@@ -52,10 +52,10 @@ impl Upstream {
         }
         store.record(&repo, commit, tip.want)?;
         if has_others {
-            store.fold(self.source.depth, &self.progress, &self.interrupt)?;
+            store.repack(self.source.depth, &self.progress, &self.interrupt)?;
         }
         if store.is_partial() {
-            self.receive_blobs(commit, store)?;
+            self.fetch_missing_blobs(commit, store)?;
         }
         self.peeled = Some(CommitId(commit));
         Ok((CommitId(commit), early))
@@ -63,12 +63,12 @@ impl Upstream {
 
     /// The pack of a fetch; its files, too, are written to `early_dir` where that can be done. And whether commits
     /// came that are not wanted.
-    fn receive_pack(
+    fn fetch_pack(
         &mut self,
         tip: &Tip,
         store: &mut Store,
         early_dir: Option<&Path>,
-    ) -> Result<(Early, bool)> {
+    ) -> Result<(StreamedFiles, bool)> {
         let want = tip.want;
         let mut connection = self.connect()?;
         let (reference, url) = (self.source.reference.clone(), self.source.url.clone());
@@ -83,8 +83,8 @@ impl Upstream {
         store.prepare(kind, filter.as_ref().map(|_| &self.source.url))?;
         if needs_branches(&connection, &self.source.url, want) {
             self.connection = Some(connection);
-            if self.receive_branches(want, store)? {
-                return Ok((Early::default(), true));
+            if self.fetch_branches(want, store)? {
+                return Ok((StreamedFiles::default(), true));
             }
             connection = self.connect()?;
         }
@@ -113,18 +113,18 @@ impl Upstream {
         }
         match self.request(connection, &request, store, None) {
             // A delta whose base is not there or not readable: what we said we have is not to be relied on.
-            Err(Refused::Pack(_)) if !request.haves.is_empty() && !self.interrupt.is_triggered() => {
+            Err(RequestFailure::Pack(_)) if !request.haves.is_empty() && !self.interrupt.is_triggered() => {
                 let connection = self.connect()?;
                 let alone = Request { haves: BTreeSet::new(), ..request };
-                self.request(connection, &alone, store, None).map_err(Refused::into_error)?;
+                self.request(connection, &alone, store, None).map_err(RequestFailure::into_error)?;
             }
             answered => _ = answered.map_err(|err| self.advised(err.into_error(), version))?,
         }
-        Ok((Early::default(), false))
+        Ok((StreamedFiles::default(), false))
     }
 
     /// Ask for the blobs that a filter left out and the checkout needs, all at once.
-    pub(super) fn receive_blobs(&mut self, commit: ObjectId, store: &Store) -> Result<()> {
+    pub(super) fn fetch_missing_blobs(&mut self, commit: ObjectId, store: &Store) -> Result<()> {
         let step = || format!("find out what the tree of {commit} lacks");
         let mut repo = store.repository()?;
         repo.objects.refresh_never();
@@ -138,7 +138,7 @@ impl Upstream {
             // The form of every file depends on them, wherever they are.
             let decides =
                 matches!(entry.path(&index).rsplit_str("/").next(), Some(b".gitattributes" | b".gitmodules"));
-            if (decides || is_unmarked(entry)) && !repo.has_object(entry.id) {
+            if (decides || needs_writing(entry)) && !repo.has_object(entry.id) {
                 wants.insert(entry.id);
             }
         }
@@ -149,6 +149,6 @@ impl Upstream {
         let wants = wants.into_iter().collect();
         let request = Request { wants, haves: BTreeSet::new(), shallow: Shallow::NoChange, filter: None };
         let connection = self.connect()?;
-        self.request(connection, &request, store, None).map(|_| ()).map_err(Refused::into_error)
+        self.request(connection, &request, store, None).map(|_| ()).map_err(RequestFailure::into_error)
     }
 }

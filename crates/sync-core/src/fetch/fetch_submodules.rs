@@ -4,35 +4,35 @@ use std::sync::Arc;
 
 use gix::ObjectId;
 
-use super::Upstream;
-use super::submodules::{Location, Wanted, wanted};
+use super::Fetcher;
+use super::submodules::{Location, WantedSubmodule, wanted};
 use crate::error::{Error, ErrorKind, Result};
-use crate::fetched::{Fetched, Module, tip};
+use crate::fetched::{Fetched, FetchedSubmodule, tip};
 use crate::spec::reference::{CommitId, Reference};
 use crate::spec::submodules::{MAX_DEPTH, Submodules};
 use crate::spec::{Selection, Source};
 use crate::store::Store;
 
-impl Upstream {
+impl Fetcher {
     /// The submodules of a commit, `levels` deep. One whose pin did not move costs no network.
-    pub(super) fn receive_modules(
+    pub(super) fn fetch_submodules(
         &self,
         commit: ObjectId,
         location: &Location,
         store: &Store,
         levels: usize,
         count: &mut u64,
-    ) -> Result<Vec<Module>> {
+    ) -> Result<Vec<FetchedSubmodule>> {
         if levels == 0 {
             return Ok(Vec::new());
         }
-        let mut modules = Vec::new();
+        let mut submodules = Vec::new();
         let selection = &self.source.selection;
         let sparse = selection.sparse.as_ref().filter(|_| *count == 0);
         // Patterns are the repository's own; submodules come whole.
         let whole = Selection { sparse: None, ..selection.clone() };
         let rules = &selection.submodule_rules;
-        for Wanted { path, commit, location } in
+        for WantedSubmodule { path, commit, location } in
             wanted(store, commit, location, rules, sparse, &selection.limits, &self.options)?
         {
             let url = &location.url;
@@ -43,7 +43,7 @@ impl Upstream {
             if levels == 1 && selection.submodules == Submodules::Recursive {
                 return Err(refused(format!("submodules are nested more than {MAX_DEPTH} deep")));
             }
-            let mut module = store.module(url)?;
+            let mut submodule = store.submodule(url)?;
             let source = Source {
                 url: url.clone(),
                 written: location.written.clone(),
@@ -51,28 +51,28 @@ impl Upstream {
                 selection: whole.clone(),
                 ..self.source.clone()
             };
-            let mut upstream =
-                Upstream::new(source, self.options.clone(), self.interrupt.clone(), self.progress.clone());
-            upstream.sessions.clone_from(&self.sessions);
+            let mut fetcher =
+                Fetcher::new(source, self.options.clone(), self.interrupt.clone(), self.progress.clone());
+            fetcher.sessions.clone_from(&self.sessions);
             // What a filter left out may be wanted now; of a store without one, a commit is there with its tree.
-            let received = match (module.has_commit(commit), module.is_partial(), &self.source.filter) {
+            let received = match (submodule.has_commit(commit), submodule.is_partial(), &self.source.filter) {
                 (true, false, _) => Ok(()),
-                (true, true, Some(_)) => upstream.receive_blobs(commit, &module),
-                _ => upstream.receive_commit(&tip(commit), &mut module, None).map(|_| ()),
+                (true, true, Some(_)) => fetcher.fetch_missing_blobs(commit, &submodule),
+                _ => fetcher.fetch_commit(&tip(commit), &mut submodule, None).map(|_| ()),
             };
-            received.map_err(|err| upstream.hide_secrets(err).within(&step()))?;
-            let nested = self.receive_modules(commit, &location, &module, levels - 1, count)?;
-            modules.push(Module {
+            received.map_err(|err| fetcher.hide_secrets(err).within(&step()))?;
+            let nested = self.fetch_submodules(commit, &location, &submodule, levels - 1, count)?;
+            submodules.push(FetchedSubmodule {
                 path,
                 url: location.url,
                 fetched: Fetched {
                     commit: CommitId(commit),
                     selection: whole.clone(),
-                    modules: nested,
+                    submodules: nested,
                     early: Arc::default(),
                 },
             });
         }
-        Ok(modules)
+        Ok(submodules)
     }
 }

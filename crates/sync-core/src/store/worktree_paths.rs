@@ -10,12 +10,12 @@ use crate::spec::reference::CommitId;
 
 /// A tree's directory and the directory of what git knows of it.
 #[derive(Clone, Debug)]
-pub(crate) struct Place {
+pub(crate) struct WorktreePaths {
     pub(crate) dir: PathBuf,
     pub(crate) admin: PathBuf,
 }
 
-impl Place {
+impl WorktreePaths {
     /// The index of the tree.
     pub(crate) fn index(&self) -> PathBuf {
         self.admin.join("index")
@@ -27,11 +27,11 @@ impl Place {
     }
 
     /// The place that the `.git` file in a tree's directory points to, if it is one of this root's.
-    pub(crate) fn of(dir: PathBuf, root: &Path) -> Option<Place> {
+    pub(crate) fn of(dir: PathBuf, root: &Path) -> Option<WorktreePaths> {
         let text = fs_err::read_to_string(dir.join(".git")).ok()?;
         let target = text.trim_end().strip_prefix("gitdir: ")?;
         let admin = fs_err::canonicalize(dir.join(target)).ok()?;
-        admin.starts_with(root.join(".git")).then_some(Place { dir, admin })
+        admin.starts_with(root.join(".git")).then_some(WorktreePaths { dir, admin })
     }
 
     /// Whether the tree and what git knows of it still name each other, and this commit: a commit that somebody made
@@ -51,16 +51,19 @@ impl Place {
 
 /// A place under a temporary name; what is there is removed in the end.
 #[derive(Debug)]
-pub(crate) struct Temporary(Place);
+pub(crate) struct TemporaryTree(WorktreePaths);
 
-impl Temporary {
-    pub(super) fn new(place: Place) -> Temporary {
-        Temporary(place)
+impl TemporaryTree {
+    pub(super) fn new(paths: WorktreePaths) -> TemporaryTree {
+        TemporaryTree(paths)
     }
 
-    /// Where a draft of the next tree is made.
-    pub(crate) fn draft(root: &Path) -> Temporary {
-        Temporary(Place { dir: root.join(".worktrees/.tmp-draft"), admin: root.join(".git/tmp-draft") })
+    /// Where a staged of the next tree is made.
+    pub(crate) fn staged(root: &Path) -> TemporaryTree {
+        TemporaryTree(WorktreePaths {
+            dir: root.join(".worktrees/.tmp-staged"),
+            admin: root.join(".git/tmp-staged"),
+        })
     }
 
     pub(crate) fn remove(self) -> io::Result<()> {
@@ -69,15 +72,15 @@ impl Temporary {
     }
 }
 
-impl Deref for Temporary {
-    type Target = Place;
+impl Deref for TemporaryTree {
+    type Target = WorktreePaths;
 
-    fn deref(&self) -> &Place {
+    fn deref(&self) -> &WorktreePaths {
         &self.0
     }
 }
 
-impl Drop for Temporary {
+impl Drop for TemporaryTree {
     fn drop(&mut self) {
         // What stays is cleared when the root is next opened.
         let _ = remove_dir_if_there(&self.admin);

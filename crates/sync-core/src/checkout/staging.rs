@@ -1,5 +1,5 @@
 //! What the next tree is made from, so that only what changed needs work: a tree beside the published ones that
-//! is as its index says. The tree that was retired last is one, where nobody altered it ([`spare`]); otherwise
+//! is as its index says. The tree that was retired last is one, where nobody altered it ([`recyclable`]); otherwise
 //! hard links to the published tree are made ([`link`]). That takes as long as there are files, so it is done
 //! while the pack is fetched; what remains is in proportion to what changed.
 
@@ -16,9 +16,9 @@ use crate::attributes::attribute_files;
 use crate::interrupt::Interrupt;
 use crate::spec::reference::CommitId;
 use crate::store::Store;
-use crate::store::place::{Place, Temporary};
-use crate::trees::cache::Known;
-use crate::worktree::entry::{Modes, is_unmarked, to_path};
+use crate::store::worktree_paths::{TemporaryTree, WorktreePaths};
+use crate::trees::cache::TreeCache;
+use crate::worktree::entry::{Modes, needs_writing, to_path};
 use crate::worktree::index_file;
 
 /// How files that an earlier tree had already came into a tree.
@@ -43,31 +43,31 @@ impl Origin {
     }
 }
 
-/// How to make a [`Draft`]. It is owned, so that a draft can be made while a [`Store`](crate::Store) is fetched into.
+/// How to make a [`StagedTree`]. It is owned, so that a staged can be made while a [`Store`](crate::Store) is fetched into.
 #[derive(Debug)]
-pub struct DraftPlan {
-    pub(crate) spare: Option<Temporary>,
+pub struct StagePlan {
+    pub(crate) recyclable: Option<TemporaryTree>,
     /// The published tree, of this commit.
-    pub(crate) last: Place,
+    pub(crate) last: WorktreePaths,
     pub(crate) id: CommitId,
     /// Where links are made.
-    pub(crate) place: Temporary,
+    pub(crate) paths: TemporaryTree,
     pub(crate) threads: usize,
 }
 
 /// A tree beside the published ones, from which [`checkout`](super::checkout) makes the next. It is removed when it
 /// is not used.
 #[derive(Debug)]
-pub struct Draft {
-    tree: Temporary,
+pub struct StagedTree {
+    tree: TemporaryTree,
     /// What is not there is marked SKIP_WORKTREE in its index.
-    known: Known,
+    known: TreeCache,
     origin: Origin,
     altered: Vec<String>,
-    last: Place,
+    last: WorktreePaths,
 }
 
-/// What came from a draft.
+/// What came from a staged.
 pub(super) struct Adopted {
     pub(super) count: usize,
     pub(super) origin: Origin,
@@ -75,45 +75,51 @@ pub(super) struct Adopted {
     pub(super) altered: Vec<String>,
 }
 
-impl DraftPlan {
+impl StagePlan {
     /// How to make what the next tree is made from, now that the tree of `last` is published: if `takes_spare`, of
-    /// what was kept by [`Store::keep_spare`] if that is still as it was written, else by hard links to the tree of
+    /// what was kept by [`Store::retain_for_reuse`] if that is still as it was written, else by hard links to the tree of
     /// `last`.
     ///
     /// Whoever still has the kept tree open would see the next commit's files come into it.
-    pub fn new(store: &mut Store, last: CommitId, takes_spare: bool) -> DraftPlan {
-        DraftPlan {
-            spare: if takes_spare { store.take_spare() } else { None },
-            last: store.place(last),
+    pub fn new(store: &mut Store, last: CommitId, takes_spare: bool) -> StagePlan {
+        StagePlan {
+            recyclable: if takes_spare { store.take_recyclable() } else { None },
+            last: store.worktree_paths(last),
             id: last,
-            place: Temporary::draft(store.root()),
+            paths: TemporaryTree::staged(store.root()),
             threads: store.resources().threads(),
         }
     }
 
-    /// Make the draft. An error means that the next tree has to be written in full, and nothing worse.
-    pub fn carry_out(self, interrupt: &Interrupt) -> io::Result<Draft> {
-        let DraftPlan { spare, last, id, place, threads } = self;
-        let modes = begin(&place.dir)?;
-        if let Some(spare) = spare
-            && let Some(index) = recycle::check(&spare, id, modes, threads, interrupt)?
+    /// Make the staged. An error means that the next tree has to be written in full, and nothing worse.
+    pub fn run(self, interrupt: &Interrupt) -> io::Result<StagedTree> {
+        let StagePlan { recyclable, last, id, paths, threads } = self;
+        let modes = begin(&paths.dir)?;
+        if let Some(recyclable) = recyclable
+            && let Some(index) = recycle::check(&recyclable, id, modes, threads, interrupt)?
         {
-            let known = Known::of(index);
-            return Ok(Draft { tree: spare, known, origin: Origin::RetiredTree, altered: Vec::new(), last });
+            let known = TreeCache::of(index);
+            return Ok(StagedTree {
+                tree: recyclable,
+                known,
+                origin: Origin::RetiredTree,
+                altered: Vec::new(),
+                last,
+            });
         }
-        Draft::link(place, last, id, modes, threads, interrupt)
+        StagedTree::link(paths, last, id, modes, threads, interrupt)
     }
 }
 
-impl Draft {
+impl StagedTree {
     fn link(
-        tree: Temporary,
-        last: Place,
+        tree: TemporaryTree,
+        last: WorktreePaths,
         id: CommitId,
         modes: Modes,
         threads: usize,
         interrupt: &Interrupt,
-    ) -> io::Result<Draft> {
+    ) -> io::Result<StagedTree> {
         let mut index = index_file::read(last.index(), id.0.kind()).map_err(io::Error::other)?;
         let linked = hardlink::link_files(&last.dir, &mut index, &tree.dir, modes, threads, interrupt)?;
         for path in &linked.altered {
@@ -122,31 +128,31 @@ impl Draft {
         }
         let origin = if linked.copied > 0 { Origin::Copies } else { Origin::Links };
         let altered = linked.altered.iter().map(ToString::to_string).collect();
-        Ok(Draft { tree, known: Known::of(index), origin, altered, last })
+        Ok(StagedTree { tree, known: TreeCache::of(index), origin, altered, last })
     }
 
-    /// The published tree when the draft was made.
-    pub(super) fn last(&self) -> &Place {
+    /// The published tree when the staged was made.
+    pub(super) fn last(&self) -> &WorktreePaths {
         &self.last
     }
 
     /// The index of the tree that it was made from.
-    pub(super) fn known(&self) -> &Known {
+    pub(super) fn known(&self) -> &TreeCache {
         &self.known
     }
 
-    /// Put the draft in the place of `dir`, an empty directory, remove from it what `new` has not or has otherwise,
+    /// Put the staged in the place of `dir`, an empty directory, remove from it what `new` has not or has otherwise,
     /// and mark in `new` what is there. `None`, and nothing is done, where the form of every file may differ.
-    pub(super) fn adopt(self, new: &mut State, dir: &Path) -> io::Result<Option<Adopted>> {
+    pub(super) fn set_branch(self, new: &mut State, dir: &Path) -> io::Result<Option<Adopted>> {
         let old = self.known.index();
         // Attributes decide in which form an unchanged blob is written.
         if !has_same_attributes(old, new) {
             return Ok(None);
         }
         fs_err::rename(&self.tree.dir, dir)?;
-        // It says where the draft was from, and may be open somewhere.
+        // It says where the staged was from, and may be open somewhere.
         fs_err::remove_file(dir.join(".git"))?;
-        let mut candidates = old.entries().iter().filter(|entry| is_unmarked(entry)).peekable();
+        let mut candidates = old.entries().iter().filter(|entry| needs_writing(entry)).peekable();
         let old_path = |entry: &gix::index::Entry| entry.path(old).to_owned();
         let mut count = 0;
         let (entries, paths) = new.entries_mut_and_pathbacking();
@@ -158,7 +164,7 @@ impl Draft {
             let Some(found) = candidates.next_if(|candidate| candidate.path(old) == path) else {
                 continue;
             };
-            if is_unmarked(entry) && found.id == entry.id && found.mode == entry.mode {
+            if needs_writing(entry) && found.id == entry.id && found.mode == entry.mode {
                 entry.stat = found.stat;
                 entry.flags.insert(Flags::SKIP_WORKTREE);
                 count += 1;
