@@ -1,9 +1,8 @@
 //! The one error of this crate: which step failed, why, of what kind that is, and what to do next.
 
 use std::error::Error as StdError;
-use std::fmt;
-use std::io;
 use std::time::Duration;
+use std::{fmt, io};
 
 use crate::interrupt::Stopped;
 use crate::limits::Excess;

@@ -9,8 +9,8 @@ use std::time::Duration;
 use gix::ObjectId;
 use gix::index::entry::{Flags, Mode, Stat};
 use gix::protocol::transport::client::Capabilities;
+use http::HeaderMap;
 use russh::keys::{PublicKey, PublicKeyOrCertificate};
-use ureq::http::HeaderMap;
 
 use crate::error::{Error, ErrorKind};
 use crate::index_pack::{PackReceiver, StreamTarget};
@@ -50,7 +50,7 @@ pub fn submodule_url(parent: &RemoteUrl, url: &str) -> Result<RemoteUrl, String>
 pub fn server(url: &RemoteUrl) -> (String, u16, String) {
     match &url.0 {
         Kind::Http(http) => {
-            let uri: ureq::http::Uri = http.base.parse().unwrap_or_default();
+            let uri: http::Uri = http.base.parse().unwrap_or_default();
             let port = crate::url::port(&uri).ok().flatten().unwrap_or_default();
             (uri.host().unwrap_or_default().to_ascii_lowercase(), port, String::new())
         }

@@ -1,9 +1,8 @@
 //! How a caller stops long work. This crate owns no clock and no signal handler: the caller has both.
 
-use std::fmt;
-use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
+use std::{fmt, io};
 
 /// Stops every long operation that shares it: when it is triggered, or when its deadline has passed.
 ///

@@ -13,8 +13,14 @@
 //! none of the machine's git configuration, and shows no async runtime (SSH has one inside). The caller decides when to
 //! sync, how long that may take ([`Interrupt`]), and how much of the machine to use ([`Resources`]).
 //!
+//! The features `http` and `ssh`, both on by default, build in these transports; git:// and local repositories are always
+//! there. A URL of a transport that is not built in is an error that names its feature.
+//!
 //! The examples run for ever: `config_reloader`, `docs_builder` (under tokio) and `ci_checkout`. The single steps are
 //! in [`stages`].
+
+// Code that only one transport uses has no mark of its own: it is dead where that transport is left out.
+#![cfg_attr(not(all(feature = "http", feature = "ssh")), allow(dead_code))]
 
 mod attributes;
 mod bounded_read;
@@ -70,6 +76,7 @@ pub use store::Store;
 pub use store::history::CommitInfo;
 pub use transport::options::{Allowed, ConnectOptions, HttpSetting, is_loopback};
 pub use transport::proxy::{Exceptions, Proxies, Proxy};
+#[cfg(feature = "http")]
 pub use transport::request::HttpRequest;
 pub use transport::ssh::options::{HostKeys, SshOptions};
 pub use url::RemoteUrl;

@@ -18,7 +18,7 @@ use gix::ObjectId;
 use gix::protocol::handshake::Ref;
 use gix::protocol::ls_refs::RefPrefixes;
 use gix::protocol::transport::Protocol;
-use gix::protocol::transport::client::blocking_io::{Transport, http};
+use gix::protocol::transport::client::blocking_io::Transport;
 use gix::protocol::{Handshake, LsRefsCommand};
 
 use crate::credentials::Credentials;
@@ -33,10 +33,9 @@ use crate::spec::reference::{CommitId, Reference};
 use crate::spec::sparse::SparsePatterns;
 use crate::spec::submodules::{MAX_DEPTH, Submodules};
 use crate::store::Store;
-use crate::transport::http::Client;
 use crate::transport::options::ConnectOptions;
 use crate::transport::read_budget::ReadBudget;
-use crate::transport::{git, ssh};
+use crate::transport::{git, http, ssh};
 use crate::url::{Kind, RemoteUrl};
 
 use protocol::{agent, http_status, protocol_error, without_deepen_relative};
@@ -222,11 +221,7 @@ impl Fetcher {
         let step = || format!("connect to {url}");
         let (mut session, budget) = (None, ReadBudget::new(self.options.resources));
         let mut transport: Box<dyn Transport + Send> = match &url.0 {
-            Kind::Http(http) => {
-                let client = Client::new(http, &self.options, &self.interrupt, &budget);
-                let base = gix::url::parse(http.base.as_str()).step(step)?;
-                Box::new(http::Transport::new_http(client, base, Protocol::V2, false))
-            }
+            Kind::Http(url) => http::connect(url, &self.options, &self.interrupt, &budget, step)?,
             Kind::Git { host, port, path } => {
                 git::connect(host, *port, path, &self.options, &self.interrupt, &budget).step(step)?
             }

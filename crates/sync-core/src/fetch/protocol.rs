@@ -13,8 +13,8 @@ use gix::{ObjectId, bstr};
 use crate::error::{Error, ErrorKind};
 use crate::limits::Excess;
 use crate::transport::agent::AGENT;
-use crate::transport::answer::HttpStatus;
 use crate::transport::read_budget::ReadBudget;
+use crate::transport::status::HttpStatus;
 
 pub(crate) fn agent() -> gix::protocol::command::Feature {
     ("agent", Some(AGENT.into()))

@@ -2,6 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
+use super::notice::{Notice, Observer};
+use super::outcome::Guards;
+use super::publisher::{Publisher, Unpublished};
+use super::retention::Retention;
+use super::seams::{CredentialProvider, Verifier};
+use super::{Mirror, Repack, Settings};
 use crate::credentials::Credentials;
 use crate::error::Result;
 use crate::fetch::Fetcher;
@@ -11,13 +17,6 @@ use crate::resources::Resources;
 use crate::spec::Source;
 use crate::store::Store;
 use crate::transport::options::ConnectOptions;
-
-use super::notice::{Notice, Observer};
-use super::outcome::Guards;
-use super::publisher::{Publisher, Unpublished};
-use super::retention::Retention;
-use super::seams::{CredentialProvider, Verifier};
-use super::{Mirror, Repack, Settings};
 
 /// Builds a [`Mirror`]. What is not set has the value that its method names.
 #[must_use = "a builder does nothing until it opens a mirror"]

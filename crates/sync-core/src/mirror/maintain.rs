@@ -3,13 +3,12 @@
 use std::cmp::Reverse;
 use std::time::Duration;
 
+use super::notice::Notice;
+use super::{Mirror, Repack};
 use crate::error::{Context, Error, Recovery, Result};
 use crate::progress::Stage;
 use crate::spec::reference::CommitId;
 use crate::store::Store;
-
-use super::notice::Notice;
-use super::{Mirror, Repack};
 
 impl Mirror {
     /// What follows a successful [`Mirror::update`], `commit` being what is published: remove replaced trees, unused

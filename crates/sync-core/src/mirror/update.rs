@@ -1,5 +1,10 @@
 //! One update: from the reference to a published tree.
 
+use super::Mirror;
+use super::changes::{self, Change};
+use super::notice::Notice;
+use super::outcome::{SyncOutcome, Update};
+use super::seams::Received;
 use crate::bounded_read::read_bounded;
 use crate::checkout::staging::{Origin, StagePlan, StagedTree};
 use crate::checkout::verify::altered_files;
@@ -10,12 +15,6 @@ use crate::spec::reference::CommitId;
 use crate::spec::sparse::SparsePatterns;
 use crate::store::history::Condition;
 use crate::worktree::index_file;
-
-use super::Mirror;
-use super::changes::{self, Change};
-use super::notice::Notice;
-use super::outcome::{SyncOutcome, Update};
-use super::seams::Received;
 
 impl Mirror {
     pub(super) fn try_update(&mut self) -> Result<SyncOutcome> {

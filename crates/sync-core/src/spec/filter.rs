@@ -1,7 +1,8 @@
 //! Partial clone: which objects a server may leave out.
 
-use crate::error::ParseError;
 use std::str::FromStr;
+
+use crate::error::ParseError;
 
 /// Which objects a server may leave out of a pack, as git-rev-list(1) has it. What the checkout needs is asked
 /// for afterwards, all at once.

@@ -1,8 +1,9 @@
 //! References and commit ids.
 
-use crate::error::ParseError;
 use std::fmt;
 use std::str::FromStr;
+
+use crate::error::ParseError;
 
 /// The full id of a commit, SHA-1 or SHA-256, in lower-case hexadecimal when displayed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

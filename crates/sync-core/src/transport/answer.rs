@@ -1,34 +1,18 @@
 //! What a server answered where that is not what it was asked for: another status than success, or no Git.
 
-use std::fmt;
 use std::io::{self, Read};
 use std::time::Duration;
 
+use http::header::{self, HeaderName};
+use http::{HeaderMap, Response};
 use ureq::Body;
-use ureq::http::header::{self, HeaderName};
-use ureq::http::{HeaderMap, Response};
 
+use super::challenges::offer;
 use super::redirect::location;
+use super::status::HttpStatus;
 
 /// How much of a page is read to find out what it says.
 const PAGE: u64 = 64 * 1024;
-
-/// An answer other than success.
-#[derive(Debug)]
-pub(crate) struct HttpStatus {
-    pub(crate) code: u16,
-    /// How long the server wants to be left alone (RFC 9110, 10.2.3).
-    pub(crate) retry_after: Option<Duration>,
-    text: String,
-}
-
-impl fmt::Display for HttpStatus {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.text)
-    }
-}
-
-impl std::error::Error for HttpStatus {}
 
 pub(super) fn status_error(url: &str, response: &mut Response<Body>) -> HttpStatus {
     let status = response.status();
@@ -93,43 +77,6 @@ fn redirection(headers: &HeaderMap) -> String {
 
 fn of_header(headers: &HeaderMap, name: HeaderName) -> Vec<String> {
     headers.get_all(name).iter().map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned()).collect()
-}
-
-/// What the challenges of a server or a proxy come to where we cannot answer them (RFC 9110, 11.6.1); empty where we
-/// can.
-pub(super) fn offer<'a>(challenges: impl Iterator<Item = &'a str>) -> String {
-    const MOST: usize = 8;
-    let mut schemes: Vec<&str> = Vec::new();
-    for scheme in challenges.flat_map(schemes_of) {
-        if schemes.len() < MOST && !schemes.iter().any(|known| known.eq_ignore_ascii_case(scheme)) {
-            schemes.push(scheme);
-        }
-    }
-    let is_spoken = |scheme: &&str| ["basic", "bearer"].contains(&scheme.to_ascii_lowercase().as_str());
-    if schemes.is_empty() || schemes.iter().any(is_spoken) {
-        return String::new();
-    }
-    format!("; it offers {}, which is not spoken here: use Basic or Bearer", schemes.join(", "))
-}
-
-/// The schemes of one header, which may hold several challenges: `Negotiate, Digest realm="a, b", qop=auth`.
-fn schemes_of(challenges: &str) -> Vec<&str> {
-    let mut is_quoted = false;
-    let parts = challenges.split(move |c| {
-        is_quoted ^= c == '"';
-        c == ',' && !is_quoted
-    });
-    let scheme = |part: &'_ str| part.trim().split([' ', '\t']).next().map_or(0, str::len);
-    parts
-        .map(str::trim)
-        .filter(|part| !part[scheme(part)..].trim_start().starts_with('='))
-        .map(|part| &part[..scheme(part)])
-        .filter(|scheme| (1..=32).contains(&scheme.len()) && scheme.bytes().all(is_token))
-        .collect()
-}
-
-fn is_token(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 
 /// Seconds, or a date, which is compared with the server's own clock: there is none here.

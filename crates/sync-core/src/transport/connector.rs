@@ -1,12 +1,12 @@
 //! How the HTTP client reaches servers: over our sockets, proxies and TLS.
 
 use std::fmt;
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::sync::Arc;
 
+use http::Uri;
 use ureq::Agent;
 use ureq::config::{Config, ConfigBuilder};
-use ureq::http::Uri;
 use ureq::typestate::AgentScope;
 use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::time::Instant;
@@ -14,10 +14,10 @@ use ureq::unversioned::transport::{
     Buffers, ConnectionDetails, Connector, LazyBuffers, NextTimeout, Transport,
 };
 
-use super::dial::{dial, reach, tunnel};
-use super::options::HttpOptions;
-use super::proxy::{Proxy, authority};
-use super::socket::WaitPolicy;
+use super::dial::{dial, through};
+use super::http_options::HttpOptions;
+use super::proxy::{Kind, Proxy, authority, connect};
+use super::socket::{Socket, WaitPolicy};
 use super::stream::Stream;
 use super::tls::Tls;
 
@@ -67,7 +67,7 @@ impl Connector<()> for Dialler {
         let clock = Clock(details.current_time.clone());
         let wait_policy = clock.limit(&self.wait_policy, details.timeout);
         let (mut stream, mut forward) = (None, None);
-        if let Some(proxy) = proxy.filter(|proxy| !is_https && proxy.forwards()) {
+        if let Some(proxy) = proxy.filter(|proxy| !is_https && proxy.kind != Kind::Socks5) {
             stream = Some(reach(proxy, &self.proxy_tls, &wait_policy)?);
             forward = Some(AbsoluteFormRequest::new(proxy, host, port));
         }
@@ -82,6 +82,24 @@ impl Connector<()> for Dialler {
         let wait_policy = self.wait_policy.clone();
         Ok(Some(Connection { stream, buffers, forward, is_https, clock, wait_policy }))
     }
+}
+
+/// A stream to the proxy itself, ready for requests or for a tunnel.
+fn reach(proxy: &Proxy, tls: &Tls, wait_policy: &WaitPolicy) -> io::Result<Stream> {
+    through(proxy, |proxy| {
+        let socket = Stream::Plain(Socket::connect(&proxy.host, proxy.port, wait_policy)?);
+        if proxy.kind == Kind::Https { tls.wrap(socket, &proxy.host) } else { Ok(socket) }
+    })
+}
+
+/// A stream to a server through whatever proxy.
+fn tunnel(host: &str, port: u16, proxy: &Proxy, tls: &Tls, wait_policy: &WaitPolicy) -> io::Result<Stream> {
+    if proxy.kind != Kind::Https {
+        return dial(host, port, Some(proxy), wait_policy).map(Stream::Plain);
+    }
+    let mut stream = reach(proxy, tls, wait_policy)?;
+    through(proxy, |proxy| connect(&mut stream, proxy, host, port))?;
+    Ok(stream)
 }
 
 /// The client's own clock: this crate has none.

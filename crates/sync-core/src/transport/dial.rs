@@ -1,11 +1,9 @@
-//! Connections to servers, directly or through a proxy, and with TLS where it is wanted.
+//! Connections to servers, directly or through a proxy.
 
 use std::io;
 
 use super::proxy::{Kind, Proxy, connect, socks5};
 use super::socket::{Socket, WaitPolicy};
-use super::tls::Tls;
-use crate::transport::stream::Stream;
 
 /// A socket to a server, perhaps through a proxy that needs no TLS of its own.
 pub(crate) fn dial(
@@ -26,30 +24,7 @@ pub(crate) fn dial(
     })
 }
 
-/// A stream to the proxy itself, ready for requests or for a tunnel.
-pub(super) fn reach(proxy: &Proxy, tls: &Tls, wait_policy: &WaitPolicy) -> io::Result<Stream> {
-    through(proxy, |proxy| {
-        let socket = Stream::Plain(Socket::connect(&proxy.host, proxy.port, wait_policy)?);
-        if proxy.kind == Kind::Https { tls.wrap(socket, &proxy.host) } else { Ok(socket) }
-    })
-}
-
-/// A stream to a server through whatever proxy.
-pub(super) fn tunnel(
-    host: &str,
-    port: u16,
-    proxy: &Proxy,
-    tls: &Tls,
-    wait_policy: &WaitPolicy,
-) -> io::Result<Stream> {
-    if proxy.kind != Kind::Https {
-        return dial(host, port, Some(proxy), wait_policy).map(Stream::Plain);
-    }
-    let mut stream = reach(proxy, tls, wait_policy)?;
-    through(proxy, |proxy| connect(&mut stream, proxy, host, port))?;
-    Ok(stream)
-}
-
-fn through<T>(proxy: &Proxy, work: impl FnOnce(&Proxy) -> io::Result<T>) -> io::Result<T> {
+/// An error on the way through a proxy names it.
+pub(super) fn through<T>(proxy: &Proxy, work: impl FnOnce(&Proxy) -> io::Result<T>) -> io::Result<T> {
     work(proxy).map_err(|err| io::Error::new(err.kind(), format!("the proxy {proxy}: {err}")))
 }

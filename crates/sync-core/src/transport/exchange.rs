@@ -4,7 +4,7 @@
 use std::io::{self, BufRead, Cursor, Read, Write};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use ureq::http::Response;
+use http::Response;
 use ureq::{Agent, Body, BodyReader};
 
 use super::answer::{Content, Plain, status_error, transport_error};

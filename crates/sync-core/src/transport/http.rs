@@ -6,10 +6,12 @@ use std::io;
 use std::time::Duration;
 
 use gix::error::ErrorExt;
+use gix::protocol::transport::Protocol;
+use gix::protocol::transport::client::blocking_io::Transport;
 use gix::protocol::transport::client::blocking_io::http::{
-    GetResponse, Http, PostBodyDataKind, PostResponse,
+    GetResponse, Http, PostBodyDataKind, PostResponse, Transport as HttpTransport,
 };
-use ureq::http::{Response, header};
+use http::{Response, header};
 use ureq::{Agent, Body};
 
 use super::answer::{Content, status_error};
@@ -20,6 +22,7 @@ use super::read_budget::ReadBudget;
 use super::redirect::{location, origin, redirect_base};
 use super::socket::WaitPolicy;
 use crate::credentials::Credentials;
+use crate::error::{Context, Result};
 use crate::interrupt::Interrupt;
 use crate::transport::answer::transport_error;
 use crate::url::HttpUrl;
@@ -30,7 +33,7 @@ const MAX_REDIRECTS: usize = 5;
 
 /// One user of one agent. The connection lives in the agent and is kept between requests.
 #[derive(Clone)]
-pub(crate) struct Client {
+struct Client {
     agent: Agent,
     own: Option<Own>,
     credentials: Credentials,
@@ -46,13 +49,21 @@ struct Own {
     headers: Vec<(String, String)>,
 }
 
+/// Ready to be asked; nothing is contacted yet.
+pub(crate) fn connect(
+    url: &HttpUrl,
+    options: &ConnectOptions,
+    interrupt: &Interrupt,
+    budget: &ReadBudget,
+    step: impl FnOnce() -> String,
+) -> Result<Box<dyn Transport + Send>> {
+    let base = gix::url::parse(url.base.as_str()).step(step)?;
+    let client = Client::new(url, options, interrupt, budget);
+    Ok(Box::new(HttpTransport::new_http(client, base, Protocol::V2, false)))
+}
+
 impl Client {
-    pub(crate) fn new(
-        url: &HttpUrl,
-        options: &ConnectOptions,
-        interrupt: &Interrupt,
-        budget: &ReadBudget,
-    ) -> Client {
+    fn new(url: &HttpUrl, options: &ConnectOptions, interrupt: &Interrupt, budget: &ReadBudget) -> Client {
         let http = options.http_for(&url.base);
         let config = agent_config(&http)
             .max_redirects(0)

@@ -1,22 +1,45 @@
 //! Ways to reach a repository. HTTP(S), SSH and git:// speak git's protocol through gix's transport traits; a local
 //! repository is read in process (gix itself would start `git-upload-pack`).
+//!
+//! HTTP and SSH are features of the crate. Where one is not built in, its URLs are known, and refused.
 
 pub(crate) mod agent;
+#[cfg(feature = "http")]
 pub(crate) mod answer;
+mod challenges;
+#[cfg(feature = "http")]
 mod connector;
 mod dial;
+#[cfg(feature = "http")]
 mod exchange;
 pub(crate) mod git;
+#[cfg_attr(not(feature = "http"), path = "http_absent.rs")]
 pub(crate) mod http;
+#[cfg(feature = "http")]
+mod http_options;
 pub(crate) mod options;
 pub(crate) mod proxy;
 pub(crate) mod read_budget;
+#[cfg(feature = "http")]
 pub(crate) mod redirect;
+#[cfg(feature = "http")]
 pub(crate) mod request;
 mod server_messages;
 mod socket;
+#[cfg_attr(not(feature = "ssh"), path = "ssh/absent.rs")]
 pub(crate) mod ssh;
+pub(crate) mod status;
+#[cfg(feature = "http")]
 mod stream;
+#[cfg(feature = "http")]
 mod system_certificates;
+#[cfg(feature = "http")]
 mod tls;
+#[cfg(feature = "http")]
 mod tls_errors;
+
+#[cfg(not(all(feature = "http", feature = "ssh")))]
+fn not_built_in(step: String, feature: &str) -> crate::error::Error {
+    let text = format!("sync-core was built without its feature `{feature}`");
+    crate::error::Error::new(crate::error::ErrorKind::Configuration, step, text)
+}

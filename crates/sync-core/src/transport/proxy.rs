@@ -5,10 +5,10 @@ use std::io::{self, Read, Write};
 use std::net::IpAddr;
 use std::str::FromStr;
 
+use http::Uri;
 use percent_encoding::percent_decode_str;
-use ureq::http::Uri;
 
-use super::answer::offer;
+use super::challenges::offer;
 use crate::error::ParseError;
 use crate::secret::Auth;
 
@@ -68,13 +68,6 @@ impl FromStr for Proxy {
         }
         let port = crate::url::port(&uri)?.unwrap_or(default_port);
         Ok(Proxy { kind, host, port, auth })
-    }
-}
-
-impl Proxy {
-    /// Whether it takes requests for `http://` and passes them on.
-    pub(super) fn forwards(&self) -> bool {
-        matches!(self.kind, Kind::Http | Kind::Https)
     }
 }
 

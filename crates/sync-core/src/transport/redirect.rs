@@ -1,6 +1,6 @@
 //! Where a redirect leads (RFC 3986, 5), and whether it may be followed.
 
-use ureq::http::{HeaderMap, header};
+use http::{HeaderMap, header};
 
 use crate::url::scope::Place;
 

@@ -33,7 +33,7 @@ impl HttpRequest {
         let redirects = if self.follow_redirects { 10 } else { 0 };
         let config = agent_config(&http).timeout_global(Some(self.timeout)).max_redirects(redirects).build();
         let agent = agent(config, http, WaitPolicy::new(interrupt));
-        let mut request = ureq::http::Request::builder().method(self.method.as_str()).uri(&self.url);
+        let mut request = http::Request::builder().method(self.method.as_str()).uri(&self.url);
         for (name, value) in &self.headers {
             request = request.header(name, value);
         }

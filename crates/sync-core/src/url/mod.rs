@@ -7,7 +7,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use ureq::http::Uri;
+use http::Uri;
 
 use crate::error::ParseError;
 use crate::paths::without_dots;

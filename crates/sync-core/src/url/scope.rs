@@ -1,9 +1,9 @@
 //! An HTTP URL as all its spellings have it, and what is below it.
 
-use crate::error::ParseError;
 use std::str::FromStr;
 
 use super::{parse_uri, port};
+use crate::error::ParseError;
 
 /// An http or https URL without what makes no difference: user information, the usual port, upper case in the host, a
 /// slash at the end, and whatever follows the path.

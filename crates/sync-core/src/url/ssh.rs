@@ -1,10 +1,10 @@
 //! `ssh://` URLs and git's short form of them, `[user@]host:path`.
 
-use crate::error::ParseError;
 use std::fmt;
 use std::net::Ipv6Addr;
 
 use super::{parse_uri, percent_decode, port};
+use crate::error::ParseError;
 
 const DEFAULT_PORT: u16 = 22;
 

@@ -1,0 +1,20 @@
+//! In place of HTTP where the feature `http` is not built in.
+
+use gix::protocol::transport::client::blocking_io::Transport;
+
+use crate::error::Result;
+use crate::interrupt::Interrupt;
+use crate::transport::not_built_in;
+use crate::transport::options::ConnectOptions;
+use crate::transport::read_budget::ReadBudget;
+use crate::url::HttpUrl;
+
+pub(crate) fn connect(
+    _: &HttpUrl,
+    _: &ConnectOptions,
+    _: &Interrupt,
+    _: &ReadBudget,
+    step: impl FnOnce() -> String,
+) -> Result<Box<dyn Transport + Send>> {
+    Err(not_built_in(step(), "http"))
+}

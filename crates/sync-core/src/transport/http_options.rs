@@ -1,0 +1,119 @@
+//! The settings for one HTTP URL.
+
+use std::path::PathBuf;
+
+use super::agent::USER_AGENT;
+use super::options::{ConnectOptions, HttpSetting, is_loopback};
+use super::proxy::{Proxies, Proxy};
+use super::tls::TlsOptions;
+use crate::url::scope::Place;
+
+/// The settings for one URL.
+#[derive(Debug)]
+pub(super) struct HttpOptions {
+    pub(super) headers: Vec<String>,
+    pub(super) tls: TlsOptions,
+    proxy_ca_files: Vec<PathBuf>,
+    pub(super) user_agent: String,
+    pub(super) follow_redirects: bool,
+    proxy: Option<Option<Proxy>>,
+    proxies: Proxies,
+}
+
+impl HttpOptions {
+    fn apply(&mut self, setting: HttpSetting) {
+        match setting {
+            HttpSetting::Header(line) if line.is_empty() => self.headers.clear(),
+            HttpSetting::Header(line) => self.headers.push(line),
+            HttpSetting::CaFile(path) => self.tls.ca_files.push(path),
+            HttpSetting::CaDirectory(path) => self.tls.ca_directories.push(path),
+            HttpSetting::UsualCaFile(path) => self.tls.usual_ca_files.push(path),
+            HttpSetting::ProxyCaFile(path) => self.proxy_ca_files.push(path),
+            HttpSetting::ClientCert(path) => self.tls.client_cert = Some(path),
+            HttpSetting::ClientKey(path) => self.tls.client_key = Some(path),
+            HttpSetting::Verify(wanted) => self.tls.insecure = !wanted,
+            HttpSetting::Proxy(proxy) => self.proxy = Some(proxy),
+            HttpSetting::FollowRedirects(wanted) => self.follow_redirects = wanted,
+            HttpSetting::UserAgent(text) => self.user_agent = text,
+        }
+    }
+
+    /// How a proxy that speaks TLS is met. It is somebody else: what is forgiven to the server is not to it, and it
+    /// does not get to know us.
+    pub(super) fn proxy_tls(&self) -> TlsOptions {
+        let mut tls = TlsOptions { client_cert: None, client_key: None, insecure: false, ..self.tls.clone() };
+        tls.ca_files.extend(self.proxy_ca_files.iter().cloned());
+        tls
+    }
+
+    /// The proxy on the way to a server.
+    pub(super) fn proxy_for(&self, scheme: &str, host: &str, port: u16) -> Option<&Proxy> {
+        let given = match &self.proxy {
+            Some(given) => given.as_ref(),
+            None => self.proxies.for_scheme(scheme).filter(|_| !is_loopback(host)),
+        };
+        given.filter(|_| !self.proxies.exceptions.cover(host, port))
+    }
+}
+
+impl ConnectOptions {
+    pub(super) fn http_for(&self, url: &str) -> HttpOptions {
+        let url: Option<Place> = url.parse().ok();
+        let fit = |scope: &Option<Place>| match scope {
+            Some(scope) => scope.fit(url.as_ref()?).map(Some),
+            None => Some(None),
+        };
+        let fitting = self.http.iter().filter_map(|(scope, setting)| Some((fit(scope)?, setting)));
+        let mut settings: Vec<_> = fitting.collect();
+        settings.sort_by_key(|(fit, _)| *fit);
+        let mut options = HttpOptions {
+            headers: Vec::new(),
+            tls: TlsOptions::default(),
+            proxy_ca_files: Vec::new(),
+            user_agent: USER_AGENT.into(),
+            follow_redirects: true,
+            proxy: None,
+            proxies: self.proxies.clone(),
+        };
+        let settings = settings.into_iter().map(|(_, setting)| setting).chain(&self.http_overrides);
+        settings.for_each(|setting| options.apply(setting.clone()));
+        options
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn closer_settings_come_later() {
+        let setting = |scope: &str, setting| (scope.parse().ok(), setting);
+        let proxy: Proxy = "http://proxy:1".parse().unwrap();
+        let options = ConnectOptions {
+            http: vec![
+                setting("https://h/x", HttpSetting::Proxy(None)),
+                setting("https://h/x", HttpSetting::Header("B: 2".into())),
+                setting("", HttpSetting::Header("A: 1".into())),
+                setting("", HttpSetting::Proxy(Some(proxy.clone()))),
+                setting("HTTPS://u@H:443/", HttpSetting::Verify(false)),
+                setting("https://h/x", HttpSetting::UserAgent("you".into())),
+                setting("https://h/x/reset", HttpSetting::Header(String::new())),
+            ],
+            http_overrides: vec![HttpSetting::UserAgent("me".into())],
+            proxies: Proxies { exceptions: "direct".into(), ..Proxies::default() },
+            ..ConnectOptions::default()
+        };
+        let close = options.http_for("https://h/x/y");
+        assert_eq!(
+            (close.headers.as_slice(), close.tls.insecure),
+            (&["A: 1".into(), "B: 2".to_owned()][..], true)
+        );
+        assert_eq!(close.proxy_for("https", "h", 443), None);
+        assert_eq!(close.user_agent, "me");
+        assert!(options.http_for("https://h/x/reset").headers.is_empty());
+        let other = options.http_for("https://other/");
+        assert_eq!((other.headers.len(), other.tls.insecure), (1, false));
+        assert_eq!(other.proxy_for("https", "other", 443), Some(&proxy));
+        assert_eq!(other.proxy_for("https", "direct", 443), None);
+    }
+}

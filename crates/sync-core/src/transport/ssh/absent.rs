@@ -1,0 +1,42 @@
+//! In place of SSH where the feature `ssh` is not built in.
+
+pub(crate) mod options;
+
+use gix::protocol::transport::client::blocking_io::Transport;
+
+use crate::error::Error;
+use crate::interrupt::Interrupt;
+use crate::transport::not_built_in;
+use crate::transport::proxy::Proxy;
+use crate::transport::read_budget::ReadBudget;
+use crate::transport::ssh::options::SshOptions;
+use crate::url::ssh::SshUrl;
+
+#[derive(Clone, Default)]
+pub(crate) struct Sessions {}
+
+pub(crate) enum Session {}
+
+impl Session {
+    pub(crate) fn is_good(&self) -> bool {
+        match *self {}
+    }
+}
+
+pub(crate) struct Failure;
+
+impl Failure {
+    pub(crate) fn into_error(self, step: String) -> Error {
+        not_built_in(step, "ssh")
+    }
+}
+
+pub(crate) fn connect(
+    _: &Sessions,
+    _: &SshUrl,
+    _: (&SshOptions, Option<&Proxy>),
+    _: &Interrupt,
+    _: &ReadBudget,
+) -> Result<(Box<dyn Transport + Send>, Session), Failure> {
+    Err(Failure)
+}
