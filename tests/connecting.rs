@@ -334,6 +334,6 @@ fn protocols_can_be_forbidden() {
     env.repo("up");
     let nginx = Nginx::start(&env.path(""));
     let log = env.syncline(nginx.url("up/.git")).arg("--git-config=protocol.http.allow:never").fail();
-    assert!(log.contains("--repo: is a URL of http, which protocol.allow forbids"), "{log}");
+    assert!(log.contains("--repo: uses the protocol http, which protocol.allow forbids"), "{log}");
     assert!(nginx.requests().is_empty() && !env.root().exists());
 }

@@ -89,8 +89,8 @@ fn directories_can_be_given_inline() {
     env.syncline(repo.url()).arg("--sparse=wanted/deep").sync();
     assert_eq!(env.published(), Some(next));
     assert!(env.link().join("wanted/deep/new").exists() && !env.link().join("unwanted").exists());
-    let log = env.syncline(repo.url()).arg("--sparse=a,*.txt").fail();
-    assert!(log.contains("--sparse: \"*.txt\" is no directory"), "{log}");
+    let log = env.syncline(repo.url()).arg("--sparse-dirs=a,*.txt").fail();
+    assert!(log.contains("--sparse-dirs: \"*.txt\" is a pattern"), "{log}");
 }
 
 #[test]

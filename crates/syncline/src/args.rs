@@ -347,6 +347,23 @@ mod tests {
     }
 
     #[test]
+    fn aliases_are_the_same_option_and_the_last_one_counts() {
+        for (argv, environment, value, origin) in [
+            (&["--checkout=copy"][..], &[][..], "copy", "--checkout"),
+            (&["--checkout=copy", "--file-reuse=hardlink"], &[], "hardlink", "--file-reuse"),
+            (&["--file-reuse=hardlink", "--checkout=copy"], &[], "copy", "--checkout"),
+            (&[], &[("GITSYNC_CHECKOUT", "copy")], "copy", "GITSYNC_CHECKOUT"),
+        ] {
+            let args = args(argv, environment);
+            let given = args.get(&options::FILE_REUSE).unwrap();
+            assert_eq!((given.values.last().unwrap().to_str(), given.origin.as_str()), (Some(value), origin));
+            assert!(args.warnings.is_empty(), "{:?}", args.warnings);
+        }
+        let help = run(&["--help"], &[]);
+        assert!(matches!(help, Ok(Parsed::Show(text)) if !text.contains("--checkout")));
+    }
+
+    #[test]
     fn repeated_options_are_kept_in_order_and_stray_words_are_passed_over() {
         let args = args(
             &["--period=1s", "--period", "2s", "--one-time", "true", "-v1", "--git", "/usr/bin/git"],
