@@ -151,8 +151,8 @@ fn a_killed_hook_says_what_it_printed_and_what_went_on() {
     let env = Env::new();
     let repo = env.repo("up");
     for (body, expected) in [
-        ("echo waiting for the lock >&2; sleep 300", "was killed after 1s, its time-out; stdout"),
-        ("echo waiting for the lock >&2; sleep 300 &", "ended, but what it started kept its output open"),
+        ("echo waiting for the lock >&2; sleep 300", "was killed after 1s, its timeout; stdout"),
+        ("echo waiting for the lock >&2; sleep 300 &", "ended, but its child processes kept the output open"),
     ] {
         let hook = script(&env, "hook", body);
         let syncline = env.syncline(repo.url()).arg("--exechook-timeout=1s").arg("--exechook-command");

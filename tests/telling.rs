@@ -19,7 +19,7 @@ fn the_webhook_carries_the_hash_and_wants_its_status() {
 
     env.syncline(repo.url()).arg("--webhook-url").arg(&hook).arg("--webhook-success-status=0").sync();
     let log = env.syncline(repo.url()).arg("--webhook-url").arg(&hook).arg("--webhook-method=GET").fail();
-    assert!(log.contains("answered HTTP 204 in place of 200"), "{log}");
+    assert!(log.contains("answered HTTP 204, expected 200"), "{log}");
     assert!(server.requests().last().unwrap().starts_with("GET "));
     fs::write(env.path("key"), "secret\n").unwrap();
     let signed = env.syncline(repo.url()).arg("--webhook-url").arg(&hook).arg("--webhook-success-status=0");

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use sync_core::{Mirror, Source, SyncOutcome};
 
-#[expect(clippy::print_stderr, reason = "an example")]
+#[expect(clippy::print_stderr, clippy::disallowed_methods, reason = "an example")]
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [url, reference, root, file] = arguments.as_slice() else {

@@ -132,13 +132,13 @@ fn prepare<'a>(
     }
     let wake = config.timing.sync_on_signal.map(|number| signal(SignalKind::from_raw(number))).transpose();
     let wake = wake.map_err(|err| Error::io("listen for the signal of --sync-on-signal", &err))?;
-    let hooks = Hooks::start(config, status);
+    let hooks = Hooks::start(&config.hooks, config.timing.policy.one_time, status);
     let interrupt = Interrupt::new();
     let logins = Logins::new(config, status, progress, &interrupt)?;
     let publisher = Gated {
         inner: publisher,
-        told: hooks.pre_publish(),
-        gate: config.pre_publish.clone().filter(|_| config.pre_publish_required),
+        told: hooks.before_publishing(),
+        gate: config.hooks.gate.clone(),
         progress: progress.clone(),
     };
     let retention = Retention {

@@ -3,12 +3,12 @@
 use sync_core::{ConnectOptions, Exceptions, HttpSetting, Proxies, Proxy};
 
 use super::git_config::{self, Setting};
-use super::reader::OptionReader;
 use super::{git_variables, ssh};
 use crate::options::{
     ALL_PROXY, CA_FILE, CLIENT_CERT_FILE, CLIENT_KEY_FILE, GIT_CONFIG, GIT_CONFIG_ADD, HTTP_PROXY,
     HTTPS_PROXY, NO_PROXY, SSH_PROXY,
 };
+use crate::reader::OptionReader;
 
 /// The settings of Git that were given.
 pub fn git_settings(r: &mut OptionReader) -> Vec<Setting> {

@@ -1,9 +1,8 @@
 //! `--git-config`, `--git-config-add` and `GIT_CONFIG_COUNT`: git-sync's grammar for pairs of keys and values, and what of git's
 //! configuration means something here.
 
+use crate::reader::OptionReader;
 use sync_core::{Allowed, ConnectOptions, HttpSetting, Place, RemoteUrl, SubmoduleRules};
-
-use super::reader::OptionReader;
 
 /// One setting, `section.scope.name`.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -3,9 +3,9 @@
 use sync_core::{Allowed, ConnectOptions, HttpSetting};
 
 use super::git_config::{Setting, is_false, setting};
-use super::reader::OptionReader;
 use crate::options::CLIENT_CERT_FILE;
 use crate::options::git_variables::{MOST_PAIRS, UNSUPPORTED, pairs};
+use crate::reader::OptionReader;
 
 /// The settings that `GIT_CONFIG_COUNT` announces: they come after those of files, and so of `--git-config`.
 pub fn settings(r: &mut OptionReader) -> Vec<Setting> {

@@ -6,13 +6,13 @@ use sync_core::RemoteUrl;
 
 use super::credential::{self, Credential, Proof, SecretFrom};
 use super::git_config::Setting;
-use super::reader::OptionReader;
 use super::tokens::{self, GitHubApp, OAuth};
 use crate::options::values::CookieFile;
 use crate::options::{
     ASKPASS_URL, BEARER_TOKEN, BEARER_TOKEN_FILE, COOKIE_FILE, CREDENTIAL, GITHUB_APP_INSTALLATION_ID,
     NETRC_FILE, OAUTH_TOKEN_URL, PASSWORD, PASSWORD_FILE, Row, USERNAME,
 };
+use crate::reader::OptionReader;
 
 /// Everything to log in with.
 #[derive(Clone, Debug)]

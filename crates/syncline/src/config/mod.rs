@@ -4,11 +4,9 @@ mod connect;
 mod credential;
 mod git_config;
 mod git_variables;
-mod hooks;
 mod login;
 mod monitoring;
 mod publishing;
-mod reader;
 mod schedule;
 mod source;
 mod ssh;
@@ -20,18 +18,17 @@ use sync_core::{ConnectOptions, Source};
 
 use crate::args::Args;
 use crate::environment::Environment;
+use crate::hooks::HookConfig;
 use crate::options::{CHANGE_PERMISSIONS, ERROR_FILE, ROOT};
+use crate::reader::OptionReader;
 
 pub use crate::options::{FileReuse, Fsync, GitGc, Grant, LogFormat, Publish};
 pub use credential::{Proof, SecretFrom};
-pub use hooks::{ExecHook, NotifyHook, WebHook};
 pub use login::{Cookies, Issuer, Login, Netrc, Way};
 pub use monitoring::{Http, LogConfig};
 pub use publishing::Publishing;
 pub use schedule::Timing;
 pub use tokens::{GitHubApp, OAuth};
-
-use reader::OptionReader;
 
 /// Everything that the program runs by.
 #[derive(Clone, Debug)]
@@ -43,11 +40,7 @@ pub struct Config {
     pub timing: Timing,
     pub login: Login,
     pub connect: ConnectOptions,
-    pub exechook: Option<ExecHook>,
-    pub pre_publish: Option<ExecHook>,
-    pub pre_publish_required: bool,
-    pub webhook: Option<WebHook>,
-    pub notify: Option<NotifyHook>,
+    pub hooks: HookConfig,
     pub http: Option<Http>,
     pub log: LogConfig,
     pub warnings: Vec<String>,
@@ -69,11 +62,7 @@ impl Config {
         let publishing = publishing::publishing(&mut r, url);
         let login = login::login(&mut r, url, &settings);
         let timing = schedule::timing(&mut r);
-        let exechook = hooks::exec(&mut r);
-        let pre_publish = hooks::pre_publish(&mut r);
-        let pre_publish_required = r.get(&crate::options::PRE_PUBLISH_EXECHOOK_REQUIRED);
-        let webhook = hooks::web(&mut r);
-        let notify = hooks::notify(&mut r);
+        let hooks = HookConfig::read(&mut r, &connect, source.as_ref());
         let (http, log) = (monitoring::http(&mut r), monitoring::log(&mut r));
         if r.given(&CHANGE_PERMISSIONS).is_some_and(|mode| mode != 0) {
             r.error(&CHANGE_PERMISSIONS, "is no longer supported; use --group-write");
@@ -86,11 +75,7 @@ impl Config {
             timing,
             login,
             connect,
-            exechook,
-            pre_publish,
-            pre_publish_required,
-            webhook,
-            notify,
+            hooks,
             http,
             log,
             warnings,
@@ -106,4 +91,4 @@ pub fn error_file(args: &Args, environment: &Environment) -> Option<PathBuf> {
 }
 
 #[cfg(test)]
-mod tests;
+pub mod tests;

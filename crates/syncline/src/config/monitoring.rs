@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use super::reader::OptionReader;
 use crate::options::{
     HTTP_BIND, HTTP_METRICS, HTTP_PPROF, LOG_FORMAT, LogFormat, READYZ_MAX_AGE, V, VERBOSE,
 };
+use crate::reader::OptionReader;
 
 /// The HTTP server.
 #[derive(Clone, Debug, PartialEq)]

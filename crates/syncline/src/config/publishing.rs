@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use sync_core::RemoteUrl;
 
-use super::reader::OptionReader;
 use crate::options::{
     DEST, ERROR_FILE, FILE_REUSE, FSYNC, FileReuse, Fsync, GIT_GC, GROUP_WRITE, GitGc, LINK, PUBLISH,
     Publish, ROOT, STALE_WORKTREE_TIMEOUT, TOUCH_FILE, WAIT_FOR_LOCK, WORKTREE_REUSE_DELAY,
 };
+use crate::reader::OptionReader;
 
 /// The directory to work in, and what is published of it.
 #[derive(Clone, Debug)]

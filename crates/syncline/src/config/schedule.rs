@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use super::reader::OptionReader;
 use crate::options::{
     INIT_MAX_FAILURES, INIT_PERIOD, MAX_FAILURES, MAX_SYNC_FAILURES, ONE_TIME, PERIOD, SYNC_ON_SIGNAL,
     SYNC_TIMEOUT, TIMEOUT, WAIT, WORKTREE_CHECK_PERIOD,
 };
+use crate::reader::OptionReader;
 use crate::schedule::Policy;
 
 /// How often to sync, and for how long.

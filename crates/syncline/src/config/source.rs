@@ -5,11 +5,11 @@ use std::path::PathBuf;
 use sync_core::{ConnectOptions, Limits, Reference, RemoteUrl, Selection, Source};
 
 use super::git_config::{self, Setting};
-use super::reader::OptionReader;
 use crate::options::{
     BRANCH, DEPTH, FILTER, MAX_BLOB_SIZE, MAX_FILES, MAX_PACK_SIZE, MAX_SUBMODULES, MAX_TREE_SIZE, REF, REPO,
     REV, SPARSE_CHECKOUT_FILE, SPARSE_DIRS, SUBMODULES, SYMLINKS,
 };
+use crate::reader::OptionReader;
 
 /// `None` without a URL; then there is an error.
 pub fn source(r: &mut OptionReader, connect: &ConnectOptions, settings: &[Setting]) -> Option<Source> {

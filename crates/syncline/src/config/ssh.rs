@@ -2,9 +2,9 @@
 
 use sync_core::{HostKeys, SshOptions};
 
-use super::reader::OptionReader;
 use crate::clock;
 use crate::options::{SSH_KEY_FILE, SSH_KEY_PASSPHRASE_FILE, SSH_KNOWN_HOSTS, SSH_KNOWN_HOSTS_FILE};
+use crate::reader::OptionReader;
 
 /// Where git-sync's secret is mounted.
 const KEY_FILE: &str = "/etc/git-secret/ssh";

@@ -43,7 +43,7 @@ fn defaults_are_git_syncs() {
     assert_eq!(config.timing.policy, policy);
     assert_eq!(config.timing.sync_timeout, Duration::from_secs(120));
     assert_eq!(config.publishing.stale_worktree_timeout, Duration::ZERO);
-    assert!(config.exechook.is_none() && config.webhook.is_none() && config.warnings.is_empty());
+    assert!(config.hooks.list.is_empty() && config.warnings.is_empty());
 }
 
 #[test]
@@ -110,7 +110,7 @@ fn a_v3_manifest_means_what_it_meant() {
     assert_eq!(config.timing.policy.period, Duration::from_millis(1500));
     assert_eq!(config.timing.sync_timeout, Duration::from_secs(30));
     assert_eq!(config.timing.policy.max_failures, Some(-1));
-    assert_eq!(config.exechook.unwrap().command, Path::new("/hook"));
+    assert_eq!(config.hooks.list.len(), 1);
     assert_eq!(config.source.depth, Depth::new(2));
     assert_eq!(config.warnings.len(), environment.len());
 }
@@ -147,36 +147,6 @@ fn older_options_beat_todays_unless_they_say_nothing() {
     assert_eq!((config.timing.sync_timeout, config.log.verbosity), (Duration::from_secs(120), 2));
     assert_eq!(faults(&["--branch=a", "--rev=b"], &[]).len(), 1);
     assert_eq!(faults(&["--change-permissions=0755"], &[]).len(), 1);
-}
-
-#[test]
-fn hooks_are_judged_only_where_they_are_wanted() {
-    assert!(config(&["--exechook-timeout=1ms", "--webhook-timeout=1ms"], &[]).is_ok());
-    assert_eq!(
-        faults(&["--exechook-command=/x", "--exechook-timeout=1ms", "--exechook-backoff=1ms"], &[]).len(),
-        2
-    );
-    assert_eq!(faults(&["--webhook-url=http://h/x", "--webhook-success-status=-2"], &[]).len(), 1);
-    assert_eq!(faults(&["--webhook-url=ftp://h/x"], &[]).len(), 1);
-    for (status, expected) in [("-1", None), ("0", None), ("204", Some(204))] {
-        let config =
-            config(&["--webhook-url=http://h/x?y=z", "--webhook-success-status", status], &[]).unwrap();
-        assert_eq!(config.webhook.unwrap().success_status, expected);
-    }
-}
-
-#[test]
-fn a_signal_needs_somebody_to_send_it_to() {
-    let notify = |argv: &[&str]| config(argv, &[]).unwrap().notify;
-    assert_eq!(notify(&["--notify-process="]), None);
-    let hook = notify(&["--notify-process=nginx"]).unwrap();
-    assert_eq!((hook.process.as_str(), hook.signal), ("nginx", rustix::process::Signal::HUP));
-    let hook = notify(&["--notify-process=nginx", "--notify-signal=SIGUSR1"]).unwrap();
-    assert_eq!(hook.signal, rustix::process::Signal::USR1);
-    assert_eq!(faults(&["--notify-signal=HUP"], &[]), ["--notify-signal: needs --notify-process"]);
-    for wrong in ["--notify-signal=NOPE", "--notify-signal=40", "--notify-process=/usr/sbin/nginx"] {
-        assert_eq!(faults(&["--notify-process=nginx", wrong], &[]).len(), 1, "{wrong}");
-    }
 }
 
 #[test]

@@ -5,13 +5,13 @@ use std::path::PathBuf;
 use sync_core::Secret;
 
 use super::credential::SecretFrom;
-use super::reader::OptionReader;
 use crate::options::{
     GITHUB_APP_APPLICATION_ID, GITHUB_APP_CLIENT_ID, GITHUB_APP_INSTALLATION_ID, GITHUB_APP_PRIVATE_KEY,
     GITHUB_APP_PRIVATE_KEY_FILE, GITHUB_BASE_URL, Grant, OAUTH_ASSERTION_FILE, OAUTH_CLIENT_ID,
     OAUTH_CLIENT_SECRET_FILE, OAUTH_GRANT, OAUTH_PARAMETER, OAUTH_SCOPE, OAUTH_TOKEN_URL, OAUTH_USERNAME,
     Row,
 };
+use crate::reader::OptionReader;
 
 /// An installation of a GitHub App.
 #[derive(Clone, Debug)]

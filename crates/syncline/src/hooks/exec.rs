@@ -1,24 +1,93 @@
 //! A program of the user's: the only other program that is ever run.
 
+use std::ffi::OsString;
 use std::io;
 use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
+use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::process::Command;
 use tracing::debug;
 
-use super::Event;
 use super::reap::Leader;
-use crate::config::ExecHook;
-use crate::options::options;
+use super::{Delivery, Event, Hook, Moment};
+use crate::options::{
+    EXECHOOK_ARG, EXECHOOK_BACKOFF, EXECHOOK_COMMAND, EXECHOOK_TIMEOUT, PRE_PUBLISH_EXECHOOK_ARG,
+    PRE_PUBLISH_EXECHOOK_BACKOFF, PRE_PUBLISH_EXECHOOK_COMMAND, PRE_PUBLISH_EXECHOOK_TIMEOUT,
+    SYNC_HOOK_COMMAND, options,
+};
+use crate::reader::OptionReader;
 use crate::systemd;
+
+/// A program to run.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ExecHook {
+    name: &'static str,
+    moment: Moment,
+    command: PathBuf,
+    arguments: Vec<OsString>,
+    timeout: Duration,
+    backoff: Duration,
+}
+
+/// The exechook, if there is one.
+pub(super) fn exechook(r: &mut OptionReader) -> Option<ExecHook> {
+    let command = r.find(&SYNC_HOOK_COMMAND).or_else(|| r.find(&EXECHOOK_COMMAND))?;
+    Some(ExecHook {
+        name: "exechook",
+        moment: Moment::Published,
+        command,
+        arguments: r.list(&EXECHOOK_ARG),
+        timeout: r.get(&EXECHOOK_TIMEOUT),
+        backoff: r.get(&EXECHOOK_BACKOFF),
+    })
+}
+
+/// The pre-publish exechook, if there is one.
+pub(super) fn pre_publish(r: &mut OptionReader) -> Option<ExecHook> {
+    let command = r.find(&PRE_PUBLISH_EXECHOOK_COMMAND)?;
+    Some(ExecHook {
+        name: "pre-publish-exechook",
+        moment: Moment::BeforePublishing,
+        command,
+        arguments: r.list(&PRE_PUBLISH_EXECHOOK_ARG),
+        timeout: r.get(&PRE_PUBLISH_EXECHOOK_TIMEOUT),
+        backoff: r.get(&PRE_PUBLISH_EXECHOOK_BACKOFF),
+    })
+}
+
+impl ExecHook {
+    /// The program.
+    pub(super) fn command(&self) -> &Path {
+        &self.command
+    }
+}
+
+impl Hook for ExecHook {
+    fn name(&self) -> &'static str {
+        self.name
+    }
+
+    fn moment(&self) -> Moment {
+        self.moment
+    }
+
+    fn backoff(&self) -> Duration {
+        self.backoff
+    }
+
+    fn deliver<'a>(&'a self, event: &'a Event) -> Delivery<'a> {
+        Box::pin(run(self, event))
+    }
+}
 
 /// How many bytes of a hook's output are kept.
 const LIMIT: usize = 1000;
 
-/// Run the program in the tree until it ends or its time is over. Then, or when nobody waits for this any more, it is
-/// killed with all that it started.
+/// Run the program in the tree until it ends or times out. Then, or when this future is dropped, it is killed with
+/// everything that it started.
 #[expect(clippy::disallowed_methods, reason = "the user names this program")]
 pub(super) async fn run(hook: &ExecHook, event: &Event) -> Result<(), String> {
     let mut command = Command::from(std::process::Command::new(&hook.command));
@@ -39,18 +108,18 @@ pub(super) async fn run(hook: &ExecHook, event: &Event) -> Result<(), String> {
     let pipes = (leader.child.stdout.take(), leader.child.stderr.take());
     let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
     let end = async {
-        // Its end is noticed last: what still writes may have to be killed, as its group.
+        // Wait for the program last: whatever still writes may have to be killed with its group.
         tokio::join!(tail(pipes.0, &mut stdout), tail(pipes.1, &mut stderr));
         leader.wait().await
     };
     match tokio::time::timeout(hook.timeout, end).await {
-        Ok(Ok(status)) => judge(hook, &Output { status, stdout, stderr }),
+        Ok(Ok(status)) => result(hook, &Output { status, stdout, stderr }),
         Ok(Err(err)) => Err(format!("cannot wait for {}: {err}", hook.command.display())),
         Err(_) => Err(killed(hook, leader.has_ended(), &stdout, &stderr)),
     }
 }
 
-/// The error of the system does not say whether the program or the directory is meant.
+/// The system's error does not say whether it means the program or the directory.
 fn cannot_run(hook: &ExecHook, event: &Event, err: &io::Error) -> String {
     format!("cannot run {} in {}: {err}", hook.command.display(), event.tree.display())
 }
@@ -58,20 +127,22 @@ fn cannot_run(hook: &ExecHook, event: &Event, err: &io::Error) -> String {
 fn killed(hook: &ExecHook, has_ended: bool, stdout: &[u8], stderr: &[u8]) -> String {
     let (command, limit) = (hook.command.display(), humantime::format_duration(hook.timeout));
     let (stdout, stderr) = (excerpt(stdout), excerpt(stderr));
-    let what = match has_ended {
+    let text = match has_ended {
         true => {
-            format!("{command} ended, but what it started kept its output open and was killed after {limit}")
+            format!(
+                "{command} ended, but its child processes kept the output open and were killed after {limit}"
+            )
         }
-        false => format!("{command} was killed after {limit}, its time-out"),
+        false => format!("{command} was killed after {limit}, its timeout"),
     };
-    format!("{what}; stdout: {stdout:?}, stderr: {stderr:?}")
+    format!("{text}; stdout: {stdout:?}, stderr: {stderr:?}")
 }
 
-fn judge(hook: &ExecHook, output: &Output) -> Result<(), String> {
+fn result(hook: &ExecHook, output: &Output) -> Result<(), String> {
     let (stdout, stderr) = (excerpt(&output.stdout), excerpt(&output.stderr));
     let command = hook.command.display();
     if output.status.success() {
-        debug!(%command, stdout, stderr, "the hook ended well");
+        debug!(%command, stdout, stderr, "the hook succeeded");
         return Ok(());
     }
     let end = match (output.status.code(), output.status.signal()) {
@@ -82,7 +153,7 @@ fn judge(hook: &ExecHook, output: &Output) -> Result<(), String> {
     Err(format!("{command} ended with {end}; stdout: {stdout:?}, stderr: {stderr:?}"))
 }
 
-/// The end of what is printed: it says most, and a hook may print without end.
+/// The end of the output: it says most, and a hook may print without limit.
 async fn tail(pipe: Option<impl AsyncRead + Unpin>, kept: &mut Vec<u8>) {
     let mut buffer = [0; 4096];
     let Some(mut pipe) = pipe else { return };
@@ -94,4 +165,20 @@ async fn tail(pipe: Option<impl AsyncRead + Unpin>, kept: &mut Vec<u8>) {
 
 fn excerpt(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).trim().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::reader::tests::read;
+
+    #[test]
+    fn a_hook_is_read_only_if_it_has_a_command() {
+        let times = ["--exechook-timeout=1ms", "--exechook-backoff=1ms"];
+        assert_eq!(read(&times, &[], exechook), Ok(None));
+        let errors = read(&[&times[..], &["--exechook-command=/x"]].concat(), &[], exechook).unwrap_err();
+        assert_eq!(errors.len(), 2, "{errors:?}");
+        let older = read(&[], &[("GIT_SYNC_HOOK_COMMAND", "/hook")], exechook).unwrap().unwrap();
+        assert_eq!(older.command, Path::new("/hook"));
+    }
 }

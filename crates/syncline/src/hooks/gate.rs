@@ -7,14 +7,13 @@ use std::time::Duration;
 use sync_core::{CommitId, Error, ErrorKind, Interrupt, Progress, Publisher, Result, Stage, Store, Worktree};
 use tokio::sync::watch;
 
-use super::{Event, ask};
-use crate::config::ExecHook;
+use super::{Event, ExecHook, ask};
 
 /// A publisher that is asked for only after the pre-publish exechook was told, or had to agree.
 pub struct Gated {
     pub inner: Box<dyn Publisher>,
     /// Told, without waiting for it.
-    pub told: Option<watch::Sender<Option<Event>>>,
+    pub told: Vec<watch::Sender<Option<Event>>>,
     /// Has to agree.
     pub gate: Option<ExecHook>,
     pub progress: Progress,
@@ -40,7 +39,7 @@ impl Publisher for Gated {
     fn prepare(&mut self, tree: &Worktree, interrupt: &Interrupt) -> Result<()> {
         self.inner.prepare(tree, interrupt)?;
         let event = Event { commit: tree.commit, tree: tree.path.clone() };
-        if let Some(told) = &self.told {
+        for told in &self.told {
             told.send_replace(Some(event.clone()));
         }
         let Some(gate) = &self.gate else { return Ok(()) };

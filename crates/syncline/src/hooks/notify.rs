@@ -4,15 +4,58 @@ use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
+use std::time::Duration;
 
 use rustix::io::Errno;
-use rustix::process::{Pid, kill_process};
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::task::spawn_blocking;
 
-use super::processes;
-use crate::config::NotifyHook;
+use super::{Delivery, Event, Hook};
+use crate::options::{NOTIFY_PROCESS, NOTIFY_SIGNAL};
+use crate::processes;
+use crate::reader::OptionReader;
 
-/// Signal the topmost processes of the name: those that they started are theirs to tell.
-pub(super) fn send(hook: &NotifyHook) -> Result<(), String> {
+/// How long to wait before a signal is sent again: the default of the other hooks.
+const BACKOFF: Duration = Duration::from_secs(3);
+
+/// A signal to send.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct NotifyHook {
+    /// The name of the processes that get it.
+    process: String,
+    signal: Signal,
+}
+
+/// The hook that sends a signal, if there is one.
+pub(super) fn notify(r: &mut OptionReader) -> Option<NotifyHook> {
+    let (process, signal) = (r.find(&NOTIFY_PROCESS), r.get(&NOTIFY_SIGNAL));
+    match &process {
+        Some(name) if name.contains('/') => {
+            r.error(&NOTIFY_PROCESS, "must be the name of a program, not a path");
+        }
+        None if r.is_set(&NOTIFY_SIGNAL) => r.error(&NOTIFY_SIGNAL, "needs --notify-process"),
+        _ => {}
+    }
+    process.map(|process| NotifyHook { process, signal })
+}
+
+impl Hook for NotifyHook {
+    fn name(&self) -> &'static str {
+        "notify"
+    }
+
+    fn backoff(&self) -> Duration {
+        BACKOFF
+    }
+
+    fn deliver<'a>(&'a self, _: &'a Event) -> Delivery<'a> {
+        let hook = self.clone();
+        Box::pin(async move { spawn_blocking(move || send(&hook)).await.map_err(|err| err.to_string())? })
+    }
+}
+
+/// Signal the topmost processes of the name: their children are up to them.
+fn send(hook: &NotifyHook) -> Result<(), String> {
     let own = std::process::id();
     let of_name = processes::all()
         .filter(|process| process.id != own && !process.is_zombie && has_name(process.id, &hook.process))
@@ -63,6 +106,7 @@ fn refused(name: &str, id: u32, err: Errno) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::reader::tests::read;
 
     #[test]
     fn only_those_are_told_whose_parent_is_not() {
@@ -75,6 +119,22 @@ mod tests {
             (vec![(7, 1), (9, 8)], vec![7, 9]),
         ] {
             assert_eq!(topmost(&BTreeMap::from_iter(parents.clone())), expected, "{parents:?}");
+        }
+    }
+
+    #[test]
+    fn a_signal_needs_a_process_to_send_it_to() {
+        let hook = |argv: &[&str]| read(argv, &[], notify);
+        assert_eq!(hook(&["--notify-process="]), Ok(None));
+        let nginx = |signal| Ok(Some(NotifyHook { process: "nginx".into(), signal }));
+        assert_eq!(hook(&["--notify-process=nginx"]), nginx(Signal::HUP));
+        assert_eq!(hook(&["--notify-process=nginx", "--notify-signal=SIGUSR1"]), nginx(Signal::USR1));
+        assert_eq!(
+            hook(&["--notify-signal=HUP"]),
+            Err(vec!["--notify-signal: needs --notify-process".into()])
+        );
+        for wrong in ["--notify-signal=NOPE", "--notify-signal=40", "--notify-process=/usr/sbin/nginx"] {
+            assert_eq!(hook(&["--notify-process=nginx", wrong]).unwrap_err().len(), 1, "{wrong}");
         }
     }
 }

@@ -14,7 +14,7 @@ use rustix::process::{
 use tokio::process::{Child, Command};
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::processes;
+use crate::processes;
 
 /// The hooks that were started and whose end nobody has taken notice of: as long as an id is here, it is not another
 /// process's, nor another group's.

@@ -173,3 +173,23 @@ impl<'a> OptionReader<'a> {
         option.parse(value).map_err(|error| self.error(option, error)).ok()
     }
 }
+
+#[cfg(test)]
+pub mod tests {
+    use super::*;
+    use crate::args::{Parsed, parse};
+
+    /// What `read` makes of these options, or everything that is wrong.
+    pub fn read<T>(
+        argv: &[&str],
+        variables: &[(&str, &str)],
+        read: impl FnOnce(&mut OptionReader) -> T,
+    ) -> Result<T, Vec<String>> {
+        let argv = std::iter::once("syncline").chain(argv.iter().copied()).map(Into::into);
+        let environment = Environment::of(variables);
+        let Ok(Parsed::Run(args)) = parse(argv, &environment) else { panic!("no options") };
+        let mut r = OptionReader::new(&args, &environment).unwrap();
+        let value = read(&mut r);
+        r.finish(|_| value)
+    }
+}

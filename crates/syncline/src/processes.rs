@@ -1,15 +1,15 @@
 //! Who else runs here, as `/proc` tells it.
 
 /// A process at one moment.
-pub(super) struct Process {
-    pub(super) id: u32,
-    pub(super) parent: u32,
+pub struct Process {
+    pub id: u32,
+    pub parent: u32,
     /// It has ended, and nobody has taken notice.
-    pub(super) is_zombie: bool,
+    pub is_zombie: bool,
 }
 
 /// Every process that can be seen; those that end meanwhile are left out.
-pub(super) fn all() -> impl Iterator<Item = Process> {
+pub fn all() -> impl Iterator<Item = Process> {
     let entries = fs_err::read_dir("/proc").into_iter().flatten().flatten();
     let ids = entries.filter_map(|entry| entry.file_name().to_str().and_then(|name| name.parse().ok()));
     ids.filter_map(process)
