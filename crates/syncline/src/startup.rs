@@ -15,7 +15,7 @@ use crate::config::{Config, FileReuse, Fsync, GitGc, Publishing};
 use crate::files::{Files, Writer};
 use crate::hooks::{Gated, Hooks};
 use crate::log;
-use crate::login::Logins;
+use crate::login::{Http, Logins};
 use crate::publish::{self, Manner};
 use crate::run::{GRACE, Service};
 use crate::schedule::{Exit, Schedule};
@@ -134,7 +134,8 @@ fn prepare<'a>(
     let wake = wake.map_err(|err| Error::io("listen for the signal of --sync-on-signal", &err))?;
     let hooks = Hooks::start(&config.hooks, config.timing.policy.one_time, status);
     let interrupt = Interrupt::new();
-    let logins = Logins::new(config, status, progress, &interrupt)?;
+    let http = Http::new(&config.connect, config.timing.sync_timeout, &interrupt);
+    let logins = Logins::new(&config.login, config.source.url.server(), http, status, progress)?;
     let publisher = Gated {
         inner: publisher,
         told: hooks.before_publishing(),

@@ -184,9 +184,9 @@ impl Status {
         *self.lock().hooks.entry((name, outcome)).or_default() += 1;
     }
 
-    /// Somebody was asked what to log in with.
-    pub fn asked(&self, name: &'static str, outcome: Outcome) {
-        *self.lock().logins.entry((name, outcome)).or_default() += 1;
+    /// A token source was asked for a login; `metric` counts that.
+    pub fn token_fetched(&self, metric: &'static str, outcome: Outcome) {
+        *self.lock().logins.entry((metric, outcome)).or_default() += 1;
     }
 
     /// Counters of long work that report here how long each stage took and what it received.

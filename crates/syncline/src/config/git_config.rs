@@ -2,6 +2,8 @@
 //! configuration means something here.
 
 use crate::reader::OptionReader;
+use std::path::PathBuf;
+
 use sync_core::{Allowed, ConnectOptions, HttpSetting, Place, RemoteUrl, SubmoduleRules};
 
 /// One setting, `section.scope.name`.
@@ -12,7 +14,7 @@ pub struct Setting {
     section: String,
     scope: Option<String>,
     name: String,
-    pub value: String,
+    value: String,
 }
 
 impl Setting {
@@ -24,11 +26,6 @@ impl Setting {
     /// Whether it is this one, for whatever scope; git reads both parts without regard to case.
     fn is(&self, name: &str) -> bool {
         self.shown().eq_ignore_ascii_case(name)
-    }
-
-    /// Whether it names git's cookie file.
-    pub fn is_cookie_file(&self) -> bool {
-        self.is("http.cookieFile") && self.scope.is_none()
     }
 }
 
@@ -180,6 +177,13 @@ fn submodule_url(setting: &Setting, r: &OptionReader, connect: &ConnectOptions) 
     }
 }
 
+/// The cookie file, if they name one.
+pub fn cookie_file(r: &OptionReader, settings: &[Setting]) -> Option<PathBuf> {
+    let setting =
+        settings.iter().rfind(|setting| setting.is("http.cookieFile") && setting.scope.is_none())?;
+    (!setting.value.is_empty()).then(|| r.absolute(&setting.value))
+}
+
 /// Which submodules the settings leave out. Wrong settings are reported by [`apply`].
 pub fn submodule_rules(settings: &[Setting]) -> SubmoduleRules {
     let mut rules = SubmoduleRules::default();
@@ -236,7 +240,7 @@ fn apply_one(setting: &Setting, r: &OptionReader, connect: &mut ConnectOptions) 
         ("protocol", "allow") => connect.protocols.push((scope, allowed(value)?)),
         ("submodule", "url") => return Ok(scope.is_some()),
         ("submodule", _) => return apply_rule(setting, &mut SubmoduleRules::default()),
-        // `login` applies it.
+        // See `cookie_file`.
         ("http", "cookiefile") if scope.is_none() => {}
         ("http", name) => {
             let Some(http) = http_setting(name, value, r)? else { return Ok(false) };

@@ -1,16 +1,13 @@
 //! What the options mean. [`Config::new`] reads them all at once, reports every error and touches nothing.
 
 mod connect;
-mod credential;
 mod git_config;
 mod git_variables;
-mod login;
 mod monitoring;
 mod publishing;
 mod schedule;
 mod source;
 mod ssh;
-mod tokens;
 
 use std::path::PathBuf;
 
@@ -19,16 +16,14 @@ use sync_core::{ConnectOptions, Source};
 use crate::args::Args;
 use crate::environment::Environment;
 use crate::hooks::HookConfig;
+use crate::login::LoginConfig;
 use crate::options::{CHANGE_PERMISSIONS, ERROR_FILE, ROOT};
 use crate::reader::OptionReader;
 
-pub use crate::options::{FileReuse, Fsync, GitGc, Grant, LogFormat, Publish};
-pub use credential::{Proof, SecretFrom};
-pub use login::{Cookies, Issuer, Login, Netrc, Way};
+pub use crate::options::{FileReuse, Fsync, GitGc, LogFormat, Publish};
 pub use monitoring::{Http, LogConfig};
 pub use publishing::Publishing;
 pub use schedule::Timing;
-pub use tokens::{GitHubApp, OAuth};
 
 /// Everything that the program runs by.
 #[derive(Clone, Debug)]
@@ -38,7 +33,7 @@ pub struct Config {
     pub sparse_file: Option<PathBuf>,
     pub publishing: Publishing,
     pub timing: Timing,
-    pub login: Login,
+    pub login: LoginConfig,
     pub connect: ConnectOptions,
     pub hooks: HookConfig,
     pub http: Option<Http>,
@@ -60,7 +55,8 @@ impl Config {
         let sparse_file = source::sparse_file(&mut r);
         let url = source.as_ref().map(|source| &source.url);
         let publishing = publishing::publishing(&mut r, url);
-        let login = login::login(&mut r, url, &settings);
+        let git_cookies = git_config::cookie_file(&r, &settings);
+        let login = LoginConfig::read(&mut r, url, git_cookies);
         let timing = schedule::timing(&mut r);
         let hooks = HookConfig::read(&mut r, &connect, source.as_ref());
         let (http, log) = (monitoring::http(&mut r), monitoring::log(&mut r));

@@ -25,6 +25,13 @@ pub fn faults(argv: &[&str], environment: &[(&str, &str)]) -> Vec<String> {
     config(argv, environment).expect_err(&argv.join(" "))
 }
 
+/// The options that errors are about, in order; no error quotes a canary.
+pub fn origins(argv: &[&str], environment: &[(&str, &str)]) -> Vec<String> {
+    let faults = faults(argv, environment);
+    assert!(!faults.concat().contains("canary"), "{faults:?}");
+    faults.iter().map(|fault| fault.split(':').next().unwrap().to_owned()).collect()
+}
+
 #[test]
 fn defaults_are_git_syncs() {
     let config = config(&[], &[]).unwrap();

@@ -4,10 +4,29 @@ use std::time::Duration;
 
 use sync_core::{Auth, Error, ErrorKind, HttpRequest, Result};
 
-use super::Http;
+use super::source::{Http, SourceKind, TokenSource, shared};
+use super::token::Token;
+use crate::options::ASKPASS_URL;
+
+pub(super) const KIND: SourceKind = SourceKind {
+    option: ASKPASS_URL.row(),
+    metric: ("git_sync_askpass_calls", "How many git askpass calls completed, partitioned by state"),
+    wins: true,
+    read: |r| shared(r.find(&ASKPASS_URL).map(Askpass)),
+};
+
+/// A URL to ask for a login.
+#[derive(Debug)]
+struct Askpass(String);
+
+impl TokenSource for Askpass {
+    fn fetch(&self, http: &Http) -> Result<Token> {
+        ask(&self.0, http).map(Token::once)
+    }
+}
 
 /// Ask for lines `username=…` and `password=…`; the last of each counts.
-pub(super) fn ask(url: &str, http: &Http) -> Result<Auth> {
+fn ask(url: &str, http: &Http) -> Result<Auth> {
     let step = "ask for the password (--askpass-url)";
     let request = HttpRequest {
         method: "GET".into(),

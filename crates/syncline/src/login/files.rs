@@ -5,19 +5,23 @@ use std::path::Path;
 
 use sync_core::{Auth, Error, ErrorKind, LARGEST_FILE, Result, Secret, read_bounded_text};
 
-use crate::config::{Proof, SecretFrom};
+use super::credential::{SecretSource, StaticCredential};
 
-/// What to show, read now.
-pub(super) fn auth(proof: &Proof) -> Result<Auth> {
-    match proof {
-        Proof::Password(user, SecretFrom::Given(password)) => Ok(Auth::basic(user, password.clone())),
+/// The login, read from its file now.
+pub(super) fn auth(credential: &StaticCredential) -> Result<Auth> {
+    match credential {
+        StaticCredential::Password(user, SecretSource::Given(password)) => {
+            Ok(Auth::basic(user, password.clone()))
+        }
         // All of the first line, as in git-sync: a password may begin or end with a space.
-        Proof::Password(user, SecretFrom::File(path)) => {
+        StaticCredential::Password(user, SecretSource::File(path)) => {
             let text = text("the password file", path)?;
             Ok(Auth::basic(user, text.lines().next().unwrap_or_default()))
         }
-        Proof::Bearer(SecretFrom::Given(token)) => Ok(Auth::Bearer(token.clone())),
-        Proof::Bearer(SecretFrom::File(path)) => Ok(Auth::Bearer(token("the bearer token", path)?)),
+        StaticCredential::Bearer(SecretSource::Given(token)) => Ok(Auth::Bearer(token.clone())),
+        StaticCredential::Bearer(SecretSource::File(path)) => {
+            Ok(Auth::Bearer(token("the bearer token", path)?))
+        }
     }
 }
 

@@ -11,21 +11,91 @@ use rustls_pki_types::pem::PemObject;
 use serde_json::json;
 use sync_core::{Auth, Error, ErrorKind, HttpRequest, Result, Secret};
 
-use super::Http;
+use super::credential::SecretSource;
 use super::files;
+use super::source::{Http, SourceKind, TokenSource, shared};
 use super::token::{self, Token, USUAL_LIFE};
 use crate::clock::now;
-use crate::config::{GitHubApp, SecretFrom};
+use crate::options::{
+    GITHUB_APP_APPLICATION_ID, GITHUB_APP_CLIENT_ID, GITHUB_APP_INSTALLATION_ID, GITHUB_APP_PRIVATE_KEY,
+    GITHUB_APP_PRIVATE_KEY_FILE, GITHUB_BASE_URL,
+};
+use crate::reader::OptionReader;
+
+pub(super) const KIND: SourceKind = SourceKind {
+    option: GITHUB_APP_INSTALLATION_ID.row(),
+    metric: (
+        "git_sync_refresh_github_app_token_count",
+        "How many times the GitHub app token was refreshed, partitioned by state",
+    ),
+    wins: true,
+    read: |r| shared(read(r)),
+};
+
+/// An installation of a GitHub App.
+#[derive(Clone, Debug)]
+struct GitHubApp {
+    /// Without a slash at its end.
+    base_url: String,
+    /// The client id or application id.
+    issuer: String,
+    installation: u64,
+    /// In PEM.
+    key: SecretSource,
+}
 
 /// GitHub accepts ten minutes; clocks differ.
 const BACK_DATED: u64 = 60;
 const LIFE: u64 = 9 * 60;
 
-/// Have a token made.
-pub(super) fn mint(app: &GitHubApp, http: &Http) -> Result<Token> {
+/// git-sync's rules; a key alone means nothing.
+fn read(r: &mut OptionReader) -> Option<GitHubApp> {
+    let base_url = r.get(&GITHUB_BASE_URL).trim_end_matches('/').to_owned();
+    // 0 stands for none.
+    let mut id = |option| r.given(option).filter(|id| *id != 0);
+    let (application, installation) = (id(&GITHUB_APP_APPLICATION_ID), id(&GITHUB_APP_INSTALLATION_ID));
+    let client = r.find(&GITHUB_APP_CLIENT_ID);
+    let given = r.secret(&GITHUB_APP_PRIVATE_KEY).map(SecretSource::Given);
+    let file = r.path(&GITHUB_APP_PRIVATE_KEY_FILE).map(SecretSource::File);
+    let issuer = match (client, application) {
+        (None, None) => {
+            if installation.is_some() {
+                let text = "needs --github-app-client-id or --github-app-application-id";
+                r.error(&GITHUB_APP_INSTALLATION_ID, text);
+            }
+            return None;
+        }
+        (Some(client), None) => client,
+        (None, Some(application)) => application.to_string(),
+        (Some(client), Some(_)) => {
+            r.error(&GITHUB_APP_CLIENT_ID, "cannot be combined with --github-app-application-id");
+            client
+        }
+    };
+    if installation.is_none() {
+        r.error(&GITHUB_APP_INSTALLATION_ID, "must be given for a GitHub App");
+    }
+    if given.is_some() && file.is_some() {
+        r.error(&GITHUB_APP_PRIVATE_KEY_FILE, "cannot be combined with GITSYNC_GITHUB_APP_PRIVATE_KEY");
+    }
+    let key = given.or(file);
+    if key.is_none() {
+        let text = "or GITSYNC_GITHUB_APP_PRIVATE_KEY must be given for a GitHub App";
+        r.error(&GITHUB_APP_PRIVATE_KEY_FILE, text);
+    }
+    Some(GitHubApp { base_url, issuer, installation: installation?, key: key? })
+}
+
+impl TokenSource for GitHubApp {
+    fn fetch(&self, http: &Http) -> Result<Token> {
+        fetch(self, http)
+    }
+}
+
+fn fetch(app: &GitHubApp, http: &Http) -> Result<Token> {
     let pem = match &app.key {
-        SecretFrom::Given(pem) => pem.clone(),
-        SecretFrom::File(path) => files::text("the GitHub App's private key", path)?.into(),
+        SecretSource::Given(pem) => pem.clone(),
+        SecretSource::File(path) => files::text("the GitHub App's private key", path)?.into(),
     };
     let seconds = now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
     let jwt = jwt(&app.issuer, &pem, seconds)
@@ -68,4 +138,48 @@ fn key(pem: &Secret) -> std::result::Result<RsaKeyPair, String> {
         _ => return Err("the private key is no RSA key in PEM (PKCS#1 or PKCS#8, not encrypted)".into()),
     };
     parsed.map_err(|why| format!("the private key is of no use: {why}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::config::tests::origins;
+
+    const KEY: [(&str, &str); 1] = [("GITSYNC_GITHUB_APP_PRIVATE_KEY", "canary")];
+
+    fn app(argv: &[&str], variables: &[(&str, &str)]) -> Option<GitHubApp> {
+        crate::reader::tests::read(argv, variables, read).unwrap()
+    }
+
+    #[test]
+    fn a_github_app_is_complete_or_all_its_errors_are_reported() {
+        let whole = ["--github-app-client-id=Iv1", "--github-app-installation-id=0x10"];
+        let found = app(&whole, &KEY).unwrap();
+        assert_eq!((found.issuer.as_str(), found.installation), ("Iv1", 16));
+        assert_eq!(found.base_url, "https://api.github.com");
+        let numbered = [
+            "--github-app-application-id=7",
+            "--github-app-installation-id=1",
+            "--github-base-url=https://ghe/api/",
+        ];
+        let file = [&numbered[..], &["--github-app-private-key-file=k"]].concat();
+        let found = app(&file, &[]).unwrap();
+        assert_eq!((found.issuer.as_str(), found.base_url.as_str()), ("7", "https://ghe/api"));
+        assert!(matches!(found.key, SecretSource::File(path) if path == Path::new("/cwd/k")));
+
+        let ids = ["--github-app-client-id=a", "--github-app-application-id=1"];
+        let none =
+            ["--github-app-client-id", "--github-app-installation-id", "--github-app-private-key-file"];
+        assert_eq!(origins(&ids, &[]), none);
+        assert_eq!(origins(&["--github-app-installation-id=1"], &KEY), ["--github-app-installation-id"]);
+        assert_eq!(origins(&file, &KEY), ["--github-app-private-key-file"]);
+        assert_eq!(origins(&["--github-app-application-id=-1"], &[]), ["--github-app-application-id"]);
+        let password = [KEY[0], ("GITSYNC_PASSWORD", "canary")];
+        let both = [&whole[..], &["--username=u", "--github-base-url=http://ghe/api"]].concat();
+        assert_eq!(origins(&both, &password), ["--github-base-url", "--github-app-installation-id"]);
+        // As in git-sync.
+        assert!(app(&["--github-app-application-id=0"], &KEY).is_none());
+    }
 }

@@ -1,48 +1,32 @@
-//! What to log in with over HTTP, anew for every sync: files are read again, URLs are asked again, and tokens are
-//! kept until shortly before they expire or until a server refuses them.
+//! What to log in with over HTTP. For every sync files are read again and URLs are asked again; tokens are kept until
+//! shortly before they expire or until a server refuses them.
 
 mod askpass;
+mod config;
 pub mod cookies;
+mod credential;
 mod files;
 mod github;
 pub mod netrc;
 mod oauth;
+mod source;
 mod token;
 
-use std::time::Duration;
-
-use sync_core::{
-    Auth, ConnectOptions, Cookie, CredentialProvider, Credentials, HttpRequest, Interrupt, Place, Progress,
-    Result, Scope, Stage,
-};
+use sync_core::{Auth, Cookie, CredentialProvider, Credentials, Place, Progress, Result, Scope, Stage};
 use tracing::warn;
 
-use crate::config::{Config, Cookies, Issuer, Login, Netrc, Way};
 use crate::status::{Outcome, Status};
 
+pub use config::{LoginConfig, Netrc};
+pub use source::{Http, SOURCES};
+
+use config::{AuthMethod, Cookies};
 use token::Token;
-
-/// The longest that a token endpoint may take; a sync that may take less is not held up by one.
-const LONGEST_REQUEST: Duration = Duration::from_secs(30);
-
-/// How those are reached who give logins.
-#[derive(Debug)]
-struct Http {
-    connect: ConnectOptions,
-    timeout: Duration,
-    interrupt: Interrupt,
-}
-
-impl Http {
-    fn send(&self, request: &HttpRequest) -> std::io::Result<(u16, Vec<u8>)> {
-        request.send(&self.connect, &self.interrupt)
-    }
-}
 
 /// All sources of logins and what they gave.
 #[derive(Debug)]
 pub struct Logins {
-    login: Login,
+    login: LoginConfig,
     /// Of the repository, where it is reached over HTTP.
     server: Option<Place>,
     http: Http,
@@ -58,24 +42,22 @@ pub struct Logins {
 }
 
 impl Logins {
-    /// Nobody is asked yet, but as in git-sync the cookie file has to be there.
+    /// Nothing is asked for yet, but as in git-sync the cookie file must exist. `server` is the repository's, if it is
+    /// reached over HTTP.
     pub fn new(
-        config: &Config,
+        login: &LoginConfig,
+        server: Option<Place>,
+        http: Http,
         status: &Status,
         progress: &Progress,
-        interrupt: &Interrupt,
     ) -> Result<Logins> {
-        if let Some(Cookies::Given(path)) = &config.login.cookies {
+        if let Some(Cookies::Given(path)) = &login.cookies {
             cookies::read(path)?;
         }
         Ok(Logins {
-            login: config.login.clone(),
-            server: config.source.url.server(),
-            http: Http {
-                connect: config.connect.clone(),
-                timeout: config.timing.sync_timeout.min(LONGEST_REQUEST),
-                interrupt: interrupt.clone(),
-            },
+            login: login.clone(),
+            server,
+            http,
             status: status.clone(),
             progress: progress.clone(),
             read: Credentials::default(),
@@ -91,12 +73,13 @@ impl Logins {
     }
 
     fn asked(&mut self) -> Result<Option<Auth>> {
-        let Some(Way::Asked(issuer)) = &self.login.own else { return Ok(None) };
+        let Some(AuthMethod::Token(kind, source)) = &self.login.own else { return Ok(None) };
         if !self.token.as_mut().is_some_and(Token::keep) {
             self.progress.enter(Stage::Connecting);
-            let (name, given) = ask(issuer, &self.http);
-            self.status.asked(name, if given.is_ok() { Outcome::Success } else { Outcome::Error });
-            self.token = Some(given?);
+            let fetched = source.fetch(&self.http);
+            let outcome = if fetched.is_ok() { Outcome::Success } else { Outcome::Error };
+            self.status.token_fetched(kind.metric.0, outcome);
+            self.token = Some(fetched?);
         }
         Ok(self.token.as_ref().map(|token| token.auth.clone()))
     }
@@ -106,12 +89,12 @@ impl Logins {
         // Of equals the last counts here, but the first in a `.netrc`.
         let mut logins = self.netrc()?;
         logins.reverse();
-        if let Some(Way::Proof(proof)) = &self.login.own {
-            logins.extend(self.own(files::auth(proof)?));
+        if let Some(AuthMethod::Static(credential)) = &self.login.own {
+            logins.extend(self.own(files::auth(credential)?));
         }
         for credential in &self.login.credentials {
             let scope = Scope::Beginning(credential.url.clone());
-            logins.push(sync_core::Login { scope, auth: files::auth(&credential.proof)? });
+            logins.push(sync_core::Login { scope, auth: files::auth(&credential.login)? });
         }
         Ok(Credentials { logins, cookies: self.cookies()? })
     }
@@ -154,27 +137,17 @@ impl CredentialProvider for Logins {
         if let Some(auth) = self.asked()? {
             let own = self.own(auth);
             match &self.login.own {
-                // As in `read`, whatever is as close goes before it.
-                Some(Way::Asked(Issuer::OAuth(_))) => _ = current.logins.splice(..0, own),
-                // In git-sync these come last, so they count.
-                _ => current.logins.extend(own),
+                // The last one at the same distance counts.
+                Some(AuthMethod::Token(kind, _)) if kind.wins => current.logins.extend(own),
+                _ => _ = current.logins.splice(..0, own),
             }
         }
         Ok(current)
     }
 
-    /// What was asked for is forgotten. A token that is new would only come again.
+    /// A token that was just fetched would only come again.
     fn renew(&mut self) -> bool {
         let was_kept = self.token.take().is_some_and(|token| token.is_kept);
         was_kept || self.read().is_ok_and(|read| read != self.read)
-    }
-}
-
-/// Who is asked, as the metrics have it, and the answer.
-fn ask(issuer: &Issuer, http: &Http) -> (&'static str, Result<Token>) {
-    match issuer {
-        Issuer::Askpass(url) => ("askpass", askpass::ask(url, http).map(Token::once)),
-        Issuer::GitHub(app) => ("github", github::mint(app, http)),
-        Issuer::OAuth(oauth) => ("oauth", oauth::exchange(oauth, http)),
     }
 }

@@ -7,11 +7,41 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 use sync_core::{Auth, HttpRequest, Result, Secret};
 
-use super::Http;
 use super::files;
+use super::source::{Http, SourceKind, TokenSource, shared};
 use super::token::{self, Token, USUAL_LIFE};
 use crate::clock::now;
-use crate::config::{Grant, OAuth};
+use crate::options::{
+    Grant, OAUTH_ASSERTION_FILE, OAUTH_CLIENT_ID, OAUTH_CLIENT_SECRET_FILE, OAUTH_GRANT, OAUTH_PARAMETER,
+    OAUTH_SCOPE, OAUTH_TOKEN_URL, OAUTH_USERNAME, Row,
+};
+use crate::reader::OptionReader;
+
+pub(super) const KIND: SourceKind = SourceKind {
+    option: OAUTH_TOKEN_URL.row(),
+    metric: (
+        "syncline_oauth_token_requests_total",
+        "How many tokens were asked for at --oauth-token-url, partitioned by state",
+    ),
+    wins: false,
+    read: |r| shared(read(r)),
+};
+
+/// A client of a token endpoint.
+#[derive(Clone, Debug)]
+struct OAuth {
+    token_url: String,
+    grant: Grant,
+    client_id: Option<String>,
+    client_secret_file: Option<PathBuf>,
+    /// A JWT that says who we are.
+    assertion_file: Option<PathBuf>,
+    scope: Option<String>,
+    /// Further fields of the form.
+    parameters: Vec<(String, Secret)>,
+    /// Whose password the token is; `None`: it is a bearer token.
+    username: Option<String>,
+}
 
 const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 const TOKEN_EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
@@ -21,8 +51,78 @@ const ACCESS_TOKEN: &str = "urn:ietf:params:oauth:token-type:access_token";
 /// Longer than any token lives.
 const LONGEST_LIFE: u64 = 24 * 3600;
 
+fn read(r: &mut OptionReader) -> Option<OAuth> {
+    let others: [&Row; 7] = [
+        &OAUTH_CLIENT_ID,
+        &OAUTH_CLIENT_SECRET_FILE,
+        &OAUTH_ASSERTION_FILE,
+        &OAUTH_GRANT,
+        &OAUTH_SCOPE,
+        &OAUTH_PARAMETER,
+        &OAUTH_USERNAME,
+    ];
+    if !r.is_set(&OAUTH_TOKEN_URL) {
+        for option in others {
+            if r.is_set(option) {
+                r.error(option, "needs --oauth-token-url");
+            }
+        }
+        return None;
+    }
+    let oauth = OAuth {
+        token_url: r.given(&OAUTH_TOKEN_URL).unwrap_or_default(),
+        grant: r.get(&OAUTH_GRANT),
+        client_id: r.find(&OAUTH_CLIENT_ID),
+        client_secret_file: r.file_to_send(&OAUTH_CLIENT_SECRET_FILE),
+        assertion_file: r.path(&OAUTH_ASSERTION_FILE),
+        scope: r.find(&OAUTH_SCOPE),
+        parameters: parameters(r),
+        username: r.find(&OAUTH_USERNAME),
+    };
+    complete(r, &oauth);
+    Some(oauth)
+}
+
+fn complete(r: &mut OptionReader, oauth: &OAuth) {
+    let (has_secret, has_assertion) = (oauth.client_secret_file.is_some(), oauth.assertion_file.is_some());
+    match oauth.grant {
+        Grant::TokenExchange if !has_assertion => {
+            r.error(&OAUTH_ASSERTION_FILE, "must be given: it is the token to exchange");
+        }
+        Grant::TokenExchange => {}
+        Grant::ClientCredentials => {
+            if oauth.client_id.is_none() {
+                r.error(&OAUTH_CLIENT_ID, "must be given with --oauth-grant=client-credentials");
+            }
+            if has_secret && has_assertion {
+                r.error(&OAUTH_CLIENT_SECRET_FILE, "cannot be combined with --oauth-assertion-file");
+            } else if !has_secret && !has_assertion {
+                r.error(&OAUTH_CLIENT_SECRET_FILE, "or --oauth-assertion-file must be given");
+            }
+        }
+    }
+}
+
+/// Their values may be secret, so errors do not quote them.
+fn parameters(r: &mut OptionReader) -> Vec<(String, Secret)> {
+    let mut parameters = Vec::new();
+    for text in r.list(&OAUTH_PARAMETER).iter().filter(|text| !text.is_empty()) {
+        match text.split_once('=') {
+            Some((key, value)) if !key.is_empty() => parameters.push((key.to_owned(), value.into())),
+            _ => r.error(&OAUTH_PARAMETER, "must have the form KEY=VALUE"),
+        }
+    }
+    parameters
+}
+
+impl TokenSource for OAuth {
+    fn fetch(&self, http: &Http) -> Result<Token> {
+        fetch(self, http)
+    }
+}
+
 /// Get a token for what the files hold now.
-pub(super) fn exchange(oauth: &OAuth, http: &Http) -> Result<Token> {
+fn fetch(oauth: &OAuth, http: &Http) -> Result<Token> {
     let read =
         |what: &str, path: &Option<PathBuf>| path.as_ref().map(|path| files::token(what, path)).transpose();
     let secret = read("the OAuth client's secret", &oauth.client_secret_file)?;
@@ -97,6 +197,7 @@ fn life(answer: &Value) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::tests::{config, origins};
 
     fn oauth(grant: Grant, parameters: &[(&str, &str)]) -> OAuth {
         OAuth {
@@ -150,5 +251,24 @@ mod tests {
             let life = life(&serde_json::from_str(answer).unwrap());
             assert_eq!(life, Duration::from_secs(seconds), "{answer}");
         }
+    }
+
+    #[test]
+    fn an_oauth_client_is_complete_or_all_its_errors_are_reported() {
+        let url = "--oauth-token-url=https://h/token/";
+        let whole = [url, "--oauth-client-id=c", "--oauth-assertion-file=/a", "--oauth-parameter=a=b=c"];
+        let oauth = crate::reader::tests::read(&whole, &[], read).unwrap().unwrap();
+        assert_eq!((oauth.grant, oauth.token_url.as_str()), (Grant::ClientCredentials, "https://h/token/"));
+        assert_eq!(oauth.parameters, [("a".to_owned(), "b=c".into())]);
+        assert!(config(&[url, "--oauth-grant=token-exchange", "--oauth-assertion-file=/a"], &[]).is_ok());
+
+        let without = ["--oauth-client-id=c", "--oauth-scope=s", "--oauth-parameter=canary"];
+        assert_eq!(origins(&without, &[]), ["--oauth-client-id", "--oauth-scope", "--oauth-parameter"]);
+        assert_eq!(origins(&[url], &[]), ["--oauth-client-id", "--oauth-client-secret-file"]);
+        assert_eq!(origins(&[url, "--oauth-grant=token-exchange"], &[]), ["--oauth-assertion-file"]);
+        let both = [&whole[..], &["--oauth-client-secret-file=/s"]].concat();
+        assert_eq!(origins(&both, &[]), ["--oauth-client-secret-file"]);
+        let wrong = [&whole[..], &["--oauth-grant=password", "--oauth-parameter=canary"]].concat();
+        assert_eq!(origins(&wrong, &[]), ["--oauth-grant", "--oauth-parameter"]);
     }
 }

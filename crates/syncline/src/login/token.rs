@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use serde_json::Value;
 use sync_core::{Auth, Error, ErrorKind, HttpRequest, Result, Secret};
 
-use super::Http;
+use super::source::Http;
 use crate::clock::now;
 
 /// How long before its end a token is no longer used, as in git-sync.
@@ -16,7 +16,7 @@ pub(super) const USUAL_LIFE: Duration = Duration::from_secs(300);
 
 /// A login for some time.
 #[derive(Debug)]
-pub(super) struct Token {
+pub struct Token {
     pub(super) auth: Auth,
     until: Option<SystemTime>,
     /// Whether it was got for an earlier sync.

@@ -113,8 +113,8 @@ impl<T> Opt<T> {
         self
     }
 
-    /// For other rows of the table.
-    pub(super) const fn row(&self) -> &Row {
+    /// What is known of it whatever its type.
+    pub const fn row(&self) -> &Row {
         &self.row
     }
 }
@@ -130,8 +130,8 @@ impl<T> Setting<T> {
         self
     }
 
-    /// For other rows of the table.
-    pub(super) const fn row(&self) -> &Row {
+    /// What is known of it whatever its type.
+    pub const fn row(&self) -> &Row {
         &self.0.row
     }
 }

@@ -4,23 +4,10 @@
 use std::fmt::Write;
 
 use super::process::Process;
+use crate::login::SOURCES;
 use crate::status::{Facts, Outcome, Sum};
 
 pub(super) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
-
-const LOGINS: [(&str, &str, &str); 3] = [
-    ("askpass", "git_sync_askpass_calls", "How many git askpass calls completed, partitioned by state"),
-    (
-        "github",
-        "git_sync_refresh_github_app_token_count",
-        "How many times the GitHub app token was refreshed, partitioned by state",
-    ),
-    (
-        "oauth",
-        "syncline_oauth_token_requests_total",
-        "How many tokens were asked for at --oauth-token-url, partitioned by state",
-    ),
-];
 
 pub(super) fn render(facts: &Facts, process: &Process) -> String {
     let mut page = Page::default();
@@ -47,8 +34,8 @@ pub(super) fn render(facts: &Facts, process: &Process) -> String {
         "How many hook runs completed, partitioned by name and state",
         hooks,
     );
-    for (issuer, name, help) in LOGINS {
-        let of = facts.logins.iter().filter(|((asked, _), _)| *asked == issuer);
+    for (name, help) in SOURCES.iter().map(|kind| kind.metric) {
+        let of = facts.logins.iter().filter(|((metric, _), _)| *metric == name);
         let counts = of.map(|((_, outcome), count)| (label("status", outcome.as_str()), *count as f64));
         page.family(name, "counter", help, counts);
     }

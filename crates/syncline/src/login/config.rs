@@ -1,25 +1,25 @@
 //! How to log in over HTTP: what was asked for, and that it does not contradict itself.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use sync_core::RemoteUrl;
 
-use super::credential::{self, Credential, Proof, SecretFrom};
-use super::git_config::Setting;
-use super::tokens::{self, GitHubApp, OAuth};
+use super::credential::{self, Credential, SecretSource, StaticCredential};
+use super::source::{SOURCES, SourceKind, TokenSource};
 use crate::options::values::CookieFile;
 use crate::options::{
-    ASKPASS_URL, BEARER_TOKEN, BEARER_TOKEN_FILE, COOKIE_FILE, CREDENTIAL, GITHUB_APP_INSTALLATION_ID,
-    NETRC_FILE, OAUTH_TOKEN_URL, PASSWORD, PASSWORD_FILE, Row, USERNAME,
+    BEARER_TOKEN, BEARER_TOKEN_FILE, COOKIE_FILE, CREDENTIAL, NETRC_FILE, PASSWORD, PASSWORD_FILE, Row,
+    USERNAME,
 };
 use crate::reader::OptionReader;
 
 /// Everything to log in with.
 #[derive(Clone, Debug)]
-pub struct Login {
-    /// At the repository's server; `None`: by what its URL says, if anything.
-    pub own: Option<Way>,
-    /// At any server or part of one; of what is as close, they go first.
+pub struct LoginConfig {
+    /// At the repository's server; `None`: with the login in its URL, if there is one.
+    pub own: Option<AuthMethod>,
+    /// At any server or part of one; at the same distance they go first.
     pub credentials: Vec<Credential>,
     pub cookies: Option<Cookies>,
     pub netrc: Option<Netrc>,
@@ -27,25 +27,16 @@ pub struct Login {
 
 /// One way to log in.
 #[derive(Clone, Debug)]
-pub enum Way {
-    Proof(Proof),
-    Asked(Issuer),
-}
-
-/// Whom to ask what to show.
-#[derive(Clone, Debug)]
-pub enum Issuer {
-    /// A URL.
-    Askpass(String),
-    GitHub(GitHubApp),
-    OAuth(OAuth),
+pub enum AuthMethod {
+    Static(StaticCredential),
+    Token(&'static SourceKind, Arc<dyn TokenSource>),
 }
 
 /// Where cookies are.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Cookies {
     Given(PathBuf),
-    /// As git has it: nothing need be there.
+    /// From Git's setting: the file may be missing.
     Configured(PathBuf),
 }
 
@@ -53,43 +44,47 @@ pub enum Cookies {
 #[derive(Clone, Debug)]
 pub enum Netrc {
     Given(PathBuf),
-    /// In the usual place, which may be empty.
+    /// In the usual place, where there may be none.
     Usual(PathBuf),
 }
 
 /// git-sync's only place.
 const COOKIE_FILE_PATH: &str = "/etc/git-secret/cookie_file";
 
-/// Read everything that says how to log in at `url`; `settings` are those of Git that were given.
-pub fn login(r: &mut OptionReader, url: Option<&RemoteUrl>, settings: &[Setting]) -> Login {
-    Login { own: own(r, url), credentials: credentials(r), cookies: cookies(r, settings), netrc: netrc(r) }
+impl LoginConfig {
+    /// Read everything that says how to log in at `url`; `git_cookies` is the file of Git's `http.cookieFile`.
+    pub fn read(r: &mut OptionReader, url: Option<&RemoteUrl>, git_cookies: Option<PathBuf>) -> LoginConfig {
+        LoginConfig {
+            own: own(r, url),
+            credentials: credentials(r),
+            cookies: cookies(r, git_cookies),
+            netrc: netrc(r),
+        }
+    }
 }
 
-fn own(r: &mut OptionReader, url: Option<&RemoteUrl>) -> Option<Way> {
+fn own(r: &mut OptionReader, url: Option<&RemoteUrl>) -> Option<AuthMethod> {
     let token: &Row = if r.is_set(&BEARER_TOKEN) { &BEARER_TOKEN } else { &BEARER_TOKEN_FILE };
-    let ways: [(&Row, Option<Way>); 5] = [
-        (&USERNAME, password(r).map(Way::Proof)),
-        (token, bearer(r).map(Way::Proof)),
-        (&ASKPASS_URL, r.find(&ASKPASS_URL).map(Issuer::Askpass).map(Way::Asked)),
-        (&GITHUB_APP_INSTALLATION_ID, tokens::github(r).map(Issuer::GitHub).map(Way::Asked)),
-        (&OAUTH_TOKEN_URL, tokens::oauth(r).map(Issuer::OAuth).map(Way::Asked)),
-    ];
-    let mut given = ways.into_iter().filter_map(|(option, way)| Some((option, way?)));
-    let (first, way) = given.next()?;
+    let mut methods =
+        vec![(&*USERNAME, password(r).map(AuthMethod::Static)), (token, bearer(r).map(AuthMethod::Static))];
+    for kind in &SOURCES {
+        methods.push((kind.option, (kind.read)(r).map(|source| AuthMethod::Token(kind, source))));
+    }
+    let mut given = methods.into_iter().filter_map(|(option, method)| Some((option, method?)));
+    let (first, method) = given.next()?;
     for (other, _) in given {
         r.error(other, format!("cannot be combined with {}", r.origin(first)));
     }
-    // In git-sync the other two win over the URL.
-    let beats_url = matches!(way, Way::Asked(Issuer::Askpass(_) | Issuer::GitHub(_)));
-    if !beats_url && url.is_some_and(RemoteUrl::has_login) {
+    let wins = matches!(method, AuthMethod::Token(kind, _) if kind.wins);
+    if !wins && url.is_some_and(RemoteUrl::has_login) {
         r.error(first, "cannot be combined with a login in the URL");
     }
-    Some(way)
+    Some(method)
 }
 
-fn password(r: &mut OptionReader) -> Option<Proof> {
-    let given = r.find(&PASSWORD).map(|password| SecretFrom::Given(password.into()));
-    let file = r.file_to_send(&PASSWORD_FILE).map(SecretFrom::File);
+fn password(r: &mut OptionReader) -> Option<StaticCredential> {
+    let given = r.find(&PASSWORD).map(|password| SecretSource::Given(password.into()));
+    let file = r.file_to_send(&PASSWORD_FILE).map(SecretSource::File);
     let Some(user) = r.find(&USERNAME) else {
         if given.is_some() || file.is_some() {
             r.error(&USERNAME, "must be given with a password");
@@ -103,16 +98,16 @@ fn password(r: &mut OptionReader) -> Option<Proof> {
     if password.is_none() {
         r.error(&USERNAME, "needs GITSYNC_PASSWORD or --password-file");
     }
-    Some(Proof::Password(user, password?))
+    Some(StaticCredential::Password(user, password?))
 }
 
-fn bearer(r: &mut OptionReader) -> Option<Proof> {
-    let given = r.secret(&BEARER_TOKEN).map(SecretFrom::Given);
-    let file = r.file_to_send(&BEARER_TOKEN_FILE).map(SecretFrom::File);
+fn bearer(r: &mut OptionReader) -> Option<StaticCredential> {
+    let given = r.secret(&BEARER_TOKEN).map(SecretSource::Given);
+    let file = r.file_to_send(&BEARER_TOKEN_FILE).map(SecretSource::File);
     if given.is_some() && file.is_some() {
         r.error(&BEARER_TOKEN_FILE, "cannot be combined with GITSYNC_BEARER_TOKEN");
     }
-    given.or(file).map(Proof::Bearer)
+    given.or(file).map(StaticCredential::Bearer)
 }
 
 fn credentials(r: &mut OptionReader) -> Vec<Credential> {
@@ -124,8 +119,8 @@ fn credentials(r: &mut OptionReader) -> Vec<Credential> {
         }
     }
     for credential in &mut all {
-        if let Proof::Password(_, SecretFrom::File(path)) | Proof::Bearer(SecretFrom::File(path)) =
-            &mut credential.proof
+        if let StaticCredential::Password(_, SecretSource::File(path))
+        | StaticCredential::Bearer(SecretSource::File(path)) = &mut credential.login
         {
             *path = r.absolute(&*path);
             r.refuse_cluster_token(&CREDENTIAL, path);
@@ -135,16 +130,13 @@ fn credentials(r: &mut OptionReader) -> Vec<Credential> {
 }
 
 /// `--cookie-file`, or Git's `http.cookieFile`.
-fn cookies(r: &mut OptionReader, settings: &[Setting]) -> Option<Cookies> {
+fn cookies(r: &mut OptionReader, git_cookies: Option<PathBuf>) -> Option<Cookies> {
     let given = match r.get(&COOKIE_FILE) {
         CookieFile::None => None,
         CookieFile::Standard => Some(PathBuf::from(COOKIE_FILE_PATH)),
         CookieFile::Path(path) => Some(r.absolute(path)),
     };
-    let configured = settings.iter().rfind(|setting| setting.is_cookie_file());
-    let configured = configured.filter(|setting| !setting.value.is_empty());
-    let configured = configured.map(|setting| Cookies::Configured(r.absolute(&setting.value)));
-    let cookies = given.map(Cookies::Given).or(configured);
+    let cookies = given.map(Cookies::Given).or(git_cookies.map(Cookies::Configured));
     if let Some(Cookies::Given(path) | Cookies::Configured(path)) = &cookies {
         r.refuse_cluster_token(&COOKIE_FILE, path);
     }
@@ -160,21 +152,26 @@ fn netrc(r: &mut OptionReader) -> Option<Netrc> {
 mod tests {
     use std::path::Path;
 
-    use super::super::tests::{config, configure, faults};
     use super::*;
+    use crate::config::tests::{config, configure, faults};
 
     #[test]
-    fn a_login_is_whole_or_a_fault() {
+    fn a_login_is_complete_or_an_error() {
         let password = [("GITSYNC_PASSWORD", "secret")];
         let own = |argv: &[&str], environment: &[(&str, &str)]| config(argv, environment).unwrap().login.own;
         let given = own(&["--username=u"], &password);
-        assert!(matches!(given, Some(Way::Proof(Proof::Password(_, SecretFrom::Given(_))))));
+        assert!(matches!(
+            given,
+            Some(AuthMethod::Static(StaticCredential::Password(_, SecretSource::Given(_))))
+        ));
         assert!(!format!("{given:?}").contains("secret"));
         let file = own(&["--username=u", "--password-file=f"], &[]);
-        let Some(Way::Proof(Proof::Password(_, SecretFrom::File(path)))) = file else { panic!("{file:?}") };
+        let Some(AuthMethod::Static(StaticCredential::Password(_, SecretSource::File(path)))) = file else {
+            panic!("{file:?}")
+        };
         assert_eq!(path, Path::new("/cwd/f"));
         let token = own(&[], &[("GITSYNC_BEARER_TOKEN", "t")]);
-        assert!(matches!(token, Some(Way::Proof(Proof::Bearer(SecretFrom::Given(_))))));
+        assert!(matches!(token, Some(AuthMethod::Static(StaticCredential::Bearer(SecretSource::Given(_))))));
         for argv in [&["--username=u"][..], &["--password-file=/f"]] {
             assert_eq!(faults(argv, &[]).len(), 1, "{argv:?}");
         }
@@ -186,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn one_way_to_log_in_is_enough() {
+    fn one_method_to_log_in_is_enough() {
         let password = [("GITSYNC_PASSWORD", "secret")];
         let both = ["--repo=https://a:b@host/x", "--root=/r", "--username=u"];
         let both = configure(&both, &password).unwrap_err();
@@ -200,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn the_askpass_url_is_judged_without_being_quoted() {
+    fn errors_do_not_quote_the_askpass_url() {
         for url in ["canary", "ftp://h/canary", "http://", "http://h h/canary"] {
             let faults = faults(&["--askpass-url", url], &[]);
             assert!(faults.len() == 1 && !faults[0].contains("canary"), "{faults:?}");
@@ -236,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn the_pods_own_token_is_sent_to_nobody() {
+    fn the_pods_own_token_is_never_sent() {
         let token = "/var/run/secrets/kubernetes.io/serviceaccount/token";
         let named = |option: &str, path: &str| [format!("--{option}={path}"), "--username=u".into()];
         for path in [token, &token[4..], "/x/../run/./secrets/kubernetes.io/serviceaccount/..data/token"] {

@@ -9,20 +9,20 @@ use sync_core::{Place, Secret};
 #[derive(Clone, Debug)]
 pub struct Credential {
     pub url: Place,
-    pub proof: Proof,
+    pub login: StaticCredential,
 }
 
 /// A secret that is known, and how to present it.
 #[derive(Clone, Debug)]
-pub enum Proof {
+pub enum StaticCredential {
     /// A user's name and password.
-    Password(String, SecretFrom),
-    Bearer(SecretFrom),
+    Password(String, SecretSource),
+    Bearer(SecretSource),
 }
 
 /// Where a secret comes from.
 #[derive(Clone, Debug)]
-pub enum SecretFrom {
+pub enum SecretSource {
     Given(Secret),
     File(PathBuf),
 }
@@ -52,22 +52,22 @@ fn one(value: &Value) -> Result<Credential, String> {
         }
         Some(_) => Err(format!("has a {key:?} that is not a string")),
     };
-    let given = |key: &str| Ok::<_, String>(text(key)?.map(|text| SecretFrom::Given(text.into())));
-    let file = |key: &str| Ok::<_, String>(text(key)?.map(|path| SecretFrom::File(path.into())));
+    let given = |key: &str| Ok::<_, String>(text(key)?.map(|text| SecretSource::Given(text.into())));
+    let file = |key: &str| Ok::<_, String>(text(key)?.map(|path| SecretSource::File(path.into())));
     let passwords = [given("password")?, file("password-file")?].into_iter().flatten();
     let tokens = [given("bearer-token")?, file("bearer-token-file")?].into_iter().flatten();
     let mut secrets = passwords.map(|secret| (false, secret)).chain(tokens.map(|secret| (true, secret)));
     let (Some((is_token, secret)), None) = (secrets.next(), secrets.next()) else {
         return Err("needs one of password, password-file, bearer-token and bearer-token-file".into());
     };
-    let proof = match (text("username")?, is_token) {
-        (Some(user), false) => Proof::Password(user, secret),
-        (None, true) => Proof::Bearer(secret),
+    let login = match (text("username")?, is_token) {
+        (Some(user), false) => StaticCredential::Password(user, secret),
+        (None, true) => StaticCredential::Bearer(secret),
         (None, false) => return Err("needs a username".into()),
         (Some(_), true) => return Err("has a username, which is not used with a bearer token".into()),
     };
     let url = text("url")?.ok_or("needs a url")?;
-    Ok(Credential { url: url.parse().map_err(|fault| format!("has a url that {fault}"))?, proof })
+    Ok(Credential { url: url.parse().map_err(|fault| format!("has a url that {fault}"))?, login })
 }
 
 #[cfg(test)]
@@ -80,14 +80,18 @@ mod tests {
         assert_eq!(parse(one).unwrap().len(), 1);
         assert_eq!(parse(&format!("[{one},{one}]")).unwrap().len(), 2);
         let file = parse(r#"{"url":"https://h/","username":"u","password-file":"/f"}"#).unwrap();
-        let Proof::Password(user, SecretFrom::File(path)) = &file[0].proof else { panic!("{file:?}") };
+        let StaticCredential::Password(user, SecretSource::File(path)) = &file[0].login else {
+            panic!("{file:?}")
+        };
         assert_eq!((user.as_str(), path), ("u", &PathBuf::from("/f")));
         let token = parse(r#"{"url":"https://h/","bearer-token":"t"}"#).unwrap();
-        assert!(matches!(&token[0].proof, Proof::Bearer(SecretFrom::Given(_))), "{token:?}");
+        assert!(matches!(&token[0].login, StaticCredential::Bearer(SecretSource::Given(_))), "{token:?}");
         let file = parse(r#"{"url":"https://h/","bearer-token-file":"/f"}"#).unwrap();
-        assert!(matches!(&file[0].proof, Proof::Bearer(SecretFrom::File(_))), "{file:?}");
+        assert!(matches!(&file[0].login, StaticCredential::Bearer(SecretSource::File(_))), "{file:?}");
         let broken = parse(r#"{"url":"https://h/","username":"u\n","password":"p x\r\n"}"#).unwrap();
-        let Proof::Password(user, SecretFrom::Given(password)) = &broken[0].proof else { panic!() };
+        let StaticCredential::Password(user, SecretSource::Given(password)) = &broken[0].login else {
+            panic!()
+        };
         assert_eq!((user.as_str(), password), ("u", &Secret::from("p x")));
         assert!(!format!("{:?}", parse(one).unwrap()).contains("\"p\""));
     }
