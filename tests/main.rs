@@ -23,6 +23,7 @@ mod hostile;
 mod image;
 mod invariants;
 mod kill;
+mod layout;
 mod lifecycle;
 mod login_files;
 mod logins;
