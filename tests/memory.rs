@@ -34,8 +34,7 @@ impl Watched {
     fn settle(&self) {
         let head = self.repo.head();
         eventually("publication", || (self.env.published()? == head).then_some(()));
-        let idle = "nothing new";
-        self.running.wait_for_times(idle, self.running.log().matches(idle).count() + 2);
+        self.running.wait_for_more("nothing new", 2);
     }
 
     /// What the kernel counts, in MiB: what is resident now, and the most that ever was.

@@ -105,7 +105,7 @@ fn a_branch_is_followed_over_every_transport() {
     for url in [nginx.url("up/.git"), daemon.url("up/.git"), sshd.url(&repo.path)] {
         let running = sshd.syncline(&env, &url).arg("--ref=main").arg("--period=10ms").arg("-v1").spawn();
         for _ in 0..2 {
-            running.wait_for_times("nothing new", running.log().matches("nothing new").count() + 2);
+            running.wait_for_more("nothing new", 2);
             let commit = repo.commit(&[("file", &url)]);
             eventually("publication", || (env.published()? == commit).then_some(()));
         }

@@ -1,6 +1,6 @@
 //! SSH against the stock server: sessions and URLs.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crate::support::*;
 
@@ -43,7 +43,7 @@ fn a_program_that_ended_is_started_anew_in_the_same_session() {
     sshd.authorized_key();
     let running = sshd.syncline(&env, sshd.url(&repo.path)).arg("--period=50ms").arg("-v1").spawn();
     for content in ["two", "three"] {
-        running.wait_for_times("nothing new", running.log().matches("nothing new").count() + 2);
+        running.wait_for_more("nothing new", 2);
         sshd.drop_programs();
         let commit = repo.commit(&[("file", content)]);
         eventually("publication", || (env.published()? == commit).then_some(()));
@@ -64,7 +64,7 @@ fn a_session_outlives_its_session_keys() {
         repo.write("noise", noise(number, 3 << 20));
         let commit = repo.commit(&[]);
         eventually("publication", || (env.published()? == commit).then_some(()));
-        running.wait_for_times("nothing new", running.log().matches("nothing new").count() + 4);
+        running.wait_for_more("nothing new", 4);
     }
     env.assert_published(&repo, &repo.head());
     assert_eq!(sshd.logins(), 1, "{}", sshd.log());
@@ -120,7 +120,7 @@ fn a_server_that_stalls_anywhere_ends_at_the_time_limit() {
         let started = Instant::now();
         let syncline = env.syncline(url).arg("--ssh-known-hosts=false").arg("--ssh-key-file").arg(&key);
         let log = syncline.arg("--sync-timeout=500ms").fail();
-        assert!(started.elapsed() < Duration::from_secs(3), "{bytes}: {:?}", started.elapsed());
+        assert!(started.elapsed() < SOON, "{bytes}: {:?}", started.elapsed());
         assert!(log.contains("timed out after 500ms (--sync-timeout) while"), "{bytes}: {log}");
     }
 }

@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::time::Duration;
 
 use crate::support::*;
 
@@ -70,7 +69,7 @@ fn the_touch_file_is_touched_when_something_is_published() {
     running.wait_for_times("nothing new", 3);
     eventually("the first touch", || file.exists().then_some(()));
     let first = modified();
-    std::thread::sleep(Duration::from_millis(50));
+    running.wait_for_more("nothing new", 3);
     assert_eq!(modified(), first, "a poll does not touch");
     repo.commit(&[("file", "two")]);
     eventually("the touch", || (modified() > first).then_some(()));

@@ -28,6 +28,9 @@ pub use wire::{Canned, Meddler, Trouble, basic, get, header, request, response};
 /// How long anything may take before a test fails; much longer than it ever should.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
+/// By when all is over that waits for nothing: on a slow machine too, and long before what it is not to wait for.
+pub const SOON: Duration = Duration::from_secs(10);
+
 /// A scratch directory with a root to sync into; gone when dropped.
 pub struct Env {
     dir: tempfile::TempDir,
@@ -328,6 +331,12 @@ impl Running {
             assert!(started.elapsed() < PATIENCE, "no {text:?} in the log:\n{}", self.log());
             std::thread::sleep(Duration::from_millis(5));
         }
+    }
+
+    /// Wait for a text to come as many times more.
+    #[track_caller]
+    pub fn wait_for_more(&self, text: &str, times: usize) {
+        self.wait_for_times(text, self.log().matches(text).count() + times);
     }
 
     pub fn signal(&self, signal: rustix::process::Signal) {
