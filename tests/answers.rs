@@ -94,7 +94,7 @@ fn an_answer_that_is_no_git_is_named() {
         ),
     ];
     let env = Env::new();
-    for (fields, body, words) in cases {
+    each_row(cases, |(fields, body, words)| {
         for is_result in [false, true] {
             let git = if is_result { RESULT } else { ADVERTISEMENT };
             let spoiled = success(&fields.replace("{git}", git), body);
@@ -105,7 +105,7 @@ fn an_answer_that_is_no_git_is_named() {
             let fault = fault(&env.syncline(server.url("x")).arg("--sync-timeout=10s").fail());
             assert!(fault.contains(words) && fault.contains(&server.url("x")), "{fields:?}: {fault}");
         }
-    }
+    });
     let server = Canned::bytes(move |_| success("Content-Type: text/plain\r\n", dumb.as_bytes()));
     let fault = fault(&env.syncline(server.url("x")).fail());
     assert!(fault.contains("git's 'dumb' protocol, which is not spoken here"), "{fault}");
@@ -114,39 +114,45 @@ fn an_answer_that_is_no_git_is_named() {
 #[test]
 fn a_page_or_nothing_is_named_under_any_successful_status() {
     let env = Env::new();
-    for (status, body, words) in [
-        (
-            "203 Non-Authoritative Information",
-            "<html><title>Proxy</title>",
-            "with a web page (Proxy), not Git",
-        ),
-        ("204 No Content", "", "answered HTTP 204 No Content with nothing in it"),
-    ] {
-        let fault = fault(&env.syncline(Canned::answer(status, body).url("x")).fail());
-        assert!(fault.contains(words), "{fault}");
-    }
+    each_row(
+        [
+            (
+                "203 Non-Authoritative Information",
+                "<html><title>Proxy</title>",
+                "with a web page (Proxy), not Git",
+            ),
+            ("204 No Content", "", "answered HTTP 204 No Content with nothing in it"),
+        ],
+        |(status, body, words)| {
+            let fault = fault(&env.syncline(Canned::answer(status, body).url("x")).fail());
+            assert!(fault.contains(words), "{fault}");
+        },
+    );
 }
 
 #[test]
 fn what_a_failing_server_says_is_passed_on_in_short() {
     let env = Env::new();
-    for (fields, body, words) in [
-        (
-            "Content-Type: application/json; charset=utf-8",
-            "{\"message\":\"gone fishing\"}",
-            "gone fishing".to_owned(),
-        ),
-        ("Content-Type: text/html", "<TITLE>Gone\nfishing</TITLE>", "(Gone fishing)".into()),
-        ("Content-Type: text/plain; charset=x", &"x".repeat(1000), format!("({}…)", "x".repeat(300))),
-        ("Content-Type: application/x-git", "canary", "HTTP 500 Internal Server Error\"".into()),
-    ] {
-        let length = body.len();
-        let answer = format!(
-            "HTTP/1.1 500 Internal Server Error\r\n{fields}\r\nContent-Length: {length}\r\n\r\n{body}"
-        );
-        let log = env.syncline(Canned::start(move |_| answer.clone()).url("x")).fail();
-        assert!(log.contains(&words) || fault(&log).contains(&words), "{log}");
-    }
+    each_row(
+        [
+            (
+                "Content-Type: application/json; charset=utf-8",
+                "{\"message\":\"gone fishing\"}",
+                "gone fishing".to_owned(),
+            ),
+            ("Content-Type: text/html", "<TITLE>Gone\nfishing</TITLE>", "(Gone fishing)".into()),
+            ("Content-Type: text/plain; charset=x", &"x".repeat(1000), format!("({}…)", "x".repeat(300))),
+            ("Content-Type: application/x-git", "canary", "HTTP 500 Internal Server Error\"".into()),
+        ],
+        |(fields, body, words)| {
+            let length = body.len();
+            let answer = format!(
+                "HTTP/1.1 500 Internal Server Error\r\n{fields}\r\nContent-Length: {length}\r\n\r\n{body}"
+            );
+            let log = env.syncline(Canned::start(move |_| answer.clone()).url("x")).fail();
+            assert!(log.contains(&words) || fault(&log).contains(&words), "{log}");
+        },
+    );
 }
 
 #[test]

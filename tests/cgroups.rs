@@ -97,7 +97,7 @@ fn files_that_are_read_as_a_whole_fit_into_64_mib_or_are_refused() {
     if group.is_none() {
         skip("no control group can be made: memory is not limited");
     }
-    for (name, content, patterns, refusal) in rows {
+    each_row(rows, |(name, content, patterns, refusal)| {
         let env = Env::new();
         let repo = env.repo("up");
         repo.git(&["config", "core.compression", "1"]);
@@ -127,5 +127,5 @@ fn files_that_are_read_as_a_whole_fit_into_64_mib_or_are_refused() {
                 assert!(log.contains(refusal), "{case}: {log}");
             }
         }
-    }
+    });
 }

@@ -102,25 +102,28 @@ fn a_certificate_that_cannot_do_is_named_with_the_reason() {
     let (certificate, key) = (env.path("own.pem"), env.path("own.key"));
     let nginx = Nginx::start(&env.path(""));
     let names = ["-addext", "subjectAltName=DNS:other,DNS:another"];
-    for (curve, options, words) in [
-        (
-            "prime256v1",
-            &[][..],
-            "is not for localhost: it has no subjectAltName, and the name in CN does not count",
-        ),
-        ("prime256v1", &names, "is not for localhost: it names"),
-        (
-            "secp521r1",
-            &["-addext", "subjectAltName=DNS:localhost"],
-            "share no TLS cipher, key exchange or kind of key",
-        ),
-    ] {
-        self_signed(&certificate, &key, curve, options);
-        let front = TlsFront::start(nginx.port(), &certificate, &key);
-        let url = format!("https://localhost:{}/up/.git", front.port);
-        let log = env.syncline(&url).arg("--ca-file").arg(&certificate).fail();
-        assert!(log.contains(words), "{log}");
-    }
+    each_row(
+        [
+            (
+                "prime256v1",
+                &[][..],
+                "is not for localhost: it has no subjectAltName, and the name in CN does not count",
+            ),
+            ("prime256v1", &names, "is not for localhost: it names"),
+            (
+                "secp521r1",
+                &["-addext", "subjectAltName=DNS:localhost"],
+                "share no TLS cipher, key exchange or kind of key",
+            ),
+        ],
+        |(curve, options, words)| {
+            self_signed(&certificate, &key, curve, options);
+            let front = TlsFront::start(nginx.port(), &certificate, &key);
+            let url = format!("https://localhost:{}/up/.git", front.port);
+            let log = env.syncline(&url).arg("--ca-file").arg(&certificate).fail();
+            assert!(log.contains(words), "{log}");
+        },
+    );
 }
 
 #[test]
@@ -132,18 +135,23 @@ fn a_bundle_that_is_named_has_to_be_whole() {
     let good = fs::read_to_string(nginx.ca_file()).unwrap();
     let broken = "-----BEGIN CERTIFICATE-----\n%%%%\n-----END CERTIFICATE-----\n";
     let cut = "-----BEGIN CERTIFICATE-----\nAAAA\n";
-    for (content, fault) in [
-        (String::new(), "holds no PEM certificate"),
-        (broken.into(), "damaged or has no end"),
-        (format!("{good}{broken}"), "damaged or has no end"),
-        (format!("{good}{cut}"), "damaged or has no end"),
-    ] {
-        fs::write(&bundle, content).unwrap();
-        let run = || env.syncline(nginx.tls_url("up/.git"));
-        for log in [run().arg("--ca-file").arg(&bundle).fail(), run().env("SSL_CERT_FILE", &bundle).fail()] {
-            assert!(log.contains(fault) && log.contains("bundle.pem"), "{log}");
-        }
-    }
+    each_row(
+        [
+            (String::new(), "holds no PEM certificate"),
+            (broken.into(), "damaged or has no end"),
+            (format!("{good}{broken}"), "damaged or has no end"),
+            (format!("{good}{cut}"), "damaged or has no end"),
+        ],
+        |(content, fault)| {
+            fs::write(&bundle, content).unwrap();
+            let run = || env.syncline(nginx.tls_url("up/.git"));
+            for log in
+                [run().arg("--ca-file").arg(&bundle).fail(), run().env("SSL_CERT_FILE", &bundle).fail()]
+            {
+                assert!(log.contains(fault) && log.contains("bundle.pem"), "{log}");
+            }
+        },
+    );
 }
 
 #[test]

@@ -153,18 +153,25 @@ fn what_goes_wrong_with_a_github_app_is_named() {
     let with = |api: &Canned, key: &Path| {
         app(&env, "http://127.0.0.1:1/x".into(), api).arg("--github-app-private-key-file").arg(key).fail()
     };
-    for (status, body, said) in [
-        ("401 Unauthorized", r#"{"message":"Bad credentials"}"#, "the answer is HTTP 401: Bad credentials"),
-        ("200 OK", r#"{"token":"canary"}"#, "the answer is HTTP 200"),
-        ("201 Created", "canary", "the answer is no JSON object with \\\"token\\\""),
-        ("302 Found", "", "the answer is HTTP 302"),
-    ] {
-        let api = Canned::answer(status, body);
-        let log = with(&api, &key);
-        let step = format!("get a token from {}", api.url("api/app/installations/42/access_tokens"));
-        assert!(log.contains(&step) && log.contains(said) && !log.contains("canary"), "{log}");
-        assert_eq!(api.requests().len(), 1);
-    }
+    each_row(
+        [
+            (
+                "401 Unauthorized",
+                r#"{"message":"Bad credentials"}"#,
+                "the answer is HTTP 401: Bad credentials",
+            ),
+            ("200 OK", r#"{"token":"canary"}"#, "the answer is HTTP 200"),
+            ("201 Created", "canary", "the answer is no JSON object with \\\"token\\\""),
+            ("302 Found", "", "the answer is HTTP 302"),
+        ],
+        |(status, body, said)| {
+            let api = Canned::answer(status, body);
+            let log = with(&api, &key);
+            let step = format!("get a token from {}", api.url("api/app/installations/42/access_tokens"));
+            assert!(log.contains(&step) && log.contains(said) && !log.contains("canary"), "{log}");
+            assert_eq!(api.requests().len(), 1);
+        },
+    );
     let api = Canned::status("500 Internal Server Error");
     let log = with(&api, &env.path("nonexistent.pem"));
     assert!(log.contains("read the GitHub App's private key") && log.contains("nonexistent.pem"), "{log}");

@@ -43,36 +43,39 @@ fn every_algorithm_that_is_not_broken_is_enough() {
 fn a_server_without_a_known_algorithm_is_refused_with_both_lists() {
     let env = Env::new();
     let repo = env.repo("up");
-    for (setting, theirs, ours) in [
-        (
-            "KexAlgorithms diffie-hellman-group14-sha1",
-            "no key exchange algorithm that is known here: it offers diffie-hellman-group14-sha1; ",
-            "ecdh-sha2-nistp256,",
-        ),
-        (
-            "Ciphers aes128-cbc",
-            "no cipher algorithm that is known here: it offers aes128-cbc; ",
-            "aes128-ctr,",
-        ),
-        (
-            "Ciphers aes128-ctr\nMACs umac-64@openssh.com",
-            "no MAC algorithm that is known here: it offers umac-64@openssh.com; ",
-            "hmac-sha2-512,",
-        ),
-        (
-            "HostKeyAlgorithms ssh-rsa",
-            "no host key algorithm that is known here: it offers ssh-rsa; ",
-            "rsa-sha2-256",
-        ),
-    ] {
-        let sshd = Sshd::with(&env, &["ed25519", "rsa"], setting);
-        sshd.authorized_key();
-        let log = sshd.syncline(&env, sshd.url(&repo.path)).fail();
-        assert!(
-            log.contains(theirs) && log.contains(ours) && !log.contains("kex-strict"),
-            "{setting}: {log}"
-        );
-        drop(sshd);
-        fs::remove_dir_all(env.path(".sshd")).unwrap();
-    }
+    each_row(
+        [
+            (
+                "KexAlgorithms diffie-hellman-group14-sha1",
+                "no key exchange algorithm that is known here: it offers diffie-hellman-group14-sha1; ",
+                "ecdh-sha2-nistp256,",
+            ),
+            (
+                "Ciphers aes128-cbc",
+                "no cipher algorithm that is known here: it offers aes128-cbc; ",
+                "aes128-ctr,",
+            ),
+            (
+                "Ciphers aes128-ctr\nMACs umac-64@openssh.com",
+                "no MAC algorithm that is known here: it offers umac-64@openssh.com; ",
+                "hmac-sha2-512,",
+            ),
+            (
+                "HostKeyAlgorithms ssh-rsa",
+                "no host key algorithm that is known here: it offers ssh-rsa; ",
+                "rsa-sha2-256",
+            ),
+        ],
+        |(setting, theirs, ours)| {
+            let sshd = Sshd::with(&env, &["ed25519", "rsa"], setting);
+            sshd.authorized_key();
+            let log = sshd.syncline(&env, sshd.url(&repo.path)).fail();
+            assert!(
+                log.contains(theirs) && log.contains(ours) && !log.contains("kex-strict"),
+                "{setting}: {log}"
+            );
+            drop(sshd);
+            fs::remove_dir_all(env.path(".sshd")).unwrap();
+        },
+    );
 }

@@ -17,23 +17,26 @@ fn a_host_key_is_found_in_every_form_of_known_hosts() {
     keygen(&["-q", "-H", "-f", hashed.to_str().unwrap()]);
     let hashed = fs::read_to_string(hashed).unwrap();
     assert!(hashed.starts_with("|1|"), "{hashed}");
-    for lines in [
-        // The server would rather show another.
-        only("ed25519"),
-        only("rsa"),
-        only("ecdsa"),
-        [only("rsa"), only("ed25519")].concat(),
-        hashed,
-        keyed("*"),
-        keyed(&format!("example.com,[127.0.0.?]:{}", sshd.port())),
-        // OpenSSH takes what is known of the host at any port.
-        keyed("127.0.0.1"),
-        format!("# comment\n\n  garbage\nh x y\n\t{}", only("ed25519").replace(' ', " \t ")),
-    ] {
-        let finished = sshd.knowing(&env, sshd.url(&repo.path), &lines).arg("--ssh-key-file").arg(&key);
-        let finished = finished.one_time().run();
-        assert_eq!(finished.code, Some(0), "{lines}: {}", finished.stderr);
-    }
+    each_row(
+        [
+            // The server would rather show another.
+            only("ed25519"),
+            only("rsa"),
+            only("ecdsa"),
+            [only("rsa"), only("ed25519")].concat(),
+            hashed,
+            keyed("*"),
+            keyed(&format!("example.com,[127.0.0.?]:{}", sshd.port())),
+            // OpenSSH takes what is known of the host at any port.
+            keyed("127.0.0.1"),
+            format!("# comment\n\n  garbage\nh x y\n\t{}", only("ed25519").replace(' ', " \t ")),
+        ],
+        |lines| {
+            let finished = sshd.knowing(&env, sshd.url(&repo.path), &lines).arg("--ssh-key-file").arg(&key);
+            let finished = finished.one_time().run();
+            assert_eq!(finished.code, Some(0), "{lines}: {}", finished.stderr);
+        },
+    );
     env.assert_published(&repo, &repo.head());
 }
 
@@ -45,28 +48,31 @@ fn an_unknown_changed_or_revoked_host_key_is_refused_with_its_fingerprint() {
     let other = fs::read_to_string(with_suffix(&sshd.key("other", &["-t", "ed25519"]), ".pub")).unwrap();
     let (name, line) = (sshd.name(), sshd.host_line("ed25519"));
     let revoked = line.replacen(&name, "@revoked *", 1);
-    for (lines, expected) in [
-        (String::new(), "is not in"),
-        (format!("!{line}"), "is not in"),
-        (format!("127.0.0.1 {other}"), "is not in"),
-        (format!("{name} {other}"), "has changed"),
-        (format!("{line}{revoked}"), "is revoked"),
-        (format!("@cert-authority {line}"), "is not in"),
-        (format!("{line}@revoked * ssh-ed25519 garbage\n"), "revokes a key that cannot be read"),
-        (format!("{line}@revokd * {other}"), "unknown marker"),
-    ] {
-        let log = sshd
-            .knowing(&env, sshd.url(&repo.path), &lines)
-            .arg("--ssh-key-file")
-            .arg(sshd.path("key"))
-            .fail();
-        assert!(log.contains(expected), "{expected}: {log}");
-        assert!(log.contains(sshd.path("known_hosts").to_str().unwrap()), "{log}");
-        if expected.starts_with("is ") || expected.starts_with("has") {
-            let shown = format!("it presented ssh-ed25519 {}", fingerprint(&sshd.path("host_ed25519")));
-            assert!(log.contains(&format!("the host key of {name} ")) && log.contains(&shown), "{log}");
-        }
-    }
+    each_row(
+        [
+            (String::new(), "is not in"),
+            (format!("!{line}"), "is not in"),
+            (format!("127.0.0.1 {other}"), "is not in"),
+            (format!("{name} {other}"), "has changed"),
+            (format!("{line}{revoked}"), "is revoked"),
+            (format!("@cert-authority {line}"), "is not in"),
+            (format!("{line}@revoked * ssh-ed25519 garbage\n"), "revokes a key that cannot be read"),
+            (format!("{line}@revokd * {other}"), "unknown marker"),
+        ],
+        |(lines, expected)| {
+            let log = sshd
+                .knowing(&env, sshd.url(&repo.path), &lines)
+                .arg("--ssh-key-file")
+                .arg(sshd.path("key"))
+                .fail();
+            assert!(log.contains(expected), "{expected}: {log}");
+            assert!(log.contains(sshd.path("known_hosts").to_str().unwrap()), "{log}");
+            if expected.starts_with("is ") || expected.starts_with("has") {
+                let shown = format!("it presented ssh-ed25519 {}", fingerprint(&sshd.path("host_ed25519")));
+                assert!(log.contains(&format!("the host key of {name} ")) && log.contains(&shown), "{log}");
+            }
+        },
+    );
     let log = env.syncline(sshd.url(&repo.path)).arg("--ssh-known-hosts-file=/nonexistent/kh").fail();
     assert!(
         log.contains("/nonexistent/kh") && log.contains("name a file that holds the server's key"),
@@ -105,25 +111,32 @@ fn a_host_certificate_is_judged_by_authority_name_and_time() {
         keygen(&[&base, options, &[public.to_str().unwrap()]].concat());
         sshd.restart();
     };
-    for (signer, options, expected) in [
-        (&ca, &["-h", "-n", "127.0.0.1", "-V", "-1h:+1h"][..], None),
-        (&ca, &["-h", "-n", "example.com,127.0.0.*"], None),
-        (&ca, &["-h", "-n", "example.com"], Some("is for example.com only")),
-        (&ca, &["-h", "-n", "127.0.0.1", "-V", "-2h:-1h"], Some("has expired")),
-        (&ca, &["-h", "-n", "127.0.0.1", "-V", "+1h:+2h"], Some("is not valid yet")),
-        (&other, &["-h", "-n", "127.0.0.1"], Some("is not in")),
-    ] {
-        certify(&mut sshd, signer, options);
-        let lines = authority(&sshd, &ca);
-        let syncline = sshd.knowing(&env, sshd.url(&repo.path), &lines);
-        let finished = syncline.arg("--ssh-key-file").arg(sshd.path("key")).one_time().run();
-        match expected {
-            None => assert_eq!(finished.code, Some(0), "{options:?}: {}", finished.stderr),
-            Some(text) => {
-                assert!(finished.code == Some(1) && finished.stderr.contains(text), "{}", finished.stderr);
+    each_row(
+        [
+            (&ca, &["-h", "-n", "127.0.0.1", "-V", "-1h:+1h"][..], None),
+            (&ca, &["-h", "-n", "example.com,127.0.0.*"], None),
+            (&ca, &["-h", "-n", "example.com"], Some("is for example.com only")),
+            (&ca, &["-h", "-n", "127.0.0.1", "-V", "-2h:-1h"], Some("has expired")),
+            (&ca, &["-h", "-n", "127.0.0.1", "-V", "+1h:+2h"], Some("is not valid yet")),
+            (&other, &["-h", "-n", "127.0.0.1"], Some("is not in")),
+        ],
+        |(signer, options, expected)| {
+            certify(&mut sshd, signer, options);
+            let lines = authority(&sshd, &ca);
+            let syncline = sshd.knowing(&env, sshd.url(&repo.path), &lines);
+            let finished = syncline.arg("--ssh-key-file").arg(sshd.path("key")).one_time().run();
+            match expected {
+                None => assert_eq!(finished.code, Some(0), "{options:?}: {}", finished.stderr),
+                Some(text) => {
+                    assert!(
+                        finished.code == Some(1) && finished.stderr.contains(text),
+                        "{}",
+                        finished.stderr
+                    );
+                }
             }
-        }
-    }
+        },
+    );
     // The key that an expired certificate or an unknown authority's is for may be known by itself.
     certify(&mut sshd, &ca, &["-h", "-n", "127.0.0.1", "-V", "-2h:-1h"]);
     let lines = format!("{}{}", authority(&sshd, &ca), sshd.host_line("ed25519"));

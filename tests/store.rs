@@ -80,7 +80,7 @@ fn a_damaged_store_is_mended_while_the_tree_stays() {
     let env = Env::new();
     let repo = env.repo("up");
     let nginx = Nginx::start(&env.path(""));
-    for (number, (name, damage)) in damages.into_iter().enumerate() {
+    each_row(damages.into_iter().enumerate(), |(number, (name, damage))| {
         for change in [false, true] {
             env.syncline(nginx.url("up/.git")).sync();
             let before = env.published();
@@ -92,7 +92,7 @@ fn a_damaged_store_is_mended_while_the_tree_stays() {
             assert_eq!(env.published() != before, change, "{name}: {log}");
             env.assert_published(&repo, &repo.head());
         }
-    }
+    });
 }
 
 /// A blob is only read when its file is written, so its damage shows no earlier.
@@ -270,14 +270,14 @@ fn why_a_store_is_damaged_is_said() {
         ("could not be found", |git| fs::remove_dir_all(git.join("objects/pack")).unwrap()),
         ("shallow", |git| fs::write(git.join("shallow"), "zzz\n").unwrap()),
     ];
-    for (reason, damage) in damages {
+    each_row(damages, |(reason, damage)| {
         env.syncline(repo.url()).sync();
         damage(&env.root().join(".git"));
         let log = env.syncline(repo.url()).sync().stderr;
         let line = log.lines().find(|line| line.contains("damaged")).unwrap_or_default();
         assert!(line.contains(reason), "{reason}: {log}");
         env.assert_published(&repo, &repo.head());
-    }
+    });
 }
 
 /// As after a rollback: nothing of the newer commit is needed any more.

@@ -96,7 +96,7 @@ fn a_root_is_taken_over_where_no_work_can_be_lost() {
             write(root, "file", "of a consumer");
         }),
     ];
-    for (name, prepare) in prepared {
+    each_row(prepared, |(name, prepare)| {
         let env = Env::new();
         let repo = env.repo("up");
         prepare(&env.root(), &repo);
@@ -106,7 +106,7 @@ fn a_root_is_taken_over_where_no_work_can_be_lost() {
         env.assert_published(&repo, &repo.head());
         assert_eq!(env.root().join("file").exists(), had_file, "{name}");
         env.assert_no_leftovers();
-    }
+    });
 }
 
 #[test]
@@ -165,7 +165,7 @@ fn a_root_with_somebodys_work_is_refused_and_what_was_seen_is_said() {
             write(root, ".git/reftable/tables.list", "0x1.ref\n");
         }),
     ];
-    for (seen, prepare) in prepared {
+    each_row(prepared, |(seen, prepare)| {
         let env = Env::new();
         let repo = env.repo("up");
         prepare(&env.root(), &repo);
@@ -178,7 +178,7 @@ fn a_root_with_somebodys_work_is_refused_and_what_was_seen_is_said() {
         let log = env.syncline(repo.url()).fail();
         assert!(log.contains(seen) && log.contains("choose another root"), "{seen}: {log}");
         assert!(all() == before, "{seen}: something was touched");
-    }
+    });
 }
 
 #[test]

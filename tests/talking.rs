@@ -140,23 +140,26 @@ fn what_is_printed_before_git_speaks_is_shown() {
     let env = Env::new();
     let repo = env.repo("up");
     let upload = format!("git upload-pack {}", repo.path.display());
-    for (command, words) in [
-        (
-            "echo This account is currently not available.; exit 1".to_owned(),
-            "This account is currently not available.",
-        ),
-        (
-            format!("echo; echo Welcome to host; echo Be nice; {upload}"),
-            "Welcome to host; Be nice; see that nothing",
-        ),
-        ("printf hm".to_owned(), "hm"),
-    ] {
-        let sshd = over_ssh(&env, &command);
-        let fault = fault(&sshd.syncline(&env, sshd.url("/x")).fail());
-        assert!(fault.contains(words) && fault.contains("~/.bashrc"), "{command}: {fault}");
-        drop(sshd);
-        fs::remove_dir_all(env.path(".sshd")).unwrap();
-    }
+    each_row(
+        [
+            (
+                "echo This account is currently not available.; exit 1".to_owned(),
+                "This account is currently not available.",
+            ),
+            (
+                format!("echo; echo Welcome to host; echo Be nice; {upload}"),
+                "Welcome to host; Be nice; see that nothing",
+            ),
+            ("printf hm".to_owned(), "hm"),
+        ],
+        |(command, words)| {
+            let sshd = over_ssh(&env, &command);
+            let fault = fault(&sshd.syncline(&env, sshd.url("/x")).fail());
+            assert!(fault.contains(words) && fault.contains("~/.bashrc"), "{command}: {fault}");
+            drop(sshd);
+            fs::remove_dir_all(env.path(".sshd")).unwrap();
+        },
+    );
     let fault = fault(&env.syncline(over_git("HTTP/1.1 400 Bad Request\r\n\r\n".into())).fail());
     assert!(fault.contains("HTTP/1.1 400 Bad Request; is the URL right?"), "{fault}");
 }
@@ -185,13 +188,16 @@ fn version_1_is_read_as_git_reads_it() {
 #[test]
 fn a_server_that_lacks_a_feature_is_refused_by_its_name() {
     let env = Env::new();
-    for (capabilities, expected) in [
-        ("multi_ack_detailed side-band-64k", "ask for that with --depth=0"),
-        ("multi_ack side-band-64k shallow", "lacks the feature 'multi_ack_detailed'"),
-        ("multi_ack_detailed shallow", "lacks the feature 'side-band-64k'"),
-    ] {
-        let refs = packet(&format!("{ID} HEAD\0{capabilities} agent=x\n"));
-        let fault = fault(&env.syncline(over_git(refs + "0000")).fail());
-        assert!(fault.contains(expected), "{capabilities}: {fault}");
-    }
+    each_row(
+        [
+            ("multi_ack_detailed side-band-64k", "ask for that with --depth=0"),
+            ("multi_ack side-band-64k shallow", "lacks the feature 'multi_ack_detailed'"),
+            ("multi_ack_detailed shallow", "lacks the feature 'side-band-64k'"),
+        ],
+        |(capabilities, expected)| {
+            let refs = packet(&format!("{ID} HEAD\0{capabilities} agent=x\n"));
+            let fault = fault(&env.syncline(over_git(refs + "0000")).fail());
+            assert!(fault.contains(expected), "{capabilities}: {fault}");
+        },
+    );
 }

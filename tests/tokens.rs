@@ -91,7 +91,7 @@ fn each_oauth_grant_sends_its_form_and_uses_the_token_as_told() {
             basic("oauth2", "t1"),
         ),
     ];
-    for (expected, options, shown) in cases {
+    each_row(cases, |(expected, options, shown)| {
         let _ = fs::remove_dir_all(env.root());
         nginx.admit(&shown);
         let endpoint = endpoint(expected, 3600);
@@ -99,7 +99,7 @@ fn each_oauth_grant_sends_its_form_and_uses_the_token_as_told() {
         options.iter().fold(syncline, |syncline, option| syncline.arg(option)).sync();
         env.assert_published(&repo, &repo.head());
         nginx.refuse(&shown);
-    }
+    });
 }
 
 #[test]
@@ -179,19 +179,22 @@ fn what_goes_wrong_with_oauth_is_named_without_the_secrets() {
             .fail()
     };
     let echoed = r#"{"error":"invalid_client","error_description":"AADSTS7: canary-jwt, canary-parameter"}"#;
-    for (status, body, said) in [
-        ("400 Bad Request", echoed, "the answer is HTTP 400: invalid_client: AADSTS7: …, …"),
-        ("500 Oops", "<html>canary</html>", "the answer is HTTP 500\""),
-        ("200 OK", r#"{"token":"canary"}"#, "the answer is no JSON object with \\\"access_token\\\""),
-        ("200 OK", "canary", "the answer is no JSON object with \\\"access_token\\\""),
-        ("307 Temporary Redirect", "", "the answer is HTTP 307"),
-    ] {
-        let endpoint = Canned::answer(status, body);
-        let log = run(&endpoint);
-        assert!(log.contains("get a token from") && log.contains(said), "{log}");
-        assert!(!log.contains("canary"), "{log}");
-        assert_eq!(endpoint.requests().len(), 1);
-    }
+    each_row(
+        [
+            ("400 Bad Request", echoed, "the answer is HTTP 400: invalid_client: AADSTS7: …, …"),
+            ("500 Oops", "<html>canary</html>", "the answer is HTTP 500\""),
+            ("200 OK", r#"{"token":"canary"}"#, "the answer is no JSON object with \\\"access_token\\\""),
+            ("200 OK", "canary", "the answer is no JSON object with \\\"access_token\\\""),
+            ("307 Temporary Redirect", "", "the answer is HTTP 307"),
+        ],
+        |(status, body, said)| {
+            let endpoint = Canned::answer(status, body);
+            let log = run(&endpoint);
+            assert!(log.contains("get a token from") && log.contains(said), "{log}");
+            assert!(!log.contains("canary"), "{log}");
+            assert_eq!(endpoint.requests().len(), 1);
+        },
+    );
     let endpoint = Canned::status("200 OK");
     fs::write(env.path("assertion"), "").unwrap();
     let log = run(&endpoint);

@@ -146,16 +146,19 @@ fn more_submodules_than_allowed_are_refused_and_theirs_count() {
     hostile.repo.git(&["commit", "--quiet", "--message=modules"]);
     // Three files and a directory here, two and one there, of four and six bytes.
     let size = fs::metadata(hostile.repo.path.join(".gitmodules")).unwrap().len() + 3 * 10 - 1;
-    for (options, words) in [
-        ("--max-submodules=1", "more than 1 submodules (limit max-submodules)"),
-        ("--max-files=11", "more than 11 files and directories"),
-        (&format!("--max-tree-size={size}"), &format!("more than {size} bytes")),
-    ] {
-        let fault = fault(&hostile.env.syncline(hostile.url()).arg(options).fail());
-        assert!(fault.contains(words) && fault.contains("submodule \"b\""), "{fault}");
-        assert_eq!(hostile.env.published(), None);
-        hostile.env.assert_no_leftovers();
-    }
+    each_row(
+        [
+            ("--max-submodules=1", "more than 1 submodules (limit max-submodules)"),
+            ("--max-files=11", "more than 11 files and directories"),
+            (&format!("--max-tree-size={size}"), &format!("more than {size} bytes")),
+        ],
+        |(options, words)| {
+            let fault = fault(&hostile.env.syncline(hostile.url()).arg(options).fail());
+            assert!(fault.contains(words) && fault.contains("submodule \"b\""), "{fault}");
+            assert_eq!(hostile.env.published(), None);
+            hostile.env.assert_no_leftovers();
+        },
+    );
     hostile.env.syncline(hostile.url()).arg("--max-submodules=2").arg("--max-files=12").sync();
     assert_eq!(hostile.env.read("b/file"), "one\n");
 }

@@ -26,20 +26,23 @@ fn links_lead_anywhere_unless_told_otherwise() {
 #[test]
 fn links_out_of_the_tree_are_refused_where_asked_for() {
     let hostile = Hostile::new();
-    for (links, path, fault) in [
-        (&[("away", "/proc/self/environ")][..], "\"away\" -> \"/proc/self/environ\"", "is absolute"),
-        (&[("dir/up", "../../secret")], "\"dir/up\" -> \"../../secret\"", "leads out of the tree"),
-        // Neither part of it leaves the tree by itself.
-        (
-            &[("deep", "dir/sub/low"), ("dir/sub/low/up", "../../.."), ("z", "deep/up/..")],
-            "\"z\"",
-            "leads out of the tree",
-        ),
-        (&[("x", "x")], "\"x\" -> \"x\"", "more than 40 links"),
-    ] {
-        with_links(&hostile, links);
-        hostile.assert_refused(&[path, fault, "symlinks"], |syncline| syncline.arg("--symlinks=inside"));
-    }
+    each_row(
+        [
+            (&[("away", "/proc/self/environ")][..], "\"away\" -> \"/proc/self/environ\"", "is absolute"),
+            (&[("dir/up", "../../secret")], "\"dir/up\" -> \"../../secret\"", "leads out of the tree"),
+            // Neither part of it leaves the tree by itself.
+            (
+                &[("deep", "dir/sub/low"), ("dir/sub/low/up", "../../.."), ("z", "deep/up/..")],
+                "\"z\"",
+                "leads out of the tree",
+            ),
+            (&[("x", "x")], "\"x\" -> \"x\"", "more than 40 links"),
+        ],
+        |(links, path, fault)| {
+            with_links(&hostile, links);
+            hostile.assert_refused(&[path, fault, "symlinks"], |syncline| syncline.arg("--symlinks=inside"));
+        },
+    );
     let commit =
         with_links(&hostile, &[("here", "dir/other"), ("dir/back", "../here"), ("dir/none", "../nothing")]);
     for url in [hostile.url(), hostile.repo.url().to_owned()] {

@@ -17,30 +17,32 @@ fn named(hostile: &Hostile, mode: &str, name: &[u8], is_below: bool) {
 #[test]
 fn names_that_lead_out_or_into_gits_own_are_refused() {
     let hostile = Hostile::new();
-    for (at, (name, rule)) in [
-        ("..", "'.' and '..' are disallowed"),
-        (".", "'.' and '..' are disallowed"),
-        ("../../beside/file", "separators"),
-        ("/etc/x", "separators"),
-        (".git", ".git name"),
-        (".gIt", ".git name"),
-        (".g\u{200c}it", ".git name"),
-        ("git~1", ".git name"),
-        (".git...", ".git name"),
-        (".git ", ".git name"),
-        (".git::$INDEX_ALLOCATION", ".git name"),
-        (".git\\foo", ".git name"),
-        ("a\\git~1\\b", ".git name"),
-    ]
-    .into_iter()
-    .enumerate()
-    {
-        let is_below = at % 2 == 1;
-        named(&hostile, "100644", name.as_bytes(), is_below);
-        let path = format!("{:?}", if is_below { format!("sub/{name}") } else { name.to_owned() });
-        let path = if name.contains('\u{200c}') { "\".g" } else { path.as_str() };
-        hostile.assert_refused(&["the path", path, rule], |syncline| syncline);
-    }
+    each_row(
+        [
+            ("..", "'.' and '..' are disallowed"),
+            (".", "'.' and '..' are disallowed"),
+            ("../../beside/file", "separators"),
+            ("/etc/x", "separators"),
+            (".git", ".git name"),
+            (".gIt", ".git name"),
+            (".g\u{200c}it", ".git name"),
+            ("git~1", ".git name"),
+            (".git...", ".git name"),
+            (".git ", ".git name"),
+            (".git::$INDEX_ALLOCATION", ".git name"),
+            (".git\\foo", ".git name"),
+            ("a\\git~1\\b", ".git name"),
+        ]
+        .into_iter()
+        .enumerate(),
+        |(at, (name, rule))| {
+            let is_below = at % 2 == 1;
+            named(&hostile, "100644", name.as_bytes(), is_below);
+            let path = format!("{:?}", if is_below { format!("sub/{name}") } else { name.to_owned() });
+            let path = if name.contains('\u{200c}') { "\".g" } else { path.as_str() };
+            hostile.assert_refused(&["the path", path, rule], |syncline| syncline);
+        },
+    );
 }
 
 #[test]
@@ -66,14 +68,17 @@ fn an_empty_name_does_not_move_what_follows_it() {
 #[test]
 fn files_that_git_reads_may_not_be_links() {
     let hostile = Hostile::new();
-    for (name, rule) in [
-        (".gitmodules", "is not a file"),
-        (".GitModules", "must not be a symlink"),
-        ("gitmod~1", "must not be a symlink"),
-    ] {
-        named(&hostile, "120000", name.as_bytes(), false);
-        hostile.assert_refused(&[name, rule], |syncline| syncline);
-    }
+    each_row(
+        [
+            (".gitmodules", "is not a file"),
+            (".GitModules", "must not be a symlink"),
+            ("gitmod~1", "must not be a symlink"),
+        ],
+        |(name, rule)| {
+            named(&hostile, "120000", name.as_bytes(), false);
+            hostile.assert_refused(&[name, rule], |syncline| syncline);
+        },
+    );
 }
 
 #[test]
@@ -133,20 +138,23 @@ fn a_path_named_twice_or_out_of_order_is_refused() {
     let (blob, target) = (hostile.repo.blob("x"), hostile.repo.blob("../../../beside/hooks"));
     let below = hostile.repo.raw_tree(&[("100644", b"file", &blob)]);
     let (link, file, dir) = ("120000", "100644", "40000");
-    for (entries, rule) in [
-        (vec![(link, &b"a"[..], target.as_str()), (dir, b"a", &below)], "as a file and as a directory"),
-        (
-            vec![(link, b"a", &target), (file, b"a.b", &blob), (dir, b"a", &below)],
-            "as a file and as a directory",
-        ),
-        (vec![(link, b"a", &target), (file, b"a", &blob)], "twice"),
-        (vec![(dir, b"a", &below), (dir, b"a", &below)], "twice"),
-        (vec![(file, b"b", &blob), (link, b"a", &target), (file, b"b", &blob)], "out of order"),
-    ] {
-        hostile.reset();
-        hostile.repo.commit_tree(&hostile.repo.raw_tree(&entries));
-        hostile.assert_refused(&["the tree names \"a\"", rule], |syncline| syncline);
-    }
+    each_row(
+        [
+            (vec![(link, &b"a"[..], target.as_str()), (dir, b"a", &below)], "as a file and as a directory"),
+            (
+                vec![(link, b"a", &target), (file, b"a.b", &blob), (dir, b"a", &below)],
+                "as a file and as a directory",
+            ),
+            (vec![(link, b"a", &target), (file, b"a", &blob)], "twice"),
+            (vec![(dir, b"a", &below), (dir, b"a", &below)], "twice"),
+            (vec![(file, b"b", &blob), (link, b"a", &target), (file, b"b", &blob)], "out of order"),
+        ],
+        |(entries, rule)| {
+            hostile.reset();
+            hostile.repo.commit_tree(&hostile.repo.raw_tree(&entries));
+            hostile.assert_refused(&["the tree names \"a\"", rule], |syncline| syncline);
+        },
+    );
 }
 
 #[test]
@@ -192,22 +200,25 @@ fn modes_come_down_to_gits_own() {
 fn what_is_of_no_kind_or_of_another_is_refused() {
     let hostile = Hostile::new();
     let (blob, tree) = (hostile.repo.blob("x"), hostile.repo.raw_tree(&[]));
-    for (mode, id, word) in [
-        ("10644", &blob, "none of git's"),
-        ("170000", &blob, "none of git's"),
-        ("40000", &blob, "kind tree"),
-        ("100644", &tree, "\"odd\" is a tree, not a file"),
-        ("100644", &"12".repeat(20), "1212"),
-    ] {
-        hostile.reset();
-        let _ = fs::remove_dir_all(hostile.env.root());
-        hostile.env.syncline(hostile.repo.url()).sync();
-        hostile.repo.commit_tree(&hostile.repo.raw_tree(&[(mode, b"odd", id)]));
-        let fault = fault(&hostile.env.syncline(hostile.repo.url()).fail());
-        assert!(fault.contains(word), "{mode} {id}: {fault}");
-        assert_eq!(hostile.env.published().as_ref(), Some(&hostile.good), "{fault}");
-        hostile.env.assert_no_leftovers();
-    }
+    each_row(
+        [
+            ("10644", &blob, "none of git's"),
+            ("170000", &blob, "none of git's"),
+            ("40000", &blob, "kind tree"),
+            ("100644", &tree, "\"odd\" is a tree, not a file"),
+            ("100644", &"12".repeat(20), "1212"),
+        ],
+        |(mode, id, word)| {
+            hostile.reset();
+            let _ = fs::remove_dir_all(hostile.env.root());
+            hostile.env.syncline(hostile.repo.url()).sync();
+            hostile.repo.commit_tree(&hostile.repo.raw_tree(&[(mode, b"odd", id)]));
+            let fault = fault(&hostile.env.syncline(hostile.repo.url()).fail());
+            assert!(fault.contains(word), "{mode} {id}: {fault}");
+            assert_eq!(hostile.env.published().as_ref(), Some(&hostile.good), "{fault}");
+            hostile.env.assert_no_leftovers();
+        },
+    );
 }
 
 #[test]

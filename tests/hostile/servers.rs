@@ -55,24 +55,27 @@ fn failure(server: &Canned) -> String {
 
 #[test]
 fn listings_that_make_no_sense_are_failures() {
-    for (listed, word) in [
-        (b"0000".to_vec(), "couldn't find remote ref HEAD"),
-        (refs("ref: refs/heads/main HEAD\n"), ""),
-        (refs(&format!("{HEAD} refs/heads/../../evil\n")), ""),
-        (refs(&format!("{HEAD} HEAD symref-target:HEAD peeled:zzz\n")), ""),
-        (refs("xyz HEAD\n"), ""),
-        (refs(&format!("{HEAD}{} HEAD\n", &HEAD[..24])), ""),
-        (refs("unborn HEAD symref-target:refs/heads/main\n"), "couldn't find remote ref HEAD"),
-        (b"fff9".to_vec(), ""),
-        (b"0003".to_vec(), ""),
-        (b"zzzz".to_vec(), ""),
-        (b"0004".to_vec(), ""),
-        (line("ERR \x1b[31mno\n"), ""),
-    ] {
-        let shown = listed.escape_ascii().to_string();
-        let fault = failure(&server(listed, Vec::new()));
-        assert!(fault.contains(word), "{shown}: {fault}");
-    }
+    each_row(
+        [
+            (b"0000".to_vec(), "couldn't find remote ref HEAD"),
+            (refs("ref: refs/heads/main HEAD\n"), ""),
+            (refs(&format!("{HEAD} refs/heads/../../evil\n")), ""),
+            (refs(&format!("{HEAD} HEAD symref-target:HEAD peeled:zzz\n")), ""),
+            (refs("xyz HEAD\n"), ""),
+            (refs(&format!("{HEAD}{} HEAD\n", &HEAD[..24])), ""),
+            (refs("unborn HEAD symref-target:refs/heads/main\n"), "couldn't find remote ref HEAD"),
+            (b"fff9".to_vec(), ""),
+            (b"0003".to_vec(), ""),
+            (b"zzzz".to_vec(), ""),
+            (b"0004".to_vec(), ""),
+            (line("ERR \x1b[31mno\n"), ""),
+        ],
+        |(listed, word)| {
+            let shown = listed.escape_ascii().to_string();
+            let fault = failure(&server(listed, Vec::new()));
+            assert!(fault.contains(word), "{shown}: {fault}");
+        },
+    );
 }
 
 /// The pack that holds nothing, and its checksum.
@@ -89,26 +92,29 @@ fn packs_that_are_not_what_was_asked_for_are_failures() {
     // A blob of 2^63 bytes, and one of more than 64 bits.
     let huge = [&b"PACK\0\0\0\x02\0\0\0\x01\xb0"[..], &[0x80; 8], &[0x08], &[0x78, 0x9c, 1, 0, 0]].concat();
     let endless = [&b"PACK\0\0\0\x02\0\0\0\x01"[..], &[0xff; 40]].concat();
-    for (what, sent) in [
-        ("nothing", Vec::new()),
-        ("only the end", end.clone()),
-        ("no objects", [begin.clone(), band(1, EMPTY_PACK), end.clone()].concat()),
-        ("an empty band", [begin.clone(), line(""), end.clone()].concat()),
-        ("an empty payload", [begin.clone(), band(1, b""), end.clone()].concat()),
-        ("an unknown band", [begin.clone(), band(9, EMPTY_PACK), end.clone()].concat()),
-        ("4G objects", [begin.clone(), band(1, count_of_4g), end.clone()].concat()),
-        ("a huge object", [begin.clone(), band(1, &huge), end.clone()].concat()),
-        ("an endless number", [begin.clone(), band(1, &endless), end.clone()].concat()),
-        ("no pack", [begin.clone(), band(1, b"garbage of more than twelve bytes"), end.clone()].concat()),
-        ("a fatal message", [begin.clone(), band(3, b"\x1b[31mdied\n"), end.clone()].concat()),
-        (
-            "progress with an escape",
-            [begin.clone(), band(2, b"\x1b]0;title\x07\r\n"), band(1, EMPTY_PACK), end.clone()].concat(),
-        ),
-    ] {
-        let fault = failure(&server(listed(), sent));
-        assert!(!fault.contains("panic") && !fault.contains("died: "), "{what}: {fault}");
-    }
+    each_row(
+        [
+            ("nothing", Vec::new()),
+            ("only the end", end.clone()),
+            ("no objects", [begin.clone(), band(1, EMPTY_PACK), end.clone()].concat()),
+            ("an empty band", [begin.clone(), line(""), end.clone()].concat()),
+            ("an empty payload", [begin.clone(), band(1, b""), end.clone()].concat()),
+            ("an unknown band", [begin.clone(), band(9, EMPTY_PACK), end.clone()].concat()),
+            ("4G objects", [begin.clone(), band(1, count_of_4g), end.clone()].concat()),
+            ("a huge object", [begin.clone(), band(1, &huge), end.clone()].concat()),
+            ("an endless number", [begin.clone(), band(1, &endless), end.clone()].concat()),
+            ("no pack", [begin.clone(), band(1, b"garbage of more than twelve bytes"), end.clone()].concat()),
+            ("a fatal message", [begin.clone(), band(3, b"\x1b[31mdied\n"), end.clone()].concat()),
+            (
+                "progress with an escape",
+                [begin.clone(), band(2, b"\x1b]0;title\x07\r\n"), band(1, EMPTY_PACK), end.clone()].concat(),
+            ),
+        ],
+        |(what, sent)| {
+            let fault = failure(&server(listed(), sent));
+            assert!(!fault.contains("panic") && !fault.contains("died: "), "{what}: {fault}");
+        },
+    );
 }
 
 #[test]

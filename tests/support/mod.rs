@@ -12,6 +12,7 @@ mod wire;
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::{Arc, Mutex};
@@ -215,6 +216,20 @@ pub fn tries_every_step() -> bool {
 #[expect(clippy::explicit_write, reason = "macros are held back")]
 pub fn tell(text: &str) {
     writeln!(std::io::stderr(), "{text}").unwrap();
+}
+
+/// Try all rows of a table before failing, so that no failure hides another.
+#[track_caller]
+pub fn each_row<Row>(rows: impl IntoIterator<Item = Row>, mut test: impl FnMut(Row)) {
+    let mut failures = Vec::new();
+    for (number, row) in (1..).zip(rows) {
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| test(row))) {
+            let said = panic.downcast_ref::<String>().map(String::as_str);
+            let said = said.or(panic.downcast_ref::<&str>().copied()).unwrap_or_default();
+            failures.push(format!("row {number}: {said}"));
+        }
+    }
+    assert!(failures.is_empty(), "{} rows failed\n{}", failures.len(), failures.join("\n"));
 }
 
 /// Wait until `found` gives something.

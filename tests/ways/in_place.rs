@@ -165,29 +165,33 @@ fn in_place_a_file_of_others_is_not_taken_for_a_leftover() {
 #[test]
 fn in_place_goes_on_where_volumes_are_mounted_at_other_paths() {
     let [volume, site] = ["volume", "volume/site"];
-    for (root, dir, (from, to)) in [
-        ("volume", volume, (volume, "moved")),
-        ("volume/root", site, (volume, "moved")),
-        ("volume/root", "volume/root/link", (volume, "moved")),
-        ("root", "site", ("site", "www")),
-        ("root", "site", ("root", "store")),
-    ] {
-        let env = Env::new();
-        let repo = env.repo("up");
-        let commits = first_and_second(&repo);
-        let sync = |root: &str, dir: &str| {
-            let syncline = Syncline::new().arg("--repo").arg(repo.url()).arg("--root").arg(env.path(root));
-            syncline.arg("--publish=in-place").arg("--verbose=1").arg("--link").arg(env.path(dir)).sync()
-        };
-        let others: &[&str] = if root == dir { &[".worktrees"] } else { &[] };
-        advance(&repo, &commits[0]);
-        sync(root, dir);
-        fs::rename(env.path(from), env.path(to)).unwrap();
-        let [root, dir] = [root, dir].map(|path| path.replacen(from, to, 1));
-        advance(&repo, &commits[1]);
-        sync(&root, &dir);
-        assert_holds(&env.path(&dir), &repo, others);
-        let log = sync(&root, &dir).stderr;
-        assert!(log.contains("nothing new"), "{root} {dir}: {log}");
-    }
+    each_row(
+        [
+            ("volume", volume, (volume, "moved")),
+            ("volume/root", site, (volume, "moved")),
+            ("volume/root", "volume/root/link", (volume, "moved")),
+            ("root", "site", ("site", "www")),
+            ("root", "site", ("root", "store")),
+        ],
+        |(root, dir, (from, to))| {
+            let env = Env::new();
+            let repo = env.repo("up");
+            let commits = first_and_second(&repo);
+            let sync = |root: &str, dir: &str| {
+                let syncline =
+                    Syncline::new().arg("--repo").arg(repo.url()).arg("--root").arg(env.path(root));
+                syncline.arg("--publish=in-place").arg("--verbose=1").arg("--link").arg(env.path(dir)).sync()
+            };
+            let others: &[&str] = if root == dir { &[".worktrees"] } else { &[] };
+            advance(&repo, &commits[0]);
+            sync(root, dir);
+            fs::rename(env.path(from), env.path(to)).unwrap();
+            let [root, dir] = [root, dir].map(|path| path.replacen(from, to, 1));
+            advance(&repo, &commits[1]);
+            sync(&root, &dir);
+            assert_holds(&env.path(&dir), &repo, others);
+            let log = sync(&root, &dir).stderr;
+            assert!(log.contains("nothing new"), "{root} {dir}: {log}");
+        },
+    );
 }
