@@ -9,10 +9,10 @@ use tracing::{error, info, warn};
 use crate::args::{self, Parsed};
 use crate::config::{self, Config, Http};
 use crate::environment::Environment;
-use crate::files::Files;
 use crate::schedule::Exit;
 use crate::status::Status;
 use crate::systemd::Manager;
+use crate::touch_and_error_files::Files;
 use crate::{healthcheck, hooks, log, manual, serve, startup};
 
 /// Do what the command line says, and return the exit code.

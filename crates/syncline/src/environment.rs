@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use sync_core::Resources;
 
-use crate::machine;
+use crate::cgroup;
 
 /// Everything outside the command line that decides what the options mean.
 #[derive(Debug)]
@@ -39,7 +39,7 @@ impl Environment {
     /// Add what this machine has: its certificates, and the limits of control groups.
     #[must_use]
     pub fn on_this_machine(self) -> Environment {
-        Environment { trusts_system: true, resources: machine::resources(), ..self }
+        Environment { trusts_system: true, resources: cgroup::resources(), ..self }
     }
 
     /// The value of a variable; it may be empty.

@@ -8,10 +8,10 @@
 
 pub mod app;
 mod args;
+mod cgroup;
 mod clock;
 mod config;
 pub mod environment;
-mod files;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;
@@ -19,7 +19,6 @@ mod healthcheck;
 mod hooks;
 mod log;
 mod login;
-mod machine;
 mod manual;
 mod options;
 mod processes;
@@ -31,4 +30,5 @@ mod serve;
 mod startup;
 mod status;
 mod systemd;
+mod touch_and_error_files;
 mod worker;

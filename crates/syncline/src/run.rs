@@ -11,11 +11,11 @@ use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep};
 use tracing::{debug, error, info};
 
-use crate::files::Writer;
 use crate::hooks::{Event, Hooks};
 use crate::schedule::{Exit, Next, Schedule};
 use crate::status::{Outcome, Status};
 use crate::systemd::Manager;
+use crate::touch_and_error_files::Writer;
 use crate::worker::Worker;
 
 /// How long work may take to notice that it was stopped, before the process leaves it behind.

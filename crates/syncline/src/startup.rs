@@ -12,7 +12,6 @@ use tracing::{error, info, warn};
 
 use crate::clock;
 use crate::config::{Config, FileReuse, Fsync, GitGc, Publishing};
-use crate::files::{Files, Writer};
 use crate::hooks::{Gated, Hooks};
 use crate::log;
 use crate::login::{Http, Logins};
@@ -21,6 +20,8 @@ use crate::run::{GRACE, Service};
 use crate::schedule::{Exit, Schedule};
 use crate::status::Status;
 use crate::systemd::Manager;
+use crate::touch_and_error_files::{Files, Writer};
+use crate::touch_and_error_files::{Files, Writer};
 
 /// Sync until the work is done or a signal comes.
 pub async fn work(config: &Config, status: &Status, progress: &Progress, manager: &Manager) -> Exit {

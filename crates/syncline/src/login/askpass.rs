@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use sync_core::{Auth, Error, ErrorKind, HttpRequest, Result};
 
-use super::source::{Http, SourceKind, TokenSource, shared};
+use super::http::Http;
+use super::source::{SourceKind, TokenSource, shared};
 use super::token::Token;
 use crate::options::ASKPASS_URL;
 

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use sync_core::RemoteUrl;
 
 use super::credential::{self, Credential, SecretSource, StaticCredential};
-use super::source::{SOURCES, SourceKind, TokenSource};
+use super::source::{SourceKind, TokenSource};
+use super::sources::SOURCES;
 use crate::options::values::CookieFile;
 use crate::options::{
     BEARER_TOKEN, BEARER_TOKEN_FILE, COOKIE_FILE, CREDENTIAL, NETRC_FILE, PASSWORD, PASSWORD_FILE, Row,

@@ -5,7 +5,7 @@ use std::time::UNIX_EPOCH;
 
 use sync_core::{Cookie, Result};
 
-use super::files;
+use super::secret_files;
 use crate::clock::now;
 
 const WHAT: &str = "the cookie file";
@@ -13,9 +13,9 @@ const WHAT: &str = "the cookie file";
 /// The cookies of a file that have not expired.
 pub(super) fn read(path: &Path) -> Result<Vec<Cookie>> {
     let now = now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-    parse(&files::text(WHAT, path)?, now).map_err(|line| {
+    parse(&secret_files::text(WHAT, path)?, now).map_err(|line| {
         let fault = format!("line {line} is no cookie in Netscape's form (six or seven fields between tabs)");
-        files::fault(WHAT, path, fault)
+        secret_files::fault(WHAT, path, fault)
     })
 }
 

@@ -12,8 +12,9 @@ use serde_json::json;
 use sync_core::{Auth, Error, ErrorKind, HttpRequest, Result, Secret};
 
 use super::credential::SecretSource;
-use super::files;
-use super::source::{Http, SourceKind, TokenSource, shared};
+use super::http::Http;
+use super::secret_files;
+use super::source::{SourceKind, TokenSource, shared};
 use super::token::{self, Token, USUAL_LIFE};
 use crate::clock::now;
 use crate::options::{
@@ -95,7 +96,7 @@ impl TokenSource for GitHubApp {
 fn fetch(app: &GitHubApp, http: &Http) -> Result<Token> {
     let pem = match &app.key {
         SecretSource::Given(pem) => pem.clone(),
-        SecretSource::File(path) => files::text("the GitHub App's private key", path)?.into(),
+        SecretSource::File(path) => secret_files::text("the GitHub App's private key", path)?.into(),
     };
     let seconds = now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
     let jwt = jwt(&app.issuer, &pem, seconds)

@@ -5,11 +5,13 @@ mod askpass;
 mod config;
 pub mod cookies;
 mod credential;
-mod files;
 mod github;
+mod http;
 pub mod netrc;
 mod oauth;
+mod secret_files;
 mod source;
+mod sources;
 mod token;
 
 use sync_core::{Auth, Cookie, CredentialProvider, Credentials, Place, Progress, Result, Scope, Stage};
@@ -18,7 +20,8 @@ use tracing::warn;
 use crate::status::{Outcome, Status};
 
 pub use config::{LoginConfig, Netrc};
-pub use source::{Http, SOURCES};
+pub use http::Http;
+pub use sources::SOURCES;
 
 use config::{AuthMethod, Cookies};
 use token::Token;
@@ -90,11 +93,11 @@ impl Logins {
         let mut logins = self.netrc()?;
         logins.reverse();
         if let Some(AuthMethod::Static(credential)) = &self.login.own {
-            logins.extend(self.own(files::auth(credential)?));
+            logins.extend(self.own(secret_files::auth(credential)?));
         }
         for credential in &self.login.credentials {
             let scope = Scope::Beginning(credential.url.clone());
-            logins.push(sync_core::Login { scope, auth: files::auth(&credential.login)? });
+            logins.push(sync_core::Login { scope, auth: secret_files::auth(&credential.login)? });
         }
         Ok(Credentials { logins, cookies: self.cookies()? })
     }
@@ -115,13 +118,13 @@ impl Logins {
     fn netrc(&mut self) -> Result<Vec<sync_core::Login>> {
         let (path, text) = match &self.login.netrc {
             None => return Ok(Vec::new()),
-            Some(Netrc::Given(path)) => (path, files::text("the logins (--netrc-file)", path)?),
+            Some(Netrc::Given(path)) => (path, secret_files::text("the logins (--netrc-file)", path)?),
             // Nobody asked for it; where the home is another user's it cannot even be looked for.
             Some(Netrc::Usual(path)) => {
                 (path, sync_core::read_bounded_text(path, sync_core::LARGEST_FILE).unwrap_or_default())
             }
         };
-        let found = netrc::parse(&text).map_err(|fault| files::fault("the logins", path, fault))?;
+        let found = netrc::parse(&text).map_err(|fault| secret_files::fault("the logins", path, fault))?;
         if found.has_default && !std::mem::replace(&mut self.has_warned, true) {
             let path = path.display();
             warn!(%path, "the login for all other hosts (default) is passed over: a login goes to its host only");

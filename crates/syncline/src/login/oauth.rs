@@ -7,8 +7,9 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 use sync_core::{Auth, HttpRequest, Result, Secret};
 
-use super::files;
-use super::source::{Http, SourceKind, TokenSource, shared};
+use super::http::Http;
+use super::secret_files;
+use super::source::{SourceKind, TokenSource, shared};
 use super::token::{self, Token, USUAL_LIFE};
 use crate::clock::now;
 use crate::options::{
@@ -123,8 +124,9 @@ impl TokenSource for OAuth {
 
 /// Get a token for what the files hold now.
 fn fetch(oauth: &OAuth, http: &Http) -> Result<Token> {
-    let read =
-        |what: &str, path: &Option<PathBuf>| path.as_ref().map(|path| files::token(what, path)).transpose();
+    let read = |what: &str, path: &Option<PathBuf>| {
+        path.as_ref().map(|path| secret_files::token(what, path)).transpose()
+    };
     let secret = read("the OAuth client's secret", &oauth.client_secret_file)?;
     let assertion = read("the OAuth assertion", &oauth.assertion_file)?;
     let fields = fields(oauth, secret.as_ref(), assertion.as_ref());

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use serde_json::Value;
 use sync_core::{Auth, Error, ErrorKind, HttpRequest, Result, Secret};
 
-use super::source::Http;
+use super::http::Http;
 use crate::clock::now;
 
 /// How long before its end a token is no longer used, as in git-sync.

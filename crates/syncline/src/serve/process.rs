@@ -3,6 +3,8 @@
 use rustix::param::{clock_ticks_per_second, page_size};
 use rustix::process::{Resource, getrlimit};
 
+use crate::processes::Stat;
+
 /// The process at one moment; what cannot be told is left out.
 pub(super) struct Process {
     cpu_seconds: Option<f64>,
@@ -16,11 +18,8 @@ pub(super) struct Process {
 
 impl Process {
     pub(super) fn now() -> Process {
-        let stat = fs_err::read_to_string("/proc/self/stat").unwrap_or_default();
-        // The name before it may hold anything, brackets too. The first field after it is the third of proc(5).
-        let fields: Vec<f64> =
-            stat.rsplit(')').next().unwrap_or_default().split_whitespace().map(number).collect();
-        let field = |number: usize| fields.get(number - 3).copied();
+        let stat = Stat::read("self");
+        let field = |at: usize| stat.as_ref()?.field(at).map(number);
         let ticks = clock_ticks_per_second() as f64;
         let open_files = fs_err::read_dir("/proc/self/fd").map(Iterator::count);
         Process {
