@@ -82,7 +82,7 @@ fn a_query_that_means_nothing_is_refused_in_one_line() {
     for (query, fault) in [
         ("after=main", "after: \"main\" is not a full commit id"),
         ("after=012345", "after: \"012345\" is not a full commit id"),
-        ("timeout=1m", "timeout: \"1m\" is no number of seconds"),
+        ("timeout=1m", "timeout: \"1m\" is not a number of seconds"),
         ("since=1", "\"since\" is unknown"),
     ] {
         let (code, body) = changes(port, query);

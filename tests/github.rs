@@ -161,7 +161,7 @@ fn what_goes_wrong_with_a_github_app_is_named() {
                 "the answer is HTTP 401: Bad credentials",
             ),
             ("200 OK", r#"{"token":"canary"}"#, "the answer is HTTP 200"),
-            ("201 Created", "canary", "the answer is no JSON object with \\\"token\\\""),
+            ("201 Created", "canary", "the answer is not a JSON object with \\\"token\\\""),
             ("302 Found", "", "the answer is HTTP 302"),
         ],
         |(status, body, said)| {
@@ -186,7 +186,7 @@ fn what_goes_wrong_with_a_github_app_is_named() {
         elliptic.to_str().unwrap(),
     ]);
     fs::write(env.path("text"), "canary").unwrap();
-    for (key, said) in [("ec.pem", "the private key is of no use"), ("text", "is no RSA key in PEM")] {
+    for (key, said) in [("ec.pem", "the private key cannot be used"), ("text", "is not an RSA key in PEM")] {
         let log = with(&api, &env.path(key));
         assert!(log.contains("sign as the GitHub App") && log.contains(said), "{log}");
         assert!(!log.contains("canary"), "{log}");

@@ -197,7 +197,7 @@ fn keeps_serving_after_upstream_is_gone() {
     running.wait_for("published");
     nginx.take();
     running.wait_for_times("sync failed", 4);
-    assert!(running.log().contains("what was published stays"), "{}", running.log());
+    assert!(running.log().contains("the published tree stays"), "{}", running.log());
     env.assert_published(&repo, &repo.head());
     running.signal(Signal::TERM);
     assert_eq!(running.wait().0, Some(0));

@@ -31,10 +31,10 @@ fn cookies_are_sent_to_whom_they_are_for_until_they_expire() {
     }
     fs::remove_file(&jar).unwrap();
     let log = env.syncline(&url).arg(&configured).fail();
-    assert!(log.contains("http.cookieFile names is not there") && log.contains("401"), "{log}");
+    assert!(log.contains("http.cookieFile names does not exist") && log.contains("401"), "{log}");
     fs::write(&jar, "session=c00kie\n").unwrap();
     let log = env.syncline(&url).arg(&named).fail();
-    assert!(log.contains("cannot start") && log.contains("line 1 is no cookie"), "{log}");
+    assert!(log.contains("cannot start") && log.contains("line 1 is not a cookie"), "{log}");
     assert!(!log.contains("c00kie"), "{log}");
 }
 
@@ -78,7 +78,7 @@ fn a_netrc_logs_in_at_its_hosts() {
     );
     let finished = usual(env.syncline(&url)).sync();
     env.assert_published(&repo, &repo.head());
-    assert!(finished.stderr.contains("for all other hosts (default) is passed over"), "{}", finished.stderr);
+    assert!(finished.stderr.contains("for all other hosts (default) is ignored"), "{}", finished.stderr);
     assert!(!finished.stderr.contains("p@ss"), "{}", finished.stderr);
     for text in ["machine 127.0.0.2 login user password p@ss", "default login user password p@ss"] {
         write(text);

@@ -183,8 +183,8 @@ fn what_goes_wrong_with_oauth_is_named_without_the_secrets() {
         [
             ("400 Bad Request", echoed, "the answer is HTTP 400: invalid_client: AADSTS7: …, …"),
             ("500 Oops", "<html>canary</html>", "the answer is HTTP 500\""),
-            ("200 OK", r#"{"token":"canary"}"#, "the answer is no JSON object with \\\"access_token\\\""),
-            ("200 OK", "canary", "the answer is no JSON object with \\\"access_token\\\""),
+            ("200 OK", r#"{"token":"canary"}"#, "the answer is not a JSON object with \\\"access_token\\\""),
+            ("200 OK", "canary", "the answer is not a JSON object with \\\"access_token\\\""),
             ("307 Temporary Redirect", "", "the answer is HTTP 307"),
         ],
         |(status, body, said)| {

@@ -1,16 +1,15 @@
-//! What the machine lets this process have: in a container, that is less than there is.
+//! How much memory the control groups of this process allow, which is less than the machine has in a container.
 
 use std::path::{Path, PathBuf};
 
 use sync_core::Resources;
 
-/// The limits of this process, its control groups included. The number of processors heeds quotas and affinity by
-/// itself.
+/// The limits of this process, control groups included. The number of processors already respects quotas and affinity.
 pub fn resources() -> Resources {
     Resources { memory: memory_limit(&|path| fs_err::read_to_string(path).ok()), ..Resources::default() }
 }
 
-/// The smallest limit of memory among the process's control group and those above it, as far as they can be seen.
+/// The smallest memory limit of the process's control group and those above it, as far as they are visible.
 fn memory_limit(read: &dyn Fn(&Path) -> Option<String>) -> Option<u64> {
     let groups = read(Path::new("/proc/self/cgroup"))?;
     let mounts = read(Path::new("/proc/self/mountinfo"))?;
@@ -21,7 +20,7 @@ fn memory_limit(read: &dyn Fn(&Path) -> Option<String>) -> Option<u64> {
 /// One of the two kinds of control groups; a machine may have both.
 struct Hierarchy {
     kind: &'static str,
-    /// Among the options of its mount; of version 2 all controllers are in one hierarchy.
+    /// Found in the options of its mount; version 2 has all controllers in one hierarchy.
     controller: &'static str,
     file: &'static str,
 }
@@ -35,7 +34,7 @@ impl Hierarchy {
     fn limit(&self, groups: &str, mounts: &str, read: &dyn Fn(&Path) -> Option<String>) -> Option<u64> {
         let group = groups.lines().find_map(|line| self.group(line))?;
         let (root, mount) = mounts.lines().find_map(|line| self.mount(line))?;
-        // What is mounted in a container may be a part of what the group's path is told from.
+        // In a container, only a part of the hierarchy may be mounted.
         let below = Path::new(group).strip_prefix(root).unwrap_or(Path::new(""));
         let steps = below.ancestors().map(|step| mount.join(step).join(self.file));
         steps.filter_map(|file| number(&read(&file)?)).min()
@@ -60,7 +59,7 @@ impl Hierarchy {
     }
 }
 
-/// Of version 2, no limit is `max`; of version 1, more than any machine has.
+/// No limit is `max` in version 2, and in version 1 a number larger than any machine's memory.
 fn number(text: &str) -> Option<u64> {
     text.trim().parse().ok().filter(|limit| *limit < 1 << 60)
 }

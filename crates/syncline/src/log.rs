@@ -10,7 +10,7 @@ use tracing_subscriber::fmt;
 
 use crate::config::{LogConfig, LogFormat};
 
-/// Take over the process's log.
+/// Set up the log of the process.
 pub fn start(config: LogConfig) {
     let level = if config.verbosity == 0 { Level::INFO } else { Level::DEBUG };
     let builder = fmt().with_max_level(level).with_writer(Stderr::new).with_target(false);
@@ -43,7 +43,7 @@ fn is_json(format: LogFormat) -> bool {
     }
 }
 
-/// Stderr that wipes a progress line before a log line.
+/// Stderr that erases a progress line before a log line.
 struct Stderr {
     fresh: bool,
 }
@@ -100,7 +100,7 @@ pub async fn show(progress: Progress, format: LogFormat) {
     }
 }
 
-/// Bytes a second between two looks.
+/// Bytes per second between two checks.
 struct Rate {
     stage: Stage,
     bytes: usize,

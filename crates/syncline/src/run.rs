@@ -1,4 +1,4 @@
-//! The one loop: pass, tell, tidy, decide, wait. The only place that crosses into blocking work.
+//! The main loop: sync, notify, clean up, decide, wait. The only place that starts blocking work for a sync.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -18,7 +18,7 @@ use crate::systemd::Manager;
 use crate::touch_and_error_files::Writer;
 use crate::worker::Worker;
 
-/// How long work may take to notice that it was stopped, before the process leaves it behind.
+/// How long work may take to stop before the process ends without it.
 pub const GRACE: Duration = Duration::from_millis(1500);
 
 /// Everything that the loop drives.
@@ -181,7 +181,7 @@ async fn blocking<W: Worker, T: Send + 'static>(
         (Ok((worker, done)), Some(stage)) => Ran::TimedOut(worker, done, stage),
         // A panic: what the work owned is gone, so a fresh process has to go on.
         (Err(err), _) => {
-            error!(error = %err, "a sync died");
+            error!(error = %err, "a sync panicked");
             Ran::Over(Exit::Failure)
         }
     }
@@ -224,7 +224,7 @@ fn report(outcome: &Result<SyncOutcome, Error>, next: &Next, failures: u32, took
         (Err(err), Next::Wait(pause)) => {
             let retry_in =
                 humantime::format_duration(Duration::from_millis(pause.as_millis() as u64)).to_string();
-            error!(error = %err, failures, retry_in, "sync failed; what was published stays");
+            error!(error = %err, failures, retry_in, "sync failed; the published tree stays");
         }
     }
 }

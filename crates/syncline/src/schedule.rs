@@ -1,4 +1,4 @@
-//! When to sync next and when to give up: pure decisions over what the passes came to.
+//! When to sync next and when to give up: pure decisions from the results of the syncs.
 
 use std::time::Duration;
 
@@ -8,31 +8,31 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 /// The longest pause that a server may ask for.
 const LONGEST_WISH: Duration = Duration::from_secs(3600);
 
-/// How far the pauses after successes stray, as a part of the period: many processes must not poll in step.
+/// How much the pauses after successes vary, as a part of the period: many processes must not poll in step.
 /// After the first success, and the first after a failure, by a whole period, since all may have started
 /// together or waited for one server.
 const FIRST_SPREAD: f64 = 1.0;
 
-/// Ever after by little, so that those that meet all the same part again.
+/// After that by little, so that processes that poll at the same time drift apart.
 const SPREAD: f64 = 0.2;
 
-/// The user's wishes.
+/// How often to sync, and how many failures to accept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Policy {
     /// The pause after a success on average, and the longest first one after a failure.
     pub period: Duration,
-    /// The same until the first success, where another is wanted.
+    /// The same until the first success, if it differs.
     pub init_period: Option<Duration>,
     /// Stop after the first success.
     pub one_time: bool,
-    /// How many failures in a row end the program: 0 and 1 alike the first, negative none. `None`: see
+    /// How many failures in a row end the program: 0 and 1 the first, negative none. `None`: see
     /// [`Schedule::next`].
     pub max_failures: Option<i64>,
-    /// The same until the first success, where another is wanted.
+    /// The same until the first success, if it differs.
     pub init_max_failures: Option<i64>,
 }
 
-/// What to do after a pass.
+/// What to do after a sync.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Next {
     /// Sync again after this time.
@@ -60,21 +60,21 @@ pub struct Schedule {
 }
 
 impl Schedule {
-    /// `serving` says that an earlier process left a published tree.
+    /// `serving`: an earlier process left a published tree.
     pub fn new(policy: Policy, serving: bool) -> Self {
         Schedule { policy, serving: serving && !policy.one_time, succeeded: false, failures: 0 }
     }
 
-    /// How many passes have failed in a row.
+    /// How many syncs have failed in a row.
     pub fn failures(&self) -> u32 {
         self.failures
     }
 
-    /// Decide after a pass. `random`, between 0 and 1, spreads the polls of many processes; after a failure
-    /// the pause is longer than the server wants (`not_before`), within reason.
+    /// Decide after a sync. `random`, between 0 and 1, spreads the polls of many processes; after a failure
+    /// the pause is at least what the server asks for (`not_before`), up to a bound.
     ///
-    /// Without a limit of failures, a program that serves nothing yet ends at once, so that whoever started it
-    /// notices; one that serves a tree never ends.
+    /// Without a limit of failures, a program that serves nothing yet ends at once, so that its failure is
+    /// noticed; one that serves a tree never ends.
     pub fn next(&mut self, succeeded: bool, not_before: Option<Duration>, random: f64) -> Next {
         if succeeded {
             let spread = if self.succeeded && self.failures == 0 { SPREAD } else { FIRST_SPREAD };
@@ -96,14 +96,14 @@ impl Schedule {
         if give_up {
             Next::Exit(Exit::Failure)
         } else {
-            // What is asked for may be one moment for all.
+            // The server may have asked all clients to wait for the same moment.
             let wish = not_before
                 .map(|wish| wish.min(LONGEST_WISH).saturating_add(times(self.policy.period, random)));
             Next::Wait(self.pause(random).max(wish.unwrap_or_default()))
         }
     }
 
-    /// Twice as long after every failure, up to a bound; a random half of it is taken off.
+    /// Twice as long after every failure, up to a bound, minus a random part of up to a half.
     fn pause(&self, random: f64) -> Duration {
         let doublings = (self.failures - 1).min(16);
         let period = self.policy.init_period.filter(|_| !self.succeeded).unwrap_or(self.policy.period);
@@ -112,7 +112,7 @@ impl Schedule {
     }
 }
 
-/// A duration that is too long for the result stays what it is.
+/// A duration that is too long to multiply stays as it is.
 fn times(duration: Duration, factor: f64) -> Duration {
     Duration::try_from_secs_f64(duration.as_secs_f64() * factor).unwrap_or(duration)
 }

@@ -1,4 +1,4 @@
-//! From the configuration to the loop: signals, files, the store and what is published of it.
+//! From the configuration to the loop: signals, files, the store, and what it publishes.
 
 use std::path::Path;
 use std::time::Duration;
@@ -20,7 +20,6 @@ use crate::run::{GRACE, Service};
 use crate::schedule::{Exit, Schedule};
 use crate::status::Status;
 use crate::systemd::Manager;
-use crate::touch_and_error_files::{Files, Writer};
 use crate::touch_and_error_files::{Files, Writer};
 
 /// Sync until the work is done or a signal comes.
@@ -73,11 +72,11 @@ async fn sync(config: &Config, told: Told<'_>, shutdown: impl Future<Output = &'
     }
 }
 
-/// Open the store; wait for its owner if so wished.
+/// Open the store; with `wait`, wait until its owner releases it.
 async fn own(root: &Path, resources: Resources, wait: bool) -> Result<Store, Error> {
     let mut said = false;
     loop {
-        // Opening may have to remove a half-made tree of many files.
+        // Opening may have to remove an incomplete tree of many files.
         let path = root.to_owned();
         let opened = spawn_blocking(move || Store::open(&path, resources)).await;
         match opened.unwrap_or_else(|err| Err(Error::io("open the store", &err))) {
@@ -100,7 +99,7 @@ async fn own(root: &Path, resources: Resources, wait: bool) -> Result<Store, Err
 /// A store, what is published of it, and whether that is a commit of it.
 type Prepared = (Store, Box<dyn Publisher>, bool);
 
-/// Look at what is published, which may be on another file system.
+/// Find out what is published. That may be on another file system, and block.
 async fn open(config: &Config, store: Store) -> Result<Prepared, Error> {
     let Publishing { mode, link, .. } = config.publishing.clone();
     let manner = Manner { shares_files: shares_files(config), is_durable: is_durable(config) };
@@ -183,7 +182,7 @@ fn prepare<'a>(
     })
 }
 
-/// Listen from now on; the future completes at SIGTERM (Kubernetes, systemd) or SIGINT (a terminal), with its
+/// Listen from now on; the future completes at SIGTERM (Kubernetes, systemd) or SIGINT (a terminal), with the signal's
 /// name.
 fn listen() -> std::io::Result<impl Future<Output = &'static str>> {
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);

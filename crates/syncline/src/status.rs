@@ -1,5 +1,5 @@
-//! What is known of the process's work, for whoever asks over HTTP. Written by the loop and the hooks, read by
-//! the server.
+//! The state of the process's work. The loop and the hooks write it; the HTTP server and the service manager's
+//! reports read it.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,15 +11,15 @@ use tokio::time::Instant;
 
 use crate::clock::unix_time;
 
-/// Shared by everybody who has something to report.
+/// Shared by all that report something.
 #[derive(Clone, Debug)]
 pub struct Status {
     facts: Arc<Mutex<Facts>>,
-    /// Told when something was published.
+    /// Notified when something was published.
     news: Arc<Notify>,
 }
 
-/// How a pass or a hook came out.
+/// The result of a sync or a hook.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Outcome {
     Success,
@@ -37,7 +37,7 @@ impl Outcome {
     }
 }
 
-/// One pass that is over; `at` is when it ended.
+/// One finished sync; `at` is when it ended.
 #[derive(Clone, Debug)]
 pub struct Attempt {
     pub at: f64,
@@ -49,7 +49,7 @@ pub struct Attempt {
 /// How many attempts are remembered.
 const ATTEMPTS: usize = 10;
 
-/// How often something happened and how long it took in all.
+/// How often something happened and how long it took in total.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Sum {
     pub count: u64,
@@ -78,7 +78,7 @@ pub struct Facts {
     /// The newest first.
     pub attempts: VecDeque<Attempt>,
     pub last_success: Option<f64>,
-    /// The same, for telling how long ago that was: clocks on walls are set.
+    /// The same by a monotonic clock, to tell its age: the wall clock may be set.
     pub succeeded: Option<Instant>,
     pub next_attempt: Option<f64>,
     pub consecutive_failures: u32,
@@ -111,16 +111,16 @@ impl Status {
         self.lock().clone()
     }
 
-    /// Everything, if something else than `seen` is published.
+    /// Everything, if something other than `seen` is published.
     pub fn news(&self, seen: Option<CommitId>) -> Option<Facts> {
         let facts = self.lock();
         facts.published.as_ref().is_some_and(|commit| Some(commit.id) != seen).then(|| facts.clone())
     }
 
-    /// The same, once it is so.
+    /// The same, as soon as it is.
     pub async fn wait_for_news(&self, seen: Option<CommitId>) -> Facts {
         loop {
-            // From here on, it misses nothing.
+            // From here on, no notification is missed.
             let told = self.news.notified();
             match self.news(seen) {
                 Some(facts) => return facts,
@@ -133,7 +133,7 @@ impl Status {
         self.facts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether anything was synced in this process: git-sync's readiness, which never goes back.
+    /// Whether anything was synced in this process: git-sync's readiness, which is never lost.
     pub fn is_ready(&self) -> bool {
         self.lock().last_success.is_some()
     }
@@ -143,7 +143,7 @@ impl Status {
         self.lock().succeeded.map(|last| last.elapsed())
     }
 
-    /// A pass succeeded, with news or without.
+    /// A sync succeeded, with something new or without.
     pub fn passed(&self, outcome: Outcome, took: Duration) {
         let mut facts = self.lock();
         facts.attempted(outcome, took, None);
@@ -213,7 +213,7 @@ impl Status {
 mod tests {
     use super::*;
 
-    /// The paused clock stands apart from the wall's, as if that had been set.
+    /// The paused clock differs from the wall clock, as if that had been set.
     #[tokio::test(start_paused = true)]
     async fn a_success_ages_by_the_clock_that_nobody_sets() {
         let status = Status::new(String::new(), String::new());

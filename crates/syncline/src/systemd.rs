@@ -1,4 +1,4 @@
-//! Telling a service manager how it goes, by the protocol of sd_notify(3): `Type=notify` and `WatchdogSec=`.
+//! Reports to a service manager by the protocol of sd_notify(3): `Type=notify` and `WatchdogSec=`.
 
 use std::ffi::OsStr;
 use std::future::pending;
@@ -16,28 +16,28 @@ use tracing::{debug, warn};
 use crate::environment::Environment;
 use crate::status::{Facts, Status};
 
-/// What a manager sets. It is for this process, not for its hooks.
+/// Variables that a manager sets for this process, not for its hooks.
 pub const VARIABLES: [&str; 3] = ["NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"];
 
-/// How often to look whether there is something new to say.
+/// How often to check whether the status has changed.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// How long a manager that does not listen may keep this process waiting.
+/// How long to wait for a manager that does not read.
 const SEND_TIME: Duration = Duration::from_secs(1);
 
 /// How many characters of a status are sent.
 const LIMIT: usize = 250;
 
-/// Whoever started this process and wants to hear of it, if anybody does.
+/// The service manager that wants reports, if there is one.
 #[derive(Clone, Debug, Default)]
 pub struct Manager {
     line: Option<Arc<(UnixDatagram, SocketAddr)>>,
-    /// How often it wants to hear that the process lives.
+    /// How often to send the watchdog's keep-alive.
     pulse: Option<Duration>,
 }
 
 impl Manager {
-    /// As the environment names it.
+    /// The one that the environment names.
     pub fn new(environment: &Environment) -> Manager {
         let Some(name) = environment.path("NOTIFY_SOCKET") else { return Manager::default() };
         let [_, timeout, process] =
@@ -50,16 +50,16 @@ impl Manager {
                 pulse: pulse.map(|microseconds| Duration::from_micros(microseconds / 2)),
             },
             Err(err) => {
-                warn!(error = %err, socket = ?name, "cannot use NOTIFY_SOCKET; nobody is told when this is ready");
+                warn!(error = %err, socket = ?name, "cannot use NOTIFY_SOCKET; the service manager gets no reports");
                 Manager::default()
             }
         }
     }
 
-    /// Something is published that is as the upstream has it.
+    /// The first sync succeeded.
     pub fn ready(&self) {
         if let Err(err) = self.send("READY=1") {
-            warn!(error = %err, "cannot tell at NOTIFY_SOCKET that this is ready");
+            warn!(error = %err, "cannot send READY=1 to NOTIFY_SOCKET");
         }
     }
 
@@ -68,7 +68,7 @@ impl Manager {
         self.tell("STOPPING=1");
     }
 
-    /// Say for ever that the process lives, and what it does.
+    /// Report without end that the process lives, and what it does.
     pub async fn report(&self, status: &Status, progress: &Progress) {
         match self.line {
             Some(_) => tokio::join!(self.beat(), self.describe(status, progress)),
@@ -94,7 +94,7 @@ impl Manager {
         loop {
             ticks.tick().await;
             let now = progress.snapshot();
-            // What is over before the next look is not worth a word.
+            // Work that ends before the next check is not reported.
             let is_long = std::mem::replace(&mut before, now).finished == now.finished;
             let text = describe(&status.facts(), if is_long { now.stage } else { Stage::Idle });
             if text != said {
@@ -106,7 +106,7 @@ impl Manager {
 
     fn tell(&self, text: &str) {
         if let Err(err) = self.send(text) {
-            debug!(error = %err, text, "cannot tell at NOTIFY_SOCKET");
+            debug!(error = %err, text, "cannot send to NOTIFY_SOCKET");
         }
     }
 
@@ -127,7 +127,7 @@ fn open(name: &OsStr) -> io::Result<(UnixDatagram, SocketAddr)> {
     Ok((socket, address))
 }
 
-/// One line: what is published, what goes on, what went wrong.
+/// One line: what is published, what is in progress, what failed.
 fn describe(facts: &Facts, stage: Stage) -> String {
     let mut text = match &facts.published {
         Some(commit) => {

@@ -1,5 +1,5 @@
-//! The two small files that git-sync keeps for others: one touched when something was published, one that holds
-//! the last error. They may be on a file system that hangs, so a task of its own writes them ([`Writer`]).
+//! git-sync's two small files for consumers: one is touched when something was published, one contains the last
+//! error. They may be on a file system that hangs, so a task of its own writes them ([`Writer`]).
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -13,7 +13,7 @@ use tracing::warn;
 
 use crate::clock::now;
 
-/// Where the files are, if they are wanted.
+/// The paths of the files that are wanted.
 #[derive(Clone, Debug, Default)]
 pub struct Files {
     pub touch: Option<PathBuf>,
@@ -21,21 +21,21 @@ pub struct Files {
 }
 
 impl Files {
-    /// Something was published. That the file cannot be touched is only logged.
+    /// Something was published. A failure to touch the file is only logged.
     fn touch(&self) {
         if let Some(path) = &self.touch {
             let _ = touch(path).inspect_err(|err| warn!(error = %err, "cannot touch the file"));
         }
     }
 
-    /// Remember a text as it is: faults of the command line.
+    /// Write a text as it is: the errors of the command line.
     pub fn write(&self, text: &str) {
         if let Some(path) = &self.error {
             let _ = replace(path, text).inspect_err(|err| warn!(error = %err, "cannot write the error file"));
         }
     }
 
-    /// All is well again.
+    /// There is no error any more.
     fn clear(&self) {
         if let Some(path) = &self.error {
             let removed = remove_if_there(&temporary(path)).and_then(|()| remove_if_there(path));
@@ -44,61 +44,61 @@ impl Files {
     }
 }
 
-/// What the files are to say. Only the newest wish counts.
+/// The state that the files should have. Only the newest counts.
 #[derive(Clone, Debug, Default)]
-struct Wish {
+struct State {
     /// How often something was published.
     published: u64,
-    /// The last error; `None` where all is well.
+    /// The last error; `None` after a success.
     error: Option<String>,
 }
 
-/// Writes the files, one wish after the other, while nobody waits.
+/// Writes the files in a task of its own.
 #[derive(Debug)]
 pub struct Writer {
-    wishes: watch::Sender<Wish>,
+    states: watch::Sender<State>,
     task: JoinHandle<()>,
 }
 
 impl Writer {
     pub fn start(files: Files) -> Writer {
-        let (wishes, receiver) = watch::channel(Wish::default());
-        Writer { wishes, task: tokio::spawn(write(files, receiver)) }
+        let (states, receiver) = watch::channel(State::default());
+        Writer { states, task: tokio::spawn(write(files, receiver)) }
     }
 
-    /// A pass succeeded, and perhaps `is_news`.
+    /// A sync succeeded; `is_news`: something new was published.
     pub fn succeeded(&self, is_news: bool) {
-        self.wishes.send_if_modified(|wish| {
-            wish.published += u64::from(is_news);
-            wish.error.take().is_some() || is_news
+        self.states.send_if_modified(|state| {
+            state.published += u64::from(is_news);
+            state.error.take().is_some() || is_news
         });
     }
 
-    /// Remember a failure, in git-sync's form.
+    /// Record a failure, in git-sync's format.
     pub fn failed(&self, message: &str, error: &str, arguments: &Value) {
         let report = json!({ "Msg": message, "Err": error, "Args": arguments });
-        self.wishes.send_modify(|wish| wish.error = Some(format!("{report}\n")));
+        self.states.send_modify(|state| state.error = Some(format!("{report}\n")));
     }
 
-    /// Wait until the last wish is fulfilled, but no longer than `limit`.
+    /// Wait until the last state is written, but no longer than `limit`.
     pub async fn finish(self, limit: Duration) {
-        drop(self.wishes);
+        drop(self.states);
         if tokio::time::timeout(limit, self.task).await.is_err() {
             warn!("the touch file or the error file cannot be written: its file system does not answer");
         }
     }
 }
 
-async fn write(files: Files, mut wishes: watch::Receiver<Wish>) {
+async fn write(files: Files, mut states: watch::Receiver<State>) {
     let mut published = 0;
-    while wishes.changed().await.is_ok() {
-        let (files, wish) = (files.clone(), wishes.borrow_and_update().clone());
-        let is_news = std::mem::replace(&mut published, wish.published) != wish.published;
+    while states.changed().await.is_ok() {
+        let (files, state) = (files.clone(), states.borrow_and_update().clone());
+        let is_news = std::mem::replace(&mut published, state.published) != state.published;
         let written = spawn_blocking(move || {
             if is_news {
                 files.touch();
             }
-            match &wish.error {
+            match &state.error {
                 Some(text) => files.write(text),
                 None => files.clear(),
             }
@@ -122,7 +122,7 @@ fn replace(path: &Path, text: &str) -> io::Result<()> {
     })
 }
 
-/// Always the same, so that killed processes leave no more than one.
+/// Always the same name, so that killed processes leave one file at most.
 fn temporary(path: &Path) -> PathBuf {
     path.with_file_name(format!(".{}.tmp", path.file_name().unwrap_or_default().to_string_lossy()))
 }

@@ -61,24 +61,24 @@ fn pairs(text: &str) -> Result<Vec<(String, String)>, String> {
     let mut pairs = Vec::new();
     while !rest.is_empty() {
         let pair = key(&mut rest).and_then(|key| Ok((key, value(&mut rest)?)));
-        pairs.push(pair.map_err(|fault| format!("pair {} {fault}", pairs.len() + 1))?);
+        pairs.push(pair.map_err(|error| format!("pair {} {error}", pairs.len() + 1))?);
     }
     Ok(pairs)
 }
 
 fn key(rest: &mut Vec<char>) -> Result<String, &'static str> {
-    const FAULT: &str = "has no colon after its key";
+    const NO_COLON: &str = "has no colon after its key";
     if rest.last() == Some(&'"') {
         rest.pop();
         let key = quoted(rest)?;
-        return if rest.pop() == Some(':') { Ok(key) } else { Err(FAULT) };
+        return if rest.pop() == Some(':') { Ok(key) } else { Err(NO_COLON) };
     }
     let mut key = String::new();
     loop {
         match rest.pop() {
             Some(':') => return Ok(key),
             Some(c) => key.push(c),
-            None => return Err(FAULT),
+            None => return Err(NO_COLON),
         }
     }
 }
@@ -294,7 +294,7 @@ fn allowed(value: &str) -> Result<Allowed, &'static str> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::{config, faults};
+    use super::super::tests::{config, errors};
     use super::*;
 
     #[test]
@@ -320,7 +320,7 @@ mod tests {
 
     #[test]
     fn faults_name_the_place_and_quote_nothing() {
-        for (text, fault) in [
+        for (text, error) in [
             ("canary", "pair 1 has no colon after its key"),
             ("a.b:c,canary:", "pair 2 has no value"),
             (r#"a.b:c,"canary:c"#, "pair 2 has a quotation mark that is not closed"),
@@ -333,7 +333,7 @@ mod tests {
             ("canary.:v", "pair 1 has a key that is not valid in Git"),
             ("a canary.b:v", "pair 1 has a key that is not valid in Git"),
         ] {
-            assert_eq!(settings("git-config", text), Err(fault.into()), "{text}");
+            assert_eq!(settings("git-config", text), Err(error.into()), "{text}");
         }
     }
 
@@ -409,12 +409,12 @@ mod tests {
                 "submodule.url uses the protocol file, which",
             ),
         ] {
-            let faults = faults(&["--git-config", given], &[]);
+            let errors = errors(&["--git-config", given], &[]);
             assert!(
-                faults.len() == 1
-                    && faults[0].starts_with(&format!("--git-config: {expected}"))
-                    && !faults[0].contains("canary"),
-                "{given}: {faults:?}"
+                errors.len() == 1
+                    && errors[0].starts_with(&format!("--git-config: {expected}"))
+                    && !errors[0].contains("canary"),
+                "{given}: {errors:?}"
             );
         }
     }
@@ -423,16 +423,16 @@ mod tests {
     fn settings_that_git_dies_of_are_faults() {
         let given = "protocol.allow:canary,http.proxy:ftp://canary,\"http.canary.sslVerify\":no";
         let added = "\"http.https://u:canary@/.extraHeader\":canary";
-        let faults = faults(&["--git-config-add", added], &[("GITSYNC_GIT_CONFIG", given)]);
+        let errors = errors(&["--git-config-add", added], &[("GITSYNC_GIT_CONFIG", given)]);
         let starts = [
             "GITSYNC_GIT_CONFIG: protocol.allow must be",
             "GITSYNC_GIT_CONFIG: http.proxy has an unknown scheme",
             "GITSYNC_GIT_CONFIG: http.sslVerify is for a URL that is neither",
             "--git-config-add: http.extraHeader is for a URL that",
         ];
-        assert_eq!(faults.len(), starts.len(), "{faults:?}");
-        for (start, fault) in starts.iter().zip(&faults) {
-            assert!(fault.starts_with(start) && !fault.contains("canary"), "{fault}");
+        assert_eq!(errors.len(), starts.len(), "{errors:?}");
+        for (start, error) in starts.iter().zip(&errors) {
+            assert!(error.starts_with(start) && !error.contains("canary"), "{error}");
         }
     }
 

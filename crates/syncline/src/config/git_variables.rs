@@ -80,7 +80,7 @@ fn certificates(r: &OptionReader, connect: &mut ConnectOptions) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::{config, faults};
+    use super::super::tests::{config, errors};
     use super::*;
 
     #[test]
@@ -150,10 +150,10 @@ mod tests {
         };
         assert!(allows("https:ssh", "https://h/x").is_ok() && allows("https:ssh", "ssh://h/x").is_ok());
         for (value, url) in [("https", "http://h/x"), ("", "https://h/x"), ("https:", "/x")] {
-            let faults = allows(value, url).unwrap_err();
+            let errors = allows(value, url).unwrap_err();
             assert!(
-                faults.len() == 1 && faults[0].contains("which GIT_ALLOW_PROTOCOL forbids"),
-                "{faults:?}"
+                errors.len() == 1 && errors[0].contains("which GIT_ALLOW_PROTOCOL forbids"),
+                "{errors:?}"
             );
         }
     }
@@ -205,12 +205,12 @@ mod tests {
                 &["GIT_CONFIG_KEY_0: http.proxy has an unknown scheme"],
             ),
         ] {
-            let faults = faults(&["--depth=x"], environment);
-            assert_eq!(faults.len(), expected.len() + 1, "{faults:?}");
+            let errors = errors(&["--depth=x"], environment);
+            assert_eq!(errors.len(), expected.len() + 1, "{errors:?}");
             for start in expected {
-                assert!(faults.iter().any(|fault| fault.starts_with(start)), "{start}: {faults:?}");
+                assert!(errors.iter().any(|error| error.starts_with(start)), "{start}: {errors:?}");
             }
-            assert!(!faults.concat().contains("canary"), "{faults:?}");
+            assert!(!errors.concat().contains("canary"), "{errors:?}");
         }
         assert!(config(&[], &[("GIT_CONFIG_COUNT", "")]).is_ok(), "git takes it for none");
     }

@@ -21,15 +21,15 @@ pub fn config(argv: &[&str], environment: &[(&str, &str)]) -> Result<Config, Vec
     configure(&[&["--repo=https://host/x.git", "--root=r"], argv].concat(), environment)
 }
 
-pub fn faults(argv: &[&str], environment: &[(&str, &str)]) -> Vec<String> {
+pub fn errors(argv: &[&str], environment: &[(&str, &str)]) -> Vec<String> {
     config(argv, environment).expect_err(&argv.join(" "))
 }
 
 /// The options that errors are about, in order; no error quotes a canary.
 pub fn origins(argv: &[&str], environment: &[(&str, &str)]) -> Vec<String> {
-    let faults = faults(argv, environment);
-    assert!(!faults.concat().contains("canary"), "{faults:?}");
-    faults.iter().map(|fault| fault.split(':').next().unwrap().to_owned()).collect()
+    let errors = errors(argv, environment);
+    assert!(!errors.concat().contains("canary"), "{errors:?}");
+    errors.iter().map(|error| error.split(':').next().unwrap().to_owned()).collect()
 }
 
 #[test]
@@ -55,7 +55,7 @@ fn defaults_are_git_syncs() {
 
 #[test]
 fn every_fault_is_reported_at_once() {
-    let faults = configure(
+    let errors = configure(
         &[
             "--repo=https://user:secret@good?@evil/x",
             "--ref=a..b",
@@ -71,7 +71,7 @@ fn every_fault_is_reported_at_once() {
         &[("GITSYNC_INIT_PERIOD", "1ms")],
     )
     .unwrap_err();
-    let options: Vec<&str> = faults.iter().filter_map(|fault| fault.split(':').next()).collect();
+    let options: Vec<&str> = errors.iter().filter_map(|error| error.split(':').next()).collect();
     let judged =
         "--repo --ref --depth --root --period GITSYNC_INIT_PERIOD --one-time --max-failures --sync-timeout";
     let mut expected: Vec<&str> =
@@ -80,8 +80,8 @@ fn every_fault_is_reported_at_once() {
     expected.sort_unstable();
     found.sort_unstable();
     assert_eq!(found, expected);
-    assert!(!faults.concat().contains("secret"), "{faults:?}");
-    assert!(faults.iter().any(|fault| fault.contains("write 10s, for example")), "{faults:?}");
+    assert!(!errors.concat().contains("secret"), "{errors:?}");
+    assert!(errors.iter().any(|error| error.contains("write 10s, for example")), "{errors:?}");
 }
 
 #[test]
@@ -152,14 +152,14 @@ fn older_options_beat_todays_unless_they_say_nothing() {
         (Duration::from_secs(5), Some(3))
     );
     assert_eq!((config.timing.sync_timeout, config.log.verbosity), (Duration::from_secs(120), 2));
-    assert_eq!(faults(&["--branch=a", "--rev=b"], &[]).len(), 1);
-    assert_eq!(faults(&["--change-permissions=0755"], &[]).len(), 1);
+    assert_eq!(errors(&["--branch=a", "--rev=b"], &[]).len(), 1);
+    assert_eq!(errors(&["--change-permissions=0755"], &[]).len(), 1);
 }
 
 #[test]
 fn older_times_are_judged_like_todays() {
     for argv in ["--wait=0.001", "--wait=-1", "--wait=x", "--timeout=-5"] {
-        assert_eq!(faults(&[argv], &[]).len(), 1, "{argv}");
+        assert_eq!(errors(&[argv], &[]).len(), 1, "{argv}");
     }
 }
 
@@ -182,5 +182,5 @@ fn ssh_is_told_where_keys_and_known_hosts_are() {
 
     let unchecked = config(&["--ssh-known-hosts=false"], &[]);
     assert!(matches!(unchecked.connect.ssh.host_keys, HostKeys::Any) && unchecked.warnings.len() == 1);
-    assert_eq!(faults(&["--ssh-known-hosts=maybe"], &[]).len(), 1);
+    assert_eq!(errors(&["--ssh-known-hosts=maybe"], &[]).len(), 1);
 }

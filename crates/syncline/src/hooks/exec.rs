@@ -1,4 +1,4 @@
-//! A program of the user's: the only other program that is ever run.
+//! A program of the user's, the only kind of program that is ever run.
 
 use std::ffi::OsString;
 use std::io;

@@ -71,7 +71,7 @@ fn send(hook: &NotifyHook) -> Result<(), String> {
     }
     match refusal {
         Some(refusal) => Err(refusal),
-        None if sent == 0 => Err(nobody(&hook.process)),
+        None if sent == 0 => Err(not_found(&hook.process)),
         None => Ok(()),
     }
 }
@@ -82,7 +82,7 @@ fn topmost(parents: &BTreeMap<u32, u32>) -> Vec<u32> {
     parents.iter().filter_map(is_topmost).collect()
 }
 
-/// Programs may change either: what the kernel calls it (15 bytes at most), and what it was started as.
+/// Either by the kernel's name for it (15 bytes at most) or by the name of its program; a process can change both.
 fn has_name(id: u32, name: &str) -> bool {
     let read = |file: &str| fs_err::read(format!("/proc/{id}/{file}")).unwrap_or_default();
     let (comm, arguments) = (read("comm"), read("cmdline"));
@@ -91,7 +91,7 @@ fn has_name(id: u32, name: &str) -> bool {
     comm.strip_suffix(b"\n") == Some(name.as_bytes()) || program == Some(OsStr::new(name))
 }
 
-fn nobody(name: &str) -> String {
+fn not_found(name: &str) -> String {
     format!(
         "no process is named {name:?} here; in a pod, set shareProcessNamespace: true, and see /proc/PID/comm for names"
     )

@@ -1,6 +1,5 @@
-//! The processes of hooks: none outlives what it was started for, and none is left unnoticed. As process 1, the program
-//! also inherits what its hooks leave behind, and has to take notice of its end: nobody else does in a container
-//! without an init.
+//! The processes of hooks: none outlives its purpose, and none stays a zombie. As process 1, the program also inherits
+//! orphans of its hooks and must reap them: a container without an init has no other process that does.
 
 use std::collections::BTreeSet;
 use std::future::{Future, poll_fn};
@@ -16,15 +15,14 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::processes;
 
-/// The hooks that were started and whose end nobody has taken notice of: as long as an id is here, it is not another
-/// process's, nor another group's.
+/// The hooks that were started and not yet reaped: as long as an ID is in here, no other process or group has it.
 static RUNNING: Mutex<BTreeSet<u32>> = Mutex::new(BTreeSet::new());
 
 fn running() -> MutexGuard<'static, BTreeSet<u32>> {
     RUNNING.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A child that leads a group of its own; when this is dropped before its end was noticed, all of the group is killed.
+/// A child that leads a process group; if this is dropped before the child is reaped, the whole group is killed.
 pub(super) struct Leader {
     pub(super) child: Child,
     id: u32,
@@ -32,14 +30,14 @@ pub(super) struct Leader {
 
 impl Leader {
     pub(super) fn spawn(command: &mut Command) -> io::Result<Leader> {
-        let mut running = running(); // nobody reaps meanwhile
+        let mut running = running(); // so that nothing is reaped meanwhile
         let child = command.process_group(0).spawn()?;
         let id = child.id().unwrap_or_default();
         running.insert(id);
         Ok(Leader { child, id })
     }
 
-    /// Take notice of its end. From then on its id may be another's, so both happen in one step.
+    /// Wait for its end and reap it. Then another process may get its ID, so it leaves `RUNNING` in the same step.
     pub(super) async fn wait(&mut self) -> io::Result<ExitStatus> {
         let id = self.id;
         let mut wait = std::pin::pin!(self.child.wait());
@@ -54,7 +52,7 @@ impl Leader {
         .await
     }
 
-    /// Whether it has ended; its end is not taken notice of.
+    /// Whether it has ended; it is not reaped.
     pub(super) fn has_ended(&self) -> bool {
         let look = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
         pid(self.id).is_some_and(|pid| waitid(WaitId::Pid(pid), look).is_ok_and(|status| status.is_some()))
@@ -70,7 +68,7 @@ impl Drop for Leader {
     }
 }
 
-/// Kill all that hooks started, before the process ends. No hook is started afterwards.
+/// Kill everything that hooks started, before the process ends. No hook starts afterwards.
 pub fn end_all() {
     let mut running = running();
     std::mem::take(&mut *running).into_iter().for_each(end);
@@ -87,7 +85,7 @@ fn pid(id: u32) -> Option<Pid> {
     i32::try_from(id).ok().and_then(Pid::from_raw)
 }
 
-/// Reap orphans for as long as the process lives, if it is process 1.
+/// Reap orphans as long as the process lives, if it is process 1.
 pub async fn orphans() {
     let Ok(mut children) = signal(SignalKind::child()) else { return std::future::pending().await };
     if std::process::id() != 1 {
@@ -102,7 +100,7 @@ pub async fn orphans() {
     }
 }
 
-/// The children that have ended and that nobody has taken notice of. A container has few processes.
+/// The children that are zombies. A container has few processes.
 fn ended_children() -> Vec<u32> {
     let own = std::process::id();
     let ended = processes::all().filter(|process| process.is_zombie && process.parent == own);

@@ -50,7 +50,7 @@ fn ask(url: &str, http: &Http) -> Result<Auth> {
     Ok(parse(&body))
 }
 
-/// Lines may end as in DOS: git takes the mark off.
+/// Lines may end in CRLF: Git removes the CR.
 fn parse(body: &str) -> Auth {
     let last = |key: &str| {
         let values =

@@ -154,7 +154,7 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::config::tests::{config, configure, faults};
+    use crate::config::tests::{config, configure, errors};
 
     #[test]
     fn a_login_is_complete_or_an_error() {
@@ -174,12 +174,12 @@ mod tests {
         let token = own(&[], &[("GITSYNC_BEARER_TOKEN", "t")]);
         assert!(matches!(token, Some(AuthMethod::Static(StaticCredential::Bearer(SecretSource::Given(_))))));
         for argv in [&["--username=u"][..], &["--password-file=/f"]] {
-            assert_eq!(faults(argv, &[]).len(), 1, "{argv:?}");
+            assert_eq!(errors(argv, &[]).len(), 1, "{argv:?}");
         }
-        assert_eq!(faults(&[], &password).len(), 1);
-        assert_eq!(faults(&["--username=u", "--password-file=/f"], &password).len(), 1);
-        assert_eq!(faults(&["--bearer-token-file=/f"], &[("GITSYNC_BEARER_TOKEN", "t")]).len(), 1);
-        let typed = faults(&["--bearer-token=secret"], &[]);
+        assert_eq!(errors(&[], &password).len(), 1);
+        assert_eq!(errors(&["--username=u", "--password-file=/f"], &password).len(), 1);
+        assert_eq!(errors(&["--bearer-token-file=/f"], &[("GITSYNC_BEARER_TOKEN", "t")]).len(), 1);
+        let typed = errors(&["--bearer-token=secret"], &[]);
         assert_eq!(typed, ["--bearer-token: would show in the list of processes; set GITSYNC_BEARER_TOKEN"]);
     }
 
@@ -192,7 +192,7 @@ mod tests {
         let three = ["--username=u", "--bearer-token-file=/f", "--askpass-url=http://h/"];
         let expected = ["--bearer-token-file", "--askpass-url"]
             .map(|name| format!("{name}: cannot be combined with --username"));
-        assert_eq!(faults(&three, &password), expected);
+        assert_eq!(errors(&three, &password), expected);
         let asked = ["--repo=https://a:b@host/x", "--root=/r", "--askpass-url=http://h/"];
         assert!(configure(&asked, &[]).is_ok(), "git-sync lets the answer win");
     }
@@ -200,8 +200,8 @@ mod tests {
     #[test]
     fn errors_do_not_quote_the_askpass_url() {
         for url in ["canary", "ftp://h/canary", "http://", "http://h h/canary"] {
-            let faults = faults(&["--askpass-url", url], &[]);
-            assert!(faults.len() == 1 && !faults[0].contains("canary"), "{faults:?}");
+            let errors = errors(&["--askpass-url", url], &[]);
+            assert!(errors.len() == 1 && !errors[0].contains("canary"), "{errors:?}");
         }
         assert!(config(&["--askpass-url=http://u:p@h:1/x?y=z"], &[]).is_ok());
     }
@@ -230,7 +230,7 @@ mod tests {
             assert_eq!(config.login.cookies, cookies, "{argv:?}");
             assert!(config.warnings.is_empty(), "{:?}", config.warnings);
         }
-        assert_eq!(faults(&["--cookie-file="], &[]).len(), 1);
+        assert_eq!(errors(&["--cookie-file="], &[]).len(), 1);
     }
 
     #[test]
@@ -238,16 +238,16 @@ mod tests {
         let token = "/var/run/secrets/kubernetes.io/serviceaccount/token";
         let named = |option: &str, path: &str| [format!("--{option}={path}"), "--username=u".into()];
         for path in [token, &token[4..], "/x/../run/./secrets/kubernetes.io/serviceaccount/..data/token"] {
-            let faults = |argv: [String; 2]| faults(&[&argv[0], &argv[1]], &[]);
-            assert!(faults(named("password-file", path))[0].contains("pod's own token"), "{path}");
+            let errors = |argv: [String; 2]| errors(&[&argv[0], &argv[1]], &[]);
+            assert!(errors(named("password-file", path))[0].contains("pod's own token"), "{path}");
         }
         for option in ["bearer-token-file", "cookie-file", "netrc-file"] {
-            let faults = faults(&[&format!("--{option}={token}")], &[]);
-            assert_eq!(faults.len(), 1);
-            assert!(faults[0].starts_with(&format!("--{option}: is where Kubernetes keeps")), "{faults:?}");
+            let errors = errors(&[&format!("--{option}={token}")], &[]);
+            assert_eq!(errors.len(), 1);
+            assert!(errors[0].starts_with(&format!("--{option}: is where Kubernetes keeps")), "{errors:?}");
         }
         let credential = format!(r#"--credential={{"url":"https://h/","bearer-token-file":"{token}"}}"#);
-        assert_eq!(faults(&[&credential], &[]).len(), 1);
+        assert_eq!(errors(&[&credential], &[]).len(), 1);
         let near = "--password-file=/var/run/secrets/kubernetes.io/serviceaccounts/x";
         assert!(config(&[near, "--username=u"], &[]).is_ok());
     }

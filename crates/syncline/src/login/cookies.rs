@@ -1,4 +1,4 @@
-//! Cookies in Netscape's form, as browsers export them and curl writes them.
+//! Cookies in Netscape's format, as browsers export them and curl writes them.
 
 use std::path::Path;
 use std::time::UNIX_EPOCH;
@@ -14,12 +14,13 @@ const WHAT: &str = "the cookie file";
 pub(super) fn read(path: &Path) -> Result<Vec<Cookie>> {
     let now = now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
     parse(&secret_files::text(WHAT, path)?, now).map_err(|line| {
-        let fault = format!("line {line} is no cookie in Netscape's form (six or seven fields between tabs)");
-        secret_files::fault(WHAT, path, fault)
+        let error =
+            format!("line {line} is not a cookie in Netscape's format (six or seven fields between tabs)");
+        secret_files::error(WHAT, path, error)
     })
 }
 
-/// Or the number of the first line that is no cookie.
+/// The error is the number of the first line that is not a cookie.
 pub fn parse(text: &str, now: u64) -> std::result::Result<Vec<Cookie>, usize> {
     let mut cookies = Vec::new();
     for (at, line) in text.lines().enumerate() {
@@ -29,7 +30,7 @@ pub fn parse(text: &str, now: u64) -> std::result::Result<Vec<Cookie>, usize> {
             continue;
         }
         let (cookie, expiry) = cookie(line).ok_or(at + 1)?;
-        // 0 stands for the end of a browser's session, and this one has not ended.
+        // 0 means until the end of the session.
         if expiry == 0 || expiry > now {
             cookies.push(cookie);
         }
@@ -46,7 +47,7 @@ fn cookie(line: &str) -> Option<(Cookie, u64)> {
         [value] => value,
         _ => return None,
     };
-    // What would end the header or begin another cookie.
+    // Characters that would end the header or begin another cookie.
     let is_plain = |text: &str| !text.contains(|c: char| c.is_control() || c == ';');
     let cookie = Cookie {
         domain: domain.trim_start_matches('.').to_owned(),

@@ -67,7 +67,7 @@ fn one(value: &Value) -> Result<Credential, String> {
         (Some(_), true) => return Err("has a username, which is not used with a bearer token".into()),
     };
     let url = text("url")?.ok_or("needs a url")?;
-    Ok(Credential { url: url.parse().map_err(|fault| format!("has a url that {fault}"))?, login })
+    Ok(Credential { url: url.parse().map_err(|error| format!("has a url that {error}"))?, login })
 }
 
 #[cfg(test)]
@@ -115,8 +115,8 @@ mod tests {
             r#"{"url":"https://secret@/x","username":"u","password":"p"}"#,
             r#"{"url":"https://h","username":1,"password":"secret"}"#,
         ] {
-            let fault = parse(text).unwrap_err();
-            assert!(!fault.contains("secret"), "{fault}");
+            let error = parse(text).unwrap_err();
+            assert!(!error.contains("secret"), "{error}");
         }
     }
 }

@@ -38,14 +38,14 @@ pub(super) const KIND: SourceKind = SourceKind {
 struct GitHubApp {
     /// Without a slash at its end.
     base_url: String,
-    /// The client id or application id.
+    /// The client ID or application ID.
     issuer: String,
     installation: u64,
     /// In PEM.
     key: SecretSource,
 }
 
-/// GitHub accepts ten minutes; clocks differ.
+/// GitHub accepts ten minutes; clocks may differ.
 const BACK_DATED: u64 = 60;
 const LIFE: u64 = 9 * 60;
 
@@ -100,7 +100,7 @@ fn fetch(app: &GitHubApp, http: &Http) -> Result<Token> {
     };
     let seconds = now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
     let jwt = jwt(&app.issuer, &pem, seconds)
-        .map_err(|fault| Error::new(ErrorKind::Configuration, "sign as the GitHub App", fault))?;
+        .map_err(|error| Error::new(ErrorKind::Configuration, "sign as the GitHub App", error))?;
     let headers = [
         ("Authorization", format!("Bearer {}", jwt.expose())),
         ("Accept", "application/vnd.github+json".into()),
@@ -116,7 +116,7 @@ fn fetch(app: &GitHubApp, http: &Http) -> Result<Token> {
     };
     let (token, answer) = token::ask(&request, (201, "token"), http, &[jwt])?;
     let end = answer["expires_at"].as_str().and_then(|text| humantime::parse_rfc3339(text).ok());
-    // git-sync's user name; GitHub looks at the token only.
+    // git-sync's user name; GitHub checks the token only.
     Ok(Token::new(Auth::basic("-", token), end.unwrap_or_else(|| now() + USUAL_LIFE)))
 }
 
@@ -136,9 +136,9 @@ fn key(pem: &Secret) -> std::result::Result<RsaKeyPair, String> {
     let parsed = match PrivateKeyDer::from_pem_slice(pem.expose().as_bytes()) {
         Ok(PrivateKeyDer::Pkcs1(key)) => RsaKeyPair::from_der(key.secret_pkcs1_der()),
         Ok(PrivateKeyDer::Pkcs8(key)) => RsaKeyPair::from_pkcs8(key.secret_pkcs8_der()),
-        _ => return Err("the private key is no RSA key in PEM (PKCS#1 or PKCS#8, not encrypted)".into()),
+        _ => return Err("the private key is not an RSA key in PEM (PKCS#1 or PKCS#8, not encrypted)".into()),
     };
-    parsed.map_err(|why| format!("the private key is of no use: {why}"))
+    parsed.map_err(|why| format!("the private key cannot be used: {why}"))
 }
 
 #[cfg(test)]

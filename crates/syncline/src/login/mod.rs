@@ -26,7 +26,7 @@ pub use sources::SOURCES;
 use config::{AuthMethod, Cookies};
 use token::Token;
 
-/// All sources of logins and what they gave.
+/// All sources of logins and what they answered.
 #[derive(Debug)]
 pub struct Logins {
     login: LoginConfig,
@@ -35,12 +35,12 @@ pub struct Logins {
     http: Http,
     status: Status,
     progress: Progress,
-    /// What the files said last.
+    /// What the files contained last.
     read: Credentials,
     token: Option<Token>,
-    /// Whether it was told that part of the `.netrc` is passed over.
+    /// Whether the warning about an ignored part of the `.netrc` was given.
     has_warned: bool,
-    /// Whether it was told that there are no cookies where git's setting says.
+    /// Whether the warning about the missing file of Git's setting was given.
     lacks_cookies: bool,
 }
 
@@ -87,9 +87,9 @@ impl Logins {
         Ok(self.token.as_ref().map(|token| token.auth.clone()))
     }
 
-    /// What the files say.
+    /// What the files contain.
     fn read(&mut self) -> Result<Credentials> {
-        // Of equals the last counts here, but the first in a `.netrc`.
+        // Among equals the last one counts here, but the first one in a `.netrc`.
         let mut logins = self.netrc()?;
         logins.reverse();
         if let Some(AuthMethod::Static(credential)) = &self.login.own {
@@ -107,7 +107,7 @@ impl Logins {
             None => Ok(Vec::new()),
             Some(Cookies::Configured(path)) if !path.exists() => {
                 if !std::mem::replace(&mut self.lacks_cookies, true) {
-                    warn!(path = %path.display(), "the file that http.cookieFile names is not there");
+                    warn!(path = %path.display(), "the file that http.cookieFile names does not exist");
                 }
                 Ok(Vec::new())
             }
@@ -119,15 +119,15 @@ impl Logins {
         let (path, text) = match &self.login.netrc {
             None => return Ok(Vec::new()),
             Some(Netrc::Given(path)) => (path, secret_files::text("the logins (--netrc-file)", path)?),
-            // Nobody asked for it; where the home is another user's it cannot even be looked for.
+            // No option names it; in another user's home it may be unreadable.
             Some(Netrc::Usual(path)) => {
                 (path, sync_core::read_bounded_text(path, sync_core::LARGEST_FILE).unwrap_or_default())
             }
         };
-        let found = netrc::parse(&text).map_err(|fault| secret_files::fault("the logins", path, fault))?;
+        let found = netrc::parse(&text).map_err(|error| secret_files::error("the logins", path, error))?;
         if found.has_default && !std::mem::replace(&mut self.has_warned, true) {
             let path = path.display();
-            warn!(%path, "the login for all other hosts (default) is passed over: a login goes to its host only");
+            warn!(%path, "the login for all other hosts (default) is ignored: a login is sent to its own host only");
         }
         Ok(found.logins)
     }

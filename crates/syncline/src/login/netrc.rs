@@ -5,16 +5,16 @@ use std::str::Chars;
 
 use sync_core::{Auth, Login, Scope};
 
-/// What a file holds.
+/// The content of a file.
 #[derive(Debug, Default)]
 pub struct Found {
-    /// In their order.
+    /// In the order of the file.
     pub logins: Vec<Login>,
     /// Whether there is a login for all other hosts, too.
     pub has_default: bool,
 }
 
-/// One host's, while it is read.
+/// The login of one host, while it is read.
 #[derive(Default)]
 struct Entry {
     /// `None` for all other hosts.
@@ -23,7 +23,7 @@ struct Entry {
     password: Option<String>,
 }
 
-/// Unknown words are passed over. The text is never quoted: it holds secrets.
+/// Unknown words are ignored. Errors never quote the text: it contains secrets.
 pub fn parse(text: &str) -> Result<Found, String> {
     let mut words = Words(text.chars().peekable());
     let mut found = Found::default();
@@ -76,7 +76,7 @@ impl Words<'_> {
         }
     }
 
-    /// What a word such as `login` is followed by, be it a `#`.
+    /// The word that follows one such as `login`, even if it is a `#`.
     fn value(&mut self, of: &str) -> Result<String, String> {
         while self.0.next_if(|c| c.is_whitespace()).is_some() {}
         match self.0.peek() {
@@ -128,7 +128,7 @@ mod tests {
     use super::*;
 
     fn logins(text: &str) -> Vec<(String, String, String)> {
-        let found = parse(text).unwrap_or_else(|fault| panic!("{text}: {fault}"));
+        let found = parse(text).unwrap_or_else(|error| panic!("{text}: {error}"));
         let plain = |login: Login| match (login.scope, login.auth) {
             (Scope::Host(host), Auth::Basic { user, password }) => (host, user, password.expose().to_owned()),
             other => panic!("{other:?}"),
@@ -176,8 +176,8 @@ mod tests {
             "machine h password \"canary\\",
             "machine h login canary password",
         ] {
-            let fault = parse(text).unwrap_err();
-            assert!(!fault.contains("canary"), "{fault}");
+            let error = parse(text).unwrap_err();
+            assert!(!error.contains("canary"), "{error}");
         }
     }
 }

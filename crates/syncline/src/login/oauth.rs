@@ -35,10 +35,10 @@ struct OAuth {
     grant: Grant,
     client_id: Option<String>,
     client_secret_file: Option<PathBuf>,
-    /// A JWT that says who we are.
+    /// A JWT that identifies the client.
     assertion_file: Option<PathBuf>,
     scope: Option<String>,
-    /// Further fields of the form.
+    /// More fields of the form.
     parameters: Vec<(String, Secret)>,
     /// Whose password the token is; `None`: it is a bearer token.
     username: Option<String>,
@@ -122,7 +122,7 @@ impl TokenSource for OAuth {
     }
 }
 
-/// Get a token for what the files hold now.
+/// Get a token with what the files contain now.
 fn fetch(oauth: &OAuth, http: &Http) -> Result<Token> {
     let read = |what: &str, path: &Option<PathBuf>| {
         path.as_ref().map(|path| secret_files::token(what, path)).transpose()
@@ -151,7 +151,7 @@ fn fetch(oauth: &OAuth, http: &Http) -> Result<Token> {
     Ok(Token::new(auth, now() + life(&answer)))
 }
 
-/// What the form says; a parameter takes the place of what would be said by default.
+/// The fields of the form; a parameter replaces the default field of the same name.
 fn fields<'a>(
     oauth: &'a OAuth,
     secret: Option<&'a Secret>,
@@ -189,7 +189,7 @@ fn form(fields: &[(&str, &str)]) -> String {
     pairs.collect::<Vec<_>>().join("&")
 }
 
-/// Some servers write the number as a text.
+/// Some servers write the number as a string.
 fn life(answer: &Value) -> Duration {
     let seconds = &answer["expires_in"];
     let seconds = seconds.as_u64().or_else(|| seconds.as_str()?.parse().ok());

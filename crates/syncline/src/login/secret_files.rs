@@ -1,4 +1,4 @@
-//! Secrets in files, and errors that name the file but not what is in it.
+//! Secrets in files, and errors that name the file but not its content.
 
 use std::fmt::Display;
 use std::path::Path;
@@ -30,7 +30,7 @@ pub(super) fn token(what: &str, path: &Path) -> Result<Secret> {
     let text = text(what, path)?;
     match text.trim_start().lines().next().map(str::trim_end) {
         Some(token) => Ok(token.into()),
-        None => Err(fault(what, path, "the file is empty")),
+        None => Err(error(what, path, "the file is empty")),
     }
 }
 
@@ -38,7 +38,7 @@ pub(super) fn text(what: &str, path: &Path) -> Result<String> {
     read_bounded_text(path, LARGEST_FILE).map_err(|err| Error::io(format!("read {what}"), &err))
 }
 
-/// The file is there but not as it should be.
-pub(super) fn fault(what: &str, path: &Path, fault: impl Display) -> Error {
-    Error::new(ErrorKind::Configuration, format!("read {what}"), format!("{}: {fault}", path.display()))
+/// The file exists, but its content is wrong.
+pub(super) fn error(what: &str, path: &Path, error: impl Display) -> Error {
+    Error::new(ErrorKind::Configuration, format!("read {what}"), format!("{}: {error}", path.display()))
 }

@@ -1,4 +1,4 @@
-//! Tokens that are asked for: how long they are good, and the requests for them.
+//! Tokens: how long they are valid, and the requests for them.
 
 use std::time::{Duration, SystemTime};
 
@@ -8,41 +8,41 @@ use sync_core::{Auth, Error, ErrorKind, HttpRequest, Result, Secret};
 use super::http::Http;
 use crate::clock::now;
 
-/// How long before its end a token is no longer used, as in git-sync.
+/// How long before it expires a token is no longer used, as in git-sync.
 const MARGIN: Duration = Duration::from_secs(30);
 
-/// How long one is used whose end nobody tells.
+/// How long to use a token without an expiry.
 pub(super) const USUAL_LIFE: Duration = Duration::from_secs(300);
 
-/// A login for some time.
+/// A login that is valid for some time.
 #[derive(Debug)]
 pub struct Token {
     pub(super) auth: Auth,
     until: Option<SystemTime>,
-    /// Whether it was got for an earlier sync.
+    /// Whether it was fetched for an earlier sync.
     pub(super) is_kept: bool,
 }
 
 impl Token {
-    /// Good until `end`.
+    /// Valid until `end`.
     pub(super) fn new(auth: Auth, end: SystemTime) -> Token {
         Token { auth, until: end.checked_sub(MARGIN), is_kept: false }
     }
 
-    /// Good for one sync.
+    /// Valid for one sync.
     pub(super) fn once(auth: Auth) -> Token {
         Token { auth, until: None, is_kept: false }
     }
 
-    /// Use it once more, if it is still good.
+    /// Use it again, if it is still valid.
     pub(super) fn keep(&mut self) -> bool {
         self.is_kept = self.until.is_some_and(|until| now() < until);
         self.is_kept
     }
 }
 
-/// Ask for a token: what an answer with the status `wanted` has under `key`, and all of it. Nothing that the
-/// server says in place of it may give away one of `secrets`.
+/// Request a token: the value of `key` in an answer with the status `wanted`, and the whole answer. Errors quote the
+/// server, but none of `secrets`.
 pub(super) fn ask(
     request: &HttpRequest,
     (wanted, key): (u16, &str),
@@ -59,11 +59,13 @@ pub(super) fn ask(
     }
     match answer[key].as_str() {
         Some(token) if !token.is_empty() => Ok((token.into(), answer)),
-        _ => Err(Error::new(ErrorKind::Server, step, format!("the answer is no JSON object with {key:?}"))),
+        _ => {
+            Err(Error::new(ErrorKind::Server, step, format!("the answer is not a JSON object with {key:?}")))
+        }
     }
 }
 
-/// What RFC 6749 (5.2) and GitHub have for saying why.
+/// The reasons, in the fields of RFC 6749 (5.2) and of GitHub.
 fn reasons(answer: &Value) -> String {
     let reasons = ["error", "error_description", "message"].map(|key| answer[key].as_str());
     reasons.into_iter().flatten().fold(String::new(), |text, reason| format!("{text}: {reason}"))

@@ -31,7 +31,7 @@ pub fn boolean(text: &str) -> Result<bool, String> {
 
 /// A whole number in Go's notation: `0x10`, `0o7`, `0b1`, `017` and `1_000` too.
 pub fn integer(text: &str) -> Result<i64, String> {
-    let fault = || format!("{text:?} is not a whole number");
+    let error = || format!("{text:?} is not a whole number");
     let (sign, digits) = match text.strip_prefix('-') {
         Some(digits) => (-1, digits),
         None => (1, text.strip_prefix('+').unwrap_or(text)),
@@ -45,9 +45,9 @@ pub fn integer(text: &str) -> Result<i64, String> {
         _ => (10, lower.as_str()),
     };
     if digits.contains(['+', '-']) || digits.ends_with('_') {
-        return Err(fault());
+        return Err(error());
     }
-    i64::from_str_radix(&digits.replace('_', ""), radix).map(|number| sign * number).map_err(|_| fault())
+    i64::from_str_radix(&digits.replace('_', ""), radix).map(|number| sign * number).map_err(|_| error())
 }
 
 /// How many there may be at most; `0` and `none` stand for no limit.
@@ -64,13 +64,13 @@ pub fn count(text: &str) -> Result<u64, String> {
 
 /// How many bytes there may be at most: a number with or without a unit; `0` and `none` stand for no limit.
 pub fn size(text: &str) -> Result<u64, String> {
-    let fault = || format!("must be a size such as 500MiB or 10GiB, or none, not {text:?}");
+    let error = || format!("must be a size such as 500MiB or 10GiB, or none, not {text:?}");
     let units = [("KiB", 10), ("MiB", 20), ("GiB", 30), ("TiB", 40)];
     let unit = units.iter().find_map(|(unit, shift)| Some((text.strip_suffix(unit)?, *shift)));
     let (number, shift) = unit.unwrap_or((text, 0));
-    match count(number).map_err(|_| fault())? {
+    match count(number).map_err(|_| error())? {
         u64::MAX => Ok(u64::MAX),
-        count => count.checked_mul(1 << shift).ok_or_else(fault),
+        count => count.checked_mul(1 << shift).ok_or_else(error),
     }
 }
 

@@ -1,4 +1,4 @@
-//! `/v1/changes?after=COMMIT&timeout=SECONDS`: answers when something else than that commit is published, for
+//! `/v1/changes?after=COMMIT&timeout=SECONDS`: answers when another commit than that is published, for
 //! consumers that no signal reaches.
 
 use std::time::Duration;
@@ -12,16 +12,16 @@ use tokio::time::timeout;
 use super::{Shared, page};
 use crate::status::Facts;
 
-/// How many requests wait at once: fewer than there may be connections, so that some are left for others.
+/// How many requests may wait at once: fewer than connections, so that some are left for other requests.
 pub(super) const WAITING: usize = 64;
 
-/// The longest that one waits; a connection lives longer.
+/// The longest wait; a connection lives longer.
 pub(super) const LONGEST: Duration = Duration::from_secs(60);
 
-/// What whoever finds no place is told to wait, in seconds.
+/// Seconds after which to ask again if too many requests wait.
 const RETRY_AFTER: &str = "10";
 
-/// What is asked for.
+/// The query of a request.
 #[derive(Debug, PartialEq)]
 struct Query {
     after: Option<CommitId>,
@@ -31,13 +31,13 @@ struct Query {
 pub(super) async fn changes(State(shared): State<Shared>, RawQuery(query): RawQuery) -> Response {
     let query = match Query::parse(&query.unwrap_or_default()) {
         Ok(query) => query,
-        Err(fault) => return (StatusCode::BAD_REQUEST, format!("{fault}\n")).into_response(),
+        Err(error) => return (StatusCode::BAD_REQUEST, format!("{error}\n")).into_response(),
     };
     if let Some(facts) = shared.status.news(query.after) {
         return answer(&facts);
     }
     let Ok(_place) = shared.waiting.try_acquire() else {
-        // It gives its connection back, too.
+        // Close the connection, too.
         let headers = [(header::RETRY_AFTER, RETRY_AFTER), (header::CONNECTION, "close")];
         let text = format!("{WAITING} requests wait already; ask again in {RETRY_AFTER} s\n");
         return (StatusCode::SERVICE_UNAVAILABLE, headers, text).into_response();
@@ -53,18 +53,18 @@ fn answer(facts: &Facts) -> Response {
 }
 
 impl Query {
-    /// The fault is one line.
+    /// The error is one line.
     fn parse(text: &str) -> Result<Query, String> {
         let mut query = Query { after: None, patience: LONGEST };
         for part in text.split('&').filter(|part| !part.is_empty()) {
             match part.split_once('=').unwrap_or((part, "")) {
-                // Whoever has seen nothing yet.
+                // The client has seen nothing yet.
                 ("after", "") => query.after = None,
-                ("after", id) => query.after = Some(id.parse().map_err(|fault| format!("after: {fault}"))?),
+                ("after", id) => query.after = Some(id.parse().map_err(|error| format!("after: {error}"))?),
                 ("timeout", seconds) => {
                     let seconds: u64 = seconds
                         .parse()
-                        .map_err(|_| format!("timeout: {seconds:?} is no number of seconds"))?;
+                        .map_err(|_| format!("timeout: {seconds:?} is not a number of seconds"))?;
                     query.patience = Duration::from_secs(seconds).min(LONGEST);
                 }
                 (name, _) => return Err(format!("{name:?} is unknown; there are after and timeout")),
@@ -95,8 +95,8 @@ mod tests {
         }
         for text in ["after=012345", "after=main", "timeout=", "timeout=-1", "timeout=1m", "since=1", "x%0ay"]
         {
-            let fault = Query::parse(text).unwrap_err();
-            assert!(!fault.contains('\n'), "{fault}");
+            let error = Query::parse(text).unwrap_err();
+            assert!(!error.contains('\n'), "{error}");
         }
     }
 }

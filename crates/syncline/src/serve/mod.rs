@@ -36,16 +36,16 @@ const CONNECTION_TIME: Duration = Duration::from_secs(300);
 /// How long to wait after a connection could not be accepted.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// What the handlers look at.
+/// What the handlers read.
 #[derive(Clone)]
 struct Shared {
     status: Status,
     readyz_max_age: Duration,
-    /// Places for those that wait for changes.
+    /// Permits for requests that wait for changes.
     waiting: Arc<Semaphore>,
 }
 
-/// Bind now, so that a fault is known before anything is synced.
+/// Bind now, so that an error is known before anything is synced.
 pub async fn bind(http: &Http) -> std::io::Result<TcpListener> {
     // git-sync's form `:port` means all addresses.
     let address = if http.bind.starts_with(':') { format!("[::]{}", http.bind) } else { http.bind.clone() };
@@ -70,15 +70,15 @@ pub async fn serve(listener: TcpListener, http: &Http, status: Status) -> std::i
     answer_all(listener, TowerToHyperService::new(router.fallback(root).with_state(shared))).await
 }
 
-/// Whoever opens connections without end, or is slow, can keep nobody else from an answer: the oldest connection
-/// makes room for the newest.
+/// Clients that are slow or open many connections do not keep others from an answer: the newest connection replaces the
+/// oldest.
 async fn answer_all(listener: TcpListener, router: TowerToHyperService<Router>) -> std::io::Result<()> {
     let mut http1 = http1::Builder::new();
     http1.timer(TokioTimer::new()).header_read_timeout(HEADER_TIME).max_buf_size(HEADER_BYTES);
     let mut open: VecDeque<JoinHandle<()>> = VecDeque::new();
     loop {
         let Ok((stream, _)) = listener.accept().await else {
-            // No descriptors are left, say; that is no reason to stop syncing.
+            // For example no descriptors are left; syncs go on.
             sleep(ACCEPT_PAUSE).await;
             continue;
         };
@@ -92,7 +92,7 @@ async fn answer_all(listener: TcpListener, router: TowerToHyperService<Router>) 
     }
 }
 
-/// As long as its time lasts; the last request comes so early that it is answered, even if it waits.
+/// A connection has a limited life. New requests end early enough that even one that waits is answered.
 async fn answer_one(http1: http1::Builder, stream: TcpStream, router: TowerToHyperService<Router>) {
     let connection = http1.serve_connection(TokioIo::new(stream), router);
     tokio::pin!(connection);
@@ -103,7 +103,7 @@ async fn answer_one(http1: http1::Builder, stream: TcpStream, router: TowerToHyp
     }
 }
 
-/// git-sync's: any other path and method; not ready until the first success, then ready for ever.
+/// As in git-sync, any other path and method: 503 until the first success, 200 from then on.
 async fn root(State(shared): State<Shared>) -> impl IntoResponse {
     if shared.status.is_ready() {
         (StatusCode::OK, String::new())
@@ -112,12 +112,12 @@ async fn root(State(shared): State<Shared>) -> impl IntoResponse {
     }
 }
 
-/// That this is answered is the answer: the loop lives on the same thread.
+/// An answer is enough: the loop runs on the same thread.
 async fn livez() -> &'static str {
     "ok\n"
 }
 
-/// Ready while the last success is fresh.
+/// 200 while the last success is recent.
 async fn readyz(State(shared): State<Shared>) -> impl IntoResponse {
     let limit = humantime::format_duration(shared.readyz_max_age);
     match shared.status.age() {

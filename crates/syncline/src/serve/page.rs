@@ -1,4 +1,4 @@
-//! `/status`: what people and scripts ask, as JSON. Times are RFC 3339.
+//! `/status`: the state as JSON, for people and scripts. Times are RFC 3339.
 
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -30,7 +30,7 @@ pub(super) fn render(facts: &Facts) -> String {
     format!("{page:#}\n")
 }
 
-/// What `/v1/changes` says of what is published.
+/// What `/v1/changes` says about the published commit.
 pub(super) fn change(facts: &Facts) -> String {
     format!("{:#}\n", published(facts))
 }
@@ -46,7 +46,7 @@ fn published(facts: &Facts) -> Value {
     })
 }
 
-/// Null for what RFC 3339 cannot say: a commit may have any date.
+/// Null for times that RFC 3339 cannot express: a commit may have any date.
 fn time(unix: Option<f64>) -> Value {
     const YEAR_10000: f64 = 253_402_300_800.0;
     let since =
