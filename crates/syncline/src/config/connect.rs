@@ -2,7 +2,8 @@
 
 use sync_core::{ConnectOptions, Exceptions, HttpSetting, Proxies, Proxy};
 
-use super::git_config::{self, Setting};
+use super::git_config;
+use super::git_setting::{self, GitSetting};
 use super::{git_variables, ssh};
 use crate::options::{
     ALL_PROXY, CA_FILE, CLIENT_CERT_FILE, CLIENT_KEY_FILE, GIT_CONFIG, GIT_CONFIG_ADD, HTTP_PROXY,
@@ -10,14 +11,14 @@ use crate::options::{
 };
 use crate::reader::OptionReader;
 
-/// The settings of Git that were given.
-pub fn git_settings(r: &mut OptionReader) -> Vec<Setting> {
+/// The given settings of Git.
+pub fn git_settings(r: &mut OptionReader) -> Vec<GitSetting> {
     let given = r.find(&GIT_CONFIG).unwrap_or_default();
     // git-sync joins added settings by commas, so that an unquoted one still splits.
     let added = r.list(&GIT_CONFIG_ADD).join(",");
     let mut settings = Vec::new();
     for (option, text) in [(&GIT_CONFIG, given), (&GIT_CONFIG_ADD, added)] {
-        match git_config::settings(&r.origin(option), &text) {
+        match git_setting::settings(&r.origin(option), &text) {
             Ok(some) => settings.extend(some),
             Err(error) => r.error(option, error),
         }
@@ -27,7 +28,7 @@ pub fn git_settings(r: &mut OptionReader) -> Vec<Setting> {
 }
 
 /// How to connect.
-pub fn connect(r: &mut OptionReader, settings: &[Setting]) -> ConnectOptions {
+pub fn connect(r: &mut OptionReader, settings: &[GitSetting]) -> ConnectOptions {
     let mut connect = ConnectOptions {
         proxies: proxies(r),
         tunnel: tunnel(r),

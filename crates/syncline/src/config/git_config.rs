@@ -1,129 +1,10 @@
-//! `--git-config`, `--git-config-add` and `GIT_CONFIG_COUNT`: git-sync's grammar for pairs of keys and values, and what of git's
-//! configuration means something here.
+//! What of Git's configuration has an effect here.
 
+use super::git_setting::GitSetting;
 use crate::reader::OptionReader;
 use std::path::PathBuf;
 
 use sync_core::{Allowed, ConnectOptions, HttpSetting, Place, RemoteUrl, SubmoduleRules};
-
-/// One setting, `section.scope.name`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Setting {
-    /// The option or variable that it came by.
-    origin: String,
-    section: String,
-    scope: Option<String>,
-    name: String,
-    value: String,
-}
-
-impl Setting {
-    /// How it is called where its scope, which may hold a secret, is not to be shown.
-    fn shown(&self) -> String {
-        format!("{}.{}", self.section, self.name)
-    }
-
-    /// Whether it is this one, for whatever scope; git reads both parts without regard to case.
-    fn is(&self, name: &str) -> bool {
-        self.shown().eq_ignore_ascii_case(name)
-    }
-}
-
-/// What a text says, or why it does not: in words that quote nothing of it, since it may hold secrets.
-pub fn settings(origin: &str, text: &str) -> Result<Vec<Setting>, String> {
-    let pairs = pairs(text)?;
-    let named = |(at, (key, value)): (usize, (String, String))| {
-        setting(origin, &key, value)
-            .ok_or_else(|| format!("pair {} has a key that is not valid in Git", at + 1))
-    };
-    pairs.into_iter().enumerate().map(named).collect()
-}
-
-/// One pair, if git takes the key.
-pub fn setting(origin: &str, key: &str, value: String) -> Option<Setting> {
-    let (section, rest) = key.split_once('.')?;
-    let (scope, name) =
-        rest.rsplit_once('.').map_or((None, rest), |(scope, name)| (Some(scope.into()), name));
-    let is_word = |text: &str| text.chars().all(|c| c.is_ascii_alphanumeric() || c == '-');
-    let is_whole = !section.is_empty() && name.starts_with(|c: char| c.is_ascii_alphabetic());
-    (is_whole && is_word(section) && is_word(name)).then(|| Setting {
-        origin: origin.into(),
-        section: section.into(),
-        scope,
-        name: name.into(),
-        value,
-    })
-}
-
-/// Pairs in git-sync's grammar: `key:value,"key":"value"`, with `\n`, `\t`, `\"`, `\,` and `\\` as escapes.
-fn pairs(text: &str) -> Result<Vec<(String, String)>, String> {
-    let mut rest: Vec<char> = text.chars().rev().collect();
-    let mut pairs = Vec::new();
-    while !rest.is_empty() {
-        let pair = key(&mut rest).and_then(|key| Ok((key, value(&mut rest)?)));
-        pairs.push(pair.map_err(|error| format!("pair {} {error}", pairs.len() + 1))?);
-    }
-    Ok(pairs)
-}
-
-fn key(rest: &mut Vec<char>) -> Result<String, &'static str> {
-    const NO_COLON: &str = "has no colon after its key";
-    if rest.last() == Some(&'"') {
-        rest.pop();
-        let key = quoted(rest)?;
-        return if rest.pop() == Some(':') { Ok(key) } else { Err(NO_COLON) };
-    }
-    let mut key = String::new();
-    loop {
-        match rest.pop() {
-            Some(':') => return Ok(key),
-            Some(c) => key.push(c),
-            None => return Err(NO_COLON),
-        }
-    }
-}
-
-fn value(rest: &mut Vec<char>) -> Result<String, &'static str> {
-    let first = rest.pop().ok_or("has no value")?;
-    if first == '"' {
-        let value = quoted(rest)?;
-        return match rest.pop() {
-            None | Some(',') => Ok(value),
-            Some(_) => Err("has more after its quoted value"),
-        };
-    }
-    // The first character stands for itself.
-    let mut value = String::from(first);
-    loop {
-        match rest.pop() {
-            None | Some(',') => return Ok(value),
-            Some('\\') => value.push(escaped(rest)?),
-            Some(c) => value.push(c),
-        }
-    }
-}
-
-fn quoted(rest: &mut Vec<char>) -> Result<String, &'static str> {
-    let mut text = String::new();
-    loop {
-        match rest.pop() {
-            Some('"') => return Ok(text),
-            Some('\\') => text.push(escaped(rest)?),
-            Some(c) => text.push(c),
-            None => return Err("has a quotation mark that is not closed"),
-        }
-    }
-}
-
-fn escaped(rest: &mut Vec<char>) -> Result<char, &'static str> {
-    match rest.pop() {
-        Some('n') => Ok('\n'),
-        Some('t') => Ok('\t'),
-        Some(c @ ('"' | ',' | '\\')) => Ok(c),
-        Some(_) => Err("has an escape that is unknown"),
-        None => Err("ends in a backslash"),
-    }
-}
 
 /// Settings that are not needed here, besides all of `gc.*`: their purpose does not arise or is met in another way.
 const WITHOUT_EFFECT: [&str; 9] = [
@@ -138,12 +19,12 @@ const WITHOUT_EFFECT: [&str; 9] = [
     "url.pushInsteadOf",
 ];
 
-fn is_without_effect(setting: &Setting) -> bool {
+fn is_without_effect(setting: &GitSetting) -> bool {
     setting.section.eq_ignore_ascii_case("gc") || WITHOUT_EFFECT.iter().any(|name| setting.is(name))
 }
 
 /// Apply the settings that a fetch uses, the later ones over the earlier; the rest are named in warnings.
-pub fn apply(r: &mut OptionReader, settings: &[Setting], connect: &mut ConnectOptions) {
+pub fn apply(r: &mut OptionReader, settings: &[GitSetting], connect: &mut ConnectOptions) {
     for setting in settings.iter().filter(|setting| !is_without_effect(setting)) {
         let (origin, shown) = (&setting.origin, setting.shown());
         match apply_one(setting, r, connect) {
@@ -169,7 +50,11 @@ pub fn apply(r: &mut OptionReader, settings: &[Setting], connect: &mut ConnectOp
     }
 }
 
-fn submodule_url(setting: &Setting, r: &OptionReader, connect: &ConnectOptions) -> Result<RemoteUrl, String> {
+fn submodule_url(
+    setting: &GitSetting,
+    r: &OptionReader,
+    connect: &ConnectOptions,
+) -> Result<RemoteUrl, String> {
     let url = connect.rewrite(&setting.value).parse::<RemoteUrl>()?.relative_to(&r.absolute(""));
     match connect.allows(&url, false) {
         true => Ok(url),
@@ -178,14 +63,14 @@ fn submodule_url(setting: &Setting, r: &OptionReader, connect: &ConnectOptions) 
 }
 
 /// The cookie file, if they name one.
-pub fn cookie_file(r: &OptionReader, settings: &[Setting]) -> Option<PathBuf> {
+pub fn cookie_file(r: &OptionReader, settings: &[GitSetting]) -> Option<PathBuf> {
     let setting =
         settings.iter().rfind(|setting| setting.is("http.cookieFile") && setting.scope.is_none())?;
     (!setting.value.is_empty()).then(|| r.absolute(&setting.value))
 }
 
 /// Which submodules the settings leave out. Wrong settings are reported by [`apply`].
-pub fn submodule_rules(settings: &[Setting]) -> SubmoduleRules {
+pub fn submodule_rules(settings: &[GitSetting]) -> SubmoduleRules {
     let mut rules = SubmoduleRules::default();
     for setting in settings {
         let _ = apply_rule(setting, &mut rules);
@@ -194,7 +79,7 @@ pub fn submodule_rules(settings: &[Setting]) -> SubmoduleRules {
 }
 
 /// Whether it is such a rule.
-fn apply_rule(setting: &Setting, rules: &mut SubmoduleRules) -> Result<bool, String> {
+fn apply_rule(setting: &GitSetting, rules: &mut SubmoduleRules) -> Result<bool, String> {
     match &setting.scope {
         Some(name) if setting.is("submodule.update") => {
             let Some(wanted) = updated(&setting.value)? else { return Ok(false) };
@@ -219,7 +104,7 @@ fn updated(value: &str) -> Result<Option<bool>, &'static str> {
     }
 }
 
-fn why_unused(setting: &Setting) -> &'static str {
+fn why_unused(setting: &GitSetting) -> &'static str {
     if setting.is("submodule.update") {
         "has no effect: no command is run, and the submodule is checked out"
     } else if setting.is("http.pinnedPubkey") {
@@ -230,7 +115,7 @@ fn why_unused(setting: &Setting) -> &'static str {
 }
 
 /// Whether it has an effect.
-fn apply_one(setting: &Setting, r: &OptionReader, connect: &mut ConnectOptions) -> Result<bool, String> {
+fn apply_one(setting: &GitSetting, r: &OptionReader, connect: &mut ConnectOptions) -> Result<bool, String> {
     let (scope, value) = (setting.scope.clone(), &setting.value);
     match (setting.section.to_ascii_lowercase().as_str(), setting.name.to_ascii_lowercase().as_str()) {
         ("url", "insteadof") => {
@@ -296,46 +181,6 @@ fn allowed(value: &str) -> Result<Allowed, &'static str> {
 mod tests {
     use super::super::tests::{config, errors};
     use super::*;
-
-    #[test]
-    fn the_grammar_is_git_syncs() {
-        for (text, expected) in [
-            ("", &[][..]),
-            ("k:v", &[("k", "v")]),
-            ("k:v,", &[("k", "v")]),
-            ("k1:v1,k2:v2", &[("k1", "v1"), ("k2", "v2")]),
-            ("k: v w ", &[("k", " v w ")]),
-            (r#""k:1":"v,1""#, &[("k:1", "v,1")]),
-            (r#""k\"x":v\,w\n\t\\"#, &[("k\"x", "v,w\n\t\\")]),
-            (r#"k:"""#, &[("k", "")]),
-            ("k:,x:y", &[("k", ",x:y")]),
-            (r"k\n:v", &[("k\\n", "v")]),
-            ("a,b:c", &[("a,b", "c")]),
-            (r#"k:v"w"#, &[("k", "v\"w")]),
-        ] {
-            let expected: Vec<_> = expected.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
-            assert_eq!(pairs(text), Ok(expected), "{text}");
-        }
-    }
-
-    #[test]
-    fn faults_name_the_place_and_quote_nothing() {
-        for (text, error) in [
-            ("canary", "pair 1 has no colon after its key"),
-            ("a.b:c,canary:", "pair 2 has no value"),
-            (r#"a.b:c,"canary:c"#, "pair 2 has a quotation mark that is not closed"),
-            (r#""canary"v"#, "pair 1 has no colon after its key"),
-            (r#"k:"canary"canary"#, "pair 1 has more after its quoted value"),
-            (r"k:canary\canary", "pair 1 has an escape that is unknown"),
-            (r"k:canary\", "pair 1 ends in a backslash"),
-            ("a.b:c,canary:v", "pair 2 has a key that is not valid in Git"),
-            (r#""http.https://u:p.canary@h/":v"#, "pair 1 has a key that is not valid in Git"),
-            ("canary.:v", "pair 1 has a key that is not valid in Git"),
-            ("a canary.b:v", "pair 1 has a key that is not valid in Git"),
-        ] {
-            assert_eq!(settings("git-config", text), Err(error.into()), "{text}");
-        }
-    }
 
     #[test]
     fn settings_of_a_fetch_are_honoured_and_others_named() {

@@ -2,13 +2,14 @@
 
 use sync_core::{Allowed, ConnectOptions, HttpSetting};
 
-use super::git_config::{Setting, is_false, setting};
+use super::git_config::is_false;
+use super::git_setting::{GitSetting, setting};
 use crate::options::CLIENT_CERT_FILE;
 use crate::options::git_variables::{MOST_PAIRS, UNSUPPORTED, pairs};
 use crate::reader::OptionReader;
 
 /// The settings that `GIT_CONFIG_COUNT` announces: they come after those of files, and so of `--git-config`.
-pub fn settings(r: &mut OptionReader) -> Vec<Setting> {
+pub fn settings(r: &mut OptionReader) -> Vec<GitSetting> {
     let Some(count) = r.variable("GIT_CONFIG_COUNT") else { return Vec::new() };
     let Some(pairs) = pairs(&count) else {
         r.error_at("GIT_CONFIG_COUNT", format!("{count:?} is not a number of at most {MOST_PAIRS}"));

@@ -2,6 +2,7 @@
 
 mod connect;
 mod git_config;
+mod git_setting;
 mod git_variables;
 mod monitoring;
 mod publishing;

@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use sync_core::{ConnectOptions, Limits, Reference, RemoteUrl, Selection, Source};
 
-use super::git_config::{self, Setting};
+use super::git_config;
+use super::git_setting::GitSetting;
 use crate::options::{
     BRANCH, DEPTH, FILTER, MAX_BLOB_SIZE, MAX_FILES, MAX_PACK_SIZE, MAX_SUBMODULES, MAX_TREE_SIZE, REF, REPO,
     REV, SPARSE_CHECKOUT_FILE, SPARSE_DIRS, SUBMODULES, SYMLINKS,
@@ -12,7 +13,7 @@ use crate::options::{
 use crate::reader::OptionReader;
 
 /// `None` without a URL; then there is an error.
-pub fn source(r: &mut OptionReader, connect: &ConnectOptions, settings: &[Setting]) -> Option<Source> {
+pub fn source(r: &mut OptionReader, connect: &ConnectOptions, settings: &[GitSetting]) -> Option<Source> {
     let urls = r.required(&REPO).and_then(|text| urls(r, connect, &text));
     let reference = reference(r);
     let (depth, filter) = (r.get(&DEPTH), r.find(&FILTER));
