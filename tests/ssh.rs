@@ -215,5 +215,8 @@ fn a_user_name_is_not_given_twice() {
     let env = Env::new();
     let syncline = env.syncline("ssh://me@host/x").arg("--username=me").env("GITSYNC_PASSWORD", "hunter2");
     let log = syncline.fail();
-    assert!(log.contains("--username: cannot be combined with a login in the URL") && !log.contains("hunter2"), "{log}");
+    assert!(
+        log.contains("--username: cannot be combined with a login in the URL") && !log.contains("hunter2"),
+        "{log}"
+    );
 }
