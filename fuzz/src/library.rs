@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use gix::bstr::ByteSlice;
 use sync_core::{
-    CommitId, Exceptions, Filter, Place, Proxies, Proxy, Reference, RemoteUrl, SparsePatterns, fuzzing,
+    CommitId, Filter, NoProxy, Proxies, Proxy, Reference, RemoteUrl, SparsePatterns, UrlScope, fuzzing,
 };
 use syncline::fuzzing::{Next, Policy, Schedule};
 
@@ -19,12 +19,12 @@ pub fn url(data: &[u8]) {
         Ok(url) => {
             let shown = url.to_string();
             assert!(!shown.chars().any(char::is_control), "{shown:?}");
-            if url.server().is_some() {
+            if url.origin().is_some() {
                 let is_login_shown =
                     |shown: &str| shown.split('/').nth(2).is_none_or(|server| server.contains('@'));
                 assert!(!is_login_shown(&shown) && !is_login_shown(&format!("{url:?}")), "{shown}");
-                let place: Place = text.parse().expect("a URL is a place");
-                assert!(fuzzing::fits(&place, &place) && fuzzing::fits(&place.clone().server(), &place));
+                let place: UrlScope = text.parse().expect("a URL is a place");
+                assert!(fuzzing::fits(&place, &place) && fuzzing::fits(&place.clone().origin(), &place));
             }
             // A path that was given as a URL is shown as a path, which may look like something else; git:// is
             // shown decoded.
@@ -61,8 +61,8 @@ pub fn submodule(data: &[u8]) {
         assert_eq!(found.protocol(), parent.protocol());
         assert_eq!(fuzzing::server(&found), fuzzing::server(&parent));
     }
-    if found.server().is_some() && found.has_login() && !url.contains('@') {
-        assert_eq!(found.server(), parent.server(), "a login went elsewhere");
+    if found.origin().is_some() && found.has_login() && !url.contains('@') {
+        assert_eq!(found.origin(), parent.origin(), "a login went elsewhere");
     }
 }
 
@@ -202,7 +202,7 @@ impl Write for Answer<'_> {
 
 /// One exception more never takes another back.
 fn exceptions(rules: &str) {
-    let of = |rules: &str| Proxies { exceptions: Exceptions::from(rules), ..Proxies::default() };
+    let of = |rules: &str| Proxies { no_proxy: NoProxy::from(rules), ..Proxies::default() };
     let covers = |rules: &str, host: &str| fuzzing::is_exception(&of(rules), host, 443);
     for host in ["git.example.com", "10.1.2.3", "fd12::1"] {
         let all = covers(rules, host);
@@ -221,9 +221,12 @@ pub fn redirect(data: &[u8]) {
             assert!(to.to_ascii_lowercase().starts_with("https://") || base.starts_with("http:"), "{to}");
             let authority = to.split('/').nth(2).unwrap_or_default();
             assert!(!authority.contains('@'), "{to}");
-            let place: Place = to.parse().expect("a redirect leads to a place");
+            let place: UrlScope = to.parse().expect("a redirect leads to a place");
             let is_here = location.starts_with('/') && !location.starts_with("//");
-            assert!(!is_here || place.server() == base.parse::<Place>().expect("a place").server(), "{to}");
+            assert!(
+                !is_here || place.origin() == base.parse::<UrlScope>().expect("a place").origin(),
+                "{to}"
+            );
         }
     }
 }

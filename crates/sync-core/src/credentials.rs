@@ -2,7 +2,7 @@
 
 use crate::secret::{Auth, Secret};
 use crate::url::HttpUrl;
-use crate::url::scope::{Place, begins};
+use crate::url::scope::{UrlScope, begins};
 
 /// A login for part of the world.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,14 +22,14 @@ const BY_ITSELF: (usize, usize) = (0, 1);
 pub enum Scope {
     /// To a URL and those below it, by whole parts: `https://host/a` is not for `https://host/ab`, nor
     /// `https://host` for `https://host.evil`.
-    Beginning(Place),
+    Beginning(UrlScope),
     /// To every port of a host, over HTTP and HTTPS: what a `.netrc` says.
     Host(String),
 }
 
 impl Scope {
     /// How closely this fits a URL; `None` where it does not. Any beginning fits closer than a host.
-    fn fit(&self, url: &Place) -> Option<(usize, usize)> {
+    fn fit(&self, url: &UrlScope) -> Option<(usize, usize)> {
         match self {
             Scope::Beginning(place) => place.fit(url),
             Scope::Host(name) => (url.host == name.to_ascii_lowercase()).then_some(BY_HOST),
@@ -55,7 +55,7 @@ pub struct Cookie {
 }
 
 impl Cookie {
-    fn is_for(&self, url: &Place) -> bool {
+    fn is_for(&self, url: &UrlScope) -> bool {
         let domain = self.domain.to_ascii_lowercase();
         let is_below = || url.host.strip_suffix(&domain).is_some_and(|rest| rest.ends_with('.'));
         (url.host == domain || (self.subdomains && is_below()))
@@ -75,7 +75,7 @@ pub struct Credentials {
 
 impl Credentials {
     pub(crate) fn login_for<'a>(&'a self, url: &'a HttpUrl) -> Option<&'a Auth> {
-        let place = url.place()?;
+        let place = url.scope()?;
         let fitting = self.logins.iter().filter_map(|login| Some((login.scope.fit(&place)?, &login.auth)));
         let all = fitting.chain(url.login.iter().map(|auth| (BY_ITSELF, auth)));
         all.max_by_key(|(fit, _)| *fit).map(|(_, auth)| auth)

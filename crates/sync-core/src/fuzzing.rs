@@ -24,7 +24,7 @@ use crate::transport::options::ConnectOptions;
 use crate::transport::proxy::{self, Proxy};
 use crate::transport::ssh::options::SshOptions;
 use crate::transport::{answer, redirect, ssh};
-use crate::url::scope::Place;
+use crate::url::scope::UrlScope;
 use crate::url::{Kind, RemoteUrl};
 
 /// Whether a host is trusted that shows `key`, or why the file cannot be read.
@@ -60,7 +60,7 @@ pub fn server(url: &RemoteUrl) -> (String, u16, String) {
     }
 }
 
-pub fn fits(place: &Place, url: &Place) -> bool {
+pub fn fits(place: &UrlScope, url: &UrlScope) -> bool {
     place.fit(url).is_some()
 }
 
@@ -165,7 +165,7 @@ pub fn receive(mut pack: &[u8], packs: &Path) -> Result<(), String> {
 }
 
 pub fn is_exception(proxies: &proxy::Proxies, host: &str, port: u16) -> bool {
-    proxies.exceptions.cover(host, port)
+    proxies.no_proxy.cover(host, port)
 }
 
 pub fn cookies_for(credentials: &crate::credentials::Credentials, url: &str) -> Option<String> {

@@ -70,17 +70,17 @@ pub use secret::{Auth, Secret};
 pub use spec::filter::Filter;
 pub use spec::reference::{CommitId, Reference};
 pub use spec::sparse::SparsePatterns;
-pub use spec::submodules::{SubmoduleRules, Submodules};
-pub use spec::{Depth, Selection, Source, Symlinks};
+pub use spec::submodules::{SubmoduleMode, SubmoduleRules};
+pub use spec::{Depth, Selection, Source, SymlinkPolicy};
 pub use store::Store;
 pub use store::history::CommitInfo;
-pub use transport::options::{Allowed, ConnectOptions, HttpSetting, is_loopback};
-pub use transport::proxy::{Exceptions, Proxies, Proxy};
+pub use transport::options::{ConnectOptions, HttpSetting, ProtocolPolicy, is_loopback};
+pub use transport::proxy::{NoProxy, Proxies, Proxy};
 #[cfg(feature = "http")]
 pub use transport::request::HttpRequest;
 pub use transport::ssh::options::{HostKeys, SshOptions};
 pub use url::RemoteUrl;
-pub use url::scope::Place;
+pub use url::scope::UrlScope;
 
 /// The steps of a [`Mirror`], for those who arrange them otherwise. Nothing here repairs, publishes or removes anything
 /// by itself: what [`Mirror::update`] and [`Mirror::maintain`] do after each step is then up to the caller.

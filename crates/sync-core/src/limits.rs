@@ -15,7 +15,7 @@ pub struct Limits {
     pub blob_size: u64,
     /// Bytes of one pack, as a server sends it.
     pub pack_size: u64,
-    /// Submodules, theirs included.
+    /// SubmoduleMode, theirs included.
     pub submodules: u64,
 }
 

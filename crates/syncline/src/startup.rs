@@ -135,7 +135,7 @@ fn prepare<'a>(
     let hooks = Hooks::start(&config.hooks, config.timing.policy.one_time, status);
     let interrupt = Interrupt::new();
     let http = Http::new(&config.connect, config.timing.sync_timeout, &interrupt);
-    let logins = Logins::new(&config.login, config.source.url.server(), http, status, progress)?;
+    let logins = Logins::new(&config.login, config.source.url.origin(), http, status, progress)?;
     let publisher = Gated {
         inner: publisher,
         told: hooks.before_publishing(),

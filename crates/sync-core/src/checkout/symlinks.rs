@@ -11,7 +11,7 @@ use super::missing;
 use crate::error::{Context, Error, ErrorKind, Result};
 use crate::fetched::Fetched;
 use crate::interrupt::Interrupt;
-use crate::spec::Symlinks;
+use crate::spec::SymlinkPolicy;
 use crate::spec::reference::CommitId;
 use crate::store::Store;
 use crate::trees::cache::TreeCache;
@@ -33,7 +33,7 @@ pub(super) fn check(
     interrupt: &Interrupt,
 ) -> Result<()> {
     let policy = fetched.selection.symlinks;
-    if policy == Symlinks::Keep {
+    if policy == SymlinkPolicy::Keep {
         return Ok(());
     }
     let step = || format!("check out {}", fetched.commit);
@@ -42,7 +42,7 @@ pub(super) fn check(
     for (path, target) in &links {
         interrupt.check().step(step)?;
         let fault = match policy {
-            Symlinks::Inside => fault(path, target, &links),
+            SymlinkPolicy::Inside => fault(path, target, &links),
             _ => Some("is a symbolic link, and none is allowed"),
         };
         if let Some(fault) = fault {

@@ -9,7 +9,7 @@ use crate::interrupt::Interrupt;
 use crate::spec::Selection;
 use crate::spec::reference::CommitId;
 use crate::spec::sparse::SparsePatterns;
-use crate::spec::submodules::{SubmoduleRules, Submodules, parse};
+use crate::spec::submodules::{SubmoduleMode, SubmoduleRules, parse};
 use crate::store::Store;
 use crate::store::worktree_paths::WorktreePaths;
 use crate::worktree::entry::{file_mode, is_same_file, needs_writing, to_path};
@@ -34,9 +34,9 @@ pub fn altered_files(
     }
     let mut altered = Vec::new();
     let levels = match selection.submodules {
-        Submodules::Off => 0,
-        Submodules::Shallow => 1,
-        Submodules::Recursive => usize::MAX,
+        SubmoduleMode::Off => 0,
+        SubmoduleMode::Shallow => 1,
+        SubmoduleMode::Recursive => usize::MAX,
     };
     let rules = &selection.submodule_rules;
     compare(&paths, id, "", store, (levels, rules), &mut altered, interrupt)?;

@@ -9,7 +9,7 @@ use super::submodules::{Location, WantedSubmodule, wanted};
 use crate::error::{Error, ErrorKind, Result};
 use crate::fetched::{Fetched, FetchedSubmodule, tip};
 use crate::spec::reference::{CommitId, Reference};
-use crate::spec::submodules::{MAX_DEPTH, Submodules};
+use crate::spec::submodules::{MAX_DEPTH, SubmoduleMode};
 use crate::spec::{Selection, Source};
 use crate::store::Store;
 
@@ -40,7 +40,7 @@ impl Fetcher {
             let step = || format!("fetch submodule {path:?} from {url}");
             let refused = |fault: String| Error::new(ErrorKind::Rejected, step(), fault);
             selection.limits.check_submodules(*count).map_err(|excess| refused(excess.to_string()))?;
-            if levels == 1 && selection.submodules == Submodules::Recursive {
+            if levels == 1 && selection.submodules == SubmoduleMode::Recursive {
                 return Err(refused(format!("submodules are nested more than {MAX_DEPTH} deep")));
             }
             let mut submodule = store.submodule(url)?;

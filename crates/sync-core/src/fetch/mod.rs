@@ -31,7 +31,7 @@ use crate::secret::Auth;
 use crate::spec::Source;
 use crate::spec::reference::{CommitId, Reference};
 use crate::spec::sparse::SparsePatterns;
-use crate::spec::submodules::{MAX_DEPTH, Submodules};
+use crate::spec::submodules::{MAX_DEPTH, SubmoduleMode};
 use crate::store::Store;
 use crate::transport::options::ConnectOptions;
 use crate::transport::read_budget::ReadBudget;
@@ -200,9 +200,9 @@ impl Fetcher {
     fn fetch_all(&mut self, tip: &Tip, store: &mut Store, early_dir: Option<&Path>) -> Result<Fetched> {
         let (commit, early) = self.fetch_commit(tip, store, early_dir)?;
         let levels = match self.source.selection.submodules {
-            Submodules::Off => 0,
-            Submodules::Shallow => 1,
-            Submodules::Recursive => MAX_DEPTH + 1,
+            SubmoduleMode::Off => 0,
+            SubmoduleMode::Shallow => 1,
+            SubmoduleMode::Recursive => MAX_DEPTH + 1,
         };
         let Source { url, written, .. } = &self.source;
         let location = Location { url: url.clone(), written: written.clone() };

@@ -17,7 +17,7 @@ use crate::url::RemoteUrl;
 use filter::Filter;
 use reference::Reference;
 use sparse::SparsePatterns;
-use submodules::{SubmoduleRules, Submodules};
+use submodules::{SubmoduleMode, SubmoduleRules};
 
 /// A repository, a reference in it, and how much of its history.
 #[derive(Clone, Debug)]
@@ -74,20 +74,20 @@ impl Default for Depth {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Selection {
     /// Which submodules to bring along.
-    pub submodules: Submodules,
+    pub submodules: SubmoduleMode,
     /// Which of these are left out all the same.
     pub submodule_rules: SubmoduleRules,
     /// Which paths to check out; all where none are given.
     pub sparse: Option<SparsePatterns>,
     /// Which symbolic links may be in the tree.
-    pub symlinks: Symlinks,
+    pub symlinks: SymlinkPolicy,
     /// How much the commit may come to.
     pub limits: Limits,
 }
 
 /// What becomes of symbolic links.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Symlinks {
+pub enum SymlinkPolicy {
     /// They are made as they are, wherever they lead.
     #[default]
     Keep,
@@ -97,14 +97,14 @@ pub enum Symlinks {
     Refuse,
 }
 
-impl FromStr for Symlinks {
+impl FromStr for SymlinkPolicy {
     type Err = ParseError;
 
     fn from_str(text: &str) -> Result<Self, ParseError> {
         match text {
-            "keep" => Ok(Symlinks::Keep),
-            "inside" => Ok(Symlinks::Inside),
-            "refuse" => Ok(Symlinks::Refuse),
+            "keep" => Ok(SymlinkPolicy::Keep),
+            "inside" => Ok(SymlinkPolicy::Inside),
+            "refuse" => Ok(SymlinkPolicy::Refuse),
             _ => Err(format!("{text:?} is neither keep, inside nor refuse").into()),
         }
     }

@@ -8,7 +8,7 @@ use gix::submodule::File;
 
 /// How deep to look for submodules.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Submodules {
+pub enum SubmoduleMode {
     /// Those of submodules too.
     #[default]
     Recursive,

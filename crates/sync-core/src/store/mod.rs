@@ -268,7 +268,7 @@ impl Store {
     /// Keep the tree of a commit, which nobody is shown any longer, to make the next one from it. It has no name
     /// any more, and is removed when another takes its place, or with this store.
     pub fn retain_for_reuse(&mut self, id: CommitId) -> Result<()> {
-        // Submodules are not brought up to date in place.
+        // SubmoduleMode are not brought up to date in place.
         if self.tree_path(id).join(".gitmodules").exists() {
             return self.remove_tree(id);
         }
@@ -306,7 +306,7 @@ impl Store {
     }
 
     /// The admin files hold an absolute path, which a volume mounted elsewhere makes stale; git would then
-    /// prune a live tree. (Submodules are left alone: git prunes them only when asked to, inside.)
+    /// prune a live tree. (SubmoduleMode are left alone: git prunes them only when asked to, inside.)
     fn refresh_worktree_paths(&self) -> io::Result<()> {
         for paths in self.trees()?.into_iter().map(|id| self.worktree_paths(id)) {
             let gitdir = paths.admin.join("gitdir");

@@ -26,7 +26,7 @@ use crate::error::{Context, Result};
 use crate::interrupt::Interrupt;
 use crate::transport::answer::transport_error;
 use crate::url::HttpUrl;
-use crate::url::scope::Place;
+use crate::url::scope::UrlScope;
 
 /// How many redirects of the first request are followed.
 const MAX_REDIRECTS: usize = 5;
@@ -45,7 +45,7 @@ struct Client {
 /// Headers that may be secret and the only origin that may see them.
 #[derive(Clone)]
 struct Own {
-    origin: Place,
+    origin: UrlScope,
     headers: Vec<(String, String)>,
 }
 

@@ -6,7 +6,7 @@ use super::agent::USER_AGENT;
 use super::options::{ConnectOptions, HttpSetting, is_loopback};
 use super::proxy::{Proxies, Proxy};
 use super::tls::TlsOptions;
-use crate::url::scope::Place;
+use crate::url::scope::UrlScope;
 
 /// The settings for one URL.
 #[derive(Debug)]
@@ -27,7 +27,7 @@ impl HttpOptions {
             HttpSetting::Header(line) => self.headers.push(line),
             HttpSetting::CaFile(path) => self.tls.ca_files.push(path),
             HttpSetting::CaDirectory(path) => self.tls.ca_directories.push(path),
-            HttpSetting::UsualCaFile(path) => self.tls.usual_ca_files.push(path),
+            HttpSetting::SystemCaFile(path) => self.tls.system_ca_files.push(path),
             HttpSetting::ProxyCaFile(path) => self.proxy_ca_files.push(path),
             HttpSetting::ClientCert(path) => self.tls.client_cert = Some(path),
             HttpSetting::ClientKey(path) => self.tls.client_key = Some(path),
@@ -52,14 +52,14 @@ impl HttpOptions {
             Some(given) => given.as_ref(),
             None => self.proxies.for_scheme(scheme).filter(|_| !is_loopback(host)),
         };
-        given.filter(|_| !self.proxies.exceptions.cover(host, port))
+        given.filter(|_| !self.proxies.no_proxy.cover(host, port))
     }
 }
 
 impl ConnectOptions {
     pub(super) fn http_for(&self, url: &str) -> HttpOptions {
-        let url: Option<Place> = url.parse().ok();
-        let fit = |scope: &Option<Place>| match scope {
+        let url: Option<UrlScope> = url.parse().ok();
+        let fit = |scope: &Option<UrlScope>| match scope {
             Some(scope) => scope.fit(url.as_ref()?).map(Some),
             None => Some(None),
         };
@@ -100,7 +100,7 @@ mod tests {
                 setting("https://h/x/reset", HttpSetting::Header(String::new())),
             ],
             http_overrides: vec![HttpSetting::UserAgent("me".into())],
-            proxies: Proxies { exceptions: "direct".into(), ..Proxies::default() },
+            proxies: Proxies { no_proxy: "direct".into(), ..Proxies::default() },
             ..ConnectOptions::default()
         };
         let close = options.http_for("https://h/x/y");

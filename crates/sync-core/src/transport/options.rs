@@ -8,14 +8,14 @@ use super::ssh::options::SshOptions;
 use crate::credentials::Credentials;
 use crate::resources::Resources;
 use crate::url::RemoteUrl;
-use crate::url::scope::Place;
+use crate::url::scope::UrlScope;
 
 /// How to connect, to whatever server.
 #[derive(Clone, Debug, Default)]
 pub struct ConnectOptions {
     /// Settings for all HTTP URLs at and below a place, or for all there are. The closer the place, the later it
     /// comes: a later one replaces an earlier one, or adds to it.
-    pub http: Vec<(Option<Place>, HttpSetting)>,
+    pub http: Vec<(Option<UrlScope>, HttpSetting)>,
     /// Settings for all HTTP URLs that come after all of those.
     pub http_overrides: Vec<HttpSetting>,
     /// What of the machine may be used: it bounds what a server may say besides packs.
@@ -35,12 +35,12 @@ pub struct ConnectOptions {
     pub submodule_urls: Vec<(String, RemoteUrl)>,
     /// What may be used of the protocols `http`, `https`, `git`, `ssh` and `file`, or (without a name) of those not
     /// named: git's `protocol.<name>.allow`.
-    pub protocols: Vec<(Option<String>, Allowed)>,
+    pub protocols: Vec<(Option<String>, ProtocolPolicy)>,
 }
 
 /// Who may name URLs of a protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Allowed {
+pub enum ProtocolPolicy {
     /// Everybody.
     Always,
     /// The user, but no `.gitmodules`.
@@ -61,7 +61,7 @@ pub enum HttpSetting {
     CaDirectory(PathBuf),
     /// A file of them that nobody named, as [`ConnectOptions::trust_system_certificates`] finds it: what cannot be read
     /// of it is passed over.
-    UsualCaFile(PathBuf),
+    SystemCaFile(PathBuf),
     /// A file of PEM certificates to trust for proxies that speak TLS.
     ProxyCaFile(PathBuf),
     /// A file with our own PEM certificate and those that vouch for it.
@@ -98,7 +98,7 @@ impl ConnectOptions {
 
     /// The proxy on the way to a server that does not speak HTTP.
     pub(crate) fn tunnel_for(&self, host: &str, port: u16) -> Option<&Proxy> {
-        self.tunnel.as_ref().filter(|_| !self.proxies.exceptions.cover(host, port))
+        self.tunnel.as_ref().filter(|_| !self.proxies.no_proxy.cover(host, port))
     }
 
     /// The URL that `url` stands for: the longest beginning that is to be replaced is.
@@ -125,11 +125,11 @@ impl ConnectOptions {
                 .find(|(name, _)| name.as_deref() == wanted)
                 .map(|(_, allowed)| *allowed)
         };
-        let usual = if protocol == "file" { Allowed::User } else { Allowed::Always };
+        let usual = if protocol == "file" { ProtocolPolicy::User } else { ProtocolPolicy::Always };
         match last(Some(protocol)).or_else(|| last(None)).unwrap_or(usual) {
-            Allowed::Always => true,
-            Allowed::User => !by_repository,
-            Allowed::Never => false,
+            ProtocolPolicy::Always => true,
+            ProtocolPolicy::User => !by_repository,
+            ProtocolPolicy::Never => false,
         }
     }
 }
@@ -140,15 +140,18 @@ mod tests {
 
     #[test]
     fn protocols_are_allowed_as_git_allows_them() {
-        let options = |protocols: &[(Option<&str>, Allowed)]| ConnectOptions {
+        let options = |protocols: &[(Option<&str>, ProtocolPolicy)]| ConnectOptions {
             protocols: protocols.iter().map(|(name, allowed)| (name.map(Into::into), *allowed)).collect(),
             ..ConnectOptions::default()
         };
         let (http, file): (RemoteUrl, RemoteUrl) = ("http://h/x".parse().unwrap(), "/x".parse().unwrap());
         let usual = options(&[]);
         assert!(usual.allows(&http, true) && usual.allows(&file, false) && !usual.allows(&file, true));
-        let closed = options(&[(Some("https"), Allowed::Always), (None, Allowed::Never)]);
+        let closed = options(&[(Some("https"), ProtocolPolicy::Always), (None, ProtocolPolicy::Never)]);
         assert!(!closed.allows(&http, false) && closed.allows(&"https://h/x".parse().unwrap(), true));
-        assert!(options(&[(None, Allowed::User), (Some("file"), Allowed::Always)]).allows(&file, true));
+        assert!(
+            options(&[(None, ProtocolPolicy::User), (Some("file"), ProtocolPolicy::Always)])
+                .allows(&file, true)
+        );
     }
 }

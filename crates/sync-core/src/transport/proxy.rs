@@ -86,7 +86,7 @@ pub struct Proxies {
     /// For both, where nothing else is given.
     pub all: Option<Proxy>,
     /// Who is reached directly, whatever names a proxy.
-    pub exceptions: Exceptions,
+    pub no_proxy: NoProxy,
 }
 
 impl Proxies {
@@ -98,16 +98,16 @@ impl Proxies {
 
 /// What `no_proxy` lists: names (and all below them), addresses, networks, each perhaps with a port; or `*`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Exceptions(Vec<String>);
+pub struct NoProxy(Vec<String>);
 
-impl From<&str> for Exceptions {
+impl From<&str> for NoProxy {
     fn from(text: &str) -> Self {
         let rules = text.split(|c: char| c == ',' || c.is_whitespace()).filter(|rule| !rule.is_empty());
-        Exceptions(rules.map(str::to_ascii_lowercase).collect())
+        NoProxy(rules.map(str::to_ascii_lowercase).collect())
     }
 }
 
-impl Exceptions {
+impl NoProxy {
     pub(crate) fn cover(&self, host: &str, port: u16) -> bool {
         // A dot at the end says that the name is whole, which it is here anyway.
         let host = host.to_ascii_lowercase();
@@ -384,7 +384,7 @@ mod tests {
             (".1", "10.0.0.1", 80, false),
             ("0.0.1", "10.0.0.1", 80, false),
         ] {
-            assert_eq!(Exceptions::from(rules).cover(host, port), expected, "{rules} {host}:{port}");
+            assert_eq!(NoProxy::from(rules).cover(host, port), expected, "{rules} {host}:{port}");
         }
     }
 }

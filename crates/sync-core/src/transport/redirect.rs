@@ -2,7 +2,7 @@
 
 use http::{HeaderMap, header};
 
-use crate::url::scope::Place;
+use crate::url::scope::UrlScope;
 
 /// Where a redirect from `base` leads, if it may be followed: the same kind of request at another base, never
 /// from HTTPS to HTTP.
@@ -31,8 +31,8 @@ pub(crate) fn redirect_base(base: &str, tail: &str, location: &str) -> Result<St
 }
 
 /// Who would read a secret.
-pub(super) fn origin(url: &str) -> Option<Place> {
-    url.parse().ok().map(Place::server)
+pub(super) fn origin(url: &str) -> Option<UrlScope> {
+    url.parse().ok().map(UrlScope::origin)
 }
 
 /// What a redirect says, all of it ASCII as in a URL; empty where it says nothing.

@@ -23,7 +23,7 @@ impl ConnectOptions {
     pub fn trust_system_certificates(&mut self) -> Vec<String> {
         let mut warnings = Vec::new();
         let bundle = first_usable(&BUNDLES.map(Path::new), &mut warnings);
-        self.http.extend(bundle.map(|file| (None, HttpSetting::UsualCaFile(file))));
+        self.http.extend(bundle.map(|file| (None, HttpSetting::SystemCaFile(file))));
         warnings
     }
 }

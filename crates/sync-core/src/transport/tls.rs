@@ -25,7 +25,7 @@ pub(crate) struct TlsOptions {
     pub(crate) ca_files: Vec<PathBuf>,
     pub(crate) ca_directories: Vec<PathBuf>,
     /// Files that nobody named: what cannot be read of them is passed over.
-    pub(crate) usual_ca_files: Vec<PathBuf>,
+    pub(crate) system_ca_files: Vec<PathBuf>,
     pub(crate) client_cert: Option<PathBuf>,
     /// In the file of the certificate, where it is not given.
     pub(crate) client_key: Option<PathBuf>,
@@ -99,7 +99,7 @@ impl TlsOptions {
         for directory in &self.ca_directories {
             given.extend(certificates_in(directory)?);
         }
-        for path in &self.usual_ca_files {
+        for path in &self.system_ca_files {
             given.extend(read_bounded(path, LARGEST_FILE).iter().flat_map(|pem| readable(pem)));
         }
         Ok(given)

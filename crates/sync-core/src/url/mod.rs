@@ -13,7 +13,7 @@ use crate::error::ParseError;
 use crate::paths::without_dots;
 use crate::secret::Auth;
 
-use scope::Place;
+use scope::UrlScope;
 use ssh::SshUrl;
 
 /// Where a repository is. Displaying it never shows a password, nor the user name that goes with one.
@@ -42,7 +42,7 @@ pub(crate) struct HttpUrl {
 }
 
 impl HttpUrl {
-    pub(crate) fn place(&self) -> Option<Place> {
+    pub(crate) fn scope(&self) -> Option<UrlScope> {
         self.base.parse().ok()
     }
 
@@ -103,7 +103,7 @@ impl RemoteUrl {
     pub(crate) fn with_login_of(mut self, other: &RemoteUrl) -> Self {
         if let (Kind::Http(url), Kind::Http(other)) = (&mut self.0, &other.0)
             && url.login.is_none()
-            && url.place().map(Place::server) == other.place().map(Place::server)
+            && url.scope().map(UrlScope::origin) == other.scope().map(UrlScope::origin)
         {
             url.login.clone_from(&other.login);
         }
@@ -111,9 +111,9 @@ impl RemoteUrl {
     }
 
     /// Who would read a login over HTTP.
-    pub fn server(&self) -> Option<Place> {
+    pub fn origin(&self) -> Option<UrlScope> {
         match &self.0 {
-            Kind::Http(url) => url.place().map(Place::server),
+            Kind::Http(url) => url.scope().map(UrlScope::origin),
             Kind::Git { .. } | Kind::Ssh(_) | Kind::Local(_) => None,
         }
     }
@@ -243,7 +243,7 @@ fn parse_http(text: &str) -> Result<HttpUrl, ParseError> {
     if uri.host().is_some_and(|host| host.contains('*')) {
         return Err("has a host that stands for several".into());
     }
-    text.parse::<Place>()?;
+    text.parse::<UrlScope>()?;
     let authority = uri.authority().map(|a| a.as_str()).unwrap_or_default();
     let (login, host) = match authority.rsplit_once('@') {
         None => (None, authority),

@@ -8,22 +8,22 @@ use crate::error::ParseError;
 /// An http or https URL without what makes no difference: user information, the usual port, upper case in the host, a
 /// slash at the end, and whatever follows the path.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Place {
+pub struct UrlScope {
     pub(crate) scheme: &'static str,
     pub(crate) host: String,
     port: u16,
     pub(crate) path: String,
 }
 
-impl Place {
+impl UrlScope {
     /// Scheme, host and port, which together say who would read a secret.
-    pub fn server(self) -> Place {
-        Place { path: String::new(), ..self }
+    pub fn origin(self) -> UrlScope {
+        UrlScope { path: String::new(), ..self }
     }
 
     /// How closely this fits a URL that is here or below, by whole parts: the host counts before the path, as in git.
     /// A `*` in the host fits any one part of a name.
-    pub(crate) fn fit(&self, url: &Place) -> Option<(usize, usize)> {
+    pub(crate) fn fit(&self, url: &UrlScope) -> Option<(usize, usize)> {
         let fits = (self.scheme, self.port) == (url.scheme, url.port)
             && fits_host(&self.host, &url.host)
             && begins(&url.path, &self.path);
@@ -42,7 +42,7 @@ pub(crate) fn begins(path: &str, with: &str) -> bool {
     rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
-impl FromStr for Place {
+impl FromStr for UrlScope {
     type Err = ParseError;
 
     /// The text is never quoted in an error: it may hold a password.
@@ -55,7 +55,7 @@ impl FromStr for Place {
         };
         let host = uri.host().unwrap_or_default();
         let port = port(&uri)?.unwrap_or(usual_port);
-        Ok(Place {
+        Ok(UrlScope {
             scheme,
             host: host.to_ascii_lowercase(),
             port,
@@ -68,7 +68,7 @@ impl FromStr for Place {
 mod tests {
     use super::*;
 
-    fn place(text: &str) -> Place {
+    fn place(text: &str) -> UrlScope {
         text.parse().unwrap_or_else(|fault| panic!("{text}: {fault}"))
     }
 
@@ -87,7 +87,7 @@ mod tests {
             assert_ne!(place(other), place("https://h"), "{other}");
         }
         for text in ["", "h", "h/x", "ftp://canary", "https://", "https://u:canary@", "https://h:canary/"] {
-            let fault = text.parse::<Place>().expect_err(text);
+            let fault = text.parse::<UrlScope>().expect_err(text);
             assert!(!fault.to_string().contains("canary"), "{fault}");
         }
     }

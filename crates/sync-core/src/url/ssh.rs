@@ -37,7 +37,7 @@ impl SshUrl {
         let rest = uri.path().trim_end_matches('/');
         let start = text.find("://").map_or(0, |at| at + 3) + authority.len();
         let host = host.trim_matches(['[', ']']);
-        Place { user, host, port, path: &percent_decode(rest)? }.check(&text[..start], rest)
+        ParsedUrl { user, host, port, path: &percent_decode(rest)? }.check(&text[..start], rest)
     }
 
     /// `[user@]host:path`; brackets enclose an IPv6 address, or a host and its port.
@@ -68,7 +68,7 @@ impl SshUrl {
             return Err(NO_PASSWORD.into());
         }
         let rest = path.trim_end_matches('/');
-        let place = Place { user: user.map(ToOwned::to_owned), host, port, path: rest };
+        let place = ParsedUrl { user: user.map(ToOwned::to_owned), host, port, path: rest };
         place.check(&text[..text.len() - path.len()], rest)
     }
 
@@ -107,16 +107,16 @@ fn parse_port(text: &str) -> Result<u16, ParseError> {
 }
 
 /// What was found, not yet judged.
-struct Place<'a> {
+struct ParsedUrl<'a> {
     user: Option<String>,
     host: &'a str,
     port: u16,
     path: &'a str,
 }
 
-impl Place<'_> {
+impl ParsedUrl<'_> {
     fn check(self, start: &str, rest: &str) -> Result<SshUrl, ParseError> {
-        let Place { user, host, port, path } = self;
+        let ParsedUrl { user, host, port, path } = self;
         let names_user = user.is_some();
         let user = user.unwrap_or_else(|| DEFAULT_USER.to_owned());
         if user.contains(':') {

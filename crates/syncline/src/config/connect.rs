@@ -1,6 +1,6 @@
 //! How to connect: certificates, proxies, and what Git's settings say about it.
 
-use sync_core::{ConnectOptions, Exceptions, HttpSetting, Proxies, Proxy};
+use sync_core::{ConnectOptions, HttpSetting, NoProxy, Proxies, Proxy};
 
 use super::git_config;
 use super::git_setting::{self, GitSetting};
@@ -63,7 +63,7 @@ fn proxies(r: &mut OptionReader) -> Proxies {
         http: r.find(&HTTP_PROXY),
         https: r.find(&HTTPS_PROXY),
         all: r.find(&ALL_PROXY),
-        exceptions: Exceptions::from(r.find(&NO_PROXY).unwrap_or_default().as_str()),
+        no_proxy: NoProxy::from(r.find(&NO_PROXY).unwrap_or_default().as_str()),
     }
 }
 

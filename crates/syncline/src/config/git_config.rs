@@ -4,7 +4,7 @@ use super::git_setting::GitSetting;
 use crate::reader::OptionReader;
 use std::path::PathBuf;
 
-use sync_core::{Allowed, ConnectOptions, HttpSetting, Place, RemoteUrl, SubmoduleRules};
+use sync_core::{ConnectOptions, HttpSetting, ProtocolPolicy, RemoteUrl, SubmoduleRules, UrlScope};
 
 /// Settings that are not needed here, besides all of `gc.*`: their purpose does not arise or is met in another way.
 const WITHOUT_EFFECT: [&str; 9] = [
@@ -129,7 +129,7 @@ fn apply_one(setting: &GitSetting, r: &OptionReader, connect: &mut ConnectOption
         ("http", "cookiefile") if scope.is_none() => {}
         ("http", name) => {
             let Some(http) = http_setting(name, value, r)? else { return Ok(false) };
-            let place = scope.map(|scope| scope.parse::<Place>()).transpose();
+            let place = scope.map(|scope| scope.parse::<UrlScope>()).transpose();
             connect.http.push((place.map_err(|error| format!("is for a URL that {error}"))?, http));
         }
         _ => return Ok(false),
@@ -168,11 +168,11 @@ fn boolean(value: &str) -> Result<bool, &'static str> {
     }
 }
 
-fn allowed(value: &str) -> Result<Allowed, &'static str> {
+fn allowed(value: &str) -> Result<ProtocolPolicy, &'static str> {
     match value.to_ascii_lowercase().as_str() {
-        "always" => Ok(Allowed::Always),
-        "user" => Ok(Allowed::User),
-        "never" => Ok(Allowed::Never),
+        "always" => Ok(ProtocolPolicy::Always),
+        "user" => Ok(ProtocolPolicy::User),
+        "never" => Ok(ProtocolPolicy::Never),
         _ => Err("must be always, user or never"),
     }
 }
@@ -215,8 +215,11 @@ mod tests {
         ];
         assert_eq!(config.connect.http, expected.map(|(scope, setting)| (scope.parse().ok(), setting)));
         assert_eq!(config.connect.rewrites, [("https://origin/".into(), "https://mirror/".to_owned())]);
-        let protocols =
-            [(None, Allowed::Never), (Some("file"), Allowed::Always), (Some("https"), Allowed::Always)];
+        let protocols = [
+            (None, ProtocolPolicy::Never),
+            (Some("file"), ProtocolPolicy::Always),
+            (Some("https"), ProtocolPolicy::Always),
+        ];
         assert_eq!(
             config.connect.protocols,
             protocols.map(|(name, allowed)| (name.map(Into::into), allowed))

@@ -1,6 +1,6 @@
 //! What Git's own variables mean. They beat `--git-config`, as in Git, but not the options.
 
-use sync_core::{Allowed, ConnectOptions, HttpSetting};
+use sync_core::{ConnectOptions, HttpSetting, ProtocolPolicy};
 
 use super::git_config::is_false;
 use super::git_setting::{GitSetting, setting};
@@ -52,8 +52,8 @@ pub fn apply(r: &mut OptionReader, connect: &mut ConnectOptions) {
         None => {}
     }
     if let Some(names) = r.variable("GIT_ALLOW_PROTOCOL") {
-        let named = names.split(':').map(|name| (Some(name.to_owned()), Allowed::Always));
-        connect.protocols = std::iter::once((None, Allowed::Never)).chain(named).collect();
+        let named = names.split(':').map(|name| (Some(name.to_owned()), ProtocolPolicy::Always));
+        connect.protocols = std::iter::once((None, ProtocolPolicy::Never)).chain(named).collect();
     }
     let unsupported = UNSUPPORTED.into_iter().filter(|name| r.variable_path(name).is_some());
     let unsupported: Vec<&str> = unsupported.collect();

@@ -3,12 +3,12 @@
 use std::path::PathBuf;
 
 use serde_json::Value;
-use sync_core::{Place, Secret};
+use sync_core::{Secret, UrlScope};
 
 /// A login for all URLs below one.
 #[derive(Clone, Debug)]
 pub struct Credential {
-    pub url: Place,
+    pub url: UrlScope,
     pub login: StaticCredential,
 }
 

@@ -14,7 +14,7 @@ mod source;
 mod sources;
 mod token;
 
-use sync_core::{Auth, Cookie, CredentialProvider, Credentials, Place, Progress, Result, Scope, Stage};
+use sync_core::{Auth, Cookie, CredentialProvider, Credentials, Progress, Result, Scope, Stage, UrlScope};
 use tracing::warn;
 
 use crate::status::{Outcome, Status};
@@ -31,7 +31,7 @@ use token::Token;
 pub struct Logins {
     login: LoginConfig,
     /// Of the repository, where it is reached over HTTP.
-    server: Option<Place>,
+    server: Option<UrlScope>,
     http: Http,
     status: Status,
     progress: Progress,
@@ -49,7 +49,7 @@ impl Logins {
     /// reached over HTTP.
     pub fn new(
         login: &LoginConfig,
-        server: Option<Place>,
+        server: Option<UrlScope>,
         http: Http,
         status: &Status,
         progress: &Progress,

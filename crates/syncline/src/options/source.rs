@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use sync_core::{Depth, Filter, Reference, SparsePatterns, Submodules, Symlinks};
+use sync_core::{Depth, Filter, Reference, SparsePatterns, SubmoduleMode, SymlinkPolicy};
 
 use super::table::{Opt, Setting, options, parsed, path, text, value};
 use super::values;
@@ -20,7 +20,7 @@ options! {
             .older(&["GIT_SYNC_DEPTH"])
             .help("How many commits of history to keep; 0 keeps all")
             .default("1");
-        SUBMODULES: Setting<Submodules> = value("submodules", "MODE", values::submodules)
+        SUBMODULES: Setting<SubmoduleMode> = value("submodules", "MODE", values::submodules)
             .older(&["GIT_SYNC_SUBMODULES"])
             .help("Which submodules to sync: recursive, shallow (not those of submodules) or off")
             .default("recursive");
@@ -33,7 +33,7 @@ options! {
         FILTER: Opt<Filter> = value("filter", "FILTER", parsed)
             .help("Objects that the server may leave out of a fetch: blob:none, blob:limit=N or tree:N")
             .details("Missing objects that the checkout needs are fetched with one more request");
-        SYMLINKS: Setting<Symlinks> = value("symlinks", "MODE", parsed)
+        SYMLINKS: Setting<SymlinkPolicy> = value("symlinks", "MODE", parsed)
             .help(
                 "Which symbolic links a commit may contain: keep (any), inside (none that lead out of the tree) or \
                  refuse (none)",

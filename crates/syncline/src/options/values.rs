@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use axum::http::Uri;
 use rustix::process::Signal;
-use sync_core::{Depth, RemoteUrl, SparsePatterns, Submodules, is_loopback};
+use sync_core::{Depth, RemoteUrl, SparsePatterns, SubmoduleMode, is_loopback};
 
 use super::choices::no_choice;
 
@@ -164,11 +164,11 @@ pub fn depth(text: &str) -> Result<Depth, String> {
 }
 
 /// Which submodules to sync.
-pub fn submodules(text: &str) -> Result<Submodules, String> {
+pub fn submodules(text: &str) -> Result<SubmoduleMode, String> {
     match text {
-        "recursive" => Ok(Submodules::Recursive),
-        "shallow" => Ok(Submodules::Shallow),
-        "off" => Ok(Submodules::Off),
+        "recursive" => Ok(SubmoduleMode::Recursive),
+        "shallow" => Ok(SubmoduleMode::Shallow),
+        "off" => Ok(SubmoduleMode::Off),
         _ => Err(no_choice(text, &["recursive", "shallow", "off"])),
     }
 }
