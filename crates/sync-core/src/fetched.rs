@@ -8,16 +8,40 @@ use gix::bstr::BString;
 use gix::index::entry::Stat;
 
 use crate::spec::Selection;
-use crate::spec::reference::CommitId;
+use crate::spec::reference::{AdvertisedRef, CommitId};
 use crate::url::RemoteUrl;
 
-/// Where the reference points now.
+/// Where a reference points.
 #[derive(Clone, Debug)]
 pub struct Tip {
     /// The commit, annotated tags peeled.
     pub commit: CommitId,
-    /// The object to ask for: the commit, or the tag that an old server wants named.
+    /// The object to ask for: the commit, or a tag above it. An old server knows only what it advertised.
     pub(crate) want: ObjectId,
+    pub(crate) reference: Option<String>,
+    pub(crate) tag: Option<ObjectId>,
+}
+
+impl Tip {
+    pub(crate) fn of(chosen: &AdvertisedRef) -> Tip {
+        let AdvertisedRef { name, commit, tag } = chosen;
+        Tip {
+            commit: CommitId(*commit),
+            want: tag.unwrap_or(*commit),
+            reference: Some(name.clone()),
+            tag: *tag,
+        }
+    }
+
+    /// The full name of the reference that was chosen; `None` for a commit that was asked for by its id.
+    pub fn reference(&self) -> Option<&str> {
+        self.reference.as_deref()
+    }
+
+    /// The id of the annotated tag that the reference names, if it names one.
+    pub fn tag(&self) -> Option<String> {
+        self.tag.map(|tag| tag.to_string())
+    }
 }
 
 /// A commit whose tree is in the store, all of it.
@@ -41,7 +65,7 @@ pub(crate) struct FetchedSubmodule {
 }
 
 pub(crate) fn tip(commit: ObjectId) -> Tip {
-    Tip { commit: CommitId(commit), want: commit }
+    Tip { commit: CommitId(commit), want: commit, reference: None, tag: None }
 }
 
 /// What was made on the way.

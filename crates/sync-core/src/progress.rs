@@ -50,7 +50,7 @@ impl Stage {
             Stage::Receiving => "receive",
             Stage::Resolving => "resolve",
             Stage::Writing => "write",
-            Stage::Repacking => "repack",
+            Stage::Repacking => "fold",
         }
     }
 

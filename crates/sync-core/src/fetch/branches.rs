@@ -9,12 +9,12 @@ use gix::protocol::fetch::Shallow;
 use gix::protocol::handshake::Ref;
 use gix::protocol::transport::Protocol;
 
+use super::network::{Connection, Network};
 use super::protocol::Request;
 use super::request::RequestFailure;
-use super::{Connection, Fetcher};
 use crate::error::{Error, ErrorKind, Result};
-use crate::spec::Depth;
 use crate::spec::reference::{CommitId, Reference};
+use crate::spec::{Depth, Source};
 use crate::store::Store;
 use crate::store::history::Condition;
 use crate::url::{Kind, RemoteUrl};
@@ -46,16 +46,16 @@ fn advertised(handshake: &Handshake, is_meant: impl Fn(&[u8]) -> bool) -> BTreeS
     found.collect()
 }
 
-impl Fetcher {
+impl Network {
     /// Bring the branches and tags, as much of their history as it takes until `want` is there with the history asked
     /// for. Whether it is.
-    pub(super) fn fetch_branches(&mut self, want: ObjectId, store: &Store) -> Result<bool> {
-        let wanted_depth = self.source.depth;
+    pub(super) fn fetch_branches(&mut self, source: &Source, want: ObjectId, store: &Store) -> Result<bool> {
+        let wanted_depth = source.depth;
         let is_deeper = |depth: &u32| wanted_depth.0.is_some_and(|wanted| *depth > wanted.get());
         let depths = DEPTHS.into_iter().filter(is_deeper).map(Depth::new).chain([Depth::FULL]);
         let mut brought = BTreeSet::new();
         for depth in depths {
-            let connection = self.connect()?;
+            let connection = self.connect(source)?;
             let is_tip = |name: &[u8]| {
                 name == b"HEAD" || name.starts_with(b"refs/heads/") || name.starts_with(b"refs/tags/")
             };
@@ -73,7 +73,7 @@ impl Fetcher {
                 return Ok(false);
             }
             let request = Request { wants: tips.iter().copied().collect(), haves, shallow, filter: None };
-            self.request(connection, &request, store, None).map_err(RequestFailure::into_error)?;
+            self.request(source, connection, &request, store, None).map_err(RequestFailure::into_error)?;
             match store.inspect(CommitId(want), wanted_depth, &self.interrupt)? {
                 Condition::Sound | Condition::TooDeep => return Ok(true),
                 Condition::TooShallow | Condition::Damaged(_) => {}
@@ -85,27 +85,27 @@ impl Fetcher {
         }
         Ok(false)
     }
+}
 
-    /// What to do where a server does not give out a commit that was asked for by its id.
-    pub(super) fn advised(&self, err: Error, version: Protocol) -> Error {
-        let is_by_id = matches!(self.source.reference, Reference::Commit(_));
-        if !is_by_id || !REFUSALS.iter().any(|words| err.cause().contains(words)) {
-            return err;
-        }
-        let advice = match version {
-            Protocol::V2 => {
-                "there is no such commit, or none that may be asked for by its id: see \
-                             uploadpack.allowAnySHA1InWant"
-            }
-            Protocol::V0 | Protocol::V1 => {
-                "it is on no branch or tag, and others are given out only where the server's \
-                 uploadpack.allowReachableSHA1InWant or uploadpack.allowAnySHA1InWant is set, or where it speaks \
-                 protocol v2 (sshd: AcceptEnv GIT_PROTOCOL)"
-            }
-        };
-        let cause = format!("{}; {advice}", err.cause());
-        Error::new(ErrorKind::NotFound, err.step().to_owned(), cause)
+/// What to do where a server does not give out a commit that was asked for by its id.
+pub(super) fn advised(source: &Source, err: Error, version: Protocol) -> Error {
+    let is_by_id = matches!(source.reference, Reference::Commit(_));
+    if !is_by_id || !REFUSALS.iter().any(|words| err.cause().contains(words)) {
+        return err;
     }
+    let advice = match version {
+        Protocol::V2 => {
+            "there is no such commit, or none that may be asked for by its id: see \
+                         uploadpack.allowAnySHA1InWant"
+        }
+        Protocol::V0 | Protocol::V1 => {
+            "it is on no branch or tag, and others are given out only where the server's \
+             uploadpack.allowReachableSHA1InWant or uploadpack.allowAnySHA1InWant is set, or where it speaks \
+             protocol v2 (sshd: AcceptEnv GIT_PROTOCOL)"
+        }
+    };
+    let cause = format!("{}; {advice}", err.cause());
+    Error::new(ErrorKind::NotFound, err.step().to_owned(), cause)
 }
 
 /// How servers say it: git, older ones, JGit.

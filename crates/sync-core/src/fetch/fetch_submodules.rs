@@ -51,13 +51,15 @@ impl Fetcher {
                 selection: whole.clone(),
                 ..self.source.clone()
             };
-            let mut fetcher =
-                Fetcher::new(source, self.options.clone(), self.interrupt.clone(), self.progress.clone());
-            fetcher.sessions.clone_from(&self.sessions);
+            let (options, sessions) = (self.options.clone(), self.sessions.clone());
+            let (interrupt, progress) = (self.interrupt.clone(), self.progress.clone());
+            let mut fetcher = Fetcher::with_sessions(source, options, interrupt, progress, sessions);
             // What a filter left out may be wanted now; of a store without one, a commit is there with its tree.
             let received = match (submodule.has_commit(commit), submodule.is_partial(), &self.source.filter) {
                 (true, false, _) => Ok(()),
-                (true, true, Some(_)) => fetcher.fetch_missing_blobs(commit, &submodule),
+                (true, true, Some(_)) => {
+                    fetcher.remote.fetch_missing_blobs(&fetcher.source, commit, &submodule)
+                }
                 _ => fetcher.fetch_commit(&tip(commit), &mut submodule, None).map(|_| ()),
             };
             received.map_err(|err| fetcher.hide_secrets(err).within(&step()))?;

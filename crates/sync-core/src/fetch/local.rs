@@ -1,20 +1,20 @@
 //! A repository on this machine, read in process. gix would start `git-upload-pack` for it.
 
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use gix::ObjectId;
 use gix::objs::Exists;
 
-use super::missing_reference;
+use super::remote::{Arrived, Remote};
 use crate::error::{Context, Error, ErrorKind, Result};
-use crate::fetched::{Tip, tip};
+use crate::fetched::{StreamedFiles, Tip};
 use crate::interrupt::Interrupt;
 use crate::objects::closure::{boundary, closure};
 use crate::progress::{Progress, Stage};
 use crate::repack::copy_objects;
 use crate::spec::Source;
-use crate::spec::reference::Reference;
+use crate::spec::reference::{AdvertisedRef, RefQuery};
 use crate::store::Store;
 
 fn open(path: &Path, source: &Source) -> Result<gix::Repository> {
@@ -50,59 +50,84 @@ fn last_cause(err: &gix::Error) -> String {
     err.iter_errors().last().map(ToString::to_string).unwrap_or_default()
 }
 
-/// Where `reference` points in the repository at `path`.
-pub(crate) fn resolve(path: &Path, reference: &Reference, source: &Source) -> Result<Tip> {
-    let repo = open(path, source)?;
-    let step = || format!("read {reference} of {}", source.url);
-    for name in reference.candidates() {
-        let Some(mut found) = repo.try_find_reference(name.as_str()).step(step)? else { continue };
-        if found.name().as_bstr() != name.as_str() {
-            continue; // found by gix's own guesses, which come in another order
-        }
-        match found.peel_to_commit() {
-            Ok(commit) => return Ok(tip(commit.id)),
-            Err(err) if err.is_not_found() && name == "HEAD" => {} // no commit yet
-            Err(err) => return Err(Error::gix(step(), &err)),
-        }
-    }
-    Err(missing_reference(source))
+/// A repository on this machine.
+pub(super) struct Local {
+    path: PathBuf,
+    interrupt: Interrupt,
+    progress: Progress,
 }
 
-/// Copy what the tip needs and the store lacks, and draw the store's shallow boundary.
-pub(crate) fn receive(
-    path: &Path,
-    tip: &Tip,
-    source: &Source,
-    store: &mut Store,
-    progress: &Progress,
-    interrupt: &Interrupt,
-) -> Result<ObjectId> {
-    let step = || format!("fetch {} from {}", source.reference, source.url);
-    let within = |err: Error| err.within(&step());
-    progress.enter(Stage::Requesting);
-    let repo = open(path, source)?;
-    let commit = repo
-        .find_object(tip.commit.0)
-        .and_then(|object| object.peel_to_commit())
-        .map_err(|err| Error::new(ErrorKind::NotFound, step(), last_cause(&err)))?
-        .id;
-    store.prepare(repo.object_hash(), None)?;
-    let mut here = store.repository()?;
-    here.objects.refresh_never();
-    let haves = store.haves(&here)?;
-    let uncut = source.depth.0.is_none() && !store.is_shallow(&here).map_err(within)?;
-    // With its history uncut, whatever is here is here with all that it needs.
-    // Not as `has_object` has it: to that, the empty tree is everywhere.
-    let is_complete = |id: &gix::oid| uncut && here.objects.exists(id);
-    let is_known = |id: &gix::oid| !haves.is_empty() && here.objects.exists(id);
-    let (objects, shallow) = (store.objects(&repo)?, boundary(&repo).step(step)?);
-    let until = (&shallow, source.depth);
-    let needed = closure(&objects, &[commit], until, is_known, is_complete, interrupt).step(step)?;
-    // Before the commits come, so that a kill in between leaves none without its place in the boundary.
-    store.extend_shallow(&here, &needed.boundary).map_err(within)?;
-    if !needed.objects.is_empty() {
-        copy_objects(&objects, &needed.objects, &store.pack_receiver(progress, interrupt), repo.path())?;
+impl Local {
+    pub(super) fn new(path: &Path, interrupt: Interrupt, progress: Progress) -> Self {
+        Local { path: path.to_owned(), interrupt, progress }
     }
-    store.redraw_shallow(&here, &needed).map_err(within)?;
-    Ok(commit)
+}
+
+impl Remote for Local {
+    fn list(&mut self, source: &Source, query: &RefQuery) -> Result<Vec<AdvertisedRef>> {
+        let repo = open(&self.path, source)?;
+        let step = || format!("read the references of {}", source.url);
+        let mut refs = Vec::new();
+        for prefix in query.prefixes() {
+            if prefix == "HEAD" {
+                refs.extend(repo.try_find_reference("HEAD").step(step)?.and_then(advertised_ref));
+                continue;
+            }
+            let listed = repo.references().step(step)?;
+            let listed = listed.prefixed(prefix.as_str()).step(step)?;
+            refs.extend(listed.filter_map(|found| advertised_ref(found.ok()?)));
+        }
+        Ok(refs)
+    }
+
+    /// Copy what the tip needs and the store lacks, and draw the store's shallow boundary.
+    fn fetch(&mut self, source: &Source, tip: &Tip, store: &mut Store, _: Option<&Path>) -> Result<Arrived> {
+        let step = || format!("fetch {} from {}", source.reference, source.url);
+        let within = |err: Error| err.within(&step());
+        self.progress.enter(Stage::Requesting);
+        let repo = open(&self.path, source)?;
+        let commit = repo
+            .find_object(tip.commit.0)
+            .and_then(|object| object.peel_to_commit())
+            .map_err(|err| Error::new(ErrorKind::NotFound, step(), last_cause(&err)))?
+            .id;
+        store.prepare(repo.object_hash(), None)?;
+        let mut here = store.repository()?;
+        here.objects.refresh_never();
+        let haves = store.haves(&here)?;
+        let uncut = source.depth.0.is_none() && !store.is_shallow(&here).map_err(within)?;
+        // With its history uncut, whatever is here is here with all that it needs.
+        // Not as `has_object` has it: to that, the empty tree is everywhere.
+        let is_complete = |id: &gix::oid| uncut && here.objects.exists(id);
+        let is_known = |id: &gix::oid| !haves.is_empty() && here.objects.exists(id);
+        let (objects, shallow) = (store.objects(&repo)?, boundary(&repo).step(step)?);
+        let until = (&shallow, source.depth);
+        let needed =
+            closure(&objects, &[commit], until, is_known, is_complete, &self.interrupt).step(step)?;
+        // Before the commits come, so that a kill in between leaves none without its place in the boundary.
+        store.extend_shallow(&here, &needed.boundary).map_err(within)?;
+        if !needed.objects.is_empty() {
+            copy_objects(
+                &objects,
+                &needed.objects,
+                &store.pack_receiver(&self.progress, &self.interrupt),
+                repo.path(),
+            )?;
+        }
+        store.redraw_shallow(&here, &needed).map_err(within)?;
+        Ok(Arrived { object: commit, files: StreamedFiles::default(), has_others: false })
+    }
+
+    /// A local repository is asked for everything.
+    fn fetch_missing_blobs(&mut self, _: &Source, _: ObjectId, _: &Store) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// `None` for a reference that leads to nothing: no commit yet.
+fn advertised_ref(mut found: gix::Reference<'_>) -> Option<AdvertisedRef> {
+    let name = found.name().as_bstr().to_string();
+    let object = found.follow_to_object().ok()?.detach();
+    let commit = found.peel_to_commit().map_or(object, |commit| commit.id);
+    Some(AdvertisedRef { name, commit, tag: (commit != object).then_some(object) })
 }

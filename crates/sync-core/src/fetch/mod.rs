@@ -4,41 +4,37 @@
 //! [`unpack`](crate::unpack) writes where the checkout goes on.
 
 mod branches;
-mod fetch_commit;
+mod fetch_pack;
 mod fetch_submodules;
 mod local;
+mod network;
 pub(crate) mod protocol;
+mod remote;
 mod request;
 pub(crate) mod submodules;
 
 use std::path::Path;
 use std::sync::Arc;
 
-use gix::ObjectId;
-use gix::protocol::handshake::Ref;
-use gix::protocol::ls_refs::RefPrefixes;
-use gix::protocol::transport::Protocol;
-use gix::protocol::transport::client::blocking_io::Transport;
-use gix::protocol::{Handshake, LsRefsCommand};
-
 use crate::credentials::Credentials;
-use crate::error::{Context, Error, ErrorKind, Result};
-use crate::fetched::{Fetched, Tip};
+use crate::error::{Error, ErrorKind, Result};
+use crate::fetched::{Fetched, StreamedFiles, Tip, tip};
 use crate::fs_ext::remove_dir_if_there;
 use crate::interrupt::Interrupt;
-use crate::progress::{Progress, Stage};
+use crate::progress::Progress;
 use crate::secret::Auth;
 use crate::spec::Source;
-use crate::spec::reference::{CommitId, Reference};
+use crate::spec::reference::{CommitId, RefQuery, Reference};
 use crate::spec::sparse::SparsePatterns;
 use crate::spec::submodules::{MAX_DEPTH, SubmoduleMode};
 use crate::store::Store;
 use crate::transport::options::ConnectOptions;
-use crate::transport::read_budget::ReadBudget;
-use crate::transport::{git, http, ssh};
-use crate::url::{Kind, RemoteUrl};
+use crate::transport::ssh;
+use crate::url::Kind;
 
-use protocol::{agent, http_status, protocol_error, without_deepen_relative};
+use local::Local;
+use network::Network;
+use remote::Remote;
 use submodules::Location;
 
 /// A remote repository, its connection kept between requests where the server allows it.
@@ -47,45 +43,40 @@ pub struct Fetcher {
     options: ConnectOptions,
     interrupt: Interrupt,
     progress: Progress,
-    connection: Option<Connection>,
-    /// What outlives a connection that the server ends after each exchange.
+    remote: Box<dyn Remote>,
+    /// Shared with the fetchers of submodules.
     sessions: ssh::Sessions,
     /// What a commit id that turned out to be a tag's leads to.
     peeled: Option<CommitId>,
-    lacks_filter: bool,
-}
-
-struct Connection {
-    transport: Box<dyn Transport + Send>,
-    handshake: Handshake,
-    /// What it is a part of, over SSH.
-    session: Option<ssh::Session>,
-    budget: ReadBudget,
 }
 
 impl Fetcher {
     /// Nothing is contacted before it is asked for. `interrupt` stops all work of this fetcher; `progress`
     /// shows it.
     pub fn new(source: Source, options: ConnectOptions, interrupt: Interrupt, progress: Progress) -> Self {
-        Fetcher {
-            source,
-            options,
-            interrupt,
-            progress,
-            connection: None,
-            sessions: ssh::Sessions::default(),
-            peeled: None,
-            lacks_filter: false,
-        }
+        Self::with_sessions(source, options, interrupt, progress, ssh::Sessions::default())
     }
 
-    /// Log in over HTTP by these from now on. Other transports pass over them.
+    fn with_sessions(
+        source: Source,
+        options: ConnectOptions,
+        interrupt: Interrupt,
+        progress: Progress,
+        sessions: ssh::Sessions,
+    ) -> Self {
+        let remote: Box<dyn Remote> = match &source.url.0 {
+            Kind::Local(path) => Box::new(Local::new(path, interrupt.clone(), progress.clone())),
+            Kind::Http(_) | Kind::Git { .. } | Kind::Ssh(_) => {
+                Box::new(Network::new(options.clone(), sessions.clone(), interrupt.clone(), progress.clone()))
+            }
+        };
+        Fetcher { source, options, interrupt, progress, remote, sessions, peeled: None }
+    }
+
+    /// Log in over HTTP with these from now on. Other transports do not use them.
     pub fn set_credentials(&mut self, credentials: Credentials) {
-        if credentials == self.options.credentials {
-            return;
-        }
+        self.remote.set_credentials(&credentials);
         self.options.credentials = credentials;
-        self.connection = None;
     }
 
     /// Check out these paths from now on.
@@ -101,7 +92,7 @@ impl Fetcher {
 
     /// Whether the server was asked for a filter that it does not support: it sent everything.
     pub fn lacks_filter(&self) -> bool {
-        self.lacks_filter
+        self.remote.lacks_filter()
     }
 
     /// What this fetcher was made for.
@@ -119,17 +110,12 @@ impl Fetcher {
 
     fn try_resolve(&mut self) -> Result<Tip> {
         if let Reference::Commit(commit) = self.source.reference {
-            return Ok(Tip { commit: self.peeled.unwrap_or(commit), want: commit.0 });
+            return Ok(Tip { commit: self.peeled.unwrap_or(commit), ..tip(commit.0) });
         }
-        if let Kind::Local(path) = &self.source.url.0 {
-            return local::resolve(path, &self.source.reference, &self.source);
-        }
-        let kept = self.connection.is_some();
-        let listed = match self.list() {
-            Err(ListFailure::Lost(_)) if kept && !self.interrupt.is_triggered() => self.list(),
-            listed => listed,
-        };
-        listed.map_err(|(ListFailure::Lost(err) | ListFailure::Answered(err))| err)
+        let query = RefQuery::of(&self.source.reference);
+        let refs = self.remote.list(&self.source, &query)?;
+        let chosen = query.choose(&refs).ok_or_else(|| missing_reference(&self.source))?;
+        Ok(Tip::of(chosen))
     }
 
     fn hide_secrets(&self, err: Error) -> Error {
@@ -138,44 +124,6 @@ impl Fetcher {
             secrets.extend(url.login.iter().flat_map(Auth::secrets));
         }
         err.hiding(&secrets)
-    }
-
-    fn list(&mut self) -> std::result::Result<Tip, ListFailure> {
-        // Protocols before v2 list references once, in the handshake, so they need a new one. And where a server's
-        // program lives as long as the connection, git's goes on naming a branch as it first read it.
-        let is_http = matches!(self.source.url.0, Kind::Http(_));
-        self.connection = self
-            .connection
-            .take()
-            .filter(|kept| is_http && kept.handshake.server_protocol_version == Protocol::V2);
-        let mut connection = self.connect().map_err(ListFailure::Answered)?;
-        connection.budget.renew();
-        let source = &self.source;
-        let step = || format!("list references of {}", source.url);
-        self.progress.enter(Stage::Listing);
-        let refs = match connection.handshake.refs.clone() {
-            Some(refs) => refs,
-            None => {
-                let mut prefixes = RefPrefixes::new();
-                prefixes.extend(source.reference.candidates().into_iter().map(Into::into));
-                LsRefsCommand::new(Some(prefixes), &connection.handshake.capabilities, agent())
-                    .invoke_blocking(&mut connection.transport, &mut gix::progress::Discard, false)
-                    .map_err(|err| {
-                        let failure = protocol_error(step(), &err, &connection.budget);
-                        match http_status(&err).is_some() || connection.budget.errors().is_some() {
-                            true => ListFailure::Answered(failure),
-                            false => ListFailure::Lost(failure),
-                        }
-                    })?
-            }
-        };
-        let names_tags = connection.handshake.server_protocol_version != Protocol::V2;
-        self.connection = Some(connection);
-        let (commit, tag) =
-            find(&source.reference, &refs).ok_or_else(|| ListFailure::Answered(missing_reference(source)))?;
-        // An old server knows only what it advertised: the tag, not the commit below it.
-        let want = tag.filter(|_| names_tags).unwrap_or(commit);
-        Ok(Tip { commit: CommitId(commit), want })
     }
 
     /// Bring the commit and all that its tree needs into the store.
@@ -197,6 +145,36 @@ impl Fetcher {
         received
     }
 
+    fn fetch_commit(
+        &mut self,
+        tip: &Tip,
+        store: &mut Store,
+        early_dir: Option<&Path>,
+    ) -> Result<(CommitId, StreamedFiles)> {
+        let arrived = self.remote.fetch(&self.source, tip, store, early_dir)?;
+        let step = || format!("fetch {} from {}", self.source.reference, self.source.url);
+        let repo = store.repository()?;
+        let commit =
+            repo.find_object(arrived.object).and_then(|object| object.peel_to_commit()).map_err(|err| {
+                // That it is not there at all is the server's doing.
+                if err.is_corrupted() { Error::reading(step(), &err) } else { Error::gix(step(), &err) }
+            })?;
+        let commit = commit.id;
+        if commit != tip.commit.0 && matches!(self.source.reference, Reference::Name(_)) {
+            let text = format!("the server announced {} but sent {commit}", tip.commit);
+            return Err(Error::new(ErrorKind::Server, step(), text));
+        }
+        store.record(&repo, commit, tip.want)?;
+        if arrived.has_others {
+            store.repack(self.source.depth, &self.progress, &self.interrupt)?;
+        }
+        if store.is_partial() {
+            self.remote.fetch_missing_blobs(&self.source, commit, store)?;
+        }
+        self.peeled = Some(CommitId(commit));
+        Ok((CommitId(commit), arrived.files))
+    }
+
     fn fetch_all(&mut self, tip: &Tip, store: &mut Store, early_dir: Option<&Path>) -> Result<Fetched> {
         let (commit, early) = self.fetch_commit(tip, store, early_dir)?;
         let levels = match self.source.selection.submodules {
@@ -209,80 +187,6 @@ impl Fetcher {
         let submodules = self.fetch_submodules(commit.0, &location, store, levels, &mut 0)?;
         Ok(Fetched { commit, selection: self.source.selection.clone(), submodules, early: Arc::new(early) })
     }
-
-    /// Take the kept connection or make one. It is put back by whoever leaves it usable.
-    fn connect(&mut self) -> Result<Connection> {
-        let kept = self.connection.take();
-        if let Some(kept) = kept.filter(|kept| kept.session.as_ref().is_none_or(ssh::Session::is_good)) {
-            return Ok(kept);
-        }
-        self.progress.enter(Stage::Connecting);
-        let url = &self.source.url;
-        let step = || format!("connect to {url}");
-        let (mut session, budget) = (None, ReadBudget::new(self.options.resources));
-        let mut transport: Box<dyn Transport + Send> = match &url.0 {
-            Kind::Http(url) => http::connect(url, &self.options, &self.interrupt, &budget, step)?,
-            Kind::Git { host, port, path } => {
-                git::connect(host, *port, path, &self.options, &self.interrupt, &budget).step(step)?
-            }
-            Kind::Ssh(url) => {
-                let ssh_options = (&self.options.ssh, self.options.tunnel_for(&url.host, url.port));
-                let connected = ssh::connect(&self.sessions, url, ssh_options, &self.interrupt, &budget);
-                let (transport, used) = connected.map_err(|failure| failure.into_error(step()))?;
-                session = Some(used);
-                transport
-            }
-            Kind::Local(_) => {
-                return Err(Error::new(ErrorKind::Configuration, step(), "a path needs no connection"));
-            }
-        };
-        let service = gix::protocol::transport::Service::UploadPack;
-        let progress = &mut gix::progress::Discard;
-        let mut handshake =
-            gix::protocol::handshake(&mut transport, service, |_| Ok(None), Vec::new(), progress).map_err(
-                |err| match budget.noise().filter(|_| !matches!(url.0, Kind::Http(_))) {
-                    Some(noise) => Error::new(ErrorKind::Server, step(), is_no_protocol(&noise, url)),
-                    None => protocol_error(step(), &err, &budget),
-                },
-            )?;
-        if handshake.server_protocol_version != Protocol::V2 {
-            handshake.capabilities = without_deepen_relative(&handshake.capabilities).step(step)?;
-        }
-        Ok(Connection { transport, handshake, session, budget })
-    }
-}
-
-/// That a server printed something before git could speak.
-fn is_no_protocol(noise: &str, url: &RemoteUrl) -> String {
-    let advice = match &url.0 {
-        Kind::Ssh(_) => {
-            "; see that nothing is printed at login there, as by ~/.bashrc, and that the account may run git-upload-pack"
-        }
-        _ => "; is the URL right?",
-    };
-    format!("the server does not speak Git's protocol; it printed: {noise}{advice}")
-}
-
-/// Why references could not be listed: the server did answer, or the connection failed.
-enum ListFailure {
-    Answered(Error),
-    Lost(Error),
-}
-
-/// The commit that a reference names, and the tag above it.
-fn find(reference: &Reference, refs: &[Ref]) -> Option<(ObjectId, Option<ObjectId>)> {
-    reference.candidates().iter().find_map(|name| {
-        refs.iter().find_map(|found| match found {
-            Ref::Direct { full_ref_name, object } if full_ref_name == name.as_str() => Some((*object, None)),
-            Ref::Peeled { full_ref_name, tag, object } if full_ref_name == name.as_str() => {
-                Some((*object, Some(*tag)))
-            }
-            Ref::Symbolic { full_ref_name, tag, object, .. } if full_ref_name == name.as_str() => {
-                Some((*object, *tag))
-            }
-            _ => None,
-        })
-    })
 }
 
 pub(crate) fn missing_reference(source: &Source) -> Error {

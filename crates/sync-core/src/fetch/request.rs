@@ -7,32 +7,34 @@ use gix::ObjectId;
 use gix::protocol::fetch::{self, Tags};
 use gix::protocol::transport::Protocol;
 
+use super::network::{Connection, Network};
 use super::protocol::{OneRound, Request, agent, protocol_error};
-use super::{Connection, Fetcher};
 use crate::error::Error;
 use crate::fetched::StreamedFiles;
 use crate::index_pack::{PackReceiver, StreamTarget};
 use crate::progress::Stage;
+use crate::spec::Source;
 use crate::store::Store;
 use crate::store::layout::mark_promised;
 
-impl Fetcher {
+impl Network {
     /// One fetch request and its pack.
     pub(super) fn request(
         &mut self,
+        source: &Source,
         mut connection: Connection,
         request: &Request<'_>,
         store: &Store,
         early: Option<(ObjectId, &Path)>,
     ) -> Result<StreamedFiles, RequestFailure> {
-        let step = || format!("fetch {} from {}", self.source.reference, self.source.url);
+        let step = || format!("fetch {} from {}", source.reference, source.url);
         self.progress.enter(Stage::Requesting);
         let is_partial = store.is_partial();
         let bases = match request.haves.is_empty() {
             true => None,
             false => Some(store.repository().and_then(|repo| store.objects(&repo))?),
         };
-        let limits = &self.source.selection.limits;
+        let limits = &source.selection.limits;
         let tree = early.map(|(commit, dir)| StreamTarget { commit, dir, limits });
         let pack_receiver = PackReceiver { tree, ..store.pack_receiver(&self.progress, &self.interrupt) };
         let budget = connection.budget.clone();

@@ -3,11 +3,13 @@
 use std::fmt;
 use std::str::FromStr;
 
+use gix::ObjectId;
+
 use crate::error::ParseError;
 
 /// The full id of a commit, SHA-1 or SHA-256, in lower-case hexadecimal when displayed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct CommitId(pub(crate) gix::ObjectId);
+pub struct CommitId(pub(crate) ObjectId);
 
 impl fmt::Display for CommitId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -19,7 +21,7 @@ impl FromStr for CommitId {
     type Err = ParseError;
 
     fn from_str(text: &str) -> Result<Self, ParseError> {
-        gix::ObjectId::from_hex(text.to_ascii_lowercase().as_bytes())
+        ObjectId::from_hex(text.to_ascii_lowercase().as_bytes())
             .map(CommitId)
             .map_err(|_| format!("{text:?} is not a full commit id (40 or 64 hexadecimal digits)").into())
     }
@@ -34,16 +36,44 @@ pub enum Reference {
     Commit(CommitId),
 }
 
-impl Reference {
-    /// The full names to look for, the first match wins: the order of gitrevisions(7).
-    pub(crate) fn candidates(&self) -> Vec<String> {
-        match self {
+/// A reference as a remote names it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct AdvertisedRef {
+    /// The full name.
+    pub(crate) name: String,
+    /// The object, annotated tags peeled.
+    pub(crate) commit: ObjectId,
+    /// The annotated tag above it.
+    pub(crate) tag: Option<ObjectId>,
+}
+
+/// Which references to list, and which of them to follow. It is pure, and the same for every remote.
+pub(crate) struct RefQuery {
+    /// Full names; the first that exists is followed.
+    candidates: Vec<String>,
+}
+
+impl RefQuery {
+    /// A name is looked up in the order of gitrevisions(7). A commit needs no look.
+    pub(crate) fn of(reference: &Reference) -> RefQuery {
+        let candidates = match reference {
             Reference::Commit(_) => Vec::new(),
             Reference::Name(name) if name == "HEAD" || name.starts_with("refs/") => vec![name.clone()],
             Reference::Name(name) => ["refs/", "refs/tags/", "refs/heads/", "refs/remotes/"]
                 .map(|prefix| format!("{prefix}{name}"))
                 .into(),
-        }
+        };
+        RefQuery { candidates }
+    }
+
+    /// The names of all references that may be chosen begin with one of these.
+    pub(crate) fn prefixes(&self) -> Vec<String> {
+        self.candidates.clone()
+    }
+
+    /// The reference to follow, of all that a remote lists.
+    pub(crate) fn choose<'a>(&self, refs: &'a [AdvertisedRef]) -> Option<&'a AdvertisedRef> {
+        self.candidates.iter().find_map(|name| refs.iter().find(|found| found.name == *name))
     }
 }
 
@@ -91,7 +121,16 @@ mod tests {
 
     #[test]
     fn a_tag_beats_a_branch_of_the_same_name() {
-        let candidates = Reference::Name("v1".into()).candidates();
-        assert_eq!(candidates[..3], ["refs/v1", "refs/tags/v1", "refs/heads/v1"]);
+        let query = RefQuery::of(&Reference::Name("v1".into()));
+        assert_eq!(query.prefixes()[..3], ["refs/v1", "refs/tags/v1", "refs/heads/v1"]);
+        let commit = ObjectId::null(gix::hash::Kind::Sha1);
+        let refs = ["refs/heads/v1", "refs/tags/v10", "refs/tags/v1"].map(|name| AdvertisedRef {
+            name: name.into(),
+            commit,
+            tag: None,
+        });
+        assert_eq!(query.choose(&refs), Some(&refs[2]));
+        assert_eq!(query.choose(&refs[..2]), Some(&refs[0]));
+        assert_eq!(query.choose(&refs[1..2]), None);
     }
 }

@@ -36,7 +36,7 @@ impl Store {
             let entry = entry.step(step)?;
             let (name, is_dir) = (entry.file_name(), entry.file_type().step(step)?.is_dir());
             let name = name.to_string_lossy();
-            let is_ours = [".tmp-", ".in-paths"].iter().any(|ours| name.starts_with(ours));
+            let is_ours = [".tmp-", ".in-place"].iter().any(|ours| name.starts_with(ours));
             if is_ours || (is_dir && name.parse::<CommitId>().is_ok()) {
                 continue;
             }
@@ -113,7 +113,7 @@ fn has_mount_point(dir: &Path) -> io::Result<bool> {
 /// Returns what could not be removed.
 pub(super) fn clear_leftovers(root: &Path, recyclable: Option<&WorktreePaths>) -> io::Result<Vec<Error>> {
     clear_repository(&root.join(".git"), recyclable)?;
-    for submodule in entries(&root.join(".git/submodules"))? {
+    for submodule in entries(&root.join(".git/modules"))? {
         clear_repository(&submodule?.path(), None)?;
     }
     let trees = root.join(".worktrees");

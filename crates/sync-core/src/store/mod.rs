@@ -161,8 +161,7 @@ impl Store {
         for entry in fs_err::read_dir(self.git_dir()).step(step)? {
             let entry = entry.step(step)?;
             let name = entry.file_name();
-            if !["worktrees", "submodules", "syncline-owner", "tmp-damaged"].iter().any(|kept| name == *kept)
-            {
+            if !["worktrees", "modules", "syncline-owner", "tmp-damaged"].iter().any(|kept| name == *kept) {
                 fs_err::rename(entry.path(), aside.join(&name)).step(step)?;
             }
         }

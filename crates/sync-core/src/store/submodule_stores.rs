@@ -43,7 +43,7 @@ impl Store {
     }
 
     pub(super) fn submodules_dir(&self) -> PathBuf {
-        self.root.join(".git/submodules")
+        self.root.join(".git/modules")
     }
 
     /// The stores of all submodules that are or were published.

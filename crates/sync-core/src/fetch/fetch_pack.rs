@@ -1,0 +1,125 @@
+//! Packs: asking for them and taking them in.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use gix::ObjectId;
+use gix::bstr::ByteSlice;
+use gix::index::entry::Mode;
+use gix::protocol::fetch::Shallow;
+use gix::protocol::transport::Protocol;
+
+use super::branches::{advised, needs_branches};
+use super::network::Network;
+use super::protocol::{Request, can_filter, object_kind};
+use super::remote::Arrived;
+use super::request::RequestFailure;
+use crate::error::{Context, Error, ErrorKind, Result};
+use crate::fetched::{StreamedFiles, Tip};
+use crate::fs_ext::remove_dir_if_there;
+use crate::spec::Source;
+use crate::spec::filter::Filter;
+use crate::store::Store;
+use crate::trees::index_of;
+use crate::worktree::entry::needs_writing;
+
+impl Network {
+    /// Fetch the pack of a commit.
+    pub(super) fn fetch_pack(
+        &mut self,
+        source: &Source,
+        tip: &Tip,
+        store: &mut Store,
+        early_dir: Option<&Path>,
+    ) -> Result<Arrived> {
+        let mut connection = self.connect(source)?;
+        let want = wanted(tip, connection.handshake.server_protocol_version);
+        let arrived = |files, has_others| Arrived { object: want, files, has_others };
+        let step = || format!("fetch {} from {}", source.reference, source.url);
+        let kind = object_kind(&connection.handshake.capabilities);
+        if kind != want.kind() {
+            let text = format!("{want} is no {kind} id, but the repository's are");
+            return Err(Error::new(ErrorKind::NotFound, step(), text));
+        }
+        let filter = source.filter.clone().filter(|_| can_filter(&connection.handshake));
+        self.lacks_filter = source.filter.is_some() && filter.is_none();
+        store.prepare(kind, filter.as_ref().map(|_| &source.url))?;
+        if needs_branches(&connection, &source.url, want) {
+            self.connection = Some(connection);
+            if self.fetch_branches(source, want, store)? {
+                return Ok(arrived(StreamedFiles::default(), true));
+            }
+            connection = self.connect(source)?;
+        }
+        let version = connection.handshake.server_protocol_version;
+        let repo = store.repository()?;
+        let shallow = match source.depth.0 {
+            Some(depth) => Shallow::DepthAtRemote(depth),
+            None if store.is_shallow(&repo).map_err(|err| err.within(&step()))? => Shallow::undo(),
+            None => Shallow::NoChange,
+        };
+        let request = Request {
+            wants: vec![want],
+            haves: store.haves(&repo)?,
+            shallow,
+            filter: filter.as_ref().map(Filter::spec),
+        };
+        drop(repo);
+        let is_simple = request.haves.is_empty() && filter.is_none() && source.selection.sparse.is_none();
+        if let Some(dir) = early_dir.filter(|_| is_simple) {
+            remove_dir_if_there(dir).and_then(|()| fs_err::create_dir(dir)).step(step)?;
+            let early = Some((tip.commit.0, dir));
+            let files = self.request(source, connection, &request, store, early);
+            let files = files.map_err(|err| advised(source, err.into_error(), version))?;
+            return Ok(arrived(files, false));
+        }
+        match self.request(source, connection, &request, store, None) {
+            // A delta whose base is not there or not readable: what we said we have is not to be relied on.
+            Err(RequestFailure::Pack(_)) if !request.haves.is_empty() && !self.interrupt.is_triggered() => {
+                let connection = self.connect(source)?;
+                let alone = Request { haves: BTreeSet::new(), ..request };
+                self.request(source, connection, &alone, store, None).map_err(RequestFailure::into_error)?;
+            }
+            answered => _ = answered.map_err(|err| advised(source, err.into_error(), version))?,
+        }
+        Ok(arrived(StreamedFiles::default(), false))
+    }
+
+    /// Ask for the blobs that a filter left out and the checkout needs, all at once.
+    pub(super) fn fetch_blobs(&mut self, source: &Source, commit: ObjectId, store: &Store) -> Result<()> {
+        let step = || format!("find out what the tree of {commit} lacks");
+        let mut repo = store.repository()?;
+        repo.objects.refresh_never();
+        let mut index = index_of(&store.objects(&repo)?, commit, &source.selection.limits, &mut 0, None)?;
+        if let Some(sparse) = &source.selection.sparse {
+            sparse.apply(&mut index).step(step)?;
+        }
+        let mut wants = BTreeSet::new();
+        for entry in index.entries().iter().filter(|entry| entry.mode != Mode::COMMIT) {
+            // The form of every file depends on them, wherever they are.
+            let decides =
+                matches!(entry.path(&index).rsplit_str("/").next(), Some(b".gitattributes" | b".gitmodules"));
+            if (decides || needs_writing(entry)) && !repo.has_object(entry.id) {
+                wants.insert(entry.id);
+            }
+        }
+        drop(repo);
+        if wants.is_empty() {
+            return Ok(());
+        }
+        let wants = wants.into_iter().collect();
+        let request = Request { wants, haves: BTreeSet::new(), shallow: Shallow::NoChange, filter: None };
+        let connection = self.connect(source)?;
+        self.request(source, connection, &request, store, None)
+            .map(|_| ())
+            .map_err(RequestFailure::into_error)
+    }
+}
+
+/// The object to ask for. Before protocol v2 a server knows only what it advertised: the tag, not the commit below it.
+fn wanted(tip: &Tip, version: Protocol) -> ObjectId {
+    match version {
+        Protocol::V2 if tip.tag().is_some() => tip.commit.0,
+        _ => tip.want,
+    }
+}

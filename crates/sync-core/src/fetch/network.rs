@@ -1,0 +1,205 @@
+//! A repository on a server.
+
+use std::path::Path;
+
+use gix::ObjectId;
+use gix::bstr::BString;
+use gix::protocol::handshake::Ref;
+use gix::protocol::ls_refs::RefPrefixes;
+use gix::protocol::transport::Protocol;
+use gix::protocol::transport::client::blocking_io::Transport;
+use gix::protocol::{Handshake, LsRefsCommand};
+
+use super::protocol::agent;
+use crate::credentials::Credentials;
+use crate::error::{Context, Error, ErrorKind, Result};
+use crate::fetch::protocol::{http_status, protocol_error, without_deepen_relative};
+use crate::fetch::remote::{Arrived, Remote};
+use crate::fetched::Tip;
+use crate::interrupt::Interrupt;
+use crate::progress::{Progress, Stage};
+use crate::spec::Source;
+use crate::spec::reference::{AdvertisedRef, RefQuery};
+use crate::store::Store;
+use crate::transport::options::ConnectOptions;
+use crate::transport::read_budget::ReadBudget;
+use crate::transport::{git, http, ssh};
+use crate::url::{Kind, RemoteUrl};
+
+/// A server, its connection kept between requests where the server allows it.
+pub(super) struct Network {
+    pub(super) options: ConnectOptions,
+    pub(super) interrupt: Interrupt,
+    pub(super) progress: Progress,
+    pub(super) connection: Option<Connection>,
+    /// What outlives a connection that the server ends after each exchange.
+    sessions: ssh::Sessions,
+    pub(super) lacks_filter: bool,
+}
+
+pub(super) struct Connection {
+    pub(super) transport: Box<dyn Transport + Send>,
+    pub(super) handshake: Handshake,
+    /// What it is a part of, over SSH.
+    session: Option<ssh::Session>,
+    pub(super) budget: ReadBudget,
+}
+
+impl Remote for Network {
+    /// Over a kept connection this is one request and its answer. A connection that the server dropped in the meantime
+    /// is opened again, once.
+    fn list(&mut self, source: &Source, query: &RefQuery) -> Result<Vec<AdvertisedRef>> {
+        let kept = self.connection.is_some();
+        let listed = match self.try_list(source, query) {
+            Err(ListFailure::Lost(_)) if kept && !self.interrupt.is_triggered() => {
+                self.try_list(source, query)
+            }
+            listed => listed,
+        };
+        listed.map_err(|(ListFailure::Lost(err) | ListFailure::Answered(err))| err)
+    }
+
+    fn fetch(
+        &mut self,
+        source: &Source,
+        tip: &Tip,
+        store: &mut Store,
+        early_dir: Option<&Path>,
+    ) -> Result<Arrived> {
+        self.fetch_pack(source, tip, store, early_dir)
+    }
+
+    fn fetch_missing_blobs(&mut self, source: &Source, commit: ObjectId, store: &Store) -> Result<()> {
+        self.fetch_blobs(source, commit, store)
+    }
+
+    fn set_credentials(&mut self, credentials: &Credentials) {
+        if *credentials != self.options.credentials {
+            self.options.credentials = credentials.clone();
+            self.connection = None;
+        }
+    }
+
+    fn lacks_filter(&self) -> bool {
+        self.lacks_filter
+    }
+}
+
+impl Network {
+    pub(super) fn new(
+        options: ConnectOptions,
+        sessions: ssh::Sessions,
+        interrupt: Interrupt,
+        progress: Progress,
+    ) -> Self {
+        Network { options, interrupt, progress, connection: None, sessions, lacks_filter: false }
+    }
+
+    fn try_list(
+        &mut self,
+        source: &Source,
+        query: &RefQuery,
+    ) -> std::result::Result<Vec<AdvertisedRef>, ListFailure> {
+        // Protocols before v2 list references once, in the handshake, so they need a new one. And where a server's
+        // program lives as long as the connection, git's goes on naming a branch as it first read it.
+        let is_http = matches!(source.url.0, Kind::Http(_));
+        self.connection = self
+            .connection
+            .take()
+            .filter(|kept| is_http && kept.handshake.server_protocol_version == Protocol::V2);
+        let mut connection = self.connect(source).map_err(ListFailure::Answered)?;
+        connection.budget.renew();
+        let step = || format!("list references of {}", source.url);
+        self.progress.enter(Stage::Listing);
+        let refs = match connection.handshake.refs.clone() {
+            Some(refs) => refs,
+            None => {
+                let mut prefixes = RefPrefixes::new();
+                prefixes.extend(query.prefixes().into_iter().map(Into::into));
+                LsRefsCommand::new(Some(prefixes), &connection.handshake.capabilities, agent())
+                    .invoke_blocking(&mut connection.transport, &mut gix::progress::Discard, false)
+                    .map_err(|err| {
+                        let failure = protocol_error(step(), &err, &connection.budget);
+                        match http_status(&err).is_some() || connection.budget.errors().is_some() {
+                            true => ListFailure::Answered(failure),
+                            false => ListFailure::Lost(failure),
+                        }
+                    })?
+            }
+        };
+        self.connection = Some(connection);
+        Ok(refs.iter().filter_map(advertised_ref).collect())
+    }
+
+    /// Take the kept connection or make one. It is put back by whoever leaves it usable.
+    pub(super) fn connect(&mut self, source: &Source) -> Result<Connection> {
+        let kept = self.connection.take();
+        if let Some(kept) = kept.filter(|kept| kept.session.as_ref().is_none_or(ssh::Session::is_good)) {
+            return Ok(kept);
+        }
+        self.progress.enter(Stage::Connecting);
+        let url = &source.url;
+        let step = || format!("connect to {url}");
+        let (mut session, budget) = (None, ReadBudget::new(self.options.resources));
+        let mut transport: Box<dyn Transport + Send> = match &url.0 {
+            Kind::Http(url) => http::connect(url, &self.options, &self.interrupt, &budget, step)?,
+            Kind::Git { host, port, path } => {
+                git::connect(host, *port, path, &self.options, &self.interrupt, &budget).step(step)?
+            }
+            Kind::Ssh(url) => {
+                let ssh_options = (&self.options.ssh, self.options.tunnel_for(&url.host, url.port));
+                let connected = ssh::connect(&self.sessions, url, ssh_options, &self.interrupt, &budget);
+                let (transport, used) = connected.map_err(|failure| failure.into_error(step()))?;
+                session = Some(used);
+                transport
+            }
+            Kind::Local(_) => {
+                return Err(Error::new(ErrorKind::Configuration, step(), "a path needs no connection"));
+            }
+        };
+        let service = gix::protocol::transport::Service::UploadPack;
+        let progress = &mut gix::progress::Discard;
+        let mut handshake =
+            gix::protocol::handshake(&mut transport, service, |_| Ok(None), Vec::new(), progress).map_err(
+                |err| match budget.noise().filter(|_| !matches!(url.0, Kind::Http(_))) {
+                    Some(noise) => Error::new(ErrorKind::Server, step(), is_no_protocol(&noise, url)),
+                    None => protocol_error(step(), &err, &budget),
+                },
+            )?;
+        if handshake.server_protocol_version != Protocol::V2 {
+            handshake.capabilities = without_deepen_relative(&handshake.capabilities).step(step)?;
+        }
+        Ok(Connection { transport, handshake, session, budget })
+    }
+}
+
+/// That a server printed something before git could speak.
+fn is_no_protocol(noise: &str, url: &RemoteUrl) -> String {
+    let advice = match &url.0 {
+        Kind::Ssh(_) => {
+            "; see that nothing is printed at login there, as by ~/.bashrc, and that the account may run git-upload-pack"
+        }
+        _ => "; is the URL right?",
+    };
+    format!("the server does not speak Git's protocol; it printed: {noise}{advice}")
+}
+
+/// Why references could not be listed: the server did answer, or the connection failed.
+enum ListFailure {
+    Answered(Error),
+    Lost(Error),
+}
+
+fn advertised_ref(found: &Ref) -> Option<AdvertisedRef> {
+    let advertised = |name: &BString, object: ObjectId, tag: Option<ObjectId>| AdvertisedRef {
+        name: name.to_string(),
+        commit: object,
+        tag,
+    };
+    match found {
+        Ref::Direct { full_ref_name, object } => Some(advertised(full_ref_name, *object, None)),
+        Ref::Peeled { full_ref_name, tag, object } => Some(advertised(full_ref_name, *object, Some(*tag))),
+        Ref::Symbolic { full_ref_name, tag, object, .. } => Some(advertised(full_ref_name, *object, *tag)),
+        Ref::Unborn { .. } => None,
+    }
+}
