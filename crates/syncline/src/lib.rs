@@ -1,8 +1,9 @@
 //! syncline keeps a directory in step with a Git reference and publishes every new commit atomically.
 //!
 //! This is the program as a library; `main.rs` only hands it the command line and the environment. Reading order:
-//! [`app`] (from the command line to the exit code), `options` (the table), `args` (what was typed), `config` (what
-//! it means), `startup`, `run` (the loop), `pass` (one sync), `publish` (the link), `hooks`, `schedule` (when next).
+//! [`app`] (from the command line to the exit code), `options` (the table), `args` (what was typed), `reader` and
+//! `config` (what it means), `startup`, `run` (the loop), `pass` (one sync), `publish` (the link), `hooks` and `login`
+//! (each a list behind a trait), `schedule` (when to sync next). `layers` says which module may use which.
 
 #![cfg_attr(feature = "fuzzing", allow(missing_docs))]
 
@@ -17,6 +18,8 @@ pub mod environment;
 pub mod fuzzing;
 mod healthcheck;
 mod hooks;
+#[cfg(test)]
+mod layers;
 mod log;
 mod login;
 mod manual;
