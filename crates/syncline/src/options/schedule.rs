@@ -14,7 +14,7 @@ options! {
                       longer, and the first one after a start or a failure up to a half")
             .default("10s");
         INIT_PERIOD: Setting<Duration> = value("init-period", "DURATION", values::period_or_none)
-            .help("The same until the first success; 0 means the same as --period")
+            .help("Like --period, but until the first success; 0 means the same as --period")
             .default("0");
         ONE_TIME: Setting<bool> = switch("one-time")
             .older(&["GIT_SYNC_ONE_TIME"])
@@ -33,7 +33,7 @@ options! {
             .details("If it is not given, the first sync must succeed, unless an earlier tree is still published; later \
                       failures are retried without limit, with growing pauses, and the last good tree stays published");
         INIT_MAX_FAILURES: Opt<i64> = value("init-max-failures", "N", values::integer)
-            .help("The same until the first success");
+            .help("Like --max-failures, but until the first success");
         WORKTREE_CHECK_PERIOD: Setting<Duration> = value("worktree-check-period", "DURATION", values::duration)
             .help("How often to compare the published files with what was written, and repair them; 0 checks only at start")
             .default("10m");
