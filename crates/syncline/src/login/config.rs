@@ -234,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn the_pods_own_token_is_never_sent() {
+    fn the_pods_own_token_is_sent_to_nobody() {
         let token = "/var/run/secrets/kubernetes.io/serviceaccount/token";
         let named = |option: &str, path: &str| [format!("--{option}={path}"), "--username=u".into()];
         for path in [token, &token[4..], "/x/../run/./secrets/kubernetes.io/serviceaccount/..data/token"] {
