@@ -3,16 +3,15 @@
 use std::path::Path;
 
 /// The lowest layer comes first.
-const LAYERS: [&[&str]; 12] = [
-    &["certificates", "cgroup", "clock", "processes", "schedule"],
+const LAYERS: [&[&str]; 11] = [
+    &["cgroup", "clock", "processes", "schedule"],
     &["environment", "status", "touch_and_error_files"],
-    &["options", "systemd"],
+    &["options", "systemd", "worker"],
     &["args"],
     &["reader", "manual", "healthcheck"],
     &["hooks", "login"],
     &["config"],
     &["log", "publish", "serve"],
-    &["pass"],
     &["run"],
     &["startup"],
     &["app"],

@@ -2,8 +2,8 @@
 //!
 //! This is the program as a library; `main.rs` only hands it the command line and the environment. Reading order:
 //! [`app`] (from the command line to the exit code), `options` (the table), `args` (what was typed), `reader` and
-//! `config` (what it means), `startup`, `run` (the loop), `pass` (one sync), `publish` (the link), `hooks` and `login`
-//! (each a list behind a trait), `schedule` (when to sync next). `layers` says which module may use which.
+//! `config` (what it means), `startup`, `run` (the loop), `worker` (what it drives), `publish` (the link), `hooks` and
+//! `login` (each a list behind a trait), `schedule` (when to sync next). `layers` says which module may use which.
 
 #![cfg_attr(feature = "fuzzing", allow(missing_docs))]
 
