@@ -18,13 +18,16 @@ pub struct Args {
     given: HashMap<&'static str, Given>,
     /// Unknown options and missing values.
     pub errors: Vec<String>,
+    /// What works, but should be changed.
     pub warnings: Vec<String>,
 }
 
 /// The values of one option and where they came from: `--period` or `GITSYNC_PERIOD`.
 #[derive(Clone, Debug)]
 pub struct Given {
+    /// All of them, in order.
     pub values: Vec<OsString>,
+    /// The name that was used.
     pub origin: String,
 }
 

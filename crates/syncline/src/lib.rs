@@ -8,27 +8,27 @@
 #![cfg_attr(feature = "fuzzing", allow(missing_docs))]
 
 pub mod app;
-mod args;
+pub mod args;
 mod cgroup;
 mod clock;
-mod config;
+pub mod config;
 pub mod environment;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;
 mod healthcheck;
-mod hooks;
+pub mod hooks;
 #[cfg(test)]
 mod layers;
 mod log;
-mod login;
+pub mod login;
 mod manual;
-mod options;
+pub mod options;
 mod processes;
 mod publish;
-mod reader;
+pub mod reader;
 mod run;
-mod schedule;
+pub mod schedule;
 mod serve;
 mod startup;
 mod status;

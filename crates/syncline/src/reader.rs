@@ -13,6 +13,7 @@ use crate::options::{Opt, Row, Setting, hints};
 /// Reads values; if one is wrong, it notes the error and goes on without it.
 pub struct OptionReader<'a> {
     args: &'a Args,
+    /// For what is not an option.
     pub environment: &'a Environment,
     directory: &'a Path,
     errors: Vec<String>,
@@ -20,6 +21,7 @@ pub struct OptionReader<'a> {
 }
 
 impl<'a> OptionReader<'a> {
+    /// Errors and warnings of the command line come first. It fails if the current directory is unknown.
     pub fn new(args: &'a Args, environment: &'a Environment) -> Result<Self, String> {
         let (errors, warnings) = (args.errors.clone(), args.warnings.clone());
         Ok(OptionReader { args, environment, directory: environment.directory()?, errors, warnings })
@@ -39,6 +41,7 @@ impl<'a> OptionReader<'a> {
         [self.errors, hints::strays(self.environment.names())].concat()
     }
 
+    /// Note what is wrong with an option, in words that follow its name.
     pub fn error(&mut self, option: &Row, error: impl Display) {
         self.error_at(&self.origin(option), error);
     }
@@ -48,6 +51,7 @@ impl<'a> OptionReader<'a> {
         self.errors.push(format!("{origin}: {error}"));
     }
 
+    /// Note what works, but should be changed.
     pub fn warn(&mut self, warning: impl Into<String>) {
         self.warnings.push(warning.into());
     }
@@ -68,6 +72,7 @@ impl<'a> OptionReader<'a> {
         self.directory.join(path)
     }
 
+    /// Whether it was given, even if it is empty.
     pub fn is_given(&self, option: &Row) -> bool {
         self.args.get(option).is_some()
     }
@@ -175,7 +180,7 @@ impl<'a> OptionReader<'a> {
 }
 
 #[cfg(test)]
-pub mod tests {
+pub(crate) mod tests {
     use super::*;
     use crate::args::{Parsed, parse};
 

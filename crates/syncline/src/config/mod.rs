@@ -29,16 +29,25 @@ pub use schedule::Timing;
 /// Everything that the program runs by.
 #[derive(Clone, Debug)]
 pub struct Config {
+    /// What to sync.
     pub source: Source,
     /// The file with the sparse patterns of `source`, if they come from one.
     pub sparse_file: Option<PathBuf>,
+    /// Where and how to publish.
     pub publishing: Publishing,
+    /// When to sync.
     pub timing: Timing,
+    /// How to log in over HTTP.
     pub login: LoginConfig,
+    /// How to connect.
     pub connect: ConnectOptions,
+    /// What to run or to notify.
     pub hooks: HookConfig,
+    /// The HTTP server, if it is wanted.
     pub http: Option<Http>,
+    /// How to log.
     pub log: LogConfig,
+    /// What works, but should be changed.
     pub warnings: Vec<String>,
 }
 
@@ -88,4 +97,4 @@ pub fn error_file(args: &Args, environment: &Environment) -> Option<PathBuf> {
 }
 
 #[cfg(test)]
-pub mod tests;
+pub(crate) mod tests;

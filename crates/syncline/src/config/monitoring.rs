@@ -12,6 +12,7 @@ use crate::reader::OptionReader;
 pub struct Http {
     /// `host:port` or `:port`.
     pub bind: String,
+    /// Whether to serve `/metrics`.
     pub metrics: bool,
     /// The age of the last success beyond which `/readyz` fails; zero for never.
     pub readyz_max_age: Duration,
@@ -20,7 +21,9 @@ pub struct Http {
 /// How to log.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LogConfig {
+    /// The format of the lines.
     pub format: LogFormat,
+    /// 0 for changes and failures; 1 and more for every sync.
     pub verbosity: u8,
 }
 

@@ -16,16 +16,23 @@ use crate::reader::OptionReader;
 pub struct Publishing {
     /// Absolute.
     pub root: PathBuf,
+    /// What the published path is.
     pub mode: Publish,
     /// The path to publish. Absolute, or relative to the root once its symbolic links are resolved.
     pub link: PathBuf,
+    /// How unchanged files get into a new tree.
     pub file_reuse: FileReuse,
+    /// What to flush before publishing.
     pub fsync: Fsync,
+    /// When to repack.
     pub git_gc: GitGc,
+    /// How long to keep a replaced tree.
     pub stale_worktree_timeout: Duration,
     /// How long a replaced tree stays unchanged before its files may be reused.
     pub worktree_reuse_delay: Duration,
+    /// Whether the group may write.
     pub group_write: bool,
+    /// Whether to wait for another process that uses the root.
     pub wait_for_lock: bool,
     /// Absolute.
     pub touch_file: Option<PathBuf>,

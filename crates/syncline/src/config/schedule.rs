@@ -12,8 +12,11 @@ use crate::schedule::Policy;
 /// How often to sync, and for how long.
 #[derive(Clone, Debug)]
 pub struct Timing {
+    /// The pauses, and the failures to accept.
     pub policy: Policy,
+    /// The longest that a sync may take.
     pub sync_timeout: Duration,
+    /// The number of the signal that starts a sync.
     pub sync_on_signal: Option<i32>,
     /// `None`: only at start.
     pub worktree_check_period: Option<Duration>,

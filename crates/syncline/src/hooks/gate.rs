@@ -11,11 +11,13 @@ use super::{Event, ExecHook, ask};
 
 /// A publisher that is asked for only after the pre-publish exechook was told, or had to agree.
 pub struct Gated {
+    /// The publisher behind it.
     pub inner: Box<dyn Publisher>,
     /// Told, without waiting for it.
     pub told: Vec<watch::Sender<Option<Event>>>,
     /// Has to agree.
     pub gate: Option<ExecHook>,
+    /// Idle while the program runs.
     pub progress: Progress,
 }
 

@@ -38,6 +38,7 @@ const INTERRUPT_CHECK: Duration = Duration::from_millis(50);
 /// What a hook is told.
 #[derive(Clone, Debug)]
 pub struct Event {
+    /// The commit that is published.
     pub commit: CommitId,
     /// The tree of the commit.
     pub tree: PathBuf,
@@ -60,6 +61,7 @@ pub trait Hook: Debug + Send + Sync + 'static {
     /// As logs and metrics name it.
     fn name(&self) -> &'static str;
 
+    /// When it runs.
     fn moment(&self) -> Moment {
         Moment::Published
     }
@@ -74,12 +76,14 @@ pub trait Hook: Debug + Send + Sync + 'static {
 /// The hooks that the options ask for.
 #[derive(Clone, Debug, Default)]
 pub struct HookConfig {
+    /// Those that run in tasks of their own.
     pub list: Vec<Arc<dyn Hook>>,
     /// A program that must succeed before anything is published. The sync itself runs it.
     pub gate: Option<ExecHook>,
 }
 
 impl HookConfig {
+    /// Read the options of all hooks. A new hook is a line in here.
     pub fn read(r: &mut OptionReader, connect: &ConnectOptions, source: Option<&Source>) -> HookConfig {
         let pre_publish = exec::pre_publish(r);
         let (gate, pre_publish) =

@@ -22,20 +22,25 @@ pub struct LoginConfig {
     pub own: Option<AuthMethod>,
     /// At any server or part of one; at the same distance they go first.
     pub credentials: Vec<Credential>,
+    /// The file of cookies, if one is used.
     pub cookies: Option<Cookies>,
+    /// The `.netrc`, if one is used.
     pub netrc: Option<Netrc>,
 }
 
 /// One way to log in.
 #[derive(Clone, Debug)]
 pub enum AuthMethod {
+    /// With a secret that is known.
     Static(StaticCredential),
+    /// With what a token source answers.
     Token(&'static SourceKind, Arc<dyn TokenSource>),
 }
 
 /// Where cookies are.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Cookies {
+    /// From the option: the file must exist.
     Given(PathBuf),
     /// From Git's setting: the file may be missing.
     Configured(PathBuf),
@@ -44,6 +49,7 @@ pub enum Cookies {
 /// Where the logins of curl, ftp and others are.
 #[derive(Clone, Debug)]
 pub enum Netrc {
+    /// From the option: the file must exist.
     Given(PathBuf),
     /// In the usual place, where there may be none.
     Usual(PathBuf),

@@ -8,7 +8,9 @@ use sync_core::{Secret, UrlScope};
 /// A login for all URLs below one.
 #[derive(Clone, Debug)]
 pub struct Credential {
+    /// The URLs it is for.
     pub url: UrlScope,
+    /// The login.
     pub login: StaticCredential,
 }
 
@@ -17,13 +19,16 @@ pub struct Credential {
 pub enum StaticCredential {
     /// A user's name and password.
     Password(String, SecretSource),
+    /// A bearer token.
     Bearer(SecretSource),
 }
 
 /// Where a secret comes from.
 #[derive(Clone, Debug)]
 pub enum SecretSource {
+    /// It is known.
     Given(Secret),
+    /// It is read from a file for every sync.
     File(PathBuf),
 }
 

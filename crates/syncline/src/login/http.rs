@@ -17,6 +17,7 @@ pub struct Http {
 }
 
 impl Http {
+    /// Requests time out like a sync, but after 30 seconds at most.
     pub fn new(connect: &ConnectOptions, sync_timeout: Duration, interrupt: &Interrupt) -> Http {
         let timeout = sync_timeout.min(LONGEST_REQUEST);
         Http { connect: connect.clone(), timeout, interrupt: interrupt.clone() }

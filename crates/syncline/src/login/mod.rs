@@ -19,12 +19,12 @@ use tracing::warn;
 
 use crate::status::{Outcome, Status};
 
-pub use config::{LoginConfig, Netrc};
+pub use config::{AuthMethod, Cookies, LoginConfig, Netrc};
+pub use credential::{Credential, SecretSource, StaticCredential};
 pub use http::Http;
+pub use source::{SourceKind, TokenSource};
 pub use sources::SOURCES;
-
-use config::{AuthMethod, Cookies};
-use token::Token;
+pub use token::Token;
 
 /// All sources of logins and what they answered.
 #[derive(Debug)]

@@ -25,12 +25,12 @@ pub struct Token {
 
 impl Token {
     /// Valid until `end`.
-    pub(super) fn new(auth: Auth, end: SystemTime) -> Token {
+    pub fn new(auth: Auth, end: SystemTime) -> Token {
         Token { auth, until: end.checked_sub(MARGIN), is_kept: false }
     }
 
     /// Valid for one sync.
-    pub(super) fn once(auth: Auth) -> Token {
+    pub fn once(auth: Auth) -> Token {
         Token { auth, until: None, is_kept: false }
     }
 

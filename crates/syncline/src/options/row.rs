@@ -3,10 +3,13 @@
 /// One option.
 #[derive(Clone, Copy, Debug)]
 pub struct Row {
+    /// Without the dashes.
     pub name: &'static str,
     /// Other names that are accepted for it, each with its own twin in the environment.
     pub aliases: &'static [&'static str],
+    /// How it is given.
     pub kind: Kind,
+    /// The heading in the help.
     pub topic: &'static str,
     /// As the help shows it; empty if there is none.
     pub default: &'static str,
@@ -15,6 +18,7 @@ pub struct Row {
     pub older_variables: &'static [&'static str],
     /// Whether a value may hold a secret, so that hooks must not see it.
     pub may_hold_secrets: bool,
+    /// What it does, in a sentence or two.
     pub help: &'static str,
     /// What the manual says in addition to the help.
     pub details: &'static str,
@@ -71,6 +75,7 @@ impl Row {
         !matches!(self.kind, Kind::Deprecated(..))
     }
 
+    /// Whether each use adds a value.
     pub fn is_list(&self) -> bool {
         matches!(self.kind, Kind::List(_))
     }

@@ -247,7 +247,10 @@ pub(super) type Table = [&'static dyn Entry];
 /// Declares options and the list of them, `TABLE`, in one: an option that is declared is in the list.
 macro_rules! options {
     ($($topic:literal { $($name:ident: $type:ty = $option:expr;)* })*) => {
-        $($(pub static $name: $type = $option.under($topic);)*)*
+        $($(
+            #[doc = concat!("`", stringify!($name), "`, as its help says.")]
+            pub static $name: $type = $option.under($topic);
+        )*)*
 
         pub(super) static TABLE: &$crate::options::table::Table = &[$($(&$name,)*)*];
     };

@@ -204,9 +204,11 @@ pub fn bind_address(text: &str) -> Result<String, String> {
 /// The file of cookies.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CookieFile {
+    /// Cookies are not used.
     None,
     /// git-sync's only place.
     Standard,
+    /// A file of the user's.
     Path(PathBuf),
 }
 
