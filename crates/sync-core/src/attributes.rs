@@ -1,4 +1,4 @@
-//! What `.gitattributes` files can do to the form of a file, told by their text alone.
+//! Which files are attribute files, and how Git reads them.
 
 use gix::bstr::{BStr, ByteSlice};
 use gix::index::entry::Mode;
@@ -6,17 +6,6 @@ use gix::index::{Entry, State};
 
 /// UTF-8's mark of byte order.
 const MARK: &[u8] = "\u{feff}".as_bytes();
-
-/// Whether a `.gitattributes` can make any file differ from its blob; rather yes than no. (That a file is `text`
-/// or has a filter that we do not know changes nothing here.)
-pub(crate) fn may_change_form(attributes: &[u8]) -> bool {
-    is_special(attributes) || attributes.contains_str("crlf")
-}
-
-/// Whether a `.gitattributes` asks for something that gix does not do.
-pub(crate) fn is_special(attributes: &[u8]) -> bool {
-    attributes.contains_str("ident") || attributes.contains_str("working-tree-encoding")
-}
 
 /// Attributes as gix must be shown them to read what git reads: at a checkout that takes a mark at the beginning for
 /// a part of the first pattern, and ends at a zero. `None` where they are read alike.

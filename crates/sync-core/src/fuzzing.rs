@@ -117,11 +117,11 @@ pub fn selected(patterns: &SparsePatterns, paths: &[&str]) -> Vec<bool> {
 }
 
 pub fn may_change_form(attributes: &[u8]) -> bool {
-    crate::attributes::may_change_form(attributes)
+    crate::convert::may_convert(attributes)
 }
 
 pub fn expand_ident(text: &[u8], id: &str) -> Vec<u8> {
-    crate::checkout::convert::expand_ident(text, id, false)
+    crate::convert::ident::expand_ident(text, id, false)
 }
 
 pub fn apply_delta(base: &[u8], delta: &[u8]) -> io::Result<Vec<u8>> {

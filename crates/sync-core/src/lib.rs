@@ -25,6 +25,7 @@
 mod attributes;
 mod bounded_read;
 mod checkout;
+mod convert;
 mod credentials;
 mod error;
 mod fetch;

@@ -5,7 +5,6 @@
 //! last, so nothing is ever written through one. The name is the mark: a tree under its final name is complete.
 
 mod build;
-pub(crate) mod convert;
 mod free_space;
 mod hardlink;
 mod recycle;

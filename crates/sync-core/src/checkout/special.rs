@@ -18,9 +18,9 @@ use gix::worktree::Stack;
 use gix::worktree::stack::state::Attributes;
 use gix::worktree::stack::state::attributes::Source;
 
-use super::convert::Form;
 use super::missing;
-use crate::attributes::{as_git_reads, attribute_files, is_attributes, is_special, may_change_form};
+use crate::attributes::{as_git_reads, attribute_files, is_attributes};
+use crate::convert::{FileConversion, may_convert, needs_us};
 use crate::error::{Context, Error, ErrorKind, Result};
 use crate::interrupt::Interrupt;
 use crate::limits::Excess;
@@ -62,9 +62,9 @@ pub(super) fn write_special(
         let (path, is_large) = (entry.path_in(paths), large.contains(&at));
         let is_file = matches!(entry.mode, Mode::FILE | Mode::FILE_EXECUTABLE);
         if is_file && needs_writing(entry) && (is_mentioned || is_large) {
-            let form = writer.form(path, entry.mode)?;
-            if is_large || form.is_other() || is_attributes(path) {
-                writer.write(path, entry, &form)?;
+            let conversion = writer.conversion(path, entry.mode)?;
+            if is_large || conversion.is_needed() || is_attributes(path) {
+                writer.write(path, entry, &conversion)?;
                 entry.stat = stat_of(&dir.join(to_path(path))).step(|| step(dir))?;
                 entry.flags.insert(Flags::SKIP_WORKTREE);
                 written += 1;
@@ -110,7 +110,7 @@ impl<'a> Writer<'a> {
         let case = gix::glob::pattern::Case::Sensitive;
         let state = gix::worktree::stack::State::AttributesStack(no_attributes().step(step)?);
         let stack = Stack::new(dir, state, case, Vec::new(), files);
-        let found = stack.selected_attribute_matches(Form::ATTRIBUTES);
+        let found = stack.selected_attribute_matches(FileConversion::attributes());
         Ok(Writer {
             objects,
             dir,
@@ -123,27 +123,27 @@ impl<'a> Writer<'a> {
         })
     }
 
-    fn form(&mut self, path: &BStr, mode: Mode) -> Result<Form> {
+    fn conversion(&mut self, path: &BStr, mode: Mode) -> Result<FileConversion> {
         let step = || step(self.dir);
         self.interrupt.check().step(step)?;
         let platform = self.stack.at_path(to_path(path), Some(mode), &self.shown).step(step)?;
         platform.matching_attributes(&mut self.found);
-        Ok(Form::of(&self.found))
+        Ok(FileConversion::of(&self.found))
     }
 
     /// A file that is not as its blob is has to be held.
-    fn write(&mut self, path: &BStr, entry: &Entry, form: &Form) -> Result<()> {
+    fn write(&mut self, path: &BStr, entry: &Entry, conversion: &FileConversion) -> Result<()> {
         let target = self.dir.join(to_path(path));
         let step = || format!("write {}", target.display());
         self.parents.create(to_path(path)).step(step)?;
         let mut file = create(&target, entry.mode).step(step)?;
         let (files, bytes) = (self.progress.files(), self.progress.bytes());
         gix::Count::inc(&files);
-        if form.is_other() {
+        if conversion.is_needed() {
             let mut blob = Vec::new();
             let blob = self.objects.find_blob(&entry.id, &mut blob);
             let blob = blob.map_err(|err| missing(CommitId(entry.id), &err))?;
-            let content = form.apply(blob.data, entry.id).step(step)?;
+            let content = conversion.apply(blob.data, entry.id).step(step)?;
             return file.write_all(&content).step(step);
         }
         let written = self.objects.pieces(&entry.id, &mut |piece| {
@@ -191,7 +191,7 @@ fn mentions_special(objects: &Objects, index: &State, attributes: &AttributeFile
         let text = objects.find(&entry.id, &mut buffer).map_err(|err| missing(CommitId(entry.id), &err))?;
         // gix looks into plain files only; git into links, too: what they hold is where they lead.
         let is_misread = entry.mode != Mode::FILE || as_git_reads(text.data).is_some();
-        if is_special(text.data) || (is_misread && may_change_form(text.data)) {
+        if needs_us(text.data) || (is_misread && may_convert(text.data)) {
             return Ok(true);
         }
     }

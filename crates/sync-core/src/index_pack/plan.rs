@@ -6,7 +6,7 @@ use gix::hashtable::HashMap as IdMap;
 use gix::objs::tree::EntryKind;
 use gix::objs::{Kind, TreeRefIter};
 
-use crate::attributes::may_change_form;
+use crate::convert::may_convert;
 
 /// How many entries of trees are looked at, and how deep: a tree may name another over and over.
 const ENTRIES: usize = 1_000_000;
@@ -153,7 +153,7 @@ impl Plan {
         if let Some(content) = content
             && let Some(dirs) = self.attributes.remove(&id)
         {
-            let forms = if may_change_form(content) { Forms::Other } else { Forms::Same };
+            let forms = if may_convert(content) { Forms::Other } else { Forms::Same };
             dirs.into_iter().for_each(|dir| self.dirs[dir as usize].forms = forms);
         }
         let mut targets = self.blobs.remove(&id).unwrap_or_default();
