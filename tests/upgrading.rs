@@ -68,6 +68,25 @@ const WAYS: [(&str, Show); 3] = [
 ];
 
 #[test]
+fn a_store_of_a_later_format_is_refused_and_left_as_it_is() {
+    let env = Env::new();
+    let repo = env.repo("up");
+    env.syncline(repo.url()).sync();
+    let config = env.root().join(".git/config");
+    let written = fs::read_to_string(&config).unwrap();
+    assert!(written.contains("[syncline]\n\tformat = 1\n"), "{written}");
+    let later = written.replace("format = 1", "format = 2");
+    fs::write(&config, &later).unwrap();
+    let leftover = env.root().join(".git/tmp-something");
+    fs::write(&leftover, "").unwrap();
+    let log = env.syncline(repo.url()).fail();
+    assert!(log.contains("its store has format 2, of a later syncline"), "{log}");
+    assert_eq!(fs::read_to_string(&config).unwrap(), later);
+    assert!(leftover.exists());
+    env.assert_published(&repo, &repo.head());
+}
+
+#[test]
 fn a_store_of_syncline_0_1_is_taken_over() {
     for (way, show) in WAYS {
         let env = Env::new();

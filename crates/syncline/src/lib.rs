@@ -25,7 +25,7 @@ pub mod login;
 mod manual;
 pub mod options;
 mod processes;
-mod publish;
+pub mod publish;
 pub mod reader;
 mod run;
 pub mod schedule;

@@ -15,7 +15,7 @@ use crate::config::{Config, FileReuse, Fsync, GitGc, Publishing};
 use crate::hooks::{Gated, Hooks};
 use crate::log;
 use crate::login::{Http, Logins};
-use crate::publish::{self, Manner};
+use crate::publish::{self, CopyOptions};
 use crate::run::{GRACE, Service};
 use crate::schedule::{Exit, Schedule};
 use crate::status::Status;
@@ -102,10 +102,10 @@ type Prepared = (Store, Box<dyn Publisher>, bool);
 /// Find out what is published. That may be on another file system, and block.
 async fn open(config: &Config, store: Store) -> Result<Prepared, Error> {
     let Publishing { mode, link, .. } = config.publishing.clone();
-    let manner = Manner { shares_files: shares_files(config), is_durable: is_durable(config) };
+    let options = CopyOptions { shares_files: shares_files(config), is_durable: is_durable(config) };
     let step = format!("prepare to publish at {}", store.root().join(&link).display());
     let opened = spawn_blocking(move || {
-        let publisher = publish::open(&store, mode, &link, manner)?;
+        let publisher = publish::open(&store, mode, &link, options)?;
         let serves = publisher.current(&store).is_ok_and(|current| current.is_some());
         Ok((store, publisher, serves))
     });

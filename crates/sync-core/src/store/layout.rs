@@ -8,11 +8,26 @@ use gix::hash::Kind;
 /// The branch that follows what is published, named as git-sync names it.
 pub(crate) const BRANCH: &str = "refs/heads/git-sync";
 
+/// The format of what this version keeps under a root. A later version that keeps something else raises it, and can
+/// then tell what it finds. Stores of version 0.1.0 have none written down; they have this format, too.
+const FORMAT: u32 = 1;
+
+/// The format of the store in `git`, if a later version wrote it that this one cannot read.
+pub(super) fn unknown_format(git: &Path) -> io::Result<Option<u32>> {
+    let config = match fs_err::read_to_string(git.join("config")) {
+        Err(err) if err.kind() == io::ErrorKind::NotFound => return Ok(None),
+        read => read?,
+    };
+    let mut lines = config.lines().skip_while(|line| line.trim() != "[syncline]").skip(1);
+    let format = lines.find_map(|line| line.trim().strip_prefix("format = ")?.parse().ok());
+    Ok(format.filter(|format| *format > FORMAT))
+}
+
 pub(crate) fn config(kind: Kind, promisor: Option<&str>) -> String {
     let version = u8::from(kind == Kind::Sha256 || promisor.is_some());
     let mut text = format!(
         "[core]\n\trepositoryformatversion = {version}\n\tfilemode = true\n\tbare = false\n\tlogallrefupdates = true\n\
-         [gc]\n\tauto = 0\n"
+         [gc]\n\tauto = 0\n[syncline]\n\tformat = {FORMAT}\n"
     );
     if kind == Kind::Sha256 {
         text.push_str("[extensions]\n\tobjectFormat = sha256\n");

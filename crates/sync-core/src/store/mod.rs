@@ -30,13 +30,12 @@ use crate::error::{Context, Error, ErrorKind, Result};
 use crate::fs_ext::{entries, remove_if_there, write_if_different};
 use crate::resources::Resources;
 use crate::spec::reference::CommitId;
-use crate::store::layout::{BRANCH, mark_promised, promisor, stored_kind};
 use crate::store::leftovers::clear_leftovers;
 use crate::store::lock::lock;
 use crate::store::worktree_paths::TemporaryTree;
 use crate::url::RemoteUrl;
 
-use layout::config;
+use layout::{BRANCH, config, mark_promised, promisor, stored_kind, unknown_format};
 use worktree_paths::WorktreePaths;
 
 /// How many packs gix can tell apart.
@@ -69,6 +68,12 @@ impl Store {
         takeover::take_over(&root)?;
         fs_err::create_dir_all(&git).step(step)?;
         let owner = lock(&git.join("syncline-owner"), &root)?;
+        if let Some(format) = unknown_format(&git).step(step)? {
+            let text = format!(
+                "its store has format {format}, of a later syncline; use that version, or choose another root"
+            );
+            return Err(Error::new(ErrorKind::Configuration, step(), text));
+        }
         let warnings = clear_leftovers(&root, None)
             .step(|| format!("clear what was left half-made in {}", root.display()))?;
         let kind = stored_kind(&git).step(step)?;

@@ -9,20 +9,26 @@ use rustix::fs::{AtFlags, CWD, RenameFlags, StatxAttributes, StatxFlags, renamea
 use sync_core::{CommitId, Interrupt, Publisher, Store, Worktree, without_dots};
 
 use super::replica::{Replica, list};
-use super::{Manner, age, are_digits, digits, parent, start_time, temporary_prefix};
+use super::{CopyOptions, age, are_digits, digits, parent, start_time, temporary_prefix};
 
-/// The published directory.
+/// A directory with the files of the tree, exchanged for the next one in one step. Consumers that stay inside see the
+/// old one until it is pruned.
 #[derive(Debug)]
 pub struct Directory {
     /// Absolute, without symbolic links but its last part.
     path: PathBuf,
-    manner: Manner,
+    options: CopyOptions,
 }
 
 impl Directory {
-    pub fn open(store: &Store, path: &Path, manner: Manner) -> io::Result<Directory> {
+    /// Publish at `path`, an absolute path.
+    ///
+    /// # Errors
+    ///
+    /// If it is a mount point, the file system cannot exchange directories, or something else is there.
+    pub fn open(store: &Store, path: &Path, options: CopyOptions) -> io::Result<Directory> {
         let directory =
-            Directory { path: parent(store, path)?.join(path.file_name().unwrap_or_default()), manner };
+            Directory { path: parent(store, path)?.join(path.file_name().unwrap_or_default()), options };
         if directory.is_mount_point() {
             return Err(io::Error::other(
                 "it is a mount point, which nothing can take the place of; mount the directory above it, or give --publish=in-place",
@@ -121,7 +127,7 @@ impl Publisher for Directory {
     }
 
     fn is_intact(&self, tree: &Path, interrupt: &Interrupt) -> io::Result<bool> {
-        Replica::new(tree, &self.path, self.manner, interrupt)?.has_all(&list(tree)?)
+        Replica::new(tree, &self.path, self.options, interrupt)?.has_all(&list(tree)?)
     }
 
     /// Make a directory with the files of `tree` beside this one and let it take its place.
@@ -129,12 +135,12 @@ impl Publisher for Directory {
         self.remove(is_new)?;
         let new = self.beside(NEW);
         fs_err::create_dir(&new)?;
-        let mut replica = Replica::new(&tree.path, &new, self.manner, interrupt)?;
+        let mut replica = Replica::new(&tree.path, &new, self.options, interrupt)?;
         for path in list(&tree.path)? {
             replica.put(&path)?;
         }
         let directory = fs_err::File::open(self.path.parent().unwrap_or(&self.path))?;
-        if self.manner.is_durable {
+        if self.options.is_durable {
             rustix::fs::syncfs(&directory)?;
         }
         if fs_err::symlink_metadata(&self.path).is_ok() {
@@ -144,7 +150,7 @@ impl Publisher for Directory {
         } else {
             fs_err::rename(&new, &self.path)?;
         }
-        if self.manner.is_durable { directory.sync_all() } else { Ok(()) }
+        if self.options.is_durable { directory.sync_all() } else { Ok(()) }
     }
 
     /// Remove the directories that were replaced longer ago than `keep`.

@@ -9,27 +9,32 @@ use sync_core::{CommitId, Interrupt, Publisher, Store, Worktree};
 
 use super::replica::{Found, Paths, Replica, list, plain};
 use super::state::{Memory, State};
-use super::{Manner, refuse_own};
+use super::{CopyOptions, refuse_own};
 
-/// The directory, and what is remembered of it.
+/// A directory, a mount point perhaps, whose files are replaced one by one. Files of others in it stay.
 #[derive(Debug)]
 pub struct InPlace {
     /// Absolute, without symbolic links.
     dir: PathBuf,
     root: PathBuf,
     memory: Memory,
-    manner: Manner,
+    options: CopyOptions,
 }
 
 impl InPlace {
-    pub fn open(store: &Store, path: &Path, manner: Manner) -> io::Result<InPlace> {
+    /// Publish in the directory at `path`, an absolute path.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be made or read, or is one of the store's own.
+    pub fn open(store: &Store, path: &Path, options: CopyOptions) -> io::Result<InPlace> {
         let root = store.root().to_owned();
         fs_err::create_dir_all(path)?;
         let dir = fs_err::canonicalize(path)?;
         refuse_own(store, &dir)?;
         let memory = Memory::new(&root, &dir);
-        let shares_files = memory.can_link()? && manner.shares_files;
-        Ok(InPlace { dir, root, memory, manner: Manner { shares_files, ..manner } })
+        let shares_files = memory.can_link()? && options.shares_files;
+        Ok(InPlace { dir, root, memory, options: CopyOptions { shares_files, ..options } })
     }
 
     /// What the directory is to have of `tree`. Where it is the root, its `.git` is the store.
@@ -107,14 +112,14 @@ impl Publisher for InPlace {
     }
 
     fn is_intact(&self, tree: &Path, interrupt: &Interrupt) -> io::Result<bool> {
-        Replica::new(tree, &self.dir, self.manner, interrupt)?.has_all(&self.wanted(tree)?)
+        Replica::new(tree, &self.dir, self.options, interrupt)?.has_all(&self.wanted(tree)?)
     }
 
     /// Bring the directory to `tree`. If this is interrupted, the next time completes it.
     fn publish(&mut self, tree: &Worktree, interrupt: &Interrupt) -> io::Result<()> {
         let wanted = self.wanted(&tree.path)?;
         let mut before = self.memory.read()?;
-        let mut replica = Replica::new(&tree.path, &self.dir, self.manner, interrupt)?;
+        let mut replica = Replica::new(&tree.path, &self.dir, self.options, interrupt)?;
         if let Some(left) = &before.temporary {
             replica.clear(left, &before.paths)?;
         }

@@ -1,10 +1,13 @@
-//! What consumers read: what is shown there, showing the next tree, and removing trees shown long enough ago.
+//! The three ways to publish: a symbolic link, a directory that is exchanged, and a directory that is updated in place.
+//! Each is a [`Publisher`], for any [`Mirror`](sync_core::Mirror).
+//!
+//! To add one, write a file with a type that implements [`Publisher`], and add a line to [`open`].
 
 mod directory;
 mod in_place;
-mod link;
 mod replica;
 mod state;
+mod symlink;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -15,16 +18,16 @@ use sync_core::{Publisher, Store};
 use crate::clock::now;
 use crate::config::Publish;
 
-use directory::Directory;
-use in_place::InPlace;
-use link::Link;
+pub use directory::Directory;
+pub use in_place::InPlace;
+pub use symlink::Symlink;
 
-/// How files come to a published path that is no link.
+/// How files come to a published path that is not a symbolic link.
 #[derive(Clone, Copy, Debug)]
-pub struct Manner {
-    /// As hard links, where those are possible.
+pub struct CopyOptions {
+    /// As hard links where the file system allows it; otherwise, or if false, as copies.
     pub shares_files: bool,
-    /// On disk before they are shown, as is the change of what is shown afterwards.
+    /// Whether they are on disk before they are shown, and the change itself before the publisher returns.
     pub is_durable: bool,
 }
 
@@ -33,12 +36,17 @@ pub struct Manner {
 /// # Errors
 ///
 /// If that path cannot be published in this way. What a killed process left beside it is removed.
-pub fn open(store: &Store, way: Publish, path: &Path, manner: Manner) -> io::Result<Box<dyn Publisher>> {
+pub fn open(
+    store: &Store,
+    way: Publish,
+    path: &Path,
+    options: CopyOptions,
+) -> io::Result<Box<dyn Publisher>> {
     let path = store.root().join(path);
     Ok(match way {
-        Publish::Symlink => Box::new(Link::open(store, path, manner.is_durable)?),
-        Publish::Directory => Box::new(Directory::open(store, &path, manner)?),
-        Publish::InPlace => Box::new(InPlace::open(store, &path, manner)?),
+        Publish::Symlink => Box::new(Symlink::open(store, path, options.is_durable)?),
+        Publish::Directory => Box::new(Directory::open(store, &path, options)?),
+        Publish::InPlace => Box::new(InPlace::open(store, &path, options)?),
     })
 }
 

@@ -16,7 +16,7 @@ use rustix::fs::{
 use rustix::io::Errno;
 use sync_core::{Interrupt, relative_path};
 
-use super::{Manner, temporary_name};
+use super::{CopyOptions, temporary_name};
 
 /// Paths inside a tree; those of directories end in a slash, so that each comes before what is in it.
 pub type Paths = BTreeSet<Vec<u8>>;
@@ -54,7 +54,7 @@ pub fn plain(path: &[u8]) -> (&Path, bool) {
 pub struct Replica<'a> {
     from: Top,
     to: Top,
-    manner: Manner,
+    options: CopyOptions,
     /// What a file is called until it has its place: nothing that a commit or others could have foreseen.
     temporary: String,
     interrupt: &'a Interrupt,
@@ -71,9 +71,14 @@ pub enum Found {
 }
 
 impl<'a> Replica<'a> {
-    pub fn new(tree: &Path, dir: &Path, manner: Manner, interrupt: &'a Interrupt) -> io::Result<Replica<'a>> {
+    pub fn new(
+        tree: &Path,
+        dir: &Path,
+        options: CopyOptions,
+        interrupt: &'a Interrupt,
+    ) -> io::Result<Replica<'a>> {
         let (from, to) = (Top::open(tree)?, Top::open(dir)?);
-        Ok(Replica { from, to, manner, temporary: temporary_name(), interrupt })
+        Ok(Replica { from, to, options, temporary: temporary_name(), interrupt })
     }
 
     /// The name that files have in the directory until they have their places.
@@ -137,7 +142,7 @@ impl<'a> Replica<'a> {
         }
         let is_linked = (wanted.st_dev, wanted.st_ino) == (found.st_dev, found.st_ino);
         let look = |stat: &Stat| (stat.st_mode, stat.st_size, stat.st_mtime, stat.st_mtime_nsec);
-        Ok(is_linked || (!self.manner.shares_files && look(&wanted) == look(found)))
+        Ok(is_linked || (!self.options.shares_files && look(&wanted) == look(found)))
     }
 
     /// Put what the tree has at a path into its place, where no directory is in the way of a file, nor a file in the
@@ -177,7 +182,7 @@ impl<'a> Replica<'a> {
         }
         let (from, to) = (self.from.dir(parent)?, self.to.dir(parent)?);
         // It may have too many links, or may not be linked to.
-        if self.manner.shares_files && linkat(from, name, to, &self.temporary, AtFlags::empty()).is_ok() {
+        if self.options.shares_files && linkat(from, name, to, &self.temporary, AtFlags::empty()).is_ok() {
             return Ok(());
         }
         let wanted = statat(from, name, AtFlags::SYMLINK_NOFOLLOW)?;
@@ -196,7 +201,7 @@ impl<'a> Replica<'a> {
     }
 
     fn finish(&self, file: &File) -> io::Result<()> {
-        if self.manner.is_durable { file.sync_all() } else { Ok(()) }
+        if self.options.is_durable { file.sync_all() } else { Ok(()) }
     }
 
     /// The text of a `.git` file that leads from the directory to where the tree's leads.

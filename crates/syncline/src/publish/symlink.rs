@@ -1,4 +1,4 @@
-//! The symbolic link that consumers read: what it shows, and flipping it.
+//! A symbolic link to the tree, replaced by one rename(2).
 
 use std::io;
 use std::os::unix::fs::symlink;
@@ -8,9 +8,9 @@ use sync_core::{CommitId, Interrupt, Publisher, Store, Worktree, relative_path, 
 
 use super::{digits, parent, temporary_prefix};
 
-/// The published symlink.
+/// A symbolic link to the tree. Consumers see the old tree or the new one.
 #[derive(Debug)]
-pub struct Link {
+pub struct Symlink {
     /// Absolute.
     path: PathBuf,
     /// Of the store.
@@ -18,11 +18,15 @@ pub struct Link {
     is_durable: bool,
 }
 
-impl Link {
-    /// Clears what a killed process left beside it.
-    pub fn open(store: &Store, path: PathBuf, is_durable: bool) -> io::Result<Link> {
+impl Symlink {
+    /// Publish at `path`, an absolute path. Links that a killed process left beside it are removed.
+    ///
+    /// # Errors
+    ///
+    /// If its directory cannot be made or read, or is one of the store's own.
+    pub fn open(store: &Store, path: PathBuf, is_durable: bool) -> io::Result<Symlink> {
         let directory = parent(store, &path)?;
-        let link = Link { path, root: store.root().to_owned(), is_durable };
+        let link = Symlink { path, root: store.root().to_owned(), is_durable };
         link.clear_leftovers(&directory)?;
         Ok(link)
     }
@@ -56,7 +60,7 @@ impl Link {
     }
 }
 
-impl Publisher for Link {
+impl Publisher for Symlink {
     fn path(&self) -> &Path {
         &self.path
     }
