@@ -173,7 +173,7 @@ fn modules_use_only_layers_below_them() {
 #[test]
 fn files_beside_each_other_form_no_cycle() {
     let mut cycles = Vec::new();
-    for name in ["sync-core"] {
+    for name in ["sync-core", "syncline"] {
         let files = read(&project().join("crates").join(name).join("src"));
         let modules: BTreeSet<Module> = files.iter().map(|file| file.module.clone()).collect();
         let mut graphs: BTreeMap<Module, BTreeMap<String, BTreeSet<String>>> = BTreeMap::new();
@@ -192,4 +192,34 @@ fn files_beside_each_other_form_no_cycle() {
         cycles.extend(found.map(|(place, cycle)| format!("{name} {place}: {}", cycle.join(" -> "))));
     }
     assert!(cycles.is_empty(), "{cycles:#?}");
+}
+
+#[test]
+fn the_code_map_names_every_file() {
+    let text = fs_err::read_to_string(project().join("ARCHITECTURE.md")).expect("ARCHITECTURE.md");
+    for name in ["sync-core", "syncline"] {
+        let start = format!("### `crates/{name}`");
+        let map = text.split(&start).nth(1).and_then(|rest| rest.split("\n### ").next());
+        let map = map.unwrap_or_else(|| panic!("ARCHITECTURE.md has no part {start:?}"));
+        let named: BTreeSet<&str> = map.split('`').skip(1).step_by(2).collect();
+        let files = read(&project().join("crates").join(name).join("src"));
+        let mut missing = BTreeSet::new();
+        for module in files.iter().map(|file| &file.module).filter(|module| !module.is_empty()) {
+            let is_directory =
+                files.iter().any(|file| file.module.len() > module.len() && file.module.starts_with(module));
+            let shown = format!("{}{}", module[module.len() - 1], if is_directory { "/" } else { "" });
+            let path = format!("{}{}", module.join("/"), if is_directory { "/" } else { "" });
+            if !named.contains(shown.as_str()) && !named.contains(path.as_str()) {
+                missing.insert(path);
+            }
+        }
+        assert!(missing.is_empty(), "{name}: not in the map: {missing:?}");
+        let known: BTreeSet<String> = files.iter().flat_map(|file| file.module.iter().cloned()).collect();
+        let gone: Vec<_> = named
+            .iter()
+            .filter(|name| name.ends_with('/') && !name.contains(' '))
+            .filter(|name| name.trim_end_matches('/').split('/').any(|part| !known.contains(part)))
+            .collect();
+        assert!(gone.is_empty(), "{name}: in the map, and not there: {gone:?}");
+    }
 }

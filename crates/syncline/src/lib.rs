@@ -3,7 +3,7 @@
 //! This is the program as a library; `main.rs` only hands it the command line and the environment. Reading order:
 //! [`app`] (from the command line to the exit code), `options` (the table), `args` (what was typed), `reader` and
 //! `config` (what it means), `startup`, `run` (the loop), `worker` (what it drives), `publish` (the link), `hooks` and
-//! `login` (each a list behind a trait), `schedule` (when to sync next). `layers` says which module may use which.
+//! `login` (each a list behind a trait), `schedule` (when to sync next).
 
 #![cfg_attr(feature = "fuzzing", allow(missing_docs))]
 
@@ -18,8 +18,6 @@ pub mod environment;
 pub mod fuzzing;
 mod healthcheck;
 pub mod hooks;
-#[cfg(test)]
-mod layers;
 mod log;
 pub mod login;
 mod manual;
