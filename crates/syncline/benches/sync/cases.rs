@@ -37,7 +37,7 @@ pub struct Poll {
 /// What a pass cost that found something new.
 pub struct Change {
     pub until_flip: Cost,
-    /// Old trees go, packs are folded.
+    /// Old trees go, packs are repacked.
     pub after: Cost,
     pub wire: Wire,
     /// Bytes in memory when all is done, where something runs on.
@@ -115,13 +115,13 @@ impl Bench<'_> {
     }
 
     /// Put the packs of forty changes into one.
-    pub fn fold(&self, repository: &Repository) -> Rounds<Cost> {
+    pub fn repack(&self, repository: &Repository) -> Rounds<Cost> {
         const CHANGES: usize = 40;
         let ours = || {
             let running = self.running(repository, "1h");
             running.process.settle();
             let after: Vec<Cost> = (0..CHANGES).map(|_| self.change(repository, &running, 1).after).collect();
-            // The last one folds, the one before it does all else.
+            // The last one repacks, the one before it does all else.
             let [.., before, last] = &after[..] else { unreachable!() };
             Cost {
                 wall: last.wall.saturating_sub(before.wall),

@@ -7,7 +7,7 @@
 //! - `--rounds N`: medians of so many (5).
 //! - `--dir DIR`: where to work. A tmpfs shows the programs, a disk shows the file system as well.
 //! - `--quick`: everything small, to see that it works.
-//! - `--only CASE`: `first-sync`, `poll`, `change` or `fold`.
+//! - `--only CASE`: `first-sync`, `poll`, `change` or `repack`.
 //! - `--curves DIR`: instead, how costs grow with the number of files; the charts are written to DIR.
 //! - `--fleet N`: instead, this many synclines at one server.
 //!
@@ -132,8 +132,8 @@ fn table(bench: &Bench, quick: bool, only: Option<&str>) {
         if is_wanted("change") {
             change(bench, &repository);
         }
-        if is_wanted("fold") {
-            fold(bench, &repository);
+        if is_wanted("repack") {
+            repack(bench, &repository);
         }
     }
     if is_wanted("first-sync") {
@@ -182,9 +182,9 @@ fn change(bench: &Bench, repository: &Repository) {
     }
 }
 
-fn fold(bench: &Bench, repository: &Repository) {
-    let costs = bench.fold(repository);
-    let row = |measure, form, values| row(repository.label(), "fold 41 packs", measure, form, values);
+fn repack(bench: &Bench, repository: &Repository) {
+    let costs = bench.repack(repository);
+    let row = |measure, form, values| row(repository.label(), "repack 41 packs", measure, form, values);
     row("wall", seconds, costs.medians(|cost| cost.wall.as_secs_f64()));
     row("CPU", seconds, costs.medians(|cost| cost.cpu.as_secs_f64()));
 }
