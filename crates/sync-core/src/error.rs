@@ -178,7 +178,8 @@ impl Error {
     }
 
     /// The same error of a server that asks for a pause.
-    pub(crate) fn with_retry_after(self, pause: Option<Duration>) -> Self {
+    #[must_use]
+    pub fn with_retry_after(self, pause: Option<Duration>) -> Self {
         Error { retry_after: pause, ..self }
     }
 

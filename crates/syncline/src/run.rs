@@ -228,3 +228,6 @@ fn report(outcome: &Result<SyncOutcome, Error>, next: &Next, failures: u32, took
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,429 @@
+//! The loop under a paused clock, with a worker that does what each test says.
+//!
+//! tokio does not advance the clock by itself while blocking work runs, so tests do it where that matters.
+
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::{SocketAddr, UnixDatagram};
+use std::path::Path;
+use std::sync::{Arc, Weak};
+
+use sync_core::{CommitId, CommitInfo, Interrupt, Progress, Result};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::task::yield_now;
+use tokio::time::advance;
+
+use super::*;
+use crate::environment::Environment;
+use crate::hooks::{Delivery, Hook, HookConfig};
+use crate::schedule::Policy;
+use crate::touch_and_error_files::Files;
+
+const PERIOD: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_secs(120);
+
+/// A little more than a timer needs.
+const TICK: Duration = Duration::from_millis(1);
+
+const POLICY: Policy = Policy {
+    period: PERIOD,
+    init_period: None,
+    one_time: false,
+    max_failures: Some(-1),
+    init_max_failures: None,
+};
+
+/// How an update goes.
+#[derive(Clone, Debug)]
+enum Step {
+    /// The commit of this letter is published.
+    Succeed(char),
+    Fail,
+    /// The server asks for a pause.
+    FailFor(Duration),
+    /// Work on this until the interrupt is triggered.
+    Work(Stage),
+    /// Hang as long as the test holds the other end, whatever the interrupt says.
+    Hang(Weak<()>),
+    Panic,
+}
+
+/// What the loop asks of its worker.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Call {
+    Verify,
+    Update,
+    Describe(CommitId),
+    Maintain(CommitId),
+    MaintainAfterFailure,
+}
+
+/// Takes one step after the other, and repeats the last one.
+struct Fake {
+    steps: Vec<Step>,
+    calls: UnboundedSender<(Instant, Call)>,
+    interrupt: Interrupt,
+    progress: Progress,
+}
+
+impl Fake {
+    fn called(&self, call: Call) {
+        let _ = self.calls.send((Instant::now(), call));
+    }
+
+    fn failure(&self) -> Error {
+        Error::new(ErrorKind::Network, "fetch", "no answer")
+    }
+}
+
+impl Worker for Fake {
+    fn update(&mut self) -> Result<SyncOutcome> {
+        assert!(!self.interrupt.is_triggered(), "no update begins interrupted");
+        let step = if self.steps.len() > 1 { self.steps.remove(0) } else { self.steps[0].clone() };
+        self.progress.enter(Stage::Connecting);
+        if let Step::Work(stage) = step {
+            self.progress.enter(stage);
+        }
+        self.called(Call::Update);
+        match step {
+            Step::Succeed(letter) => return Ok(SyncOutcome::Unchanged(commit(letter))),
+            Step::Fail => {}
+            Step::FailFor(pause) => return Err(self.failure().with_retry_after(Some(pause))),
+            Step::Work(_) => {
+                while !self.interrupt.is_triggered() {
+                    std::thread::yield_now();
+                }
+            }
+            Step::Hang(held) => {
+                while held.strong_count() > 0 {
+                    std::thread::yield_now();
+                }
+            }
+            Step::Panic => panic!("as the test wants it"),
+        }
+        Err(self.failure())
+    }
+
+    fn tree(&self, commit: CommitId) -> std::path::PathBuf {
+        Path::new("/trees").join(commit.to_string())
+    }
+
+    fn describe(&mut self, commit: CommitId, status: &Status) {
+        status.published(CommitInfo { id: commit, time: 0, subject: String::new() }, 0);
+        self.called(Call::Describe(commit));
+    }
+
+    fn maintain(&mut self, commit: CommitId) {
+        self.called(Call::Maintain(commit));
+    }
+
+    fn maintain_after_failure(&mut self) {
+        self.called(Call::MaintainAfterFailure);
+    }
+
+    fn verify_next_time(&mut self) {
+        self.called(Call::Verify);
+    }
+
+    fn interrupt(&self) -> Interrupt {
+        self.interrupt.clone()
+    }
+
+    fn progress(&self) -> Progress {
+        self.progress.clone()
+    }
+}
+
+/// A hook that says what it is told.
+#[derive(Debug)]
+struct Listener {
+    heard: UnboundedSender<Event>,
+    /// `None`: a delivery never ends.
+    answer: Option<std::result::Result<(), String>>,
+}
+
+impl Hook for Listener {
+    fn name(&self) -> &'static str {
+        "listener"
+    }
+
+    fn backoff(&self) -> Duration {
+        PERIOD
+    }
+
+    fn deliver<'a>(&'a self, event: &'a Event) -> Delivery<'a> {
+        let _ = self.heard.send(event.clone());
+        Box::pin(async {
+            match &self.answer {
+                Some(answer) => answer.clone(),
+                None => std::future::pending().await,
+            }
+        })
+    }
+}
+
+fn commit(letter: char) -> CommitId {
+    letter.to_string().repeat(40).parse().unwrap()
+}
+
+type Calls = UnboundedReceiver<(Instant, Call)>;
+
+fn files() -> Writer {
+    Writer::start(Files::default())
+}
+
+/// A loop that serves a tree already, has no hooks, and takes these steps.
+fn service<'a>(files: &'a Writer, steps: &[Step]) -> (Service<'a, Fake>, Calls) {
+    let (calls, received) = unbounded_channel();
+    let (interrupt, progress) = (Interrupt::new(), Progress::new());
+    let worker = Fake { steps: steps.to_vec(), calls, interrupt, progress };
+    let service = Service {
+        worker,
+        schedule: Schedule::new(POLICY, true),
+        hooks: hooks(None),
+        files,
+        manager: Manager::default(),
+        status: Status::new("repo".into(), "main".into()),
+        sync_timeout: TIMEOUT,
+        worktree_check_period: None,
+        wake: None,
+    };
+    (service, received)
+}
+
+fn hooks(listener: Option<Listener>) -> Hooks {
+    let list = listener.into_iter().map(|listener| Arc::new(listener) as Arc<dyn Hook>).collect();
+    Hooks::start(&HookConfig { list, gate: None }, true, &Status::new(String::new(), String::new()))
+}
+
+/// A shutdown signal at a time when no blocking work runs.
+async fn signal_after(time: Duration) -> &'static str {
+    sleep(time).await;
+    "SIGTERM"
+}
+
+async fn never() -> &'static str {
+    std::future::pending().await
+}
+
+async fn begin(calls: &mut Calls) {
+    while !matches!(calls.recv().await, Some((_, Call::Update))) {}
+}
+
+fn all(calls: &mut Calls) -> Vec<(Instant, Call)> {
+    std::iter::from_fn(|| calls.try_recv().ok()).collect()
+}
+
+/// The pauses between updates, in seconds.
+fn pauses(calls: &mut Calls) -> Vec<f64> {
+    let updates: Vec<_> = all(calls).into_iter().filter(|(_, call)| *call == Call::Update).collect();
+    updates.windows(2).map(|pair| (pair[1].0 - pair[0].0).as_secs_f64()).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn failures_are_retried_with_growing_pauses() {
+    let files = files();
+    let (service, mut calls) = service(&files, &[Step::Fail]);
+    let status = service.status.clone();
+    assert_eq!(service.run(signal_after(Duration::from_secs(300))).await, Exit::Success);
+    let pauses = pauses(&mut calls);
+    assert!(pauses.len() >= 5, "{pauses:?}");
+    for (pause, longest) in pauses.iter().zip([10.0, 20.0, 40.0, 60.0, 60.0, 60.0, 60.0]) {
+        assert!((longest / 2.0 - 0.1..=longest + 0.1).contains(pause), "{pauses:?}");
+    }
+    let facts = status.facts();
+    assert_eq!(facts.consecutive_failures as usize, pauses.len() + 1);
+    assert_eq!(facts.last_error.as_deref(), Some("fetch: no answer"));
+    assert!(!status.is_ready());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_asks_for_a_pause_gets_it_once() {
+    let files = files();
+    let steps = [Step::FailFor(Duration::from_secs(90)), Step::Fail, Step::Succeed('a')];
+    let (service, mut calls) = service(&files, &steps);
+    service.run(signal_after(Duration::from_secs(125))).await;
+    let pauses = pauses(&mut calls);
+    assert!((90.0..=100.1).contains(&pauses[0]), "{pauses:?}");
+    assert!(pauses[1] <= 20.1, "{pauses:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_first_success_is_news_and_an_unchanged_poll_is_not() {
+    let files = files();
+    let (mut service, mut calls) = service(&files, &[Step::Fail, Step::Succeed('a')]);
+    let (heard, mut events) = unbounded_channel();
+    service.hooks = hooks(Some(Listener { heard, answer: Some(Ok(())) }));
+    let name = format!("syncline-test-{}", std::process::id());
+    let manager = UnixDatagram::bind_addr(&SocketAddr::from_abstract_name(&name).unwrap()).unwrap();
+    manager.set_nonblocking(true).unwrap();
+    service.manager = Manager::new(&Environment::of(&[("NOTIFY_SOCKET", &format!("@{name}"))]));
+    let status = service.status.clone();
+    service.run(signal_after(Duration::from_secs(100))).await;
+
+    let event = events.try_recv().unwrap();
+    assert_eq!((event.commit, event.tree), (commit('a'), Path::new("/trees").join("a".repeat(40))));
+    assert!(events.try_recv().is_err(), "the hook is told once");
+    let mut buffer = [0; 100];
+    let length = manager.recv(&mut buffer).unwrap();
+    assert_eq!(&buffer[..length], b"READY=1");
+    assert!(manager.recv(&mut buffer).is_err(), "the manager is told once");
+    let facts = status.facts();
+    assert!(status.is_ready());
+    assert_eq!(facts.published.as_ref().map(|info| info.id), Some(commit('a')));
+    assert_eq!((&facts.last_error, facts.consecutive_failures), (&None, 0));
+    let count = |outcome| facts.passes.get(&outcome).map_or(0, |sum| sum.count);
+    assert_eq!((count(Outcome::Error), count(Outcome::Success)), (1, 1));
+    assert!(count(Outcome::Noop) >= 5, "{facts:?}");
+    let described = all(&mut calls).iter().filter(|(_, call)| matches!(call, Call::Describe(_))).count();
+    assert_eq!(described, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn maintenance_follows_every_update() {
+    use Call::{Describe, Maintain, MaintainAfterFailure, Update};
+    let files = files();
+    let steps = [Step::Fail, Step::Succeed('a'), Step::Fail, Step::Succeed('b')];
+    let (service, mut calls) = service(&files, &steps);
+    service.run(signal_after(Duration::from_secs(600))).await;
+    let calls: Vec<_> = all(&mut calls).into_iter().map(|(_, call)| call).collect();
+    let (a, b) = (commit('a'), commit('b'));
+    let expected = [
+        [Update, MaintainAfterFailure].as_slice(),
+        &[Update, Describe(a), Maintain(a)],
+        &[Update, MaintainAfterFailure],
+        &[Update, Maintain(b)],
+        &[Update, Maintain(b)],
+    ]
+    .concat();
+    assert_eq!(calls[..expected.len()], expected);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_one_time_run_ends_with_the_first_success_or_too_many_failures() {
+    for (steps, max_failures, updates, exit) in [
+        (&[Step::Succeed('a')][..], None, 1, Exit::Success),
+        (&[Step::Fail], None, 1, Exit::Failure),
+        (&[Step::Fail], Some(3), 3, Exit::Failure),
+        (&[Step::Fail, Step::Fail, Step::Succeed('a')], Some(3), 3, Exit::Success),
+        (&[Step::Fail, Step::Fail, Step::Succeed('a')], Some(-1), 3, Exit::Success),
+    ] {
+        let files = files();
+        let (mut service, mut calls) = service(&files, steps);
+        service.schedule = Schedule::new(Policy { one_time: true, max_failures, ..POLICY }, false);
+        assert_eq!(service.run(never()).await, exit, "{steps:?}");
+        assert_eq!(pauses(&mut calls).len() + 1, updates, "{steps:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_one_time_run_waits_for_its_hooks() {
+    for (answer, exit) in [
+        (Some(Ok(())), Exit::Success),
+        (Some(Err("no".into())), Exit::Failure),
+        (None, Exit::Success), // it never ends: the signal does
+    ] {
+        let files = files();
+        let (mut service, _calls) = service(&files, &[Step::Succeed('a')]);
+        let (heard, mut events) = unbounded_channel();
+        service.hooks = hooks(Some(Listener { heard, answer: answer.clone() }));
+        service.schedule = Schedule::new(Policy { one_time: true, ..POLICY }, false);
+        assert_eq!(service.run(signal_after(TIMEOUT)).await, exit, "{answer:?}");
+        assert_eq!(events.try_recv().unwrap().commit, commit('a'));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_update_that_takes_too_long_is_interrupted_and_has_failed() {
+    for (stage, text) in [
+        (Stage::Receiving, "fetch: timed out after 2m (--sync-timeout) while receiving objects"),
+        (Stage::Idle, "fetch: timed out after 2m (--sync-timeout)"),
+    ] {
+        let files = files();
+        let (mut service, mut calls) = service(&files, &[Step::Work(stage), Step::Succeed('a')]);
+        service.schedule = Schedule::new(Policy { one_time: true, ..POLICY }, false);
+        let status = service.status.clone();
+        let time = async {
+            begin(&mut calls).await;
+            advance(TIMEOUT - TICK).await;
+            yield_now().await;
+            assert!(status.facts().attempts.is_empty(), "its time is not over");
+            advance(2 * TICK).await;
+        };
+        let (exit, ()) = tokio::join!(service.run(never()), time);
+        assert_eq!(exit, Exit::Success, "the next one succeeds");
+        let facts = status.facts();
+        let errors: Vec<_> = facts.attempts.iter().filter_map(|attempt| attempt.error.as_deref()).collect();
+        assert_eq!(errors, [text]);
+        assert_eq!(all(&mut calls)[0].1, Call::MaintainAfterFailure);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_signal_ends_a_wait_at_once() {
+    let files = files();
+    let (mut service, _calls) = service(&files, &[Step::Fail]);
+    let policy = Policy { period: Duration::from_secs(3600), ..POLICY };
+    service.schedule = Schedule::new(policy, true);
+    let started = Instant::now();
+    assert_eq!(service.run(signal_after(PERIOD)).await, Exit::Success);
+    assert!(started.elapsed() <= PERIOD + TICK, "{:?}", started.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_signal_interrupts_a_running_update() {
+    let files = files();
+    let (service, mut calls) = service(&files, &[Step::Work(Stage::Receiving)]);
+    let (interrupt, started) = (service.worker.interrupt(), Instant::now());
+    let signal = async {
+        begin(&mut calls).await;
+        "SIGTERM"
+    };
+    assert_eq!(service.run(signal).await, Exit::Success);
+    assert!(interrupt.is_triggered());
+    assert_eq!(started.elapsed(), Duration::ZERO, "it is not waited for longer than it takes");
+}
+
+#[tokio::test(start_paused = true)]
+async fn work_that_does_not_stop_is_left_behind() {
+    let held = Arc::new(());
+    let files = files();
+    let (service, mut calls) = service(&files, &[Step::Hang(Arc::downgrade(&held))]);
+    let (interrupt, started) = (service.worker.interrupt(), Instant::now());
+    let signal = async {
+        begin(&mut calls).await;
+        "SIGTERM"
+    };
+    let time = async {
+        while !interrupt.is_triggered() {
+            yield_now().await;
+        }
+        advance(GRACE + TICK).await;
+    };
+    let (exit, ()) = tokio::join!(service.run(signal), time);
+    drop(held);
+    assert_eq!((exit, started.elapsed()), (Exit::Success, GRACE + TICK));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_panic_ends_the_process() {
+    let files = files();
+    let (service, _calls) = service(&files, &[Step::Panic]);
+    assert_eq!(service.run(never()).await, Exit::Failure);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_published_tree_is_compared_once_in_each_check_period() {
+    let files = files();
+    let (mut service, mut calls) = service(&files, &[Step::Succeed('a')]);
+    let period = Duration::from_secs(60);
+    service.worktree_check_period = Some(period);
+    service.run(signal_after(Duration::from_secs(600))).await;
+    let calls = all(&mut calls);
+    let checks: Vec<_> = (0..calls.len()).filter(|at| calls[*at].1 == Call::Verify).collect();
+    assert!((8..=9).contains(&checks.len()), "{calls:?}");
+    for pair in checks.windows(2) {
+        let pause = calls[pair[1]].0 - calls[pair[0]].0;
+        assert!(pause >= period && pause <= period + 2 * PERIOD, "{calls:?}");
+    }
+    assert!(checks.iter().all(|at| calls[at + 1].1 == Call::Update), "{calls:?}");
+}
