@@ -230,4 +230,36 @@ mod tests {
             assert_eq!(status.age(), Some(hour));
         }
     }
+
+    #[test]
+    fn the_last_attempts_are_remembered_the_newest_first() {
+        let status = Status::new(String::new(), String::new());
+        for number in 1..=25 {
+            status.failed(format!("error {number}"), number, Duration::from_secs(1));
+        }
+        let facts = status.facts();
+        let errors: Vec<_> = facts.attempts.iter().filter_map(|attempt| attempt.error.clone()).collect();
+        assert_eq!(errors, (16..=25).rev().map(|number| format!("error {number}")).collect::<Vec<_>>());
+        assert_eq!((facts.consecutive_failures, facts.last_error.as_deref()), (25, Some("error 25")));
+        status.passed(Outcome::Noop, Duration::from_secs(1));
+        let facts = status.facts();
+        assert_eq!((facts.consecutive_failures, facts.last_error), (0, None));
+        assert_eq!(facts.passes[&Outcome::Error].count, 25);
+        assert_eq!(facts.updates, 0, "nothing new was published");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn each_stage_counts_the_time_until_the_next_one() {
+        let status = Status::new(String::new(), String::new());
+        let progress = status.progress();
+        for _ in 0..2 {
+            for (stage, seconds) in [(Stage::Connecting, 2), (Stage::Receiving, 3), (Stage::Idle, 60)] {
+                progress.enter(stage);
+                tokio::time::advance(Duration::from_secs(seconds)).await;
+            }
+        }
+        let stages = status.facts().stages;
+        let found: Vec<_> = stages.iter().map(|(name, sum)| (*name, sum.count, sum.seconds)).collect();
+        assert_eq!(found, [("connect", 2, 4.0), ("receive", 2, 6.0)]);
+    }
 }

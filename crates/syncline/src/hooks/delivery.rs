@@ -93,7 +93,7 @@ mod tests {
     use std::sync::Mutex;
 
     use tokio::sync::mpsc;
-    use tokio::time::timeout;
+    use tokio::time::{Instant, timeout};
 
     use super::*;
 
@@ -171,5 +171,46 @@ mod tests {
             heard.push(commit);
         }
         assert_eq!(heard, ['a', 'c'].map(|letter| event(letter).commit));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_failed_delivery_is_retried_after_the_backoff_with_what_is_newest_then() {
+        let (events, receiver) = watch::channel(Some(event('a')));
+        let status = Status::new(String::new(), String::new());
+        let (told, mut hears) = mpsc::unbounded_channel();
+        let attempt = move |event: Event| {
+            told.send((event.commit, Instant::now())).unwrap();
+            async { Err("no".into()) }
+        };
+        let (started, backoff) = (Instant::now(), Duration::from_secs(30));
+        let task = tokio::spawn(deliver("hook", attempt, receiver, Some(backoff), status.clone()));
+        sleep(backoff * 3 / 2).await;
+        events.send_replace(Some(event('b')));
+        events.send_replace(Some(event('c')));
+        sleep(backoff).await;
+        task.abort();
+        for (letter, seconds) in [('a', 0), ('a', 30), ('c', 60)] {
+            let (commit, at) = hears.recv().await.unwrap();
+            assert_eq!((commit, (at - started).as_secs()), (event(letter).commit, seconds));
+        }
+        assert!(hears.recv().await.is_none());
+        assert_eq!(status.facts().hooks[&("hook", Outcome::Error)], 3);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_run_of_once_makes_one_attempt_and_says_how_it_came_out() {
+        for (answer, succeeded) in [(Ok(()), true), (Err("no".to_owned()), false)] {
+            let (events, receiver) = watch::channel(Some(event('a')));
+            let status = Status::new(String::new(), String::new());
+            let attempt = move |_| std::future::ready(answer.clone());
+            assert_eq!(deliver("hook", attempt, receiver, None, status.clone()).await, succeeded);
+            assert_eq!(status.facts().hooks.values().sum::<u64>(), 1);
+            drop(events);
+        }
+        let (events, receiver) = watch::channel(None);
+        drop(events);
+        let attempt = |_| async { panic!("there is nothing to tell") };
+        let status = Status::new(String::new(), String::new());
+        assert!(deliver("hook", attempt, receiver, None, status).await);
     }
 }

@@ -62,3 +62,79 @@ impl Publisher for Gated {
         self.inner.prune(keep)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::task::spawn_blocking;
+
+    use super::*;
+    use crate::hooks::exec;
+    use crate::reader::tests::read;
+
+    /// Shows nothing.
+    struct Nowhere;
+
+    impl Publisher for Nowhere {
+        fn path(&self) -> &Path {
+            Path::new("/nowhere")
+        }
+
+        fn named(&self, _: &Store) -> io::Result<Option<CommitId>> {
+            Ok(None)
+        }
+
+        fn publish(&mut self, _: &Worktree, _: &Interrupt) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn tree() -> Worktree {
+        Worktree {
+            commit: "a".repeat(40).parse().unwrap(),
+            path: "/".into(),
+            written: 0,
+            early: 0,
+            reused: 0,
+            origin: None,
+            altered: Vec::new(),
+        }
+    }
+
+    /// Ask a program with an argument whether the tree may be published.
+    async fn ask(program: &str, argument: &str, interrupt: &Interrupt) -> Result<()> {
+        let (command, argument) = (format!("={program}"), format!("={argument}"));
+        let options = ["--pre-publish-exechook-command", "--pre-publish-exechook-arg"];
+        let options = [options[0].to_owned() + &command, options[1].to_owned() + &argument];
+        let options = [&options[0], &options[1], "--pre-publish-exechook-timeout=1h"];
+        let gate = read(&options, &[], exec::pre_publish).unwrap();
+        let (told, hears) = watch::channel(None);
+        let progress = Progress::new();
+        let mut publisher = Gated { inner: Box::new(Nowhere), told: vec![told], gate, progress };
+        let interrupt = interrupt.clone();
+        let answer = spawn_blocking(move || publisher.prepare(&tree(), &interrupt)).await.unwrap();
+        assert!(hears.borrow().as_ref().is_some_and(|event| event.commit == tree().commit));
+        answer
+    }
+
+    #[tokio::test]
+    async fn a_program_decides_whether_a_tree_is_published() {
+        let interrupt = Interrupt::new();
+        ask("/bin/true", "x", &interrupt).await.unwrap();
+        let err = ask("/bin/false", "x", &interrupt).await.unwrap_err();
+        assert_eq!(err.kind(), ErrorKind::Rejected);
+        assert!(err.to_string().contains("/bin/false ended with exit code 1"), "{err}");
+    }
+
+    #[tokio::test]
+    async fn a_program_that_hangs_ends_with_the_update() {
+        let interrupt = Interrupt::new();
+        let stop = async {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            interrupt.trigger();
+        };
+        let (answer, ()) = tokio::join!(ask("/bin/sleep", "1h", &interrupt), stop);
+        let err = answer.unwrap_err();
+        assert_eq!(err.kind(), ErrorKind::Rejected);
+        assert!(err.to_string().contains("/bin/sleep was killed before it ended"), "{err}");
+    }
+}

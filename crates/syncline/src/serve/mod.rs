@@ -148,3 +148,6 @@ async fn metrics(State(shared): State<Shared>) -> impl IntoResponse {
 pub fn pages(facts: &crate::status::Facts) -> (String, String) {
     (page::render(facts), metrics::render(facts, &process::Process::now()))
 }
+
+#[cfg(test)]
+mod tests;
