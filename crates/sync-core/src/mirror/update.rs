@@ -42,7 +42,8 @@ impl Mirror {
         }
         self.is_verified = true;
         let shares_most = tree.reused >= tree.written && tree.origin != Some(Origin::Copies);
-        self.keeps_recyclable = self.settings.reuses_trees && shares_most;
+        let reuses_trees = self.settings.reuses_trees && self.settings.retention.is_some();
+        self.keeps_recyclable = reuses_trees && shares_most;
         if current == Some(tree.commit) && tree.written + tree.reused == 0 {
             return Ok(SyncOutcome::Unchanged(tree.commit));
         }
