@@ -24,6 +24,7 @@ mod image;
 mod invariants;
 mod kill;
 mod layout;
+mod library;
 mod lifecycle;
 mod login_files;
 mod logins;
