@@ -102,21 +102,6 @@ fn no_other_program_is_run() {
     }
 }
 
-/// The library's example is the library's promise.
-#[test]
-fn the_example_clones_a_reference() {
-    let env = Env::new();
-    let repo = env.repo("up");
-    // Built with the workspace's tests; by hand: cargo build --workspace --examples.
-    let example = std::path::Path::new(env!("CARGO_BIN_EXE_syncline")).with_file_name("examples/clone");
-    let output = Command::new(&example).arg(repo.url()).arg("main").arg(env.root()).output();
-    let output = output
-        .unwrap_or_else(|err| panic!("{}: {err}; run cargo build --workspace --examples", example.display()));
-    assert!(output.status.success(), "{}", text(&output.stderr));
-    let tree = text(&output.stdout).trim().to_owned();
-    assert_eq!(std::fs::read_to_string(format!("{tree}/file")).unwrap(), "one\n");
-}
-
 /// Without it, every request over git:// waits 40 ms for the other side's acknowledgement.
 #[test]
 fn connections_do_not_wait_to_fill_packets() {

@@ -16,6 +16,7 @@ mod container;
 mod depth;
 mod durability;
 mod environment;
+mod examples;
 mod faults;
 mod github;
 mod hooks;

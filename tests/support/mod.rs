@@ -207,6 +207,14 @@ pub fn binary() -> PathBuf {
     std::env::var_os("SYNCLINE_BINARY").unwrap_or_else(|| env!("CARGO_BIN_EXE_syncline").into()).into()
 }
 
+/// An example of sync-core.
+#[track_caller]
+pub fn example(name: &str) -> PathBuf {
+    let path = Path::new(env!("CARGO_BIN_EXE_syncline")).with_file_name("examples").join(name);
+    assert!(path.exists(), "build {name} first: cargo build --workspace --examples");
+    path
+}
+
 /// Whether every step of a run is to be tried, and not only every kind of step.
 pub fn tries_every_step() -> bool {
     std::env::var_os("SYNCLINE_EVERY_STEP").is_some()
