@@ -138,7 +138,7 @@ fn references_without_end_are_refused_in_time() {
     // Long names, so that it is soon much.
     let reference = line(format!("{HEAD} refs/heads/{}\n", "x".repeat(60_000)));
     let fault = failure(&server(reference.repeat(2_300), Vec::new()));
-    assert!(fault.contains("names more references than fit into 128 MiB"), "{fault}");
+    assert!(fault.contains("lists more references than fit into 128 MiB"), "{fault}");
 
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("git://{}/x", listener.local_addr().unwrap());
@@ -148,5 +148,5 @@ fn references_without_end_are_refused_in_time() {
         while std::io::Write::write_all(&mut client, &reference).is_ok() {}
     });
     let fault = crate::support::fault(&Env::new().syncline(url).fail());
-    assert!(fault.contains("names more references than fit into 128 MiB"), "{fault}");
+    assert!(fault.contains("lists more references than fit into 128 MiB"), "{fault}");
 }

@@ -4,14 +4,14 @@ use gix::bstr::{BStr, ByteSlice};
 use gix::index::entry::Mode;
 use gix::index::{Entry, State};
 
-/// UTF-8's mark of byte order.
-const MARK: &[u8] = "\u{feff}".as_bytes();
+/// The byte order mark in UTF-8.
+const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 
-/// Attributes as gix must be shown them to read what git reads: at a checkout that takes a mark at the beginning for
-/// a part of the first pattern, and ends at a zero. `None` where they are read alike.
+/// A `.gitattributes` in a form that gix reads as Git reads the original, or `None` if both read the original alike.
+/// At a checkout, Git takes a byte order mark as part of the first pattern, and stops at a zero byte.
 pub(crate) fn as_git_reads(attributes: &[u8]) -> Option<Vec<u8>> {
     let end = attributes.find_byte(0).unwrap_or(attributes.len());
-    let before: &[u8] = if attributes.starts_with(MARK) { b"\n" } else { b"" };
+    let before: &[u8] = if attributes.starts_with(BYTE_ORDER_MARK) { b"\n" } else { b"" };
     (end < attributes.len() || !before.is_empty()).then(|| [before, &attributes[..end]].concat())
 }
 

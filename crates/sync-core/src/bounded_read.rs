@@ -1,25 +1,34 @@
-//! Files that are read as a whole, and may therefore not be of any size.
+//! Read whole files up to a size limit. Files that users name could be of any size, or devices without an end.
 
 use std::io::{self, Read};
 use std::path::Path;
 
 use fs_err::File;
 
-/// The most bytes of a key, a password, a list of logins or certificates, or whatever else a user names.
+/// The size limit, in bytes, for a file that a user names: a key, a password, logins, certificates. It is 8 MiB.
 pub const LARGEST_FILE: u64 = 8 << 20;
 
-/// The content of a file of no more than `most` bytes; an error names the file. Devices without an end are files, too.
+/// Read a file of no more than `most` bytes.
+///
+/// # Errors
+///
+/// The file cannot be read, or is larger ([`io::ErrorKind::FileTooLarge`]). The text names the file.
 pub fn read_bounded(path: &Path, most: u64) -> io::Result<Vec<u8>> {
     let mut content = Vec::new();
     File::open(path)?.take(most + 1).read_to_end(&mut content)?;
     if content.len() as u64 <= most {
         return Ok(content);
     }
-    let text = format!("{} is larger than the {most} bytes that may be read of it", path.display());
+    let text = format!("{} is larger than the limit of {most} bytes", path.display());
     Err(io::Error::new(io::ErrorKind::FileTooLarge, text))
 }
 
-/// The same of a text.
+/// Read a text file of no more than `most` bytes.
+///
+/// # Errors
+///
+/// The file cannot be read, is larger ([`io::ErrorKind::FileTooLarge`]), or is not UTF-8
+/// ([`io::ErrorKind::InvalidData`]). The text names the file.
 pub fn read_bounded_text(path: &Path, most: u64) -> io::Result<String> {
     String::from_utf8(read_bounded(path, most)?).map_err(|_| {
         io::Error::new(io::ErrorKind::InvalidData, format!("{} is not UTF-8 text", path.display()))

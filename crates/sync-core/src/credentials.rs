@@ -1,56 +1,58 @@
-//! Who may log in where over HTTP. What is secret here is never printed.
+//! Logins and cookies for HTTP, and which server gets which. `Debug` and errors show none of their secrets.
 
 use crate::secret::{Auth, Secret};
 use crate::url::HttpUrl;
 use crate::url::scope::{UrlScope, begins};
 
-/// A login for part of the world.
+/// A login and the URLs that it is for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Login {
-    /// Where it may go.
+    /// The URLs that the login may be sent to.
     pub scope: Scope,
-    /// What to show there.
+    /// The login itself.
     pub auth: Auth,
 }
 
-/// How closely the login of a host fits, and one that is written in the URL itself.
-const BY_HOST: (usize, usize) = (0, 0);
-const BY_ITSELF: (usize, usize) = (0, 1);
+/// How closely a login fits a URL when it is for the whole host, or is written in the URL itself. Both fit less
+/// closely than any [`UrlScope`].
+const FIT_OF_HOST: (usize, usize) = (0, 0);
+const FIT_OF_URL_LOGIN: (usize, usize) = (0, 1);
 
-/// Where a login may go.
+/// The URLs that a login may be sent to.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Scope {
-    /// To a URL and those below it, by whole parts: `https://host/a` is not for `https://host/ab`, nor
-    /// `https://host` for `https://host.evil`.
+    /// A URL and those below it. Whole path components and hosts are compared: `https://host/a` does not cover
+    /// `https://host/ab`, nor does `https://host` cover `https://host.evil`.
     Beginning(UrlScope),
-    /// To every port of a host, over HTTP and HTTPS: what a `.netrc` says.
+    /// Every port of a host, over HTTP and HTTPS, as in a `.netrc` file.
     Host(String),
 }
 
 impl Scope {
-    /// How closely this fits a URL; `None` where it does not. Any beginning fits closer than a host.
+    /// How closely this fits a URL, or `None` if it does not cover it. A URL always fits closer than a host.
     fn fit(&self, url: &UrlScope) -> Option<(usize, usize)> {
         match self {
-            Scope::Beginning(place) => place.fit(url),
-            Scope::Host(name) => (url.host == name.to_ascii_lowercase()).then_some(BY_HOST),
+            Scope::Beginning(scope) => scope.fit(url),
+            Scope::Host(name) => (url.host == name.to_ascii_lowercase()).then_some(FIT_OF_HOST),
         }
     }
 }
 
-/// A cookie and the servers that may have it, as RFC 6265 has it.
+/// A cookie and the servers that it may be sent to (RFC 6265).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cookie {
-    /// The host, or with `subdomains` the end of its name; without a leading dot.
+    /// The host, without a leading dot.
     pub domain: String,
-    /// Whether hosts below `domain` get it too.
+    /// Whether hosts below `domain` get the cookie too.
     pub subdomains: bool,
-    /// The beginning of the paths.
+    /// The cookie is sent for this path and those below it; `/` covers all.
     pub path: String,
-    /// For HTTPS only.
+    /// Whether the cookie is sent over HTTPS only.
     pub secure: bool,
-    /// Its name.
+    /// The name of the cookie.
     pub name: String,
-    /// What it says.
+    /// The value of the cookie.
     pub value: Secret,
 }
 
@@ -64,33 +66,34 @@ impl Cookie {
     }
 }
 
-/// Everything to log in with over HTTP.
+/// All logins and cookies for HTTP. The default has none.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Credentials {
-    /// What fits closest counts, of equals the last. A login in the URL itself gives way to any beginning.
+    /// The login that fits a URL closest is used, and among equals the last one. A login in the URL itself ranks below
+    /// every [`Scope::Beginning`] and above every [`Scope::Host`].
     pub logins: Vec<Login>,
-    /// Sent to whom they are for.
+    /// Every cookie that fits a URL is sent.
     pub cookies: Vec<Cookie>,
 }
 
 impl Credentials {
     pub(crate) fn login_for<'a>(&'a self, url: &'a HttpUrl) -> Option<&'a Auth> {
-        let place = url.scope()?;
-        let fitting = self.logins.iter().filter_map(|login| Some((login.scope.fit(&place)?, &login.auth)));
-        let all = fitting.chain(url.login.iter().map(|auth| (BY_ITSELF, auth)));
+        let scope = url.scope()?;
+        let fitting = self.logins.iter().filter_map(|login| Some((login.scope.fit(&scope)?, &login.auth)));
+        let all = fitting.chain(url.login.iter().map(|auth| (FIT_OF_URL_LOGIN, auth)));
         all.max_by_key(|(fit, _)| *fit).map(|(_, auth)| auth)
     }
 
-    /// Everything that must not be repeated.
+    /// All texts that errors must not quote.
     pub(crate) fn secrets(&self) -> Vec<String> {
         let logins = self.logins.iter().flat_map(|login| login.auth.secrets());
         logins.chain(self.cookies.iter().map(|cookie| cookie.value.expose().to_owned())).collect()
     }
 
-    /// The value of the header `Cookie`, where there is any.
+    /// The value of the header `Cookie`, or `None` if no cookie fits.
     pub(crate) fn cookies_for(&self, url: &str) -> Option<String> {
-        let place = url.parse().ok()?;
-        let fitting = self.cookies.iter().filter(|cookie| cookie.is_for(&place));
+        let scope = url.parse().ok()?;
+        let fitting = self.cookies.iter().filter(|cookie| cookie.is_for(&scope));
         let pairs: Vec<_> =
             fitting.map(|cookie| format!("{}={}", cookie.name, cookie.value.expose())).collect();
         (!pairs.is_empty()).then(|| pairs.join("; "))

@@ -1,4 +1,4 @@
-//! The one error of this crate: which step failed, why, of what kind that is, and what to do next.
+//! The error of this crate: which step failed, why, the kind of failure, and what to do next.
 
 use std::error::Error as StdError;
 use std::time::Duration;
@@ -19,15 +19,15 @@ pub enum ErrorKind {
     Network,
     /// The server answered with an error, or not as Git's protocol has it.
     Server,
-    /// The server wants other credentials (HTTP 401).
+    /// The server asks for other credentials (HTTP 401).
     Login,
-    /// The server denies access, or its identity is not trusted: an SSH host key, HTTP 403.
+    /// The server denies access (HTTP 403, every SSH key refused), or its identity is not trusted (an SSH host key).
     Denied,
-    /// There is no such repository, reference or commit.
+    /// The repository, reference or commit does not exist.
     NotFound,
-    /// The commit exceeds one of [`Limits`](crate::Limits), or needs more memory than there is.
+    /// The commit exceeds one of the [`Limits`](crate::Limits), or needs more memory than there is.
     Limit,
-    /// The commit holds something that may not be checked out: a forbidden path, a symbolic link, a bad submodule.
+    /// The commit contains something that must not be checked out: a forbidden path or symbolic link, a bad submodule.
     Rejected,
     /// The repository under the root is damaged.
     DamagedStore,
@@ -35,9 +35,9 @@ pub enum ErrorKind {
     StorageFull,
     /// Another process owns the root.
     Busy,
-    /// An option, a file that an option names, or the root has to be changed.
+    /// An option, a file that an option names, or the root directory must be changed.
     Configuration,
-    /// The file system failed.
+    /// The file system reports another error.
     Io,
     /// Anything else.
     Other,
@@ -47,10 +47,9 @@ pub enum ErrorKind {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Recovery {
-    /// Try again later: the network, the server, a full disk.
+    /// Retry later: the network, the server or a full disk may recover.
     Retry,
-    /// Replace the damaged repository under the root ([`Store::rebuild`](crate::stages::Store::rebuild)), then try
-    /// again.
+    /// Replace the damaged repository under the root ([`Store::rebuild`](crate::Store::rebuild)), then retry.
     Rebuild,
     /// Change something first: a URL, a reference, a permission, a limit.
     Reconfigure,
@@ -60,6 +59,7 @@ pub enum Recovery {
 
 impl ErrorKind {
     /// What to do after a failure of this kind.
+    #[must_use]
     pub fn recovery(self) -> Recovery {
         use ErrorKind as K;
         match self {
@@ -77,9 +77,9 @@ impl ErrorKind {
 
 /// A failed step.
 ///
-/// Its text names the step and all causes on one line, without secrets and without control characters (part of it may
-/// come from a server). [`source`](StdError::source) is the error of the operating system, if that was the cause; its
-/// text is a part of this one's.
+/// The text names the step and all causes on one line. It holds no secrets, and control characters are escaped, since
+/// parts may come from a server. [`source`](StdError::source) is the error of the operating system, if one was the
+/// cause; the text already includes it.
 #[derive(Debug)]
 pub struct Error {
     step: String,
@@ -106,7 +106,8 @@ impl Error {
         }
     }
 
-    /// The failure of `step` because of an error of the operating system or one that wraps it. The kind is found out.
+    /// The failure of `step` because of an error of the operating system, or one that wraps it. The kind follows from
+    /// the causes.
     pub fn io(step: impl Into<String>, cause: Cause<'_>) -> Self {
         let (mut causes, mut next) = (Vec::new(), Some(cause));
         while let Some(cause) = next {
@@ -116,26 +117,26 @@ impl Error {
         Self::caused(step, &causes)
     }
 
-    /// An error of gix. Whether corruption means our store is up to the caller: see [`Error::reading`].
+    /// An error of gix that does not come from reading our store; for that see [`Error::reading`].
     pub(crate) fn gix(step: impl Into<String>, cause: &gix::Error) -> Self {
         Self::caused(step, &cause.iter_errors().collect::<Vec<_>>())
     }
 
-    /// An error of gix while it read our own store: damage, unless the machine merely refused to let us read.
+    /// An error of gix while it reads our own store: the store is damaged, unless the operating system refused to read.
     pub(crate) fn reading(step: impl Into<String>, cause: &gix::Error) -> Self {
-        let refused = cause.iter_errors().filter_map(|err| err.downcast_ref::<io::Error>()).any(|err| {
+        let was_refused = cause.iter_errors().filter_map(|err| err.downcast_ref::<io::Error>()).any(|err| {
             use io::ErrorKind::{InvalidData, NotFound, UnexpectedEof};
             !matches!(err.kind(), InvalidData | NotFound | UnexpectedEof)
         });
         let err = Self::gix(step, cause);
-        if refused { err } else { err.of_kind(ErrorKind::DamagedStore) }
+        if was_refused { err } else { err.of_kind(ErrorKind::DamagedStore) }
     }
 
     fn caused(step: impl Into<String>, causes: &[Cause<'_>]) -> Self {
         let kind = causes.iter().find_map(|cause| kind_of(*cause));
         let source = causes.iter().find_map(|cause| cause.downcast_ref::<io::Error>()).map(copy);
-        let usual = if source.is_some() { ErrorKind::Io } else { ErrorKind::Other };
-        Error { source, ..Self::new(kind.unwrap_or(usual), step, chain(causes)) }
+        let default = if source.is_some() { ErrorKind::Io } else { ErrorKind::Other };
+        Error { source, ..Self::new(kind.unwrap_or(default), step, chain(causes)) }
     }
 
     /// The same error with another kind.
@@ -143,7 +144,7 @@ impl Error {
         Error { kind, ..self }
     }
 
-    /// The same error of a server, where nothing more particular is known.
+    /// The same error, from a server: a general kind becomes `Network` or `Server`.
     pub(crate) fn of_server(self) -> Self {
         let kind = match self.kind {
             ErrorKind::Io => ErrorKind::Network,
@@ -158,7 +159,7 @@ impl Error {
         Error { step: one_line(step), cause: format!("{}: {}", self.step, self.cause), ..self }
     }
 
-    /// The same error, some of its words replaced by others.
+    /// The same error with pairs of words replaced in its cause.
     pub(crate) fn rephrased(mut self, words: &[(&str, &str)]) -> Self {
         for (from, to) in words {
             self.cause = self.cause.replace(from, to);
@@ -166,7 +167,8 @@ impl Error {
         self
     }
 
-    /// The same error without texts that must not be repeated. Very short ones would only mangle it.
+    /// The same error without these secrets. Secrets of less than four bytes stay: they also occur by chance, and
+    /// removing them would garble the text.
     pub(crate) fn hiding(mut self, secrets: &[String]) -> Self {
         for secret in secrets.iter().filter(|secret| secret.len() >= 4) {
             if self.cause.contains(secret) {
@@ -177,33 +179,38 @@ impl Error {
         self
     }
 
-    /// The same error of a server that asks for a pause.
+    /// The same error, with the pause that the server asks for.
     #[must_use]
     pub fn with_retry_after(self, pause: Option<Duration>) -> Self {
         Error { retry_after: pause, ..self }
     }
 
-    /// How long the server asks to wait before the next attempt (HTTP's `Retry-After`).
+    /// How long the server asks to wait before the next attempt (HTTP's `Retry-After`), if it does.
+    #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         self.retry_after
     }
 
-    /// What kind of failure this is.
+    /// The kind of failure.
+    #[must_use]
     pub fn kind(&self) -> ErrorKind {
         self.kind
     }
 
     /// What to do next.
+    #[must_use]
     pub fn recovery(&self) -> Recovery {
         self.kind.recovery()
     }
 
-    /// The step that failed: `fetch refs/heads/main from https://host/x`.
+    /// The step that failed, for example `fetch refs/heads/main from https://host/x`.
+    #[must_use]
     pub fn step(&self) -> &str {
         &self.step
     }
 
-    /// Why it failed.
+    /// Why the step failed.
+    #[must_use]
     pub fn cause(&self) -> &str {
         &self.cause
     }
@@ -221,7 +228,7 @@ impl StdError for Error {
     }
 }
 
-/// A text that does not parse: as a URL, a reference, a commit id, a filter, and so on. It says what is wrong, and
+/// A text cannot be parsed as a URL, a reference, a commit id, a filter, and so on. The message says what is wrong, and
 /// quotes nothing that may be secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ParseError(String);
@@ -252,7 +259,7 @@ impl fmt::Display for ParseError {
 
 impl StdError for ParseError {}
 
-/// The kind that a cause by itself makes certain.
+/// The kind of failure that this cause alone decides, if any.
 fn kind_of(cause: Cause<'_>) -> Option<ErrorKind> {
     use io::ErrorKind as I;
     if let Some(stopped) = cause.downcast_ref() {
@@ -273,12 +280,12 @@ fn kind_of(cause: Cause<'_>) -> Option<ErrorKind> {
         | I::HostUnreachable
         | I::NetworkUnreachable
         | I::NetworkDown => Some(ErrorKind::Network),
-        // An error that is wrapped is no source of its wrapper.
+        // `source` of an `io::Error` skips the error that it wraps.
         _ => err.get_ref().and_then(|inner| kind_of(inner)),
     }
 }
 
-/// An error of the operating system, as far as it can be told twice.
+/// A copy of an error: `io::Error` is not `Clone`.
 fn copy(err: &io::Error) -> io::Error {
     match err.raw_os_error() {
         Some(code) => io::Error::from_raw_os_error(code),
@@ -286,7 +293,7 @@ fn copy(err: &io::Error) -> io::Error {
     }
 }
 
-/// All causes joined by colons, without those that their predecessor quotes already.
+/// All causes joined by colons, without those that the text before already quotes.
 pub(crate) fn chain(causes: &[Cause<'_>]) -> String {
     let mut text = String::new();
     for cause in causes.iter().map(ToString::to_string) {
@@ -301,7 +308,7 @@ pub(crate) fn chain(causes: &[Cause<'_>]) -> String {
     text
 }
 
-/// Control characters escaped (a hostile server may send terminal sequences), the length bounded_read.
+/// A text of bounded length without control characters: a hostile server may send terminal escape sequences.
 fn one_line(text: &str) -> String {
     const LIMIT: usize = 2_000;
     let mut line = String::with_capacity(text.len());
@@ -315,8 +322,9 @@ fn one_line(text: &str) -> String {
     line
 }
 
-/// Turns results of other crates into ours, naming the step.
+/// Turns results of other crates into ours.
 pub(crate) trait Context<T> {
+    /// Names the step that failed.
     fn step(self, step: impl FnOnce() -> String) -> Result<T>;
 }
 

@@ -1,8 +1,9 @@
-//! Small dealings with files and directories that std lacks.
+//! File operations that std lacks.
 
 use std::io;
 use std::path::Path;
 
+/// Remove the files and directories in `dir` whose names match.
 pub(super) fn remove_matching(dir: &Path, is_leftover: &dyn Fn(&str) -> bool) -> io::Result<()> {
     for entry in entries(dir)? {
         let entry = entry?;
@@ -18,7 +19,7 @@ pub(super) fn remove_matching(dir: &Path, is_leftover: &dyn Fn(&str) -> bool) ->
     Ok(())
 }
 
-/// The entries of a directory; none where it does not exist.
+/// The entries of a directory; none if it does not exist.
 pub(crate) fn entries(dir: &Path) -> io::Result<impl Iterator<Item = io::Result<fs_err::DirEntry>> + use<>> {
     match fs_err::read_dir(dir) {
         Ok(entries) => Ok(Some(entries).into_iter().flatten()),
@@ -41,6 +42,7 @@ pub(crate) fn remove_dir_if_there(path: &Path) -> io::Result<()> {
     }
 }
 
+/// Replace a file unless it has this content already.
 pub(super) fn write_if_different(path: &Path, content: &str) -> io::Result<()> {
     match fs_err::read(path) {
         Ok(found) if found == content.as_bytes() => Ok(()),
@@ -48,7 +50,7 @@ pub(super) fn write_if_different(path: &Path, content: &str) -> io::Result<()> {
     }
 }
 
-/// Readers see the old content or the new.
+/// Replace a file atomically: a reader sees either the old content or the new.
 pub(super) fn replace_file(path: &Path, content: &str) -> io::Result<()> {
     let temporary = path.with_extension("lock");
     fs_err::write(&temporary, content).and_then(|()| fs_err::rename(&temporary, path)).inspect_err(|_| {
@@ -56,7 +58,7 @@ pub(super) fn replace_file(path: &Path, content: &str) -> io::Result<()> {
     })
 }
 
-/// Whether nothing is there; not where that cannot be told.
+/// Whether a path certainly does not exist; `false` if that cannot be found out.
 pub(super) fn is_gone(path: &Path) -> bool {
     path.try_exists().is_ok_and(|there| !there)
 }

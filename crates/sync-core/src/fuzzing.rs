@@ -1,5 +1,5 @@
-//! What is private and reads what strangers wrote, thinly wrapped for the targets in `fuzz/`. No part of the
-//! library's interface.
+//! Thin wrappers for the targets in `fuzz/` around private code that reads untrusted input. This is not part of the
+//! public API.
 #![allow(missing_docs)]
 
 use std::io::{self, Read, Write};
@@ -27,7 +27,7 @@ use crate::transport::{answer, redirect, ssh};
 use crate::url::scope::UrlScope;
 use crate::url::{Kind, RemoteUrl};
 
-/// Whether a host is trusted that shows `key`, or why the file cannot be read.
+/// Whether a `known_hosts` file trusts `key` for a host, or why the file cannot be read.
 pub fn is_known_host(text: &str, host: &str, port: u16, key: &str) -> Result<bool, String> {
     let known = ssh::known_hosts::KnownHost::parse(text, Path::new("known_hosts"), host, port, None)?;
     let key = PublicKey::from_openssh(key).map_err(|err| err.to_string())?;
@@ -40,13 +40,13 @@ pub fn ssh_key(text: &str) -> Result<String, String> {
     key.public_key().to_openssh().map_err(|err| err.to_string())
 }
 
-/// The URL that one in a `.gitmodules` means.
+/// The URL of a submodule, given as in `.gitmodules`.
 pub fn submodule_url(parent: &RemoteUrl, url: &str) -> Result<RemoteUrl, String> {
     let parent = crate::fetch::submodules::Location { url: parent.clone(), written: parent.clone() };
     crate::fetch::submodules::resolve(&parent, url, &ConnectOptions::default()).map(|found| found.url)
 }
 
-/// Who is spoken to: the host, the port, and for SSH the user.
+/// The host and port that a URL leads to, and for SSH the user.
 pub fn server(url: &RemoteUrl) -> (String, u16, String) {
     match &url.0 {
         Kind::Http(http) => {
@@ -60,11 +60,11 @@ pub fn server(url: &RemoteUrl) -> (String, u16, String) {
     }
 }
 
-pub fn fits(place: &UrlScope, url: &UrlScope) -> bool {
-    place.fit(url).is_some()
+pub fn fits(scope: &UrlScope, url: &UrlScope) -> bool {
+    scope.fit(url).is_some()
 }
 
-/// A proxy's answers to our requests.
+/// Reads what a proxy answers to a request for a tunnel.
 pub fn http_proxy(stream: &mut (impl Read + Write), to: &Proxy, host: &str, port: u16) -> io::Result<()> {
     proxy::connect(stream, to, host, port)
 }
@@ -89,7 +89,7 @@ pub fn error_line(step: &str, cause: &str) -> String {
     Error::new(ErrorKind::Other, step, cause).to_string()
 }
 
-/// The capabilities that a server announced, before and after what is not for us was dropped.
+/// The capabilities that a server announces, and those of them that we keep.
 pub fn capabilities(announced: &[u8]) -> Option<(Vec<String>, Vec<String>)> {
     let list =
         |of: &Capabilities| of.iter().map(|one| format!("{:?}={:?}", one.name(), one.value())).collect();
@@ -98,7 +98,7 @@ pub fn capabilities(announced: &[u8]) -> Option<(Vec<String>, Vec<String>)> {
     Some((list(&given), kept.as_ref().map(list).unwrap_or_default()))
 }
 
-/// Which of some paths are checked out.
+/// For each path, whether it is checked out.
 pub fn selected(patterns: &SparsePatterns, paths: &[&str]) -> Vec<bool> {
     let mut index = gix::index::State::new(gix::hash::Kind::Sha1);
     for path in paths {
@@ -125,20 +125,20 @@ pub fn expand_ident(text: &[u8], id: &str) -> Vec<u8> {
 }
 
 pub fn apply_delta(base: &[u8], delta: &[u8]) -> io::Result<Vec<u8>> {
-    let (mut made, base) = (Vec::new(), Content::Held(base.to_vec().into()));
+    let (mut result, base) = (Vec::new(), Content::Held(base.to_vec().into()));
     Delta::open(delta)?.apply(&base, &mut |piece| {
-        made.extend_from_slice(piece);
+        result.extend_from_slice(piece);
         Ok(())
     })?;
-    Ok(made)
+    Ok(result)
 }
 
-/// A file that was written while its pack was read: its path, its blob, whether it is executable.
+/// A file that was written while its pack was received: its path, its blob, and whether it is executable.
 pub type Written = (Vec<u8>, ObjectId, bool);
 
-/// The pack of a first sync, in one pass.
+/// Index the pack of a first sync, writing files meanwhile.
 pub fn unpack(pack: &[u8], commit: ObjectId, packs: &Path, tree: &Path) -> io::Result<Vec<Written>> {
-    // Pieces arrive as from a network.
+    // Small pieces, as from a network.
     let mut pack = io::BufReader::with_capacity(1000, pack);
     let (limits, progress, interrupt) = (crate::limits::Limits::default(), Progress::new(), Interrupt::new());
     let pack_receiver = PackReceiver {
@@ -149,11 +149,11 @@ pub fn unpack(pack: &[u8], commit: ObjectId, packs: &Path, tree: &Path) -> io::R
         progress: &progress,
         interrupt: &interrupt,
     };
-    let made = pack_receiver.take(&mut pack, None)?.early;
-    Ok(made.files.into_iter().map(|file| (file.path.into(), file.id, file.is_executable)).collect())
+    let streamed = pack_receiver.take(&mut pack, None)?.early;
+    Ok(streamed.files.into_iter().map(|file| (file.path.into(), file.id, file.is_executable)).collect())
 }
 
-/// The same as gix does it, without a tree.
+/// Index a pack with gix, to compare with. No files are written.
 pub fn receive(mut pack: &[u8], packs: &Path) -> Result<(), String> {
     let options = gix_pack::bundle::write::Options { alloc_limit_bytes: Some(1 << 31), ..Default::default() };
     let (kind, progress) = (gix::hash::Kind::Sha1, &mut gix::progress::Discard);

@@ -1,17 +1,17 @@
-//! How a caller stops long work. This crate owns no clock and no signal handler: the caller has both.
+//! Cancellation and deadlines. The crate has no clock and no signal handler; the caller provides both.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::{fmt, io};
 
-/// Stops every long operation that shares it: when it is triggered, or when its deadline has passed.
+/// Stops every long operation that shares it, when it is triggered or its deadline passes.
 ///
-/// Work stops between steps, between chunks of a pack and between reads of a socket; a blocked network read notices
-/// within a tenth of a second. A stopped operation fails with [`ErrorKind::Cancelled`](crate::ErrorKind) or
-/// [`ErrorKind::TimedOut`](crate::ErrorKind) and leaves only temporary names behind, which the next operation cleans
-/// up.
+/// Operations check it between steps, between chunks of a pack and between reads of a socket; a blocked network read
+/// stops within 100 ms. A stopped operation fails with [`ErrorKind::Cancelled`](crate::ErrorKind::Cancelled) or
+/// [`ErrorKind::TimedOut`](crate::ErrorKind::TimedOut). It leaves only temporary files behind, which the next operation
+/// cleans up.
 ///
-/// Clones share the state.
+/// Clones share their state.
 #[derive(Clone, Default)]
 pub struct Interrupt(Arc<Inner>);
 
@@ -23,7 +23,7 @@ struct Inner {
 
 type Deadline = Box<dyn Fn() -> bool + Send + Sync>;
 
-/// Why work was stopped: the innermost cause of the error that it ends with.
+/// Why an operation was stopped. This is the innermost cause of its error, and decides the kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Stopped {
     Triggered,
@@ -34,7 +34,7 @@ impl fmt::Display for Stopped {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Stopped::Triggered => "stopped",
-            Stopped::DeadlinePassed => "stopped: it took longer than it may",
+            Stopped::DeadlinePassed => "stopped: the deadline passed",
         })
     }
 }
@@ -43,11 +43,12 @@ impl std::error::Error for Stopped {}
 
 impl Interrupt {
     /// An interrupt that is not triggered and has no deadline.
+    #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Set a deadline for what is done from now on: `has_passed` is asked often, from several threads.
+    /// Set the deadline, replacing an earlier one. `has_passed` is called often and from several threads.
     ///
     /// ```
     /// # use std::time::{Duration, Instant};
@@ -59,18 +60,19 @@ impl Interrupt {
         *self.0.deadline.write().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(has_passed));
     }
 
-    /// Stop all work that shares this interrupt.
+    /// Stop all operations that share this interrupt.
     pub fn trigger(&self) {
         self.0.is_triggered.store(true, Ordering::SeqCst);
     }
 
-    /// Make it usable for the next operation, without a deadline.
+    /// Reset this interrupt for the next operation: not triggered, no deadline.
     pub fn clear(&self) {
         *self.0.deadline.write().unwrap_or_else(PoisonError::into_inner) = None;
         self.0.is_triggered.store(false, Ordering::SeqCst);
     }
 
-    /// Whether work is to stop.
+    /// Whether operations have to stop: it was triggered, or the deadline has passed.
+    #[must_use]
     pub fn is_triggered(&self) -> bool {
         self.stopped().is_some()
     }
@@ -83,16 +85,18 @@ impl Interrupt {
         deadline.as_ref().is_some_and(|has_passed| has_passed()).then_some(Stopped::DeadlinePassed)
     }
 
-    /// What gix looks at. It does not know of the deadline, which is looked at between its steps.
+    /// The flag for gix, which checks it itself. It does not show the deadline; we check that between gix's steps.
     pub(crate) fn flag(&self) -> &AtomicBool {
         &self.0.is_triggered
     }
 
-    /// Continue, or stop.
+    /// Fail if operations have to stop.
     ///
     /// # Errors
     ///
-    /// An error of kind `TimedOut` if work is to stop; never `Interrupted`, which readers retry.
+    /// An error of kind [`io::ErrorKind::TimedOut`], both when triggered and after the deadline.
+    /// [`Error::io`](crate::Error::io) turns it into `Cancelled` or `TimedOut`. It is never
+    /// [`io::ErrorKind::Interrupted`], which readers retry.
     pub fn check(&self) -> io::Result<()> {
         match self.stopped() {
             Some(stopped) => Err(io::Error::new(io::ErrorKind::TimedOut, stopped)),

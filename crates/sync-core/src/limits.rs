@@ -1,21 +1,28 @@
-//! How much a commit may ask of this machine. What asks for more was made by mistake or in malice, and only
-//! somebody's decision helps.
+//! Limits on what a commit may cost this machine. A commit beyond them is a mistake or an attack: a retry does not
+//! help, and the caller has to decide.
 
 use std::fmt;
 use std::io::{self, BufRead, Read};
 
-/// What a commit, with its submodules, may come to. `u64::MAX` stands for no limit.
+/// Limits for one commit together with its submodules. `u64::MAX` means no limit. A commit that exceeds one fails with
+/// [`ErrorKind::Limit`](crate::ErrorKind::Limit).
+///
+/// ```
+/// let mut limits = sync_core::Limits::default();
+/// limits.tree_size = 1 << 30;
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Limits {
-    /// Files and directories of a tree, those of its submodules included.
+    /// Number of files and directories in the tree. The default is one million.
     pub files: u64,
-    /// Bytes of all these files.
+    /// Total size of these files in bytes. The default is 100 GiB.
     pub tree_size: u64,
-    /// Bytes of one file.
+    /// Size of one file in bytes. The default is 10 GiB.
     pub blob_size: u64,
-    /// Bytes of one pack, as a server sends it.
+    /// Size of one pack from a server, in bytes. The default is 100 GiB.
     pub pack_size: u64,
-    /// SubmoduleMode, theirs included.
+    /// Number of submodules, including nested ones. The default is 1000.
     pub submodules: u64,
 }
 
@@ -31,7 +38,7 @@ impl Default for Limits {
     }
 }
 
-/// More than a limit allows; the text names the limit.
+/// A limit is exceeded; the text names the limit.
 #[derive(Debug)]
 pub(crate) struct Excess(String);
 
@@ -50,20 +57,20 @@ impl From<Excess> for io::Error {
 }
 
 impl Excess {
-    /// An object that has to be held, and is too large for that.
+    /// An object that must be in memory is too large.
     pub(crate) fn of_object(kind: gix::objs::Kind, size: u64, most: u64) -> Excess {
         Excess(format!("a {kind} of {size} bytes is too large: no more than {} fit into memory", Bytes(most)))
     }
 
-    /// Files of git's own that have to be read as a whole, and are too large for that.
+    /// A file for Git itself, such as `.gitattributes`, must be in memory and is too large.
     pub(crate) fn of_text(what: impl fmt::Display, size: u64, most: u64) -> Excess {
         let most = Bytes(most);
         Excess(format!("{what} of {size} bytes is too large: no more than {most} can be read into memory"))
     }
 
-    /// A server that says more than this besides packs.
-    pub(crate) fn of_talk(most: u64) -> Excess {
-        Excess(format!("the server names more references than fit into {}", Bytes(most)))
+    /// The server sends too much besides packs: its list of references.
+    pub(crate) fn of_server_text(most: u64) -> Excess {
+        Excess(format!("the server lists more references than fit into {}", Bytes(most)))
     }
 }
 
@@ -88,7 +95,7 @@ impl Limits {
         within(count, most, || format!("there are more than {most} submodules (limit max-submodules)"))
     }
 
-    /// A pack that may not go on for ever.
+    /// A reader that fails when the pack exceeds its limit.
     pub(crate) fn pack<'a>(&self, inner: &'a mut dyn BufRead) -> LimitedPack<'a> {
         LimitedPack { inner, most: self.pack_size, passed: 0 }
     }
@@ -98,7 +105,7 @@ fn within(found: u64, most: u64, text: impl FnOnce() -> String) -> Result<(), Ex
     if found <= most { Ok(()) } else { Err(Excess(text())) }
 }
 
-/// Reads a pack up to a limit.
+/// Reads a pack, and fails beyond a limit.
 pub(crate) struct LimitedPack<'a> {
     inner: &'a mut dyn BufRead,
     most: u64,
@@ -126,7 +133,7 @@ impl Read for LimitedPack<'_> {
     }
 }
 
-/// In the largest unit that leaves a whole number.
+/// A size, shown in the largest unit that leaves a whole number.
 struct Bytes(u64);
 
 impl fmt::Display for Bytes {

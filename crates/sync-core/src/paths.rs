@@ -1,15 +1,17 @@
-//! Ways from one place to another.
+//! Relative paths, and paths without dots. Nothing here reads the file system.
 
 use std::path::{Component, Path, PathBuf};
 
-/// The relative way from a directory to a place, both absolute and without symbolic links.
+/// The path of `to` relative to the directory `from`. Both must be absolute and free of symbolic links.
+#[must_use]
 pub fn relative_path(from: &Path, to: &Path) -> PathBuf {
     let shared = from.components().zip(to.components()).take_while(|(a, b)| a == b).count();
     let up = from.components().skip(shared).map(|_| Component::ParentDir);
     up.chain(to.components().skip(shared)).collect()
 }
 
-/// A path without `.` and `..`, as far as its text tells: behind a symbolic link, `..` leads elsewhere.
+/// The path without `.` and `..`. Only the text is looked at: after a symbolic link, `..` really leads elsewhere.
+#[must_use]
 pub fn without_dots(path: &Path) -> PathBuf {
     let mut plain = PathBuf::new();
     for part in path.components() {

@@ -1,30 +1,31 @@
-//! What long work is doing right now, as plain counters that another thread may read at any time.
+//! Progress of long operations: a stage and plain counters that another thread may read at any time.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 
 use gix::progress::StepShared;
 
-/// What is being done.
+/// The step of an operation. It says what [`Snapshot`] counts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(u8)]
+#[non_exhaustive]
 pub enum Stage {
-    /// Nothing.
+    /// No operation is running.
     #[default]
     Idle,
-    /// Reaching the server and shaking hands.
+    /// Connecting to the server, including TLS and logging in.
     Connecting,
-    /// Asking where the reference points.
+    /// Asking the server where the reference points.
     Listing,
-    /// Waiting for the first byte of a pack, or finding out what is needed.
+    /// Negotiating, and waiting for the first byte of a pack.
     Requesting,
-    /// Receiving a pack; counts objects and bytes.
+    /// Receiving a pack. Counts objects and bytes.
     Receiving,
-    /// Resolving deltas and indexing; counts objects.
+    /// Resolving deltas and writing the pack index. Counts objects.
     Resolving,
-    /// Making a tree; counts files and bytes.
+    /// Writing a worktree. Counts files and bytes.
     Writing,
-    /// Repacking the store's packs together; counts objects.
+    /// Repacking the packs of the store into one. Counts objects.
     Repacking,
 }
 
@@ -40,7 +41,8 @@ impl Stage {
         Stage::Repacking,
     ];
 
-    /// One word, for machines.
+    /// One word for programs, such as `receive`. It does not change between versions.
+    #[must_use]
     pub fn name(self) -> &'static str {
         match self {
             Stage::Idle => "idle",
@@ -54,7 +56,8 @@ impl Stage {
         }
     }
 
-    /// A few words for people: `receiving objects`.
+    /// A few words for people, such as `receiving objects`.
+    #[must_use]
     pub fn describe(self) -> &'static str {
         match self {
             Stage::Idle => "idle",
@@ -64,31 +67,31 @@ impl Stage {
             Stage::Receiving => "receiving objects",
             Stage::Resolving => "resolving objects",
             Stage::Writing => "writing files",
-            Stage::Repacking => "folding packs",
+            Stage::Repacking => "repacking",
         }
     }
 }
 
-/// The counters of the current stage at one moment.
+/// The stage and its counters at one moment.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Snapshot {
-    /// What is being done.
+    /// The current stage.
     pub stage: Stage,
-    /// Objects or files done.
+    /// Objects or files done in this stage, as [`Stage`] says.
     pub done: usize,
-    /// How many there will be; 0 when unknown.
+    /// Objects or files in total; 0 if unknown.
     pub total: usize,
-    /// Bytes received or written.
+    /// Bytes received or written in this stage.
     pub bytes: usize,
-    /// How often work came to an end so far: the same number twice means the same piece of work.
+    /// How many operations have ended. Two snapshots with the same number belong to the same operation.
     pub finished: usize,
 }
 
-/// Shared counters; cloning gives another handle to the same ones.
+/// The progress of the operations that share it. Clones share their state.
 #[derive(Clone, Default)]
 pub struct Progress(Arc<Counters>);
 
-/// Told of every change of stage: the counters of the one that ends, and the one that begins.
+/// Called at every change of stage, with the last counters of the old stage and the new stage.
 type Observer = Box<dyn Fn(Snapshot, Stage) + Send + Sync>;
 
 #[derive(Default)]
@@ -102,18 +105,20 @@ struct Counters {
 }
 
 impl Progress {
-    /// Counters at zero.
+    /// Progress in the stage [`Stage::Idle`], all counters at zero.
+    #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// The same, with somebody who is told of every change of stage: the counters of the one that ends, and the
-    /// one that begins.
+    /// The same with an observer. It is called at every change of stage, on the thread of the operation, with the last
+    /// counters of the old stage and the new stage.
     pub fn observed(observer: impl Fn(Snapshot, Stage) + Send + Sync + 'static) -> Self {
         Progress(Arc::new(Counters { observer: Some(Box::new(observer)), ..Counters::default() }))
     }
 
-    /// The state right now. The fields are read one by one: close, not exact.
+    /// The current state. The counters are read one after the other, so they may belong to slightly different moments.
+    #[must_use]
     pub fn snapshot(&self) -> Snapshot {
         Snapshot {
             stage: Stage::ALL[usize::from(self.0.stage.load(Ordering::Relaxed))],
@@ -124,7 +129,7 @@ impl Progress {
         }
     }
 
-    /// Begin a stage with its counters at zero.
+    /// Begin a stage, its counters at zero. [`Stage::Idle`] ends the operation.
     pub fn enter(&self, stage: Stage) {
         if let Some(observer) = &self.0.observer {
             observer(self.snapshot(), stage);
@@ -157,7 +162,7 @@ impl std::fmt::Debug for Progress {
     }
 }
 
-/// One counter, in the form gix increments.
+/// One counter, for gix to increment.
 pub(crate) struct Counter(StepShared);
 
 impl gix::Count for Counter {

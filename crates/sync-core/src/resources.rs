@@ -1,63 +1,72 @@
-//! How much of the machine to use.
+//! Sizes of thread pools, buffers and caches, from the processors and memory of the machine.
 
-/// What this process may use of its machine. Threads, buffers and what is held to be used again are cut to fit.
+/// The processors and memory that the process may use. They bound its threads, buffers and caches.
+///
+/// ```
+/// let mut resources = sync_core::Resources::default();
+/// resources.memory = Some(64 << 20);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Resources {
-    /// How many threads may run at once.
+    /// The number of processors; see [`Resources::threads`] for the number of threads that follows from it.
     pub threads: usize,
-    /// The bytes of memory that the process may have; nothing where there is no limit.
+    /// The memory limit of the process in bytes; `None` means no limit.
     pub memory: Option<u64>,
 }
 
-/// What a thread may take with its objects, and its share of what all have in common.
+/// Memory for one thread in bytes: its caches, and its part of the shared buffers.
 const PER_THREAD: u64 = 16 << 20;
 
 impl Default for Resources {
-    /// All processors that the process may use, and no limit of memory.
+    /// All processors that are available to the process, and no memory limit.
     fn default() -> Self {
         Resources { threads: std::thread::available_parallelism().map_or(1, usize::from), memory: None }
     }
 }
 
 impl Resources {
-    /// How many threads inflate, hash and write: more than four gain little.
+    /// The number of threads that inflate, hash and write: at least one, at most four (more gain little), and no more
+    /// than fit into the memory at 16 MiB each.
+    #[must_use]
     pub fn threads(self) -> usize {
         let fitting = self.memory.map_or(u64::MAX, |memory| memory / PER_THREAD);
         self.threads.min(4).min(usize::try_from(fitting).unwrap_or(usize::MAX)).max(1)
     }
 
-    /// Larger objects go through in pieces.
+    /// Objects of more bytes are streamed in pieces, not held in memory.
     pub(crate) fn stream_threshold(self) -> u64 {
         self.part(64, 1 << 20)
     }
 
-    /// How many bytes of objects each thread holds because others are made from them.
+    /// Size of the delta base cache of each thread, in bytes.
     pub(crate) fn delta_cache_bytes(self) -> u64 {
         self.part(32, 4 << 20)
     }
 
-    /// How many bytes of blobs go from one thread to another at once; about twenty such batches are on their way.
+    /// Bytes of blobs that one thread passes to another at once. About twenty such batches exist at a time.
     pub(crate) fn batch_bytes(self) -> u64 {
         self.part(256, 256 << 10)
     }
 
-    /// How many bytes of trees wait for those above them.
+    /// Bytes of tree objects that are held until their parent trees arrive.
     pub(crate) fn pending_tree_bytes(self) -> u64 {
         self.part(8, 16 << 20)
     }
 
-    /// The largest tree, commit or tag: these are held to be read.
+    /// The largest tree, commit or tag, in bytes. These objects are held in memory.
     pub(crate) fn max_tree_object(self) -> u64 {
         self.part(8, 128 << 20).max(1 << 20)
     }
 
-    /// The most bytes that a server may say besides packs, all of which are held: well over a million references.
+    /// The most bytes that a server may send besides packs. They are held in memory; 128 MiB are well over a million
+    /// references.
     pub(crate) fn max_server_text(self) -> u64 {
         self.part(8, 128 << 20)
     }
 
-    /// The most bytes of a file of git's own (attributes, submodules, patterns) that are read at once. Read, they take
-    /// up to 70 times as much.
+    /// The largest file for Git itself (attributes, submodules, patterns), in bytes. Once parsed, it takes up to 70 times
+    /// as much memory.
     pub(crate) fn max_text(self) -> u64 {
         self.part(128, 4 << 20)
     }
@@ -67,7 +76,7 @@ impl Resources {
     }
 }
 
-/// How many objects' room is kept for the next: what is put together and what it is made from.
+/// How many object buffers a thread keeps for reuse: a delta result and its base.
 pub(crate) const SPARE_BUFFERS: usize = 2;
 
 #[cfg(test)]

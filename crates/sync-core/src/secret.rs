@@ -1,16 +1,17 @@
-//! Texts that are never printed, and what is shown to a server to log in.
+//! Texts that are never printed, and HTTP logins made of them.
 
 use std::fmt;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 
-/// A text that is never printed.
+/// A text that `Debug` does not show. It has no `Display`.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Secret(String);
 
 impl Secret {
-    /// The text itself, for whoever has to send it.
+    /// The text itself, to be sent to a server. Do not print or log it.
+    #[must_use]
     pub fn expose(&self) -> &str {
         &self.0
     }
@@ -28,27 +29,29 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// What shows who we are.
+/// How to log in to a server over HTTP.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Auth {
-    /// RFC 7617.
+    /// A user name and a password (RFC 7617).
     Basic {
-        /// The user's name.
+        /// The name of the user.
         user: String,
         /// A password or token.
         password: Secret,
     },
-    /// RFC 6750.
+    /// A bearer token (RFC 6750).
     Bearer(Secret),
 }
 
 impl Auth {
-    /// A user name and password.
+    /// A user name and a password or token.
     pub fn basic(user: impl Into<String>, password: impl Into<Secret>) -> Self {
         Auth::Basic { user: user.into(), password: password.into() }
     }
 
     /// The value of the header `Authorization`.
+    #[must_use]
     pub fn header(&self) -> Secret {
         match self {
             Auth::Basic { user, password } => {
@@ -58,7 +61,7 @@ impl Auth {
         }
     }
 
-    /// Everything that must not be repeated.
+    /// All texts that errors must not quote: the secret itself, and its form in the header.
     pub(crate) fn secrets(&self) -> [String; 2] {
         let (Auth::Basic { password: secret, .. } | Auth::Bearer(secret)) = self;
         let header = self.header();

@@ -1,8 +1,8 @@
-//! Work shared out among threads.
+//! Scoped threads for parallel work.
 
 use std::io;
 
-/// Work on every share on a thread of its own.
+/// Run `work` on each share, on one thread per share. The results are in the order of the shares; the first error wins.
 pub(crate) fn on_threads<T: Send, R: Send>(
     shares: impl Iterator<Item = T>,
     work: impl Fn(T) -> io::Result<R> + Sync,

@@ -6,7 +6,9 @@ use sync_core::Resources;
 
 /// The limits of this process, control groups included. The number of processors already respects quotas and affinity.
 pub fn resources() -> Resources {
-    Resources { memory: memory_limit(&|path| fs_err::read_to_string(path).ok()), ..Resources::default() }
+    let mut resources = Resources::default();
+    resources.memory = memory_limit(&|path| fs_err::read_to_string(path).ok());
+    resources
 }
 
 /// The smallest memory limit of the process's control group and those above it, as far as they are visible.

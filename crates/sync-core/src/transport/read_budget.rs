@@ -77,7 +77,7 @@ impl<R: Read> Read for BudgetedReader<R> {
         };
         self.ear.listen(&buf[..read], &self.budget.words);
         let left = self.budget.left.load(Ordering::Relaxed);
-        let left = left.checked_sub(read as u64).ok_or_else(|| Excess::of_talk(self.budget.most))?;
+        let left = left.checked_sub(read as u64).ok_or_else(|| Excess::of_server_text(self.budget.most))?;
         self.budget.left.store(left, Ordering::Relaxed);
         Ok(read)
     }

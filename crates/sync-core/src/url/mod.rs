@@ -1,4 +1,4 @@
-//! Where a repository is. Parsing happens here, once; nothing else in the crate looks at the text of a URL.
+//! URLs of repositories. They are parsed here, once; nothing else in the crate looks at the text of a URL.
 
 pub(crate) mod scope;
 pub(crate) mod ssh;
@@ -16,7 +16,8 @@ use crate::secret::Auth;
 use scope::UrlScope;
 use ssh::SshUrl;
 
-/// Where a repository is. Displaying it never shows a password, nor the user name that goes with one.
+/// The URL of a repository, or its local path. `Display` and `Debug` show neither the password nor the user name of an
+/// HTTP URL.
 #[derive(Clone)]
 pub struct RemoteUrl(pub(crate) Kind);
 
@@ -55,7 +56,8 @@ impl HttpUrl {
 }
 
 impl RemoteUrl {
-    /// git's name of its protocol: `file` for a path.
+    /// Git's name of the protocol: `https`, `http`, `git`, `ssh`, or `file` for a path.
+    #[must_use]
     pub fn protocol(&self) -> &'static str {
         match &self.0 {
             Kind::Http(url) if url.base.starts_with("https:") => "https",
@@ -66,13 +68,13 @@ impl RemoteUrl {
         }
     }
 
-    /// The URL that `relative` (`./x`, `../x`) means when it stands in a repository here.
+    /// The URL that `relative` (`./x`, `../x`) means in the `.gitmodules` of the repository at this URL.
     pub(crate) fn join(&self, relative: &str) -> Result<RemoteUrl, ParseError> {
         let mut decoded = None;
         let (prefix, path) = match &self.0 {
             Kind::Http(url) => url.base.split_at(url.server().len()),
             Kind::Git { path, .. } => {
-                decoded = Some(percent_decode(relative)?); // as `path` is
+                decoded = Some(percent_decode(relative)?); // `path` is decoded, too
                 ("", path.as_str())
             }
             Kind::Ssh(url) => url.parts(),
@@ -84,7 +86,7 @@ impl RemoteUrl {
             if part != ".." {
                 parts.push(part);
             } else if parts.pop().is_none() {
-                return Err("leads above its server".into());
+                return Err("leads above the root of the server".into());
             }
         }
         let is_home = matches!(&self.0, Kind::Ssh(url) if url.is_short() && !path.starts_with('/'));
@@ -99,7 +101,7 @@ impl RemoteUrl {
         }
     }
 
-    /// With the login of `other`, where it is a URL of the same server and this one has none.
+    /// This URL with the login of `other`, if that has the same origin and this one has no login.
     pub(crate) fn with_login_of(mut self, other: &RemoteUrl) -> Self {
         if let (Kind::Http(url), Kind::Http(other)) = (&mut self.0, &other.0)
             && url.login.is_none()
@@ -110,7 +112,8 @@ impl RemoteUrl {
         self
     }
 
-    /// Who would read a login over HTTP.
+    /// The origin (scheme, host and port), which a login over HTTP must not leave; `None` for URLs that are not HTTP.
+    #[must_use]
     pub fn origin(&self) -> Option<UrlScope> {
         match &self.0 {
             Kind::Http(url) => url.scope().map(UrlScope::origin),
@@ -118,7 +121,8 @@ impl RemoteUrl {
         }
     }
 
-    /// Whether the URL itself holds a user name.
+    /// Whether the URL contains a user name.
+    #[must_use]
     pub fn has_login(&self) -> bool {
         match &self.0 {
             Kind::Http(url) => url.login.is_some(),
@@ -127,7 +131,8 @@ impl RemoteUrl {
         }
     }
 
-    /// What follows the last slash, `.git` included: git-sync's default name of the link.
+    /// The text after the last slash, with `.git` if it is there. This is git-sync's default name of the link.
+    #[must_use]
     pub fn last_component(&self) -> String {
         let path = match &self.0 {
             Kind::Http(url) => url.base.clone(),
@@ -138,7 +143,8 @@ impl RemoteUrl {
         path.trim_end_matches('/').rsplit('/').next().unwrap_or_default().to_owned()
     }
 
-    /// The same repository, a relative local path taken from `base`.
+    /// The same URL, with a relative local path resolved against `base`.
+    #[must_use]
     pub fn relative_to(self, base: &Path) -> Self {
         match self.0 {
             Kind::Local(path) => RemoteUrl(Kind::Local(base.join(path).components().collect())),
@@ -174,8 +180,11 @@ const DEFAULT_GIT_PORT: u16 = 9418;
 impl FromStr for RemoteUrl {
     type Err = ParseError;
 
-    /// Accepts `https://`, `http://`, `ssh://`, `host:path`, `git://`, `file://` and paths. The text is never
-    /// quoted in an error: it may hold a password.
+    /// Accepts `https://`, `http://`, `ssh://`, `[user@]host:path`, `git://`, `file://` and paths.
+    ///
+    /// # Errors
+    ///
+    /// The text is no such URL. The error does not quote it, since it may contain a password.
     fn from_str(text: &str) -> Result<Self, ParseError> {
         if text.is_empty() {
             return Err("is empty".into());
@@ -202,12 +211,12 @@ impl FromStr for RemoteUrl {
                 Ok(RemoteUrl(Kind::Local(percent_decode(path)?.into())))
             }
             "ssh" | "git+ssh" | "ssh+git" => SshUrl::parse(text).map(|url| RemoteUrl(Kind::Ssh(url))),
-            _ => Err("has an unknown scheme; known are https, http, ssh, git, file and plain paths".into()),
+            _ => Err("has an unknown scheme; use https, http, ssh, git, file or a plain path".into()),
         }
     }
 }
 
-/// The parser is the HTTP client's own, so that both agree on which host is meant.
+/// Uses the parser of the HTTP client, so that both agree on the host.
 fn parse_uri(text: &str) -> Result<Uri, ParseError> {
     if let Some(c) = text.chars().find(|c| " \\?#\"<>^`{|}".contains(*c)) {
         return Err(format!("contains the character {c:?}; percent-encode it").into());
@@ -220,18 +229,18 @@ fn parse_uri(text: &str) -> Result<Uri, ParseError> {
     }
 }
 
-/// The port that is given. The parser knows none that is no number, and passes over it.
+/// The port in a URL. The parser ignores a port that is not a number, so we check the text.
 pub(crate) fn port(uri: &Uri) -> Result<Option<u16>, ParseError> {
     let authority = uri.authority().map(|authority| authority.as_str()).unwrap_or_default();
-    let place = authority.rsplit_once('@').map_or(authority, |(_, place)| place);
-    match place
+    let server = authority.rsplit_once('@').map_or(authority, |(_, server)| server);
+    match server
         .strip_prefix(uri.host().unwrap_or_default())
         .map(|rest| rest.strip_prefix(':').unwrap_or(rest))
     {
         Some("") => Ok(None),
         given => match given.unwrap_or_default().parse() {
             Ok(port @ 1..) => Ok(Some(port)),
-            _ => Err("has a port that is no number between 1 and 65535".into()),
+            _ => Err("has a port that is not a number between 1 and 65535".into()),
         },
     }
 }
@@ -241,7 +250,7 @@ const NO_REPOSITORY: &str = "names no repository";
 fn parse_http(text: &str) -> Result<HttpUrl, ParseError> {
     let uri = parse_uri(text)?;
     if uri.host().is_some_and(|host| host.contains('*')) {
-        return Err("has a host that stands for several".into());
+        return Err("has a wildcard as its host".into());
     }
     text.parse::<UrlScope>()?;
     let authority = uri.authority().map(|a| a.as_str()).unwrap_or_default();
@@ -252,7 +261,7 @@ fn parse_http(text: &str) -> Result<HttpUrl, ParseError> {
             (Some(Auth::basic(percent_decode(user)?, percent_decode(password)?)), host)
         }
     };
-    percent_decode(uri.path())?; // for what it may hide
+    percent_decode(uri.path())?; // it may hide control characters
     let scheme = uri.scheme_str().unwrap_or_default();
     Ok(HttpUrl { base: format!("{scheme}://{host}{}", uri.path().trim_end_matches('/')), login })
 }
@@ -260,7 +269,7 @@ fn parse_http(text: &str) -> Result<HttpUrl, ParseError> {
 fn parse_git(text: &str) -> Result<Kind, ParseError> {
     let uri = parse_uri(text)?;
     if uri.authority().is_some_and(|authority| authority.as_str().contains('@')) {
-        return Err("names a user, but git:// knows none".into());
+        return Err("names a user, but git:// has no users".into());
     }
     let path = percent_decode(uri.path())?;
     if path.len() < 2 {
@@ -275,9 +284,9 @@ fn parse_git(text: &str) -> Result<Kind, ParseError> {
 
 fn percent_decode(text: &str) -> Result<String, ParseError> {
     let decoded = percent_encoding::percent_decode_str(text).decode_utf8();
-    let decoded = decoded.map_err(|_| "is not UTF-8 once decoded")?;
+    let decoded = decoded.map_err(|_| "is not UTF-8 after percent-decoding")?;
     if decoded.chars().any(char::is_control) {
-        Err("hides a control character".into())
+        Err("contains an encoded control character".into())
     } else {
         Ok(decoded.into())
     }

@@ -1,12 +1,13 @@
-//! An HTTP URL as all its spellings have it, and what is below it.
+//! Normalized HTTP URLs, compared by what is below them.
 
 use std::str::FromStr;
 
 use super::{parse_uri, port};
 use crate::error::ParseError;
 
-/// An http or https URL without what makes no difference: user information, the usual port, upper case in the host, a
-/// slash at the end, and whatever follows the path.
+/// A normalized http or https URL, which stands for itself and all URLs below it.
+///
+/// It has no user information, query or fragment, no default port, no slash at the end, and a host in lower case.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UrlScope {
     pub(crate) scheme: &'static str,
@@ -16,13 +17,14 @@ pub struct UrlScope {
 }
 
 impl UrlScope {
-    /// Scheme, host and port, which together say who would read a secret.
+    /// The origin: scheme, host and port, without the path.
+    #[must_use]
     pub fn origin(self) -> UrlScope {
         UrlScope { path: String::new(), ..self }
     }
 
-    /// How closely this fits a URL that is here or below, by whole parts: the host counts before the path, as in git.
-    /// A `*` in the host fits any one part of a name.
+    /// How closely this fits a URL, or `None` if the URL is not at or below it. The host counts before the path, as for
+    /// Git's `http.<url>.*`. A `*` in the host matches one label.
     pub(crate) fn fit(&self, url: &UrlScope) -> Option<(usize, usize)> {
         let fits = (self.scheme, self.port) == (url.scheme, url.port)
             && fits_host(&self.host, &url.host)
@@ -36,7 +38,7 @@ fn fits_host(pattern: &str, host: &str) -> bool {
         && pattern.split('.').zip(host.split('.')).all(|(pattern, part)| pattern == "*" || pattern == part)
 }
 
-/// Whether a path begins with another, by whole parts.
+/// Whether a path is at or below another, comparing whole components.
 pub(crate) fn begins(path: &str, with: &str) -> bool {
     let rest = path.strip_prefix(with.trim_end_matches('/'));
     rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
@@ -45,16 +47,20 @@ pub(crate) fn begins(path: &str, with: &str) -> bool {
 impl FromStr for UrlScope {
     type Err = ParseError;
 
-    /// The text is never quoted in an error: it may hold a password.
+    /// Accepts an `http://` or `https://` URL. Each label of the host may be `*`.
+    ///
+    /// # Errors
+    ///
+    /// The text is no such URL. The error does not quote it, since it may contain a password.
     fn from_str(text: &str) -> Result<Self, ParseError> {
         let uri = parse_uri(text.split(['?', '#']).next().unwrap_or_default())?;
-        let (scheme, usual_port) = match uri.scheme_str() {
+        let (scheme, default_port) = match uri.scheme_str() {
             Some("https") => ("https", 443),
             Some("http") => ("http", 80),
             _ => return Err("is neither an http nor an https URL".into()),
         };
         let host = uri.host().unwrap_or_default();
-        let port = port(&uri)?.unwrap_or(usual_port);
+        let port = port(&uri)?.unwrap_or(default_port);
         Ok(UrlScope {
             scheme,
             host: host.to_ascii_lowercase(),
@@ -68,7 +74,7 @@ impl FromStr for UrlScope {
 mod tests {
     use super::*;
 
-    fn place(text: &str) -> UrlScope {
+    fn scope(text: &str) -> UrlScope {
         text.parse().unwrap_or_else(|fault| panic!("{text}: {fault}"))
     }
 
@@ -81,10 +87,10 @@ mod tests {
             ("https://u:p@h/x?y#z", "https://h/x"),
             ("http://[::1]:80", "http://[::1]"),
         ] {
-            assert_eq!(place(text), place(same), "{text}");
+            assert_eq!(scope(text), scope(same), "{text}");
         }
         for other in ["http://h", "https://h:80", "https://h/a", "https://i"] {
-            assert_ne!(place(other), place("https://h"), "{other}");
+            assert_ne!(scope(other), scope("https://h"), "{other}");
         }
         for text in ["", "h", "h/x", "ftp://canary", "https://", "https://u:canary@", "https://h:canary/"] {
             let fault = text.parse::<UrlScope>().expect_err(text);
@@ -94,7 +100,7 @@ mod tests {
 
     #[test]
     fn a_place_is_for_what_is_below_and_the_host_counts_first() {
-        let fit = |at: &str, url: &str| place(at).fit(&place(url));
+        let fit = |at: &str, url: &str| scope(at).fit(&scope(url));
         for (at, url) in [
             ("https://h", "https://h/x"),
             ("https://H:443/x/", "https://h/x/y"),

@@ -1,4 +1,4 @@
-//! `ssh://` URLs and git's short form of them, `[user@]host:path`.
+//! `ssh://` URLs, and Git's short form `[user@]host:path`.
 
 use std::fmt;
 use std::net::Ipv6Addr;
@@ -8,21 +8,21 @@ use crate::error::ParseError;
 
 const DEFAULT_PORT: u16 = 22;
 
-/// OpenSSH would take the name of the local user; in a container there is none.
+/// OpenSSH uses the name of the local user, but a container may have none.
 const DEFAULT_USER: &str = "git";
 
-/// As whom to log in where, and which repository to ask for.
+/// The user, the server and the repository of an SSH URL.
 #[derive(Clone)]
 pub(crate) struct SshUrl {
-    /// As given, up to the path.
+    /// The text before the path, as given.
     start: String,
-    /// As given, without slashes at the end.
+    /// The path as given, without slashes at the end.
     rest: String,
     names_user: bool,
     pub(crate) user: String,
     pub(crate) host: String,
     pub(crate) port: u16,
-    /// Absolute, or relative to where the user lands, or beginning with `~`.
+    /// Absolute, relative to the home of the user, or beginning with `~`.
     pub(crate) path: String,
 }
 
@@ -40,36 +40,36 @@ impl SshUrl {
         ParsedUrl { user, host, port, path: &percent_decode(rest)? }.check(&text[..start], rest)
     }
 
-    /// `[user@]host:path`; brackets enclose an IPv6 address, or a host and its port.
+    /// `[user@]host:path`. Brackets enclose an IPv6 address, or a host and its port.
     pub(super) fn parse_short(text: &str) -> Result<SshUrl, ParseError> {
         let colon = text.find(':').unwrap_or(text.len());
         let bracket = if text.starts_with('[') { Some(0) } else { text[..colon].find("@[").map(|at| at + 1) };
-        let (place, path) = match bracket {
+        let (server, path) = match bracket {
             None => text.split_once(':').ok_or("names no path")?,
             Some(_) => text.split_once("]:").ok_or("has a bracket that is not closed")?,
         };
-        let (user, place) = match bracket {
-            Some(at @ 1..) => (Some(&place[..at - 1]), &place[at + 1..]),
-            _ => match place.trim_start_matches('[').rsplit_once('@') {
-                Some((user, place)) => (Some(user), place),
-                None => (None, place.trim_start_matches('[')),
+        let (user, server) = match bracket {
+            Some(at @ 1..) => (Some(&server[..at - 1]), &server[at + 1..]),
+            _ => match server.trim_start_matches('[').rsplit_once('@') {
+                Some((user, server)) => (Some(user), server),
+                None => (None, server.trim_start_matches('[')),
             },
         };
-        let (host, port) = match place.split_once(':') {
-            Some((host, port)) if place.parse::<Ipv6Addr>().is_err() => (host, parse_port(port)?),
-            _ => (place, DEFAULT_PORT),
+        let (host, port) = match server.split_once(':') {
+            Some((host, port)) if server.parse::<Ipv6Addr>().is_err() => (host, parse_port(port)?),
+            _ => (server, DEFAULT_PORT),
         };
-        // `name::address`
+        // `name::address` is Git's syntax for a remote helper.
         if bracket.is_none() && path.starts_with(':') {
-            return Err("names a helper program, and none is run".into());
+            return Err("names a remote helper, and no helper programs are run".into());
         }
-        // What was meant is `user:password@host:path`.
+        // The user means `user:password@host:path`.
         if path.split_once('@').is_some_and(|(_, rest)| rest.contains(':')) {
             return Err(NO_PASSWORD.into());
         }
         let rest = path.trim_end_matches('/');
-        let place = ParsedUrl { user: user.map(ToOwned::to_owned), host, port, path: rest };
-        place.check(&text[..text.len() - path.len()], rest)
+        let parsed = ParsedUrl { user: user.map(ToOwned::to_owned), host, port, path: rest };
+        parsed.check(&text[..text.len() - path.len()], rest)
     }
 
     pub(super) fn is_short(&self) -> bool {
@@ -80,12 +80,12 @@ impl SshUrl {
         self.names_user
     }
 
-    /// What stays when a relative URL is joined, and what it is joined to.
+    /// The part that a relative URL keeps, and the path that it is joined to.
     pub(super) fn parts(&self) -> (&str, &str) {
         (&self.start, &self.rest)
     }
 
-    /// Whether one session can serve both.
+    /// Whether one session can serve both URLs.
     pub(crate) fn is_same_server(&self, other: &SshUrl) -> bool {
         (&self.user, &self.host, self.port) == (&other.user, &other.host, other.port)
     }
@@ -97,16 +97,16 @@ impl fmt::Display for SshUrl {
     }
 }
 
-const NO_PASSWORD: &str = "holds a password, but ssh:// takes no password; use a key";
+const NO_PASSWORD: &str = "contains a password, but ssh:// takes none; use a key";
 
 fn parse_port(text: &str) -> Result<u16, ParseError> {
     match text.parse() {
         Ok(port @ 1..) => Ok(port),
-        _ => Err("has a port that is no number between 1 and 65535".into()),
+        _ => Err("has a port that is not a number between 1 and 65535".into()),
     }
 }
 
-/// What was found, not yet judged.
+/// The parts of a URL before they are checked.
 struct ParsedUrl<'a> {
     user: Option<String>,
     host: &'a str,
@@ -122,12 +122,12 @@ impl ParsedUrl<'_> {
         if user.contains(':') {
             return Err(NO_PASSWORD.into());
         }
-        // The host is looked up in known_hosts, where other characters have a meaning.
+        // The host is looked up in known_hosts, where other characters have a special meaning.
         if host.is_empty() || !host.chars().all(|c| c.is_ascii_alphanumeric() || ".-_:%".contains(c)) {
             return Err("names no host".into());
         }
         if user.is_empty() {
-            return Err("names a user without a name".into());
+            return Err("has an empty user name".into());
         }
         if path.is_empty() {
             return Err("names no repository".into());

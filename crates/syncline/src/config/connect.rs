@@ -29,12 +29,10 @@ pub fn git_settings(r: &mut OptionReader) -> Vec<GitSetting> {
 
 /// How to connect.
 pub fn connect(r: &mut OptionReader, settings: &[GitSetting]) -> ConnectOptions {
-    let mut connect = ConnectOptions {
-        proxies: proxies(r),
-        tunnel: tunnel(r),
-        resources: r.environment.resources,
-        ..Default::default()
-    };
+    let mut connect = ConnectOptions::default();
+    connect.proxies = proxies(r);
+    connect.tunnel = tunnel(r);
+    connect.resources = r.environment.resources;
     git_config::apply(r, settings, &mut connect);
     git_variables::apply(r, &mut connect);
     certificates(r, &mut connect);

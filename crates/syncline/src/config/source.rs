@@ -80,11 +80,11 @@ fn reference(r: &mut OptionReader) -> Reference {
 }
 
 fn limits(r: &mut OptionReader) -> Limits {
-    Limits {
-        files: r.get(&MAX_FILES),
-        tree_size: r.get(&MAX_TREE_SIZE),
-        blob_size: r.get(&MAX_BLOB_SIZE),
-        pack_size: r.get(&MAX_PACK_SIZE),
-        submodules: r.get(&MAX_SUBMODULES),
-    }
+    let mut limits = Limits::default();
+    limits.files = r.get(&MAX_FILES);
+    limits.tree_size = r.get(&MAX_TREE_SIZE);
+    limits.blob_size = r.get(&MAX_BLOB_SIZE);
+    limits.pack_size = r.get(&MAX_PACK_SIZE);
+    limits.submodules = r.get(&MAX_SUBMODULES);
+    limits
 }

@@ -22,12 +22,12 @@ pub fn ssh(r: &mut OptionReader) -> SshOptions {
         );
         HostKeys::Any
     };
-    SshOptions {
-        keys: if keys_are_optional { vec![KEY_FILE.into()] } else { given },
-        keys_are_optional,
-        passphrase_file: r.path(&SSH_KEY_PASSPHRASE_FILE),
-        agent: r.environment.path("SSH_AUTH_SOCK"),
-        host_keys,
-        now: Some(clock::since_1970),
-    }
+    let mut options = SshOptions::default();
+    options.keys = if keys_are_optional { vec![KEY_FILE.into()] } else { given };
+    options.keys_are_optional = keys_are_optional;
+    options.passphrase_file = r.path(&SSH_KEY_PASSPHRASE_FILE);
+    options.agent = r.environment.path("SSH_AUTH_SOCK");
+    options.host_keys = host_keys;
+    options.now = Some(clock::since_1970);
+    options
 }

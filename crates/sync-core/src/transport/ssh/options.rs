@@ -3,31 +3,35 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// How to log in over SSH. All files are read anew for every session, and a session ends when one was changed.
+/// How to log in over SSH. Files are read again for every session. When one of them changes, its sessions are not used
+/// any longer.
 #[derive(Clone, Debug, Default)]
+#[non_exhaustive]
 pub struct SshOptions {
-    /// Files of private keys, tried in this order. A certificate beside one, `<file>-cert.pub`, is offered first.
+    /// Private key files, tried in this order. A certificate beside a key, `<file>-cert.pub`, is offered first.
     pub keys: Vec<PathBuf>,
-    /// Whether the files in `keys` may be absent.
+    /// Whether files in `keys` may be missing. Otherwise it is an error if none of them can be used and there is no
+    /// `agent`.
     pub keys_are_optional: bool,
-    /// A file whose first line opens the keys that are encrypted.
+    /// A file whose first line is the passphrase for encrypted keys.
     pub passphrase_file: Option<PathBuf>,
-    /// The socket of an agent whose keys are tried after those.
+    /// The socket of an SSH agent. Its keys are tried after those in `keys`.
     pub agent: Option<PathBuf>,
     /// Which servers to trust.
     pub host_keys: HostKeys,
-    /// The time since 1970. Without it no host certificate is accepted.
+    /// The clock: the time since 1970. Host certificates expire, so without a clock none is accepted.
     pub now: Option<fn() -> Duration>,
 }
 
-/// Which servers to trust.
+/// Which SSH servers to trust.
 #[derive(Clone, Debug, Default)]
+#[non_exhaustive]
 pub enum HostKeys {
-    /// None: every session is refused.
+    /// No server: every session is refused.
     #[default]
     None,
-    /// Those in a file of OpenSSH's form: known_hosts.
+    /// The servers in a `known_hosts` file of OpenSSH.
     File(PathBuf),
-    /// All, so that anybody on the way can pose as the server.
+    /// Every server. An attacker on the network can then pose as the server.
     Any,
 }
