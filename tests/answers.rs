@@ -62,7 +62,7 @@ fn an_answer_that_is_no_git_is_named() {
     let page = "<!DOCTYPE html>\n<HTML><head><Title>\n Sign in </title>";
     let html = "Content-Type: text/html; charset=utf-8\r\n";
     let dumb = format!("{}\trefs/heads/main\n", "0123456789".repeat(4));
-    let a_page = "answered with a web page (Sign in), not Git; a sign-in page?";
+    let a_page = "answered with a web page (Sign in), not Git; if that is a sign-in page,";
     let cases: [(&str, &[u8], &str); 12] = [
         (html, page.as_bytes(), a_page),
         ("", page.as_bytes(), a_page),
@@ -90,7 +90,7 @@ fn an_answer_that_is_no_git_is_named() {
         (
             "Content-Type: {git}\r\nTransfer-Encoding: chunked\r\n",
             b"zz\r\n",
-            "the server's answer is not proper HTTP",
+            "the server's answer is not valid HTTP",
         ),
     ];
     let env = Env::new();
@@ -108,7 +108,7 @@ fn an_answer_that_is_no_git_is_named() {
     });
     let server = Canned::bytes(move |_| success("Content-Type: text/plain\r\n", dumb.as_bytes()));
     let fault = fault(&env.syncline(server.url("x")).fail());
-    assert!(fault.contains("git's 'dumb' protocol, which is not spoken here"), "{fault}");
+    assert!(fault.contains("git's 'dumb' protocol, which is not supported"), "{fault}");
 }
 
 #[test]
@@ -201,7 +201,7 @@ fn ways_to_log_in_that_are_not_spoken_are_named() {
         (
             "407 Proxy Authentication Required",
             "Proxy-Authenticate: NTLM",
-            "another login; it offers NTLM, which is not",
+            "other credentials; it offers NTLM, which is not",
         ),
         ("401 Unauthorized", "WWW-Authenticate: Basic realm=\"x\"", "the server wants other credentials\""),
     ] {

@@ -1,7 +1,7 @@
-//! How we present ourselves to servers.
+//! Our name and version, as servers see them.
 
-/// How the program presents itself to servers. Some answer only to agents that begin with `git/`.
+/// The default `User-Agent` for HTTP. Some servers answer only if it begins with `git/`.
 pub(crate) const USER_AGENT: &str = concat!("git/2.0 (syncline/", env!("CARGO_PKG_VERSION"), ")");
 
-/// The same for the protocol's `agent` capability, which allows no spaces.
+/// The `agent` capability of Git's protocol, which must not contain spaces.
 pub(crate) const AGENT: &str = concat!("git/syncline-", env!("CARGO_PKG_VERSION"));

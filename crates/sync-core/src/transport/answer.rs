@@ -1,4 +1,4 @@
-//! What a server answered where that is not what it was asked for: another status than success, or no Git.
+//! HTTP answers that are errors (another status than success) or not Git's protocol, explained for users.
 
 use std::io::{self, Read};
 use std::time::Duration;
@@ -11,52 +11,52 @@ use super::challenges::offer;
 use super::redirect::location;
 use super::status::HttpStatus;
 
-/// How much of a page is read to find out what it says.
-const PAGE: u64 = 64 * 1024;
+/// How many bytes of a page are read to find a message in it.
+const MAX_PAGE: u64 = 64 * 1024;
 
 pub(super) fn status_error(url: &str, response: &mut Response<Body>) -> HttpStatus {
     let status = response.status();
     let hint = match status.as_u16() {
         401 => "; the server wants other credentials",
         403 => "; access denied",
-        404 => "; is the URL right, and may this user see the repository?",
-        407 => "; the proxy wants another login",
+        404 => "; is the URL right, and may this user read the repository?",
+        407 => "; the proxy wants other credentials",
         _ => "",
     };
-    let elsewhere = if status.is_redirection() { redirection(response.headers()) } else { String::new() };
+    let target = if status.is_redirection() { redirection(response.headers()) } else { String::new() };
     let offered = match status.as_u16() {
         401 => of_header(response.headers(), header::WWW_AUTHENTICATE),
         407 => of_header(response.headers(), header::PROXY_AUTHENTICATE),
         _ => Vec::new(),
     };
     let offered = offer(offered.iter().map(String::as_str));
-    // A short text usually says why; draining it keeps the connection.
+    // The body often says why. Reading all of it keeps the connection usable.
     let body = page(Vec::new(), response.body_mut().as_reader());
-    let said = said(&media_type(response.headers()), &body);
-    // nginx' pages mostly repeat the status.
-    let body = if said == status.to_string() { String::new() } else { in_parentheses(&said) };
-    let text = format!("{} answered HTTP {status}{hint}{elsewhere}{offered}{body}", without_query(url));
+    let message = message(&media_type(response.headers()), &body);
+    // nginx's error pages only repeat the status.
+    let body = if message == status.to_string() { String::new() } else { in_parentheses(&message) };
+    let text = format!("{} answered HTTP {status}{hint}{target}{offered}{body}", without_query(url));
     HttpStatus { code: status.as_u16(), retry_after: retry_after(response.headers()), text }
 }
 
-/// The client's words for answers that cannot be read in plainer ones.
+/// Plain words for ureq's errors about invalid answers.
 pub(super) fn plain(err: io::Error) -> io::Error {
     let text = match err.get_ref().and_then(|err| err.downcast_ref()) {
-        Some(ureq::Error::Protocol(cause)) => format!("the server's answer is not proper HTTP: {cause}"),
+        Some(ureq::Error::Protocol(cause)) => format!("the server's answer is not valid HTTP: {cause}"),
         Some(ureq::Error::LargeResponseHeader(size, _)) => {
-            format!("the server's answer has a head of more than {size} bytes")
+            format!("the headers of the server's answer have more than {size} bytes")
         }
         Some(ureq::Error::Decompress(form, cause)) if cause.kind() == io::ErrorKind::UnexpectedEof => {
             format!("the server's {form} data ends early")
         }
         Some(ureq::Error::Decompress(form, cause)) => format!("the server's {form} data is damaged: {cause}"),
-        Some(ureq::Error::BodyStalled) => "the server's answer does not go on".into(),
+        Some(ureq::Error::BodyStalled) => "the server's answer stalled".into(),
         _ => return err,
     };
     io::Error::other(text)
 }
 
-/// Reads an answer; errors are plain.
+/// Reads the body of an answer, and explains errors in plain words.
 pub(crate) struct Plain<R>(pub(super) R);
 
 impl<R: Read> Read for Plain<R> {
@@ -65,7 +65,7 @@ impl<R: Read> Read for Plain<R> {
     }
 }
 
-/// Of what git asks for after the first request; a page that it leads to is no answer.
+/// A hint about a redirect, which is followed for the first request only: a POST to another page gets no answer.
 fn redirection(headers: &HeaderMap) -> String {
     match without_query(&location(headers)) {
         location if !location.is_empty() && !location.contains('@') => {
@@ -79,7 +79,8 @@ fn of_header(headers: &HeaderMap, name: HeaderName) -> Vec<String> {
     headers.get_all(name).iter().map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned()).collect()
 }
 
-/// Seconds, or a date, which is compared with the server's own clock: there is none here.
+/// The pause that `Retry-After` asks for: seconds, or a date, which is compared with the server's own `Date` since this
+/// crate has no clock.
 pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let text = |name| headers.get(name).and_then(|value: &header::HeaderValue| value.to_str().ok());
     let wanted = text(header::RETRY_AFTER)?;
@@ -90,7 +91,7 @@ pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     date(wanted)?.duration_since(date(text(header::DATE)?)?).ok()
 }
 
-/// What of git's protocol an answer should hold.
+/// The part of Git's protocol that an answer should contain.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Content {
     Advertisement,
@@ -105,15 +106,16 @@ impl Content {
         }
     }
 
-    /// How much of it tells whether it is Git; whoever waits for more may wait for a pack to be made.
-    pub(super) fn telling(self) -> usize {
+    /// How many bytes it takes to recognize Git's protocol. Waiting for more could mean to wait until the server has
+    /// made a pack.
+    pub(super) fn prefix_length(self) -> usize {
         match self {
             Content::Advertisement => "0000# service=".len(),
             Content::Result => "0000".len(),
         }
     }
 
-    fn is_begun_by(self, begin: &[u8]) -> bool {
+    fn has_prefix(self, begin: &[u8]) -> bool {
         let Some((length, line)) = begin.split_first_chunk::<4>() else { return false };
         let is_line = length.iter().all(u8::is_ascii_hexdigit);
         match self {
@@ -125,8 +127,8 @@ impl Content {
         }
     }
 
-    /// What is wrong with an answer that begins like this: what it holds counts, as servers and gateways call it by
-    /// many names.
+    /// What is wrong with an answer that begins like this. The content decides: servers and gateways send many media
+    /// types.
     pub(super) fn fault(
         self,
         url: &str,
@@ -141,7 +143,7 @@ impl Content {
                 response.status()
             ));
         }
-        if self.is_begun_by(begin) {
+        if self.has_prefix(begin) {
             return None;
         }
         let media_type = media_type(response.headers());
@@ -155,17 +157,17 @@ impl Content {
         if is_web_page || page.to_ascii_lowercase().contains("<!doctype html") {
             let title = in_parentheses(&title(&page).unwrap_or_default());
             return Some(format!(
-                "{url} answered with a web page{title}, not Git; a sign-in page? check the login and the URL"
+                "{url} answered with a web page{title}, not Git; if that is a sign-in page, check the login and the URL"
             ));
         }
         if is_dumb(&page) {
             return Some(format!(
-                "{url} answered for git's 'dumb' protocol, which is not spoken here; the server needs git http-backend"
+                "{url} answered with git's 'dumb' protocol, which is not supported; the server needs git http-backend"
             ));
         }
         let named = if media_type.is_empty() { "something".into() } else { media_type.clone() };
-        let said = in_parentheses(&said(&media_type, &page));
-        Some(format!("{url} answered with {named}{said}, not Git; is the URL right?"))
+        let message = in_parentheses(&message(&media_type, &page));
+        Some(format!("{url} answered with {named}{message}, not Git; is the URL right?"))
     }
 }
 
@@ -180,37 +182,37 @@ fn is_html(media_type: &str) -> bool {
     matches!(media_type, "text/html" | "application/xhtml+xml")
 }
 
-/// `<id> TAB <name>`, as a plain file of references has it.
+/// Whether a page is a list of references of the dumb protocol: lines of `<id> TAB <name>`.
 fn is_dumb(page: &str) -> bool {
     let id = page.split('\t').next().unwrap_or_default();
     matches!(id.len(), 40 | 64) && id.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
 fn page(mut begin: Vec<u8>, rest: impl Read) -> String {
-    let _ = rest.take(PAGE).read_to_end(&mut begin);
+    let _ = rest.take(MAX_PAGE).read_to_end(&mut begin);
     String::from_utf8_lossy(&begin).into_owned()
 }
 
-/// What an answer says to people.
-fn said(media_type: &str, body: &str) -> String {
-    const MOST: usize = 300;
-    let said = match media_type {
+/// The message for people in the body of an answer, or an empty text.
+fn message(media_type: &str, body: &str) -> String {
+    const MAX_CHARS: usize = 300;
+    let message = match media_type {
         "text/plain" | "application/json" | "application/problem+json" => body.trim().to_owned(),
         kind if is_html(kind) => title(body).unwrap_or_default(),
         _ => String::new(),
     };
-    match said.char_indices().nth(MOST) {
-        Some((end, _)) => format!("{}…", &said[..end]),
-        None => said,
+    match message.char_indices().nth(MAX_CHARS) {
+        Some((end, _)) => format!("{}…", &message[..end]),
+        None => message,
     }
 }
 
-fn in_parentheses(said: &str) -> String {
-    if said.is_empty() { String::new() } else { format!(" ({said})") }
+fn in_parentheses(text: &str) -> String {
+    if text.is_empty() { String::new() } else { format!(" ({text})") }
 }
 
 fn title(page: &str) -> Option<String> {
-    // Lower case of the same length, so that places are the same.
+    // ASCII lower case keeps the length, so that offsets are the same in both.
     let lower = page.to_ascii_lowercase();
     let start = lower.find("<title")?;
     let start = start + lower[start..].find('>')? + 1;
@@ -222,7 +224,7 @@ fn without_query(url: &str) -> &str {
     url.split(['?', '#']).next().unwrap_or(url)
 }
 
-/// `PermissionDenied` would make gix ask for a credential; nobody is there to be asked.
+/// An error of the HTTP client in plain words. It is never `PermissionDenied`, which would make gix ask for credentials.
 pub(super) fn transport_error(err: ureq::Error) -> io::Error {
     match err {
         ureq::Error::Io(err) if err.kind() == io::ErrorKind::PermissionDenied => io::Error::other(err),
@@ -252,7 +254,7 @@ mod tests {
             let expected = if named.is_empty() {
                 String::new()
             } else {
-                format!("; it offers {named}, which is not spoken here: use Basic or Bearer")
+                format!("; it offers {named}, which is not supported; use Basic or Bearer")
             };
             assert_eq!(text, expected, "{challenges:?}");
         }

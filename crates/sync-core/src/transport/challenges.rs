@@ -1,7 +1,6 @@
-//! How a server or a proxy wants us to log in.
+//! The ways to log in that a server or a proxy offers: its challenges (RFC 9110, 11.6.1).
 
-/// What the challenges of a server or a proxy come to where we cannot answer them (RFC 9110, 11.6.1); empty where we
-/// can.
+/// A hint for an error that lists the offered schemes; empty if one of them is supported.
 pub(super) fn offer<'a>(challenges: impl Iterator<Item = &'a str>) -> String {
     const MOST: usize = 8;
     let mut schemes: Vec<&str> = Vec::new();
@@ -10,11 +9,11 @@ pub(super) fn offer<'a>(challenges: impl Iterator<Item = &'a str>) -> String {
             schemes.push(scheme);
         }
     }
-    let is_spoken = |scheme: &&str| ["basic", "bearer"].contains(&scheme.to_ascii_lowercase().as_str());
-    if schemes.is_empty() || schemes.iter().any(is_spoken) {
+    let is_supported = |scheme: &&str| ["basic", "bearer"].contains(&scheme.to_ascii_lowercase().as_str());
+    if schemes.is_empty() || schemes.iter().any(is_supported) {
         return String::new();
     }
-    format!("; it offers {}, which is not spoken here: use Basic or Bearer", schemes.join(", "))
+    format!("; it offers {}, which is not supported; use Basic or Bearer", schemes.join(", "))
 }
 
 /// The schemes of one header, which may hold several challenges: `Negotiate, Digest realm="a, b", qop=auth`.

@@ -1,4 +1,4 @@
-//! How the HTTP client reaches servers: over our sockets, proxies and TLS.
+//! Connects the HTTP client to servers, with our own sockets, proxies and TLS.
 
 use std::fmt;
 use std::io::{self, Read, Write};
@@ -21,7 +21,7 @@ use super::socket::{Socket, WaitPolicy};
 use super::stream::Stream;
 use super::tls::Tls;
 
-/// What all requests share, whatever they are for.
+/// The agent settings that all requests share.
 pub(super) fn agent_config(options: &HttpOptions) -> ConfigBuilder<AgentScope> {
     Agent::config_builder()
         .http_status_as_error(false)
@@ -31,14 +31,14 @@ pub(super) fn agent_config(options: &HttpOptions) -> ConfigBuilder<AgentScope> {
         .proxy(None)
 }
 
-/// A client of its own connections.
+/// An HTTP client with its own connections.
 pub(super) fn agent(config: Config, options: HttpOptions, wait_policy: WaitPolicy) -> Agent {
     let tls = Tls::new(options.tls.clone());
     let proxy_tls = Tls::new(options.proxy_tls());
     Agent::with_parts(config, Dialler { options, tls, proxy_tls, wait_policy }, NoResolver)
 }
 
-/// Names are resolved when a connection is made: behind a proxy, by the proxy.
+/// Resolves nothing: `Dialler` resolves when it connects, or leaves it to the proxy.
 #[derive(Debug)]
 struct NoResolver;
 
@@ -84,7 +84,7 @@ impl Connector<()> for Dialler {
     }
 }
 
-/// A stream to the proxy itself, ready for requests or for a tunnel.
+/// A stream to the proxy itself, for requests or for a tunnel.
 fn reach(proxy: &Proxy, tls: &Tls, wait_policy: &WaitPolicy) -> io::Result<Stream> {
     through(proxy, |proxy| {
         let socket = Stream::Plain(Socket::connect(&proxy.host, proxy.port, wait_policy)?);
@@ -92,7 +92,7 @@ fn reach(proxy: &Proxy, tls: &Tls, wait_policy: &WaitPolicy) -> io::Result<Strea
     })
 }
 
-/// A stream to a server through whatever proxy.
+/// A stream to a server through a proxy of any kind.
 fn tunnel(host: &str, port: u16, proxy: &Proxy, tls: &Tls, wait_policy: &WaitPolicy) -> io::Result<Stream> {
     if proxy.kind != Kind::Https {
         return dial(host, port, Some(proxy), wait_policy).map(Stream::Plain);
@@ -102,7 +102,7 @@ fn tunnel(host: &str, port: u16, proxy: &Proxy, tls: &Tls, wait_policy: &WaitPol
     Ok(stream)
 }
 
-/// The client's own clock: this crate has none.
+/// The clock of the HTTP client; this crate has none.
 struct Clock(Arc<dyn Fn() -> Instant + Send + Sync>);
 
 impl Clock {
@@ -166,8 +166,8 @@ impl Transport for Connection {
     }
 }
 
-/// Requests for `http://` are told to the proxy itself, with the whole URL (RFC 9112, 3.2.2). The client writes
-/// them as for the server, so the head of each is rewritten on its way out.
+/// Rewrites requests for `http://` URLs, which go to the proxy itself with the whole URL (RFC 9112, 3.2.2). ureq writes
+/// them for the server, so the head of each is rewritten as it is sent.
 #[derive(Debug)]
 struct AbsoluteFormRequest {
     server: String,
@@ -183,7 +183,7 @@ impl AbsoluteFormRequest {
         AbsoluteFormRequest { server, login: login.unwrap_or_default(), is_answered: true }
     }
 
-    /// The same output for the proxy, where it begins a request: the first after an answer.
+    /// The output rewritten for the proxy if it begins a request, which is the first output after an answer.
     fn begin(&mut self, output: &[u8]) -> Option<Vec<u8>> {
         if !std::mem::take(&mut self.is_answered) {
             return None;

@@ -5,7 +5,7 @@ use std::io;
 use super::proxy::{Kind, Proxy, connect, socks5};
 use super::socket::{Socket, WaitPolicy};
 
-/// A socket to a server, perhaps through a proxy that needs no TLS of its own.
+/// A socket to a server, directly or through a proxy that is not `https://`.
 pub(crate) fn dial(
     host: &str,
     port: u16,
@@ -18,13 +18,13 @@ pub(crate) fn dial(
         match proxy.kind {
             Kind::Http => connect(&mut socket, proxy, host, port)?,
             Kind::Socks5 => socks5(&mut socket, proxy, host, port)?,
-            Kind::Https => return Err(io::Error::other("carries http:// and https:// only")),
+            Kind::Https => return Err(io::Error::other("can be used for http:// and https:// URLs only")),
         }
         Ok(socket)
     })
 }
 
-/// An error on the way through a proxy names it.
+/// Connect through a proxy; errors name it.
 pub(super) fn through<T>(proxy: &Proxy, work: impl FnOnce(&Proxy) -> io::Result<T>) -> io::Result<T> {
     work(proxy).map_err(|err| io::Error::new(err.kind(), format!("the proxy {proxy}: {err}")))
 }

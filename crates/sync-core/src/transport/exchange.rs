@@ -1,5 +1,5 @@
-//! One POST and its answer, in the three pieces that gix wants: something to write the body to, something to read
-//! the headers from, and something to read the answer from. The request is sent when its answer is first read.
+//! One POST and its answer, as the three objects that gix requires: a writer for the request body, and readers for the
+//! headers and the body of the answer. The request is sent when the answer is first read.
 
 use std::io::{self, BufRead, Cursor, Read, Write};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -10,7 +10,7 @@ use ureq::{Agent, Body, BodyReader};
 use super::answer::{Content, Plain, status_error, transport_error};
 use super::read_budget::{BudgetedReader, ReadBudget};
 
-/// A POST that is not sent yet.
+/// A POST before it is sent.
 pub(super) struct Request {
     pub(super) agent: Agent,
     pub(super) url: String,
@@ -21,7 +21,8 @@ pub(super) struct Request {
 impl Request {
     fn send(self, budget: &ReadBudget) -> io::Result<Answer> {
         let mut response = match self.send_once() {
-            // A kept connection may end just when it is used again.
+            // The server may close a kept connection just when we use it again. This retry is safe: fetching changes
+            // nothing on the server.
             Err(err) if was_lost(&err) => self.send_once()?,
             sent => sent?,
         };
@@ -48,7 +49,7 @@ fn was_lost(err: &io::Error) -> bool {
 
 type Buffered = io::BufReader<BudgetedReader<Plain<BodyReader<'static>>>>;
 
-/// A success whose content is Git's, as far as its begin tells.
+/// A successful answer that begins like Git's protocol.
 pub(super) struct Answer {
     content: Content,
     body: io::Chain<Cursor<Vec<u8>>, Buffered>,
@@ -64,7 +65,7 @@ impl Answer {
         let (head, body) = response.into_parts();
         let mut body = io::BufReader::with_capacity(64 * 1024, budget.of(Plain(body.into_reader())));
         let mut begin = Vec::new();
-        body.by_ref().take(content.telling() as u64).read_to_end(&mut begin)?;
+        body.by_ref().take(content.prefix_length() as u64).read_to_end(&mut begin)?;
         match content.fault(url, &Response::from_parts(head, ()), &begin, &mut body) {
             Some(fault) => Err(io::Error::other(fault)),
             None => Ok(Answer { content, body: Cursor::new(begin).chain(body) }),
@@ -72,14 +73,15 @@ impl Answer {
     }
 }
 
-/// The three states of a POST, shared by the three handles that gix wants for it.
+/// The states of a POST.
 enum Exchange {
     Building(Request),
     Answered(Answer),
+    /// The request failed, or the answer was taken.
     Over,
 }
 
-/// One exchange, in the hands of several.
+/// One exchange, shared by the objects that gix requires.
 #[derive(Clone)]
 pub(super) struct Shared {
     exchange: Arc<Mutex<Exchange>>,
@@ -99,7 +101,7 @@ impl Shared {
         self.exchange.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The answer, the request being sent if it was not yet.
+    /// Take the answer, sending the request first if necessary.
     fn take(&self) -> io::Result<Option<Answer>> {
         match std::mem::replace(&mut *self.lock(), Exchange::Over) {
             Exchange::Building(request) => request.send(&self.budget).map(Some),
@@ -108,7 +110,8 @@ impl Shared {
         }
     }
 
-    /// The one header that gix looks at. It takes it to the letter, while the content was looked at here already.
+    /// The one header that gix reads. gix demands the exact media type, but servers send others; `Answer::of` has
+    /// already checked the content, so we report the type that gix expects.
     fn header_lines(&self) -> io::Result<Vec<u8>> {
         let Some(answer) = self.take()? else { return Ok(Vec::new()) };
         let line = format!("content-type: {}\n", answer.content.media_type());
@@ -138,7 +141,7 @@ impl Write for PostBody {
     }
 }
 
-/// A reader that learns what to read when it is first read.
+/// A reader that is opened at the first read.
 pub(crate) struct Lazy<R> {
     shared: Shared,
     open: fn(&Shared) -> io::Result<R>,

@@ -1,4 +1,4 @@
-//! git:// on a socket of our own: gix's would wait for ever for a silent server.
+//! git:// over our own sockets: gix's would wait forever for a server that does not answer.
 
 use std::io;
 

@@ -1,6 +1,6 @@
-//! Smart HTTP(S): gix's `Http` trait over one kept-alive agent.
+//! Git's smart HTTP(S) protocol: gix's `Http` trait over one agent that keeps its connection.
 //!
-//! Who gets the login and which redirects are followed is decided here.
+//! This module decides which server gets the login, and which redirects are followed.
 
 use std::io;
 use std::time::Duration;
@@ -28,28 +28,28 @@ use crate::transport::answer::transport_error;
 use crate::url::HttpUrl;
 use crate::url::scope::UrlScope;
 
-/// How many redirects of the first request are followed.
+/// The most redirects that the first request follows.
 const MAX_REDIRECTS: usize = 5;
 
-/// One user of one agent. The connection lives in the agent and is kept between requests.
+/// An agent and its settings. The agent keeps the connection between requests.
 #[derive(Clone)]
 struct Client {
     agent: Agent,
-    own: Option<Own>,
+    user_headers: Option<UserHeaders>,
     credentials: Credentials,
     follow_redirects: bool,
     redirected: Option<String>,
     budget: ReadBudget,
 }
 
-/// Headers that may be secret and the only origin that may see them.
+/// The user's headers, which may be secret, and the only origin that may see them.
 #[derive(Clone)]
-struct Own {
+struct UserHeaders {
     origin: UrlScope,
     headers: Vec<(String, String)>,
 }
 
-/// Ready to be asked; nothing is contacted yet.
+/// A transport for the repository. It connects at the first request.
 pub(crate) fn connect(
     url: &HttpUrl,
     options: &ConnectOptions,
@@ -67,7 +67,7 @@ impl Client {
         let http = options.http_for(&url.base);
         let config = agent_config(&http)
             .max_redirects(0)
-            // A poll may come hours after the last; the server decides how long a connection lives.
+            // Polls may be hours apart; the server decides how long a connection stays open.
             .max_idle_age(Duration::from_secs(365 * 24 * 3600))
             .input_buffer_size(16 * 1024)
             .output_buffer_size(8 * 1024)
@@ -78,10 +78,10 @@ impl Client {
         secrets.extend(split_headers(&http.headers));
         let follow_redirects = http.follow_redirects;
         let agent = agent(config, http, WaitPolicy::new(interrupt));
-        let own = origin(&url.base).map(|origin| Own { origin, headers: secrets });
+        let user_headers = origin(&url.base).map(|origin| UserHeaders { origin, headers: secrets });
         Client {
             agent,
-            own,
+            user_headers,
             credentials: options.credentials.clone(),
             follow_redirects,
             redirected: None,
@@ -89,16 +89,16 @@ impl Client {
         }
     }
 
-    /// The user's own headers, where they may go.
-    fn own_headers(&self, url: &str) -> Vec<(String, String)> {
-        let own = self.own.iter().filter(|own| origin(url).as_ref() == Some(&own.origin));
+    /// The user's headers and cookies that may be sent to this URL.
+    fn user_headers_for(&self, url: &str) -> Vec<(String, String)> {
+        let user = self.user_headers.iter().filter(|user| origin(url).as_ref() == Some(&user.origin));
         let cookie = self.credentials.cookies_for(url).map(|value| (header::COOKIE.to_string(), value));
-        own.flat_map(|own| own.headers.iter().cloned()).chain(cookie).collect()
+        user.flat_map(|user| user.headers.iter().cloned()).chain(cookie).collect()
     }
 
     fn get_once(&self, url: &str, headers: &[(String, String)]) -> gix::Result<Response<Body>> {
         let mut request = self.agent.get(url);
-        for (name, value) in headers.iter().chain(&self.own_headers(url)) {
+        for (name, value) in headers.iter().chain(&self.user_headers_for(url)) {
             request = request.header(name, value);
         }
         request.call().map_err(|err| transport_error(err).raise())
@@ -150,7 +150,7 @@ impl Http for Client {
         _body: PostBodyDataKind,
     ) -> gix::Result<PostResponse<Headers, ResponseBody, PostBody>> {
         let mut headers = split_headers(headers);
-        headers.extend(self.own_headers(url));
+        headers.extend(self.user_headers_for(url));
         let request = Request { agent: self.agent.clone(), url: url.to_owned(), headers, body: Vec::new() };
         let shared = Shared::building(request, &self.budget);
         Ok(PostResponse {
@@ -169,7 +169,7 @@ impl Http for Client {
     }
 }
 
-/// gix hands over whole header lines; its user agent is replaced by ours.
+/// Names and values of gix's header lines, without its user agent, which ours replaces.
 fn split_headers(lines: impl IntoIterator<Item = impl AsRef<str>>) -> Vec<(String, String)> {
     let split =
         |line: &str| line.split_once(':').map(|(name, value)| (name.to_owned(), value.trim().to_owned()));
@@ -207,9 +207,9 @@ mod tests {
             &ReadBudget::new(crate::resources::Resources::default()),
         );
         let basic = [("authorization".to_owned(), "Basic dTpw".to_owned())];
-        assert_eq!(client.own_headers("https://HOST:443/y"), basic);
+        assert_eq!(client.user_headers_for("https://HOST:443/y"), basic);
         for other in ["http://host/x", "https://host:444/x", "https://host.evil/x", "https://evil/x"] {
-            assert_eq!(client.own_headers(other), [], "{other}");
+            assert_eq!(client.user_headers_for(other), [], "{other}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! In place of HTTP where the feature `http` is not built in.
+//! Replaces `http.rs` without the feature `http`.
 
 use gix::protocol::transport::client::blocking_io::Transport;
 

@@ -1,4 +1,4 @@
-//! The settings for one HTTP URL.
+//! The HTTP settings that apply to one URL.
 
 use std::path::PathBuf;
 
@@ -8,7 +8,7 @@ use super::proxy::{Proxies, Proxy};
 use super::tls::TlsOptions;
 use crate::url::scope::UrlScope;
 
-/// The settings for one URL.
+/// The HTTP settings for one URL.
 #[derive(Debug)]
 pub(super) struct HttpOptions {
     pub(super) headers: Vec<String>,
@@ -38,25 +38,26 @@ impl HttpOptions {
         }
     }
 
-    /// How a proxy that speaks TLS is met. It is somebody else: what is forgiven to the server is not to it, and it
-    /// does not get to know us.
+    /// TLS settings for an `https://` proxy. The proxy is not the server: it is always verified, and does not get our
+    /// client certificate.
     pub(super) fn proxy_tls(&self) -> TlsOptions {
         let mut tls = TlsOptions { client_cert: None, client_key: None, insecure: false, ..self.tls.clone() };
         tls.ca_files.extend(self.proxy_ca_files.iter().cloned());
         tls
     }
 
-    /// The proxy on the way to a server.
+    /// The proxy for a server.
     pub(super) fn proxy_for(&self, scheme: &str, host: &str, port: u16) -> Option<&Proxy> {
-        let given = match &self.proxy {
-            Some(given) => given.as_ref(),
+        let proxy = match &self.proxy {
+            Some(setting) => setting.as_ref(),
             None => self.proxies.for_scheme(scheme).filter(|_| !is_loopback(host)),
         };
-        given.filter(|_| !self.proxies.no_proxy.cover(host, port))
+        proxy.filter(|_| !self.proxies.no_proxy.cover(host, port))
     }
 }
 
 impl ConnectOptions {
+    /// The settings for one URL, those with a closer scope applied later.
     pub(super) fn http_for(&self, url: &str) -> HttpOptions {
         let url: Option<UrlScope> = url.parse().ok();
         let fit = |scope: &Option<UrlScope>| match scope {

@@ -1,7 +1,7 @@
-//! Ways to reach a repository. HTTP(S), SSH and git:// speak git's protocol through gix's transport traits; a local
-//! repository is read in process (gix itself would start `git-upload-pack`).
+//! Connections to servers: HTTP(S), SSH and git:// as gix's transports. Local repositories need none: `fetch` reads
+//! them in process, where gix would start `git-upload-pack`.
 //!
-//! HTTP and SSH are features of the crate. Where one is not built in, its URLs are known, and refused.
+//! HTTP and SSH are features of the crate. Without a feature its URLs still parse, but connecting is an error.
 
 pub(crate) mod agent;
 #[cfg(feature = "http")]

@@ -1,4 +1,4 @@
-//! Proxies: which one a server is reached through, and what is said to it.
+//! Proxies: which one to use for a server, and the HTTP CONNECT and SOCKS5 protocols.
 
 use std::fmt;
 use std::io::{self, Read, Write};
@@ -12,7 +12,7 @@ use super::challenges::offer;
 use crate::error::ParseError;
 use crate::secret::Auth;
 
-/// Somebody who passes connections on. Displaying it shows no login.
+/// A proxy server, parsed from its URL. `Display` and `Debug` show no password, and `Display` no user name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Proxy {
     pub(super) kind: Kind,
@@ -21,13 +21,13 @@ pub struct Proxy {
     pub(super) auth: Option<Auth>,
 }
 
-/// How a proxy is spoken to.
+/// The protocol of a proxy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     Http,
-    /// HTTP inside of TLS.
+    /// HTTP over TLS.
     Https,
-    /// RFC 1928; names are resolved by the proxy.
+    /// SOCKS5 (RFC 1928). The proxy resolves host names.
     Socks5,
 }
 
@@ -45,8 +45,12 @@ impl fmt::Display for Proxy {
 impl FromStr for Proxy {
     type Err = ParseError;
 
-    /// `[http|https|socks5|socks5h://][user:password@]host[:port]`. The text is never quoted in an error: it may
-    /// hold a password.
+    /// Accepts `[http|https|socks5|socks5h://][user:password@]host[:port]`. The default scheme is `http`; the default
+    /// ports are 80, 443 and 1080. `socks5` and `socks5h` are the same: the proxy resolves host names.
+    ///
+    /// # Errors
+    ///
+    /// The text is no such URL. The error does not quote it, since it may contain a password.
     fn from_str(text: &str) -> Result<Self, ParseError> {
         let with_scheme = if text.contains("://") { text.to_owned() } else { format!("http://{text}") };
         let uri: Uri = with_scheme.parse().map_err(|err| format!("is not the URL of a proxy: {err}"))?;
@@ -54,7 +58,7 @@ impl FromStr for Proxy {
             Some("http") => (Kind::Http, 80),
             Some("https") => (Kind::Https, 443),
             Some("socks5" | "socks5h") => (Kind::Socks5, 1080),
-            _ => return Err("has an unknown scheme; known are http, https, socks5 and socks5h".into()),
+            _ => return Err("has an unknown scheme; use http, https, socks5 or socks5h".into()),
         };
         let authority = uri.authority().map(|authority| authority.as_str()).unwrap_or_default();
         let auth = authority.rsplit_once('@').map(|(info, _)| {
@@ -71,21 +75,21 @@ impl FromStr for Proxy {
     }
 }
 
-/// `host:port`, as URLs write it.
+/// `host:port` as in URLs: IPv6 addresses in brackets.
 pub(super) fn authority(host: &str, port: u16) -> String {
     if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
 }
 
-/// The proxies of the machine: what the variables `http_proxy`, `https_proxy`, `all_proxy` and `no_proxy` say.
+/// Proxies by scheme, as in the variables `http_proxy`, `https_proxy`, `all_proxy` and `no_proxy`. The default has none.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Proxies {
-    /// For `http://`.
+    /// The proxy for `http://` URLs.
     pub http: Option<Proxy>,
-    /// For `https://`.
+    /// The proxy for `https://` URLs.
     pub https: Option<Proxy>,
-    /// For both, where nothing else is given.
+    /// The proxy for both, unless `http` or `https` is set.
     pub all: Option<Proxy>,
-    /// Who is reached directly, whatever names a proxy.
+    /// Hosts that are reached directly, whichever setting names a proxy.
     pub no_proxy: NoProxy,
 }
 
@@ -96,7 +100,10 @@ impl Proxies {
     }
 }
 
-/// What `no_proxy` lists: names (and all below them), addresses, networks, each perhaps with a port; or `*`.
+/// Hosts that are reached without a proxy, as in the variable `no_proxy`.
+///
+/// The text is a list, separated by commas or white space, of host names (which include all subdomains), addresses, and
+/// networks such as `10.0.0.0/8`. Names and addresses may have a port. `*` stands for all hosts.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NoProxy(Vec<String>);
 
@@ -109,7 +116,7 @@ impl From<&str> for NoProxy {
 
 impl NoProxy {
     pub(crate) fn cover(&self, host: &str, port: u16) -> bool {
-        // A dot at the end says that the name is whole, which it is here anyway.
+        // A trailing dot marks an absolute DNS name; we take all names as absolute.
         let host = host.to_ascii_lowercase();
         let host = host.strip_suffix('.').unwrap_or(&host);
         self.0.iter().any(|rule| covers(rule, host, port))
@@ -142,7 +149,7 @@ fn covers(rule: &str, host: &str, port: u16) -> bool {
     host == name || host.strip_suffix(name).is_some_and(|rest| !name.is_empty() && rest.ends_with('.'))
 }
 
-/// An address in any of its spellings: with or without brackets, IPv4 in IPv6.
+/// Parse an address with or without brackets. An IPv4 address in IPv6 form becomes IPv4.
 fn plain_address(text: &str) -> Option<IpAddr> {
     let text = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
     text.parse().ok().map(|address: IpAddr| address.to_canonical())
@@ -157,7 +164,7 @@ fn in_network(address: IpAddr, network: IpAddr, length: u32) -> bool {
     width == other && length <= width && (length == 0 || (address ^ network) >> (128 - length) == 0)
 }
 
-/// Ask an HTTP proxy for a way to a server (RFC 9110, 9.3.6).
+/// Ask an HTTP proxy for a tunnel to a server (RFC 9110, 9.3.6).
 pub(crate) fn connect(
     stream: &mut (impl Read + Write),
     proxy: &Proxy,
@@ -176,17 +183,17 @@ pub(crate) fn connect(
     let code = status.strip_prefix("HTTP/").and_then(|status| status.split(' ').nth(1)?.parse().ok());
     match code {
         Some(200..=299) => Ok(()),
-        // Some answer 401, although that is the server's to say.
+        // Some proxies answer 401, which is meant for servers.
         Some(code @ (401 | 407)) => {
             let offered = offer(challenges(&head));
-            Err(refused(&format!("wants another login than it was given (HTTP {code}){offered}")))
+            Err(refused(&format!("wants other credentials (HTTP {code}){offered}")))
         }
         Some(_) => Err(refused(&format!("answers {:?}", status.chars().take(200).collect::<String>()))),
-        None => Err(refused("is no HTTP proxy")),
+        None => Err(refused("is not an HTTP proxy")),
     }
 }
 
-/// What a head says of how to log in.
+/// The challenges in the head of an answer.
 fn challenges(head: &str) -> impl Iterator<Item = &str> {
     let is_challenge = |name: &str| {
         name.eq_ignore_ascii_case("proxy-authenticate") || name.eq_ignore_ascii_case("www-authenticate")
@@ -195,21 +202,21 @@ fn challenges(head: &str) -> impl Iterator<Item = &str> {
     fields.filter(move |(name, _)| is_challenge(name)).map(|(_, value)| value.trim())
 }
 
-/// The head of an answer, byte by byte: what follows belongs to the tunnel.
+/// Read the head of an answer byte by byte, since the bytes after it belong to the tunnel.
 fn read_head(stream: &mut impl Read) -> io::Result<String> {
     const LIMIT: usize = 16 * 1024;
     let mut head = Vec::new();
     let mut byte = [0];
     while !head.ends_with(b"\r\n\r\n") {
         if head.len() >= LIMIT || stream.read(&mut byte)? == 0 {
-            return Err(refused("ended the connection"));
+            return Err(refused("closed the connection"));
         }
         head.push(byte[0]);
     }
     Ok(String::from_utf8_lossy(&head).into_owned())
 }
 
-/// Ask a SOCKS proxy for a way to a server (RFC 1928), with a login if there is one (RFC 1929).
+/// Ask a SOCKS5 proxy for a connection to a server (RFC 1928), with a login if there is one (RFC 1929).
 pub(crate) fn socks5(
     stream: &mut (impl Read + Write),
     proxy: &Proxy,
@@ -231,8 +238,8 @@ pub(crate) fn socks5(
                 return Err(refused("refuses the login"));
             }
         }
-        ([5, _], _) => return Err(refused("wants a login that it was not given")),
-        _ => return Err(refused("is no SOCKS5 proxy")),
+        ([5, _], _) => return Err(refused("requires a login")),
+        _ => return Err(refused("is not a SOCKS5 proxy")),
     }
     let mut request = vec![5, 1, 0];
     match host.parse() {
@@ -247,7 +254,7 @@ pub(crate) fn socks5(
     stream.write_all(&request)?;
     let [version, reply, _, kind] = read_array(stream)?;
     if version != 5 {
-        return Err(refused("is no SOCKS5 proxy"));
+        return Err(refused("is not a SOCKS5 proxy"));
     }
     if reply != 0 {
         return Err(refused(socks_reply(reply)));
@@ -266,13 +273,13 @@ fn socks_reply(reply: u8) -> &'static str {
         3 => "cannot reach the server's network",
         4 => "cannot reach the server",
         5 => "was refused by the server",
-        6 => "had no answer in time",
+        6 => "got no answer in time",
         _ => "failed",
     }
 }
 
 fn push_text(request: &mut Vec<u8>, text: &str) -> io::Result<()> {
-    let length = u8::try_from(text.len()).map_err(|_| refused("takes no text of more than 255 bytes"))?;
+    let length = u8::try_from(text.len()).map_err(|_| refused("accepts no text of more than 255 bytes"))?;
     request.push(length);
     request.extend(text.as_bytes());
     Ok(())
@@ -284,7 +291,7 @@ fn read_array<const N: usize>(stream: &mut impl Read) -> io::Result<[u8; N]> {
     Ok(bytes)
 }
 
-/// The caller puts the proxy's name in front.
+/// An error of the proxy; [`through`](super::dial::through) adds the name of the proxy.
 fn refused(text: &str) -> io::Error {
     io::Error::other(text)
 }
@@ -327,18 +334,18 @@ mod tests {
         for (answer, fault) in [
             ("HTTP/1.1 200 OK\r\n\r\n", None),
             ("HTTP/1.0 200\r\nVia: x\r\n\r\n", None),
-            ("HTTP/1.1 407 \r\n\r\n", Some("wants another login than it was given (HTTP 407)")),
+            ("HTTP/1.1 407 \r\n\r\n", Some("wants other credentials (HTTP 407)")),
             (
                 "HTTP/1.1 407 \r\nProxy-Authenticate: Negotiate\r\nproxy-authenticate:NTLM\r\n\r\n",
                 Some(
-                    "wants another login than it was given (HTTP 407); it offers Negotiate, NTLM, which is not \
-                     spoken here: use Basic or Bearer",
+                    "wants other credentials (HTTP 407); it offers Negotiate, NTLM, which is not supported; use \
+                     Basic or Bearer",
                 ),
             ),
             ("HTTP/1.1 503 Busy\r\n\r\n", Some("answers \"HTTP/1.1 503 Busy\"")),
-            ("SMTP 200 OK\r\n\r\n", Some("is no HTTP proxy")),
-            ("HTTP/1.1\r\n\r\n", Some("is no HTTP proxy")),
-            ("HTTP/1.1 200 OK\r\n", Some("ended the connection")),
+            ("SMTP 200 OK\r\n\r\n", Some("is not an HTTP proxy")),
+            ("HTTP/1.1\r\n\r\n", Some("is not an HTTP proxy")),
+            ("HTTP/1.1 200 OK\r\n", Some("closed the connection")),
         ] {
             let (mut here, mut there) = UnixStream::pair().unwrap();
             there.write_all(answer.as_bytes()).unwrap();

@@ -1,61 +1,62 @@
-//! How much a server may say besides packs: its words are kept in memory. And what it says of its own accord.
+//! Limits how much a server may send besides packs, since that is held in memory, and collects the server's messages.
 
 use std::io::{self, Cursor, Read};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::server_messages::{Ear, Words, prelude};
+use super::server_messages::{Messages, PacketScanner, prelude};
 use crate::limits::Excess;
 use crate::resources::Resources;
 
-/// What is left for the server to say; shared by a connection and who uses it.
+/// The remaining bytes that the server may send besides packs, shared by a connection and its user.
 #[derive(Clone, Debug)]
 pub(crate) struct ReadBudget {
     most: u64,
     left: Arc<AtomicU64>,
-    words: Words,
+    messages: Messages,
 }
 
 impl ReadBudget {
     pub(crate) fn new(resources: Resources) -> ReadBudget {
         let most = resources.max_server_text();
-        ReadBudget { most, left: Arc::new(AtomicU64::new(most)), words: Words::default() }
+        ReadBudget { most, left: Arc::new(AtomicU64::new(most)), messages: Messages::default() }
     }
 
-    /// A listing begins, or a negotiation.
+    /// Start a list of references or a negotiation, with the whole budget and without messages.
     pub(crate) fn renew(&self) {
         self.left.store(self.most, Ordering::Relaxed);
-        self.words.forget();
+        self.messages.clear();
     }
 
-    /// A pack begins, which has a limit of its own.
+    /// Start a pack, which has a limit of its own.
     pub(crate) fn lift(&self) {
         self.left.store(u64::MAX, Ordering::Relaxed);
     }
 
+    /// A reader that spends this budget.
     pub(super) fn of<R>(&self, inner: R) -> BudgetedReader<R> {
-        BudgetedReader { inner, budget: self.clone(), prelude: None, ear: Ear::default() }
+        BudgetedReader { inner, budget: self.clone(), prelude: None, scanner: PacketScanner::default() }
     }
 
-    /// The errors of the server since the last renewal.
+    /// The server's errors since the last `renew`.
     pub(crate) fn errors(&self) -> Option<String> {
-        self.words.errors()
+        self.messages.errors()
     }
 
-    /// What the server said in place of git's protocol.
+    /// The text that the server sent instead of Git's protocol.
     pub(crate) fn noise(&self) -> Option<String> {
-        self.words.noise()
+        self.messages.noise()
     }
 }
 
-/// Reads as much as the budget allows.
+/// Reads from a server, and fails when the budget is spent.
 #[derive(Debug)]
 pub(crate) struct BudgetedReader<R> {
     inner: R,
     budget: ReadBudget,
-    /// What was read already to look at it; `None` before the first read.
+    /// The first bytes, which were read to examine them; `None` before the first read.
     prelude: Option<Cursor<Vec<u8>>>,
-    ear: Ear,
+    scanner: PacketScanner,
 }
 
 impl<R: Read> Read for BudgetedReader<R> {
@@ -63,19 +64,19 @@ impl<R: Read> Read for BudgetedReader<R> {
         let prelude = match &mut self.prelude {
             Some(prelude) => prelude,
             None => {
-                let prelude = prelude(&mut self.inner, &self.budget.words)?;
+                let prelude = prelude(&mut self.inner, &self.budget.messages)?;
                 self.prelude.insert(Cursor::new(prelude))
             }
         };
         let read = match prelude.read(buf)? {
-            // Nothing good follows, and gix would wait for it.
-            0 if self.budget.words.has_errors() => {
+            // gix would wait for an answer that does not come.
+            0 if self.budget.messages.has_errors() => {
                 return Err(io::Error::other("the server reported an error"));
             }
             0 => self.inner.read(buf)?,
             read => read,
         };
-        self.ear.listen(&buf[..read], &self.budget.words);
+        self.scanner.scan(&buf[..read], &self.budget.messages);
         let left = self.budget.left.load(Ordering::Relaxed);
         let left = left.checked_sub(read as u64).ok_or_else(|| Excess::of_server_text(self.budget.most))?;
         self.budget.left.store(left, Ordering::Relaxed);

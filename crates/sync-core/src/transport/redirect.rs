@@ -1,19 +1,19 @@
-//! Where a redirect leads (RFC 3986, 5), and whether it may be followed.
+//! The targets of redirects (RFC 3986, 5), and which of them may be followed.
 
 use http::{HeaderMap, header};
 
 use crate::url::scope::UrlScope;
 
-/// Where a redirect from `base` leads, if it may be followed: the same kind of request at another base, never
+/// The base URL that a redirect leads to. The redirect must keep `tail`, the end of the requested URL, and must not lead
 /// from HTTPS to HTTP.
 pub(crate) fn redirect_base(base: &str, tail: &str, location: &str) -> Result<String, String> {
     let from = origin(base).ok_or("the redirecting URL has no host")?;
     if location.is_empty() {
         return Err("the server redirects but does not say where".into());
     }
-    let target = resolve(&format!("{base}{tail}"), location)
-        .ok_or("the server redirects to something that is no URL")?;
-    let to = origin(&target).ok_or("the server redirects to something that is no URL")?;
+    let target =
+        resolve(&format!("{base}{tail}"), location).ok_or("the server redirects to an invalid URL")?;
+    let to = origin(&target).ok_or("the server redirects to an invalid URL")?;
     if (from.scheme, to.scheme) == ("https", "http") {
         return Err("the server redirects from https to http, which is refused".into());
     }
@@ -21,21 +21,22 @@ pub(crate) fn redirect_base(base: &str, tail: &str, location: &str) -> Result<St
         return Err("the server redirects to a URL with user information, which is refused".into());
     }
     match target.strip_suffix(tail).map(|base| base.trim_end_matches('/')) {
-        // A host may have been taken from the tail: `http:/`.
+        // A redirect to `http:/` can take its host from the tail.
         Some(new_base) if origin(new_base).as_ref() == Some(&to) => Ok(new_base.to_owned()),
         _ => Err(format!(
-            "the server redirects to {}://{}, which is no repository there; a sign-in page? check the login and the URL",
+            "the server redirects to {}://{}, where there is no repository; if that is a sign-in page, check the login \
+             and the URL",
             to.scheme, to.host
         )),
     }
 }
 
-/// Who would read a secret.
+/// The origin of a URL, which its secrets must not leave.
 pub(super) fn origin(url: &str) -> Option<UrlScope> {
     url.parse().ok().map(UrlScope::origin)
 }
 
-/// What a redirect says, all of it ASCII as in a URL; empty where it says nothing.
+/// The header `Location`, other bytes than ASCII percent-encoded; empty if there is none.
 pub(super) fn location(headers: &HeaderMap) -> String {
     let bytes = headers.get(header::LOCATION).map(|value| value.as_bytes()).unwrap_or_default();
     let ascii =
@@ -47,7 +48,7 @@ struct Parts<'a> {
     scheme: &'a str,
     authority: &'a str,
     path: &'a str,
-    /// With its question mark.
+    /// With the question mark, or empty.
     query: &'a str,
 }
 
@@ -58,7 +59,7 @@ fn split(url: &str) -> Option<Parts<'_>> {
     Some(Parts { scheme, authority, path, query })
 }
 
-/// The URL that a reference means at another URL.
+/// Resolve a URL reference against the URL `at`.
 fn resolve(at: &str, reference: &str) -> Option<String> {
     let reference = reference.split('#').next().unwrap_or_default();
     let at = split(at)?;
@@ -85,7 +86,7 @@ fn has_scheme(reference: &str) -> bool {
     scheme.starts_with(|c: char| c.is_ascii_alphabetic()) && reference[scheme.len()..].starts_with(':')
 }
 
-/// A path without `.` and `..`, as RFC 3986, 5.2.4, has it.
+/// Remove `.` and `..` from a path (RFC 3986, 5.2.4).
 fn without_dots(path: &str) -> String {
     let mut kept: Vec<&str> = Vec::new();
     let mut ends_in_slash = false;

@@ -1,4 +1,4 @@
-//! One plain HTTP request, not part of git's protocol: for hooks, tokens and probes.
+//! Plain HTTP requests, for hooks, tokens and health checks.
 
 use std::io::{self, Read};
 use std::time::Duration;
@@ -9,25 +9,31 @@ use super::options::ConnectOptions;
 use super::socket::WaitPolicy;
 use crate::interrupt::Interrupt;
 
-/// One plain request, not part of git's protocol.
+/// One HTTP request that is not part of Git's protocol. It uses the proxies, TLS settings and user agent of the
+/// [`ConnectOptions`], but not their headers and credentials.
 #[derive(Clone, Debug)]
 pub struct HttpRequest {
-    /// `GET`, `POST`, or any other.
+    /// The method, such as `GET` or `POST`.
     pub method: String,
-    /// The whole URL; a user name and password in it are sent as basic authentication.
+    /// The URL. A user name and password in it are sent as basic authentication.
     pub url: String,
-    /// Names and values.
+    /// Names and values of headers.
     pub headers: Vec<(String, String)>,
-    /// May be empty; not sent with methods that know no body.
+    /// The body. It is not sent with `GET`, `HEAD`, `OPTIONS`, `TRACE` and `DELETE`.
     pub body: Vec<u8>,
-    /// Whether to go where the server points.
+    /// Whether to follow up to ten redirects.
     pub follow_redirects: bool,
-    /// From resolving the name to the end of the answer.
+    /// The time limit for all: resolving the host, connecting, sending, and receiving the answer.
     pub timeout: Duration,
 }
 
 impl HttpRequest {
-    /// Send it, unless `interrupt` comes first; the status of the answer and its body, of which 1 MiB is kept.
+    /// Send the request. Returns the status of the answer, whatever it is, and the first MiB of its body.
+    ///
+    /// # Errors
+    ///
+    /// The URL or a header is not valid, or there is no complete answer. The kind is [`io::ErrorKind::TimedOut`] after
+    /// the timeout and after an interrupt.
     pub fn send(&self, options: &ConnectOptions, interrupt: &Interrupt) -> io::Result<(u16, Vec<u8>)> {
         let http = options.http_for(&self.url);
         let redirects = if self.follow_redirects { 10 } else { 0 };

@@ -1,34 +1,34 @@
-//! What a server says in the midst of git's protocol. Its `ERR` lines and the third channel of a pack can come at any
-//! moment, and gix takes most of them for something else; so they are listened for where the bytes come in.
+//! Messages of a server within Git's protocol: `ERR` lines, and the third sideband channel during a pack. They can come
+//! at any moment, and gix misreads most of them. So we scan the bytes as they arrive.
 
 use std::io::{self, ErrorKind, Read};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// How much of it is kept.
-const MAX_SAID: usize = 1_500;
+/// How many bytes of the messages are kept.
+const MAX_MESSAGE: usize = 1_500;
 
-/// What is larger is no first packet that matters here.
+/// The packets that `prelude` looks for are not longer.
 const MAX_PRELUDE: usize = 64;
 
-/// What was heard on a connection.
+/// The messages of the server on one connection.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Words(Arc<Mutex<Heard>>);
+pub(super) struct Messages(Arc<Mutex<Collected>>);
 
 #[derive(Debug, Default)]
-struct Heard {
+struct Collected {
     /// The server's errors.
     errors: Vec<u8>,
-    /// What came in place of git's protocol.
+    /// Text instead of Git's protocol.
     noise: Vec<u8>,
 }
 
-impl Words {
-    fn lock(&self) -> MutexGuard<'_, Heard> {
+impl Messages {
+    fn lock(&self) -> MutexGuard<'_, Collected> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn forget(&self) {
-        *self.lock() = Heard::default();
+    pub(super) fn clear(&self) {
+        *self.lock() = Collected::default();
     }
 
     pub(super) fn has_errors(&self) -> bool {
@@ -40,14 +40,14 @@ impl Words {
     }
 
     pub(super) fn noise(&self) -> Option<String> {
-        let heard = self.lock();
-        let lines = heard.noise.split_inclusive(|byte| *byte == b'\n');
+        let collected = self.lock();
+        let lines = collected.noise.split_inclusive(|byte| *byte == b'\n');
         let noise: Vec<u8> = lines.take_while(|line| !is_packet(line)).flatten().copied().collect();
         Some(in_one_line(&noise)).filter(|text| !text.is_empty())
     }
 }
 
-/// Whether a line begins as git's protocol does.
+/// Whether a line begins like Git's protocol.
 fn is_packet(line: &[u8]) -> bool {
     let begins = |rest: &[u8]| {
         let is_id = rest.len() > 40 && rest[..40].iter().all(u8::is_ascii_hexdigit);
@@ -56,44 +56,44 @@ fn is_packet(line: &[u8]) -> bool {
     line.first_chunk().is_some_and(|head| length(head).is_some() && begins(&line[4..]))
 }
 
-/// The lines of a text in one.
+/// A text with its lines joined to one.
 pub(super) fn in_one_line(text: &[u8]) -> String {
     let text = String::from_utf8_lossy(text);
     let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
     lines.join("; ")
 }
 
-/// How long a packet is, with these digits.
+/// The length of a packet, with its four digits.
 fn length(head: &[u8; 4]) -> Option<usize> {
     let text = std::str::from_utf8(head).ok().filter(|_| head.iter().all(u8::is_ascii_hexdigit))?;
     usize::from_str_radix(text, 16).ok()
 }
 
-/// What is known of the packet that is coming in.
+/// Finds messages in a stream of packets that arrives in pieces.
 #[derive(Debug, Default)]
-pub(super) struct Ear {
+pub(super) struct PacketScanner {
     head: Vec<u8>,
     left: usize,
     text: Vec<u8>,
-    /// What comes is no packets.
+    /// Whether the stream does not consist of packets.
     is_lost: bool,
 }
 
-impl Ear {
-    /// Go on with these bytes.
-    pub(super) fn listen(&mut self, mut bytes: &[u8], words: &Words) {
+impl PacketScanner {
+    /// Scan the next bytes of the stream.
+    pub(super) fn scan(&mut self, mut bytes: &[u8], messages: &Messages) {
         while !bytes.is_empty() && !self.is_lost {
             let missing = if self.left > 0 { self.left } else { 4 - self.head.len() };
             let (now, rest) = bytes.split_at(missing.min(bytes.len()));
             bytes = rest;
             if self.left > 0 {
                 self.left -= now.len();
-                // The first channel's are the pack's.
+                // The first sideband channel carries the pack, which is not kept.
                 let is_pack = self.text.first().or(now.first()) == Some(&1);
-                let room = if is_pack { 1 } else { MAX_SAID } - self.text.len();
-                self.text.extend_from_slice(&now[..now.len().min(room)]);
+                let space = if is_pack { 1 } else { MAX_MESSAGE } - self.text.len();
+                self.text.extend_from_slice(&now[..now.len().min(space)]);
                 if self.left == 0 {
-                    self.finish(words);
+                    self.finish(messages);
                 }
                 continue;
             }
@@ -108,21 +108,21 @@ impl Ear {
         }
     }
 
-    fn finish(&mut self, words: &Words) {
-        let said = match self.text.strip_prefix(b"ERR ") {
-            Some(said) => said,
+    fn finish(&mut self, messages: &Messages) {
+        let error = match self.text.strip_prefix(b"ERR ") {
+            Some(error) => error,
             None => self.text.strip_prefix(b"\x03").unwrap_or_default(),
         };
-        let errors = &mut words.lock().errors;
-        let room = MAX_SAID - errors.len().min(MAX_SAID);
-        errors.extend_from_slice(&said[..said.len().min(room)]);
+        let errors = &mut messages.lock().errors;
+        let space = MAX_MESSAGE - errors.len().min(MAX_MESSAGE);
+        errors.extend_from_slice(&error[..error.len().min(space)]);
         self.text.clear();
     }
 }
 
-/// The first bytes of a stream, as gix is to see them: it does not know the line by which a server says that it
-/// speaks version 1, which is version 0 after that line.
-pub(super) fn prelude(stream: &mut impl Read, words: &Words) -> io::Result<Vec<u8>> {
+/// Read the first bytes of a stream, and return those that gix may see. This drops the line `version 1`, which gix does
+/// not know: that version of the protocol is version 0 after this line.
+pub(super) fn prelude(stream: &mut impl Read, messages: &Messages) -> io::Result<Vec<u8>> {
     let mut seen = Vec::new();
     let mut is_service = false;
     loop {
@@ -130,17 +130,17 @@ pub(super) fn prelude(stream: &mut impl Read, words: &Words) -> io::Result<Vec<u
         read_up_to(stream, 4, &mut seen)?;
         let Some(head) = seen[start..].first_chunk() else {
             if !seen[start..].iter().all(u8::is_ascii_hexdigit) {
-                words.lock().noise.clone_from(&seen);
+                messages.lock().noise.clone_from(&seen);
             }
             return Ok(seen);
         };
         match length(head) {
             None => {
-                // What is at hand, once: there may be no end.
-                let mut more = [0; MAX_SAID];
+                // Read once only: the stream may not end.
+                let mut more = [0; MAX_MESSAGE];
                 let read = stream.read(&mut more)?;
                 seen.extend_from_slice(&more[..read]);
-                words.lock().noise.clone_from(&seen);
+                messages.lock().noise.clone_from(&seen);
                 return Ok(seen);
             }
             Some(0) if is_service => {}
@@ -198,14 +198,15 @@ mod tests {
             (packet("0123 refs/heads/ERR x\n"), None),
         ] {
             for cut in [1, 3, 7, 1000] {
-                let (mut ear, words) = (Ear::default(), Words::default());
-                stream.as_bytes().chunks(cut).for_each(|chunk| ear.listen(chunk, &words));
-                assert_eq!(words.errors().as_deref(), expected, "{stream:?} by {cut}");
+                let (mut scanner, messages) = (PacketScanner::default(), Messages::default());
+                stream.as_bytes().chunks(cut).for_each(|chunk| scanner.scan(chunk, &messages));
+                assert_eq!(messages.errors().as_deref(), expected, "{stream:?} by {cut}");
             }
         }
-        let (mut ear, words) = (Ear::default(), Words::default());
-        (0..100).for_each(|_| ear.listen(packet(&format!("ERR {}", "x".repeat(60_000))).as_bytes(), &words));
-        assert!(words.errors().unwrap().len() <= MAX_SAID);
+        let (mut scanner, messages) = (PacketScanner::default(), Messages::default());
+        let long = packet(&format!("ERR {}", "x".repeat(60_000)));
+        (0..100).for_each(|_| scanner.scan(long.as_bytes(), &messages));
+        assert!(messages.errors().unwrap().len() <= MAX_MESSAGE);
     }
 
     #[test]
@@ -239,12 +240,12 @@ mod tests {
             ("no".into(), "no".into(), Some("no")),
             ("No shell.".into(), "No shell.".into(), Some("No shell.")),
         ] {
-            let words = Words::default();
+            let messages = Messages::default();
             let mut stream = given.as_bytes();
-            let mut seen = prelude(&mut stream, &words).unwrap();
+            let mut seen = prelude(&mut stream, &messages).unwrap();
             seen.extend_from_slice(stream);
             assert_eq!(String::from_utf8(seen).unwrap(), kept);
-            assert_eq!(words.noise().as_deref(), noise, "{given:?}");
+            assert_eq!(messages.noise().as_deref(), noise, "{given:?}");
         }
     }
 }

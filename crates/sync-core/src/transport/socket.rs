@@ -1,4 +1,4 @@
-//! TCP sockets whose every wait ends soon after an [`Interrupt`]: the base of all transports.
+//! TCP sockets whose waits end soon after an [`Interrupt`]. All transports use them.
 
 use std::fmt;
 use std::io::{self, Read, Write};
@@ -11,13 +11,13 @@ use rustix::net::{AddressFamily, RecvFlags, SocketFlags, SocketType, connect, re
 
 use crate::interrupt::Interrupt;
 
-/// How often a waiting socket looks at the flag.
+/// How often a waiting socket checks the interrupt.
 pub(crate) const SLICE: Duration = Duration::from_millis(100);
 
-/// How long one of several addresses may stay silent: three seconds.
+/// How long to wait for one address before the next is tried: three seconds.
 const SLICES_FOR_ONE_OF_SEVERAL: u32 = 30;
 
-/// How long to wait: until the flag is set, and perhaps no longer than somebody with a clock says.
+/// How long to wait: until the interrupt, or until a timeout that the caller measures.
 #[derive(Clone)]
 pub(crate) struct WaitPolicy {
     interrupt: Interrupt,
@@ -29,7 +29,7 @@ impl WaitPolicy {
         WaitPolicy { interrupt: interrupt.clone(), is_over: None }
     }
 
-    /// The same, but only until `is_over`.
+    /// The same policy with a timeout, which has passed once `is_over` returns true.
     pub(crate) fn until(&self, is_over: impl Fn() -> bool + Send + Sync + 'static) -> Self {
         WaitPolicy { interrupt: self.interrupt.clone(), is_over: Some(Arc::new(is_over)) }
     }
@@ -49,7 +49,7 @@ impl fmt::Debug for WaitPolicy {
     }
 }
 
-/// A connected socket without Nagle's delay, which would cost git:// 40 ms a request.
+/// A connected socket. Nagle's algorithm is off: it would delay each git:// request by 40 ms.
 #[derive(Debug)]
 pub(crate) struct Socket {
     stream: TcpStream,
@@ -57,12 +57,12 @@ pub(crate) struct Socket {
 }
 
 impl Socket {
-    /// Connect to the first address of a name that answers.
+    /// Connect to the first address of `host` that answers.
     pub(crate) fn connect(host: &str, port: u16, wait_policy: &WaitPolicy) -> io::Result<Socket> {
         let addresses = resolve(host, port, wait_policy)?;
         let mut last = io::Error::new(io::ErrorKind::NotFound, format!("{host} has no address"));
         for (number, address) in addresses.iter().enumerate() {
-            // A silent address must not keep the others from their turn; the last may take its time.
+            // An address that does not answer must not block the others. The last one has no such limit.
             let is_last = number + 1 == addresses.len();
             let slices = if is_last { u32::MAX } else { SLICES_FOR_ONE_OF_SEVERAL };
             match connect_one(*address, slices, wait_policy) {
@@ -79,12 +79,12 @@ impl Socket {
         Err(last)
     }
 
-    /// Wait like this from now on.
+    /// Set the wait policy for the following reads and writes.
     pub(crate) fn set_wait_policy(&mut self, wait_policy: &WaitPolicy) {
         self.wait_policy = wait_policy.clone();
     }
 
-    /// Whether the peer neither closed the connection nor sent something unasked.
+    /// Whether the connection is idle: the peer has neither closed it nor sent anything.
     pub(crate) fn is_open(&self) -> bool {
         let mut byte = [0];
         recv(&self.stream, byte.as_mut_slice(), RecvFlags::PEEK | RecvFlags::DONTWAIT)
@@ -95,7 +95,7 @@ impl Socket {
         Ok(Socket { stream: self.stream.try_clone()?, wait_policy: self.wait_policy.clone() })
     }
 
-    /// For a runtime that waits by itself.
+    /// The socket for an async runtime, which waits by itself.
     pub(crate) fn into_nonblocking(self) -> io::Result<TcpStream> {
         self.stream.set_nonblocking(true)?;
         Ok(self.stream)
@@ -114,7 +114,7 @@ impl Socket {
 
 impl Read for Socket {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        self.wait_policy.check()?; // a peer that drips bytes never lets a read time out
+        self.wait_policy.check()?; // while a peer sends single bytes, no read times out
         self.until_interrupted(|mut stream| stream.read(buf))
     }
 }
@@ -130,8 +130,8 @@ impl Write for Socket {
     }
 }
 
-/// Reads and writes that look at the flag, and a kernel that notices a peer which is silently gone: a
-/// middlebox may forget an idle connection without telling either side.
+/// Set short timeouts, after which the interrupt is checked, and keepalive: a firewall may drop an idle connection
+/// without telling either side.
 fn configure(stream: &TcpStream) -> io::Result<()> {
     stream.set_nodelay(true)?;
     stream.set_read_timeout(Some(SLICE))?;
@@ -144,8 +144,8 @@ fn configure(stream: &TcpStream) -> io::Result<()> {
     Ok(())
 }
 
-/// The addresses of a name. The system's resolver cannot be stopped, so it runs on a thread of its own, which
-/// is left behind when the flag is set.
+/// The addresses of `host`. The system's resolver cannot be stopped, so it runs on a thread of its own, which keeps
+/// running after an interrupt.
 fn resolve(host: &str, port: u16, wait_policy: &WaitPolicy) -> io::Result<Vec<SocketAddr>> {
     if let Ok(address) = host.parse::<std::net::IpAddr>() {
         return Ok(vec![SocketAddr::new(address, port)]);
@@ -164,7 +164,7 @@ fn resolve(host: &str, port: u16, wait_policy: &WaitPolicy) -> io::Result<Vec<So
             }
             Err(mpsc::RecvTimeoutError::Timeout) => wait_policy.check()?,
             Err(mpsc::RecvTimeoutError::Disconnected) => {
-                return Err(io::Error::other(format!("cannot resolve {host}: the resolver died")));
+                return Err(io::Error::other(format!("cannot resolve {host}: the resolver panicked")));
             }
         }
     }

@@ -1,13 +1,13 @@
-//! An answer in HTTP other than success.
+//! HTTP answers without success.
 
 use std::fmt;
 use std::time::Duration;
 
-/// An answer other than success.
+/// An HTTP answer whose status is not a success.
 #[derive(Debug)]
 pub(crate) struct HttpStatus {
     pub(crate) code: u16,
-    /// How long the server wants to be left alone (RFC 9110, 10.2.3).
+    /// How long the server asks to wait before the next request (RFC 9110, 10.2.3).
     pub(crate) retry_after: Option<Duration>,
     pub(super) text: String,
 }

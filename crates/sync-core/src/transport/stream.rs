@@ -1,4 +1,4 @@
-//! A connection to a server, with as much TLS around it as there is.
+//! A byte stream to a server, over TCP or TLS.
 
 use std::io::{self, Read, Write};
 
@@ -7,7 +7,7 @@ use rustls::{ClientConnection, StreamOwned};
 use crate::transport::socket::{Socket, WaitPolicy};
 use crate::transport::tls_errors::explain;
 
-/// A connection, with as much TLS around it as there is.
+/// TCP, or TLS over another stream: an `https://` server behind an `https://` proxy has two layers of it.
 #[derive(Debug)]
 pub(crate) enum Stream {
     Plain(Socket),
@@ -22,7 +22,7 @@ impl Stream {
         }
     }
 
-    /// Wait like this from now on.
+    /// Set the wait policy for the following reads and writes.
     pub(crate) fn set_wait_policy(&mut self, wait_policy: &WaitPolicy) {
         match self {
             Stream::Plain(socket) => socket.set_wait_policy(wait_policy),

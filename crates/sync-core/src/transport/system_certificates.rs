@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::options::{ConnectOptions, HttpSetting};
 use super::tls::count_certificates;
 
-/// Where systems keep them; a scratch image has none.
+/// Where systems keep their bundle. A container image may have none.
 const BUNDLES: [&str; 5] = [
     "/etc/ssl/certs/ca-certificates.crt",
     "/etc/pki/tls/certs/ca-bundle.crt",
@@ -16,10 +16,11 @@ const BUNDLES: [&str; 5] = [
 ];
 
 impl ConnectOptions {
-    /// Trust the authorities that the system trusts, besides those that are built in: the first usable file of the
-    /// places where systems keep them. No environment variable is read.
+    /// Trust the certificate authorities of the system in addition to the bundled ones. This uses the first file that
+    /// contains certificates among the paths where systems keep them. It reads no environment variable.
     ///
-    /// This never fails: what cannot be used is passed over. The answer has one sentence for each such thing.
+    /// It never fails: files and certificates that cannot be used are skipped. Returns one warning for each.
+    #[must_use = "the warnings say which certificates are not trusted"]
     pub fn trust_system_certificates(&mut self) -> Vec<String> {
         let mut warnings = Vec::new();
         let bundle = first_usable(&BUNDLES.map(Path::new), &mut warnings);
@@ -28,11 +29,11 @@ impl ConnectOptions {
     }
 }
 
-/// The first file with certificates.
-fn first_usable(places: &[&Path], warnings: &mut Vec<String>) -> Option<PathBuf> {
-    for path in places {
+/// The first file that contains certificates.
+fn first_usable(files: &[&Path], warnings: &mut Vec<String>) -> Option<PathBuf> {
+    for path in files {
         let fault = match count_certificates(path) {
-            Ok((0, _)) => "holds no certificate; it is passed over".into(),
+            Ok((0, _)) => "holds no certificate and is ignored".into(),
             Ok((_, 0)) => return Some(path.to_path_buf()),
             Ok((_, damaged)) => {
                 let text = "of its certificates cannot be read; the others are trusted";
@@ -40,10 +41,10 @@ fn first_usable(places: &[&Path], warnings: &mut Vec<String>) -> Option<PathBuf>
                 return Some(path.to_path_buf());
             }
             Err(err) if matches!(err.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => continue,
-            Err(err) => format!("cannot be read and is passed over: {}", err.kind()),
+            Err(err) => format!("cannot be read and is ignored: {}", err.kind()),
         };
         warnings.push(format!(
-            "{} {fault}; the authorities that are built in are trusted, and those that are named",
+            "{} {fault}; the bundled authorities and those given by options are still trusted",
             path.display()
         ));
     }

@@ -1,4 +1,4 @@
-//! TLS 1.2 and 1.3 over rustls: whom we trust, and what we show.
+//! TLS 1.2 and 1.3 with rustls: which certificates we trust, and our own.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
@@ -19,20 +19,21 @@ use super::stream::Stream;
 use super::tls_errors::{describe, explain_handshake};
 use crate::bounded_read::{LARGEST_FILE, read_bounded};
 
-/// What TLS needs to know of the user's wishes.
+/// The user's settings for TLS.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct TlsOptions {
     pub(crate) ca_files: Vec<PathBuf>,
     pub(crate) ca_directories: Vec<PathBuf>,
-    /// Files that nobody named: what cannot be read of them is passed over.
+    /// The user did not name these files, so anything in them that cannot be read is skipped.
     pub(crate) system_ca_files: Vec<PathBuf>,
     pub(crate) client_cert: Option<PathBuf>,
-    /// In the file of the certificate, where it is not given.
+    /// By default the key is in the file of the certificate.
     pub(crate) client_key: Option<PathBuf>,
+    /// Whether any certificate is accepted.
     pub(crate) insecure: bool,
 }
 
-/// Makes TLS connections. Its files are read when it is first needed.
+/// Makes TLS connections. The files are read at the first one.
 #[derive(Debug)]
 pub(crate) struct Tls {
     options: TlsOptions,
@@ -44,7 +45,7 @@ impl Tls {
         Tls { options, config: OnceLock::new() }
     }
 
-    /// TLS over a stream, the handshake done.
+    /// TLS over a stream, after the handshake.
     pub(crate) fn wrap(&self, mut stream: Stream, host: &str) -> io::Result<Stream> {
         let config = match self.config.get() {
             Some(config) => config.clone(),
@@ -53,10 +54,10 @@ impl Tls {
                 self.config.get_or_init(|| config).clone()
             }
         };
-        // No certificate names a host with the dot that says that the name is whole.
+        // A trailing dot marks an absolute DNS name; certificates omit it.
         let host = host.strip_suffix('.').unwrap_or(host);
         let name = ServerName::try_from(host.to_owned())
-            .map_err(|_| io::Error::other(format!("{host} is no name that a certificate can have")))?;
+            .map_err(|_| io::Error::other(format!("{host} cannot be the name in a certificate")))?;
         let mut connection = ClientConnection::new(config, name).map_err(io::Error::other)?;
         while connection.is_handshaking() {
             connection.complete_io(&mut stream).map_err(explain_handshake)?;
@@ -83,12 +84,11 @@ impl TlsOptions {
         let key_file = self.client_key.as_ref().unwrap_or(cert_file);
         let named =
             |path: &Path, err: &dyn fmt::Display| io::Error::other(format!("{}: {err}", path.display()));
-        let key = PrivateKeyDer::from_pem_slice(&read_bounded(key_file, LARGEST_FILE)?).map_err(|_| {
-            named(key_file, &"holds no PEM private key that can be read without a passphrase")
-        })?;
+        let key = PrivateKeyDer::from_pem_slice(&read_bounded(key_file, LARGEST_FILE)?)
+            .map_err(|_| named(key_file, &"holds no unencrypted PEM private key"))?;
         config
             .with_client_auth_cert(certificates(cert_file)?, key)
-            .map_err(|err| named(cert_file, &format!("does not go with its key: {err}")))
+            .map_err(|err| named(cert_file, &format!("does not match its key: {err}")))
     }
 
     fn given(&self) -> io::Result<Vec<CertificateDer<'static>>> {
@@ -112,7 +112,7 @@ fn certificates(path: &Path) -> io::Result<Vec<CertificateDer<'static>>> {
     let fault = match found {
         Ok(found) if !found.is_empty() => return Ok(found),
         Ok(_) => "holds no PEM certificate",
-        Err(_) => "holds a PEM certificate that is damaged or has no end",
+        Err(_) => "holds a damaged or incomplete PEM certificate",
     };
     Err(io::Error::other(format!("{}: {fault}", path.display())))
 }
@@ -121,7 +121,7 @@ fn readable(pem: &[u8]) -> Vec<CertificateDer<'static>> {
     CertificateDer::pem_slice_iter(pem).filter_map(Result::ok).collect()
 }
 
-/// All that is in the files of a directory; there may be others among them.
+/// All certificates in the files of a directory, which may contain other files, too.
 fn certificates_in(directory: &Path) -> io::Result<Vec<CertificateDer<'static>>> {
     let mut found = Vec::new();
     for entry in fs_err::read_dir(directory)? {
@@ -133,8 +133,7 @@ fn certificates_in(directory: &Path) -> io::Result<Vec<CertificateDer<'static>>>
     Ok(found)
 }
 
-/// How many certificates a file of them holds, and how many places in it that are none although they look like one.
-/// There is an error where it cannot be read.
+/// How many usable certificates a file contains, and how many that are damaged.
 pub(super) fn count_certificates(path: &Path) -> io::Result<(usize, usize)> {
     let pem = read_bounded(path, LARGEST_FILE)?;
     let (found, damaged): (Vec<_>, Vec<_>) =
@@ -143,11 +142,13 @@ pub(super) fn count_certificates(path: &Path) -> io::Result<(usize, usize)> {
     Ok((good, useless + damaged.len()))
 }
 
-/// Who is believed to be the server: whom the roots vouch for, or anybody.
+/// Decides whether to trust the certificate of a server.
 #[derive(Debug)]
 struct Verifier {
+    /// Checks the chain up to a trusted authority; `None` accepts any certificate.
     known: Option<Arc<WebPkiServerVerifier>>,
-    /// Certificates that the user gave. Many servers of one's own sign for themselves, as an authority would.
+    /// Certificates from the user's files. Private servers often have a self-signed certificate, which webpki does not
+    /// accept from a server, so these are compared.
     given: Vec<CertificateDer<'static>>,
     algorithms: WebPkiSupportedAlgorithms,
 }

@@ -1,4 +1,4 @@
-//! Why there is no TLS connection, in words: rustls mostly names its causes as its source does.
+//! TLS errors in plain words: rustls mostly shows the names of its enum variants.
 
 use std::sync::Arc;
 use std::{fmt, io};
@@ -8,7 +8,7 @@ use rustls::{AlertDescription as Alert, CertificateError, OtherError, PeerIncomp
 use x509_cert::Certificate;
 use x509_cert::der::Decode;
 
-/// What went wrong with TLS, as a user may read it.
+/// A TLS error in plain words.
 pub(super) fn explain(err: io::Error) -> io::Error {
     match err.get_ref().and_then(|err| err.downcast_ref()).and_then(words) {
         Some(text) => io::Error::other(text),
@@ -16,11 +16,11 @@ pub(super) fn explain(err: io::Error) -> io::Error {
     }
 }
 
-/// The same while it is set up.
+/// The same for an error during the handshake.
 pub(super) fn explain_handshake(err: io::Error) -> io::Error {
     match err.kind() {
         kind @ io::ErrorKind::UnexpectedEof => {
-            io::Error::new(kind, "the server hung up while TLS was being set up")
+            io::Error::new(kind, "the server closed the connection during the TLS handshake")
         }
         _ => explain(err),
     }
@@ -35,18 +35,18 @@ fn words(err: &rustls::Error) -> Option<String> {
         E::InvalidCertificate(cause) => format!("the server's certificate is refused: {}", plain(cause)),
         E::AlertReceived(alert) => alerted(*alert),
         E::PeerIncompatible(cause) => incompatible(cause),
-        E::PeerMisbehaved(cause) => format!("the server breaks the rules of TLS: {}", plain(cause)),
+        E::PeerMisbehaved(cause) => format!("the server violates the TLS protocol: {}", plain(cause)),
         E::InappropriateMessage { .. } | E::InappropriateHandshakeMessage { .. } => {
-            "the server breaks the rules of TLS: a message out of turn".into()
+            "the server violates the TLS protocol: unexpected message".into()
         }
         E::InvalidMessage(cause) => {
-            format!("the server does not speak TLS here ({}); is it https, and the port right?", plain(cause))
+            format!("the server does not speak TLS here ({}); are https and the port right?", plain(cause))
         }
-        E::NoCertificatesPresented => "the server shows no certificate".into(),
-        E::DecryptError => "what the server sends was altered on the way".into(),
+        E::NoCertificatesPresented => "the server sent no certificate".into(),
+        E::DecryptError => "the server's data was altered on the way".into(),
         E::InvalidCertRevocationList(cause) => format!("a revocation list is refused: {}", plain(cause)),
-        E::InvalidEncryptedClientHello(cause) => format!("TLS cannot begin: {}", plain(cause)),
-        E::InconsistentKeys(cause) => format!("our key does not go with our certificate: {}", plain(cause)),
+        E::InvalidEncryptedClientHello(cause) => format!("the TLS handshake failed: {}", plain(cause)),
+        E::InconsistentKeys(cause) => format!("our key does not match our certificate: {}", plain(cause)),
         _ => return None,
     })
 }
@@ -60,11 +60,11 @@ fn alerted(alert: Alert) -> String {
         | Alert::CertificateExpired
         | Alert::CertificateUnknown
         | Alert::UnknownCA => {
-            format!("the server refuses us for our certificate, or for want of one: {}", plain(&alert))
+            format!("the server refuses our client certificate, or requires one: {}", plain(&alert))
         }
         Alert::HandshakeFailure | Alert::InsufficientSecurity => NOTHING_IN_COMMON.into(),
         Alert::ProtocolVersion => NO_VERSION.into(),
-        Alert::UnrecognisedName => "the server knows no host of this name".into(),
+        Alert::UnrecognisedName => "the server does not know this host name".into(),
         Alert::Unknown(number) => format!("the server ended TLS with the unknown alert {number}"),
         alert => format!("the server ended TLS: {}", plain(&alert)),
     }
@@ -85,11 +85,11 @@ fn incompatible(cause: &PeerIncompatible) -> String {
         P::NoCipherSuitesInCommon | P::NoKxGroupsInCommon | P::NoEcPointFormatsInCommon => {
             NOTHING_IN_COMMON.into()
         }
-        cause => format!("the server's TLS does not go with ours: {}", plain(cause)),
+        cause => format!("the server's TLS is incompatible with ours: {}", plain(cause)),
     }
 }
 
-/// `UnhandledCriticalExtension { .. }` is "unhandled critical extension".
+/// The name of an enum variant as words: `UnhandledCriticalExtension { .. }` is "unhandled critical extension".
 fn plain(cause: &impl fmt::Debug) -> String {
     let mut text = String::new();
     for c in format!("{cause:?}").chars().take_while(char::is_ascii_alphanumeric) {
@@ -98,7 +98,7 @@ fn plain(cause: &impl fmt::Debug) -> String {
         }
         text.push(c);
     }
-    // Abbreviations stay.
+    // Abbreviations keep their upper case.
     let lower = |word: &str| match word.chars().filter(char::is_ascii_uppercase).count() {
         0 | 1 => word.to_ascii_lowercase(),
         _ => word.to_owned(),
@@ -106,7 +106,7 @@ fn plain(cause: &impl fmt::Debug) -> String {
     text.split(' ').map(lower).collect::<Vec<_>>().join(" ")
 }
 
-/// A refused certificate, in words.
+/// A refused certificate, in plain words.
 #[derive(Debug)]
 struct Refused(String);
 
@@ -118,7 +118,7 @@ impl fmt::Display for Refused {
 
 impl std::error::Error for Refused {}
 
-/// The same error, saying which certificate of the chain is meant.
+/// The same error, naming the certificate of the chain that is refused.
 pub(super) fn describe(
     err: rustls::Error,
     chain: &[&CertificateDer<'_>],
@@ -163,7 +163,7 @@ fn refusal(
         }
         E::NotValidForName => format!("the certificate of {} is not for {}", subject(server), name.to_str()),
         E::NotValidForNameContext { presented, .. } if presented.is_empty() => format!(
-            "the certificate of {} is not for {}: it has no subjectAltName, and the name in CN does not count",
+            "the certificate of {} is not for {}: it has no subjectAltName, and the name in CN is ignored",
             subject(server),
             name.to_str()
         ),
@@ -174,26 +174,26 @@ fn refusal(
             presented.join(", ")
         ),
         E::UnknownIssuer | E::Other(_) if is_own => format!(
-            "the certificate of {} is self-signed and not trusted (SHA-256 {}); if it is the right one, give it with \
+            "the certificate of {} is self-signed and not trusted (SHA-256 {}); if it is the right one, trust it with \
              --ca-file or GIT_SSL_CAINFO",
             subject(server),
             fingerprint(der)
         ),
         E::Other(OtherError(cause)) if cause.to_string() == "CaUsedAsEndEntity" => format!(
-            "the certificate of {} is that of an authority, not of a server (SHA-256 {}); if it is the right one, \
-             give it with --ca-file or GIT_SSL_CAINFO",
+            "the certificate of {} is one for an authority, not for a server (SHA-256 {}); if it is the right one, \
+             trust it with --ca-file or GIT_SSL_CAINFO",
             subject(server),
             fingerprint(der)
         ),
         E::UnknownIssuer => format!(
-            "the certificate of {} is issued by {}, which is not trusted; --ca-file or GIT_SSL_CAINFO trusts it",
+            "the certificate of {} is issued by {}, which is not trusted; trust it with --ca-file or GIT_SSL_CAINFO",
             subject(server),
             issuer(last)
         ),
         E::UnsupportedSignatureAlgorithmContext { .. }
         | E::UnsupportedSignatureAlgorithmForPublicKeyContext { .. } => format!(
-            "the certificate of {} is signed in a way that is not supported: it has to be RSA with SHA-2, ECDSA with \
-             P-256 or P-384, or Ed25519",
+            "the certificate of {} has an unsupported signature; supported are RSA with SHA-2, ECDSA with P-256 or \
+             P-384, and Ed25519",
             subject(server)
         ),
         E::InvalidPurpose | E::InvalidPurposeContext { .. } => {
@@ -206,7 +206,7 @@ fn refusal(
     }
 }
 
-/// As `openssl x509 -fingerprint -sha256` shows it.
+/// The fingerprint as `openssl x509 -fingerprint -sha256` prints it.
 fn fingerprint(der: &CertificateDer<'_>) -> String {
     let digest = ring::digest::digest(&ring::digest::SHA256, der);
     digest.as_ref().iter().map(|byte| format!("{byte:02X}")).collect::<Vec<_>>().join(":")
@@ -238,13 +238,13 @@ mod tests {
             (E::AlertReceived(Alert::InsufficientSecurity), "share no TLS cipher"),
             (E::AlertReceived(Alert::ProtocolVersion), "neither TLS 1.2 nor TLS 1.3"),
             (E::AlertReceived(Alert::InternalError), "the server ended TLS: internal error"),
-            (E::AlertReceived(Alert::CertificateExpired), "for want of one: certificate expired"),
+            (E::AlertReceived(Alert::CertificateExpired), "or requires one: certificate expired"),
             (E::AlertReceived(Alert::Unknown(99)), "the server ended TLS with the unknown alert 99"),
             (E::PeerIncompatible(PeerIncompatible::ServerDoesNotSupportTls12Or13), "neither TLS 1.2"),
             (E::PeerIncompatible(PeerIncompatible::NoKxGroupsInCommon), "share no TLS cipher"),
             (
                 E::PeerIncompatible(PeerIncompatible::NullCompressionRequired),
-                "does not go with ours: null compression required",
+                "is incompatible with ours: null compression required",
             ),
             (E::PeerMisbehaved(PeerMisbehaved::TooManyEmptyFragments), "too many empty fragments"),
             (E::InvalidMessage(InvalidMessage::InvalidContentType), "does not speak TLS here"),

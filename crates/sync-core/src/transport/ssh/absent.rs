@@ -1,4 +1,4 @@
-//! In place of SSH where the feature `ssh` is not built in.
+//! Replaces `ssh/mod.rs` without the feature `ssh`.
 
 pub(crate) mod options;
 
