@@ -1,5 +1,4 @@
-//! What the store's history is made of: which commits stay reachable, where the shallow boundary runs, and
-//! folding many packs into one.
+//! The history in the store: which commits stay reachable, where the shallow boundary runs, and repacking.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -21,49 +20,53 @@ use crate::spec::Depth;
 use crate::spec::reference::CommitId;
 use crate::store::layout::mark_promised;
 
-/// What a look at a commit in the store found.
+/// The condition of a commit in the store.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Condition {
-    /// All there, with as much history as asked for.
+    /// The commit is complete and has as much history as asked for.
     Sound,
     /// The tree is complete but the history is shorter than asked for.
     TooShallow,
     /// The tree is complete but the history is longer than asked for.
     TooDeep,
-    /// Objects are missing or damaged; the text says which, or how that was noticed.
+    /// Objects are missing or damaged. The text names the object or the failed check.
     Damaged(String),
 }
 
-/// A commit as people know it.
+/// The parts of a commit that are shown to users.
 #[derive(Clone, Debug)]
 pub struct CommitInfo {
     /// Its id.
     pub id: CommitId,
-    /// The committer's date, in seconds since 1970.
+    /// The committer's date, in seconds since 1970 (UTC); 0 if the commit has none that can be read.
     pub time: i64,
-    /// The first line of its message, at most 200 characters without control characters.
+    /// The first line of its message, without control characters, cut after 200 characters.
     pub subject: String,
 }
 
 impl Store {
-    /// The commits whose every object is here, to be offered to a server.
+    /// The commits that are complete, to be sent to a server as `have` lines.
     pub(crate) fn haves(&self, repo: &gix::Repository) -> Result<BTreeSet<ObjectId>> {
-        let mut tips = self.kept_commits().step(|| format!("list the trees in {}", self.root.display()))?;
+        let mut tips =
+            self.worktree_commits().step(|| format!("list the trees in {}", self.root.display()))?;
         tips.extend(self.branch());
-        Ok(tips.into_iter().filter(|id| is_here(repo, id)).collect())
+        Ok(tips.into_iter().filter(|id| exists(repo, id)).collect())
     }
 
-    /// Whether a commit was received, with all that its tree needs: commits come in packs with their trees. What a
-    /// killed process brought without recording it may lack its place in the boundary.
+    /// Whether a commit was received and recorded. Its tree is then here too, since both come in one pack. A commit that
+    /// was received by a process that was killed before [`Store::record`] does not count: the shallow boundary may lack
+    /// its entry.
     pub(crate) fn has_commit(&self, id: ObjectId) -> bool {
         self.kind.is_some()
             && self.repository().is_ok_and(|repo| {
                 let is_recorded = || self.haves(&repo).is_ok_and(|haves| haves.contains(&id));
-                is_recorded() || (self.logged().contains(&id) && is_here(&repo, &id))
+                is_recorded() || (self.reflog_commits().contains(&id) && exists(&repo, &id))
             })
     }
 
-    /// The newest commit that was received, whether or not it came to be published.
+    /// The commit that was received last, published or not; `None` in an empty store.
+    #[must_use]
     pub fn newest(&self) -> Option<CommitId> {
         self.branch().map(CommitId)
     }
@@ -73,8 +76,8 @@ impl Store {
         ObjectId::from_hex(text.trim_end().as_bytes()).ok()
     }
 
-    /// The commits that have a tree.
-    fn kept_commits(&self) -> io::Result<BTreeSet<ObjectId>> {
+    /// The commits that have a worktree.
+    fn worktree_commits(&self) -> io::Result<BTreeSet<ObjectId>> {
         let mut kept = BTreeSet::new();
         for admin in entries(&self.git.join("worktrees"))? {
             let head = fs_err::read_to_string(admin?.path().join("HEAD")).unwrap_or_default();
@@ -83,15 +86,15 @@ impl Store {
         Ok(kept)
     }
 
-    /// Move the branch. Its log keeps what is no longer reachable until the store is folded: earlier commits,
-    /// and those that the shallow boundary now cuts off. So git finds nothing dangling, and the boundary of
-    /// earlier commits stays true.
+    /// Set the branch to `id`. Its reflog keeps the commits that are no longer reachable, until the next repack: earlier
+    /// commits, and those that the shallow boundary now cuts off. So git reports nothing dangling, and the boundary
+    /// stays correct for the earlier commits.
     ///
-    /// `wanted` is what was asked for: `id`, or a tag above it.
+    /// `wanted` is the object that was fetched: `id`, or a tag that points to it.
     pub(crate) fn record(&self, repo: &gix::Repository, id: ObjectId, wanted: ObjectId) -> Result<()> {
         let step = || format!("record {id} in {}", self.git_dir().display());
         let mut kept: BTreeSet<ObjectId> =
-            self.logged().into_iter().chain(self.branch()).chain([wanted]).collect();
+            self.reflog_commits().into_iter().chain(self.branch()).chain([wanted]).collect();
         for boundary in boundary(repo).step(step)? {
             if let Ok(commit) = repo.find_commit(boundary) {
                 kept.extend(commit.parent_ids().map(gix::Id::detach));
@@ -101,15 +104,26 @@ impl Store {
         replace_file(&self.git_dir().join(BRANCH), &format!("{id}\n")).step(step)
     }
 
-    /// Make the branch name a commit that is here, and its log only such: a killed process got no further, or
-    /// somebody moved it.
+    /// Set the branch to `id`, which must be in the store, and remove missing commits from its reflog. This repairs the
+    /// branch after a killed process or after a change from outside; a correct branch is not written.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::DamagedStore`](crate::ErrorKind::DamagedStore) if the repository cannot be read;
+    /// [`ErrorKind::Io`](crate::ErrorKind::Io) or [`ErrorKind::StorageFull`](crate::ErrorKind::StorageFull) if the branch
+    /// or its reflog cannot be written.
     pub fn set_branch(&self, id: CommitId) -> Result<()> {
         let repo = self.repository()?;
-        let is_true = self.branch() == Some(id.0) && self.logged().iter().all(|id| is_here(&repo, id));
-        if is_true { Ok(()) } else { self.record(&repo, id.0, id.0) }
+        let is_set = self.branch() == Some(id.0) && self.reflog_commits().iter().all(|id| exists(&repo, id));
+        if is_set { Ok(()) } else { self.record(&repo, id.0, id.0) }
     }
 
-    /// What to tell of a commit that is here.
+    /// Describe a commit that is in the store.
+    ///
+    /// # Errors
+    ///
+    /// An error if the commit is not in the store or cannot be read;
+    /// [`ErrorKind::DamagedStore`](crate::ErrorKind::DamagedStore) if the repository cannot be opened.
     pub fn describe(&self, id: CommitId) -> Result<CommitInfo> {
         let step = || format!("read {id} in {}", self.git_dir().display());
         let repo = self.repository()?;
@@ -119,11 +133,12 @@ impl Store {
         Ok(CommitInfo { id, time: commit.time().map_or(0, |time| time.seconds), subject })
     }
 
-    /// An object as it is stored, without its header.
+    /// The content of an object, without its header. The whole object is read into memory.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::DamagedStore`](crate::ErrorKind) if it is not there or cannot be read.
+    /// [`ErrorKind::DamagedStore`](crate::ErrorKind::DamagedStore) if the object is missing or damaged;
+    /// [`ErrorKind::Io`](crate::ErrorKind::Io) if the system refuses to read it.
     pub fn read_object(&self, id: CommitId) -> Result<Vec<u8>> {
         let step = || format!("read {id} in {}", self.git_dir().display());
         let repo = self.repository()?;
@@ -131,31 +146,38 @@ impl Store {
         Ok(object.data.clone())
     }
 
-    /// The bytes of all packs and their indices.
+    /// The total size of the packs and their indexes, in bytes, without submodules. Files that cannot be read count as 0.
+    #[must_use]
     pub fn disk_usage(&self) -> u64 {
         let entries = entries(&self.pack_dir()).into_iter().flatten().flatten();
         entries.filter_map(|entry| entry.metadata().ok()).map(|found| found.len()).sum()
     }
 
-    /// The commits that the branch's log names.
-    fn logged(&self) -> Vec<ObjectId> {
+    /// The commits in the reflog of the branch.
+    fn reflog_commits(&self) -> Vec<ObjectId> {
         let log = fs_err::read_to_string(self.git_dir().join("logs").join(BRANCH)).unwrap_or_default();
         let ids = log.lines().flat_map(|line| line.split(' ').take(2));
         ids.filter_map(|id| ObjectId::from_hex(id.as_bytes()).ok()).filter(|id| !id.is_null()).collect()
     }
 
-    /// The log of the branch that names, or is to name, `id`.
+    /// Write the reflog of the branch, which points to `id` or is about to.
     fn write_log(&self, repo: &gix::Repository, kept: &BTreeSet<ObjectId>, id: ObjectId) -> io::Result<()> {
         let time = repo.find_commit(id).and_then(|commit| commit.time());
         let time = time.map_or(0, |time| time.seconds.max(0));
-        let lines = kept.iter().filter(|kept| **kept != id && is_here(repo, kept));
+        let lines = kept.iter().filter(|kept| **kept != id && exists(repo, kept));
         let lines = String::from_iter(lines.map(|kept| log_line(*kept, id, time)));
         let log = self.git_dir().join("logs").join(BRANCH);
         fs_err::create_dir_all(log.parent().unwrap_or(&log))?;
         replace_file(&log, &lines)
     }
 
-    /// Whether `id` can be published from here and has as much history as asked for.
+    /// Check whether `id` can be checked out from the store and whether its history has the length `depth`. Every tree
+    /// of the commit is read; blobs are only looked up. Damage is an answer, not an error.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Cancelled`](crate::ErrorKind::Cancelled) or [`ErrorKind::TimedOut`](crate::ErrorKind::TimedOut) after
+    /// an interrupt; [`ErrorKind::Io`](crate::ErrorKind::Io) if the system refuses to read the store.
     pub fn inspect(&self, id: CommitId, depth: Depth, interrupt: &Interrupt) -> Result<Condition> {
         let step = || format!("inspect {id} in {}", self.git_dir().display());
         if self.kind != Some(id.0.kind()) {
@@ -184,19 +206,32 @@ impl Store {
         }
     }
 
-    /// Whether [`Store::repack`] was cut short while it let go of what is not needed any more.
+    /// Whether a [`Store::repack`] was interrupted while it deleted old objects. Then run it again.
+    #[must_use]
     pub fn repack_was_interrupted(&self) -> bool {
         self.repack_mark().exists()
     }
 
-    /// Is there while folding lets go of what is not needed any more.
+    /// A file that exists while a repack deletes old objects.
     fn repack_mark(&self) -> PathBuf {
         self.git_dir().join("syncline-folding")
     }
 
-    /// Write one pack of what the published trees and `depth` commits below the newest need, and drop all else.
+    /// Write one pack with the objects that the trees under the root and the newest commit need, with `depth` commits of
+    /// history each, and delete all other objects and references. Temporarily both the old packs and the new one are on
+    /// disk.
+    ///
+    /// After an error or an interrupt the store is complete. If some old objects are deleted by then,
+    /// [`Store::repack_was_interrupted`] says so.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Cancelled`](crate::ErrorKind::Cancelled) or [`ErrorKind::TimedOut`](crate::ErrorKind::TimedOut) after
+    /// an interrupt; [`ErrorKind::DamagedStore`](crate::ErrorKind::DamagedStore) if an object is missing or damaged;
+    /// [`ErrorKind::StorageFull`](crate::ErrorKind::StorageFull) or [`ErrorKind::Io`](crate::ErrorKind::Io) if the new pack
+    /// cannot be written or an old one cannot be removed.
     pub fn repack(&self, depth: Depth, progress: &Progress, interrupt: &Interrupt) -> Result<()> {
-        let step = || format!("repack the packs in {}", self.pack_dir().display());
+        let step = || format!("repack {}", self.pack_dir().display());
         progress.enter(Stage::Repacking);
         let old_packs = self.packs().step(step)?;
         let repo = self.repository()?;
@@ -210,19 +245,19 @@ impl Store {
             live.objects.retain(|id| repo.has_object(id));
         }
         let pack_receiver = self.pack_receiver(progress, interrupt);
-        let folded = copy_objects(&objects, &live.objects, &pack_receiver, repo.path())?;
-        if let Some(pack) = folded.as_ref().filter(|_| is_partial) {
+        let new_pack = copy_objects(&objects, &live.objects, &pack_receiver, repo.path())?;
+        if let Some(pack) = new_pack.as_ref().filter(|_| is_partial) {
             mark_promised(pack).step(step)?;
         }
-        // At every moment in between, no commit is without its parents or its place in the boundary.
+        // From here until the final write_shallow, every commit has its parents or an entry in the boundary.
         self.extend_shallow(&repo, &live.boundary).map_err(|err| err.within(&step()))?;
         fs_err::write(self.repack_mark(), "").step(step)?;
-        // Trees may go long before the next folding.
+        // The reflog keeps the commits of trees that are removed before the next repack.
         self.write_log(&repo, &tips, self.branch().unwrap_or_else(|| repo.object_hash().null()))
             .step(step)?;
-        self.forget_others().step(step)?;
+        self.remove_other_references().step(step)?;
         drop((repo, objects));
-        for pack in old_packs.into_iter().filter(|pack| Some(pack) != folded.as_ref()) {
+        for pack in old_packs.into_iter().filter(|pack| Some(pack) != new_pack.as_ref()) {
             remove_pack(&pack).step(step)?;
         }
         let is_loose = |name: &str| name.len() == 2 && u8::from_str_radix(name, 16).is_ok();
@@ -231,9 +266,9 @@ impl Store {
         remove_if_there(&self.repack_mark()).step(step)
     }
 
-    /// What git or git-sync left that may name what is about to go: references, logs, an index, and what git notes of
-    /// commits and packs to find them sooner.
-    fn forget_others(&self) -> io::Result<()> {
+    /// Remove files of git or git-sync that may name objects about to be deleted: references, reflogs, an index, commit
+    /// graphs and multi-pack indexes.
+    fn remove_other_references(&self) -> io::Result<()> {
         for file in ["packed-refs", "logs/HEAD", "ORIG_HEAD", "FETCH_HEAD", "index"] {
             remove_if_there(&self.git.join(file))?;
         }
@@ -252,25 +287,25 @@ impl Store {
         packs(&self.pack_dir())
     }
 
-    /// Whether the history ends before its beginning.
+    /// Whether the repository is shallow: its history is cut off somewhere.
     pub(crate) fn is_shallow(&self, repo: &gix::Repository) -> Result<bool> {
         repo.is_shallow().step(|| format!("read {}", self.shallow_file().display()))
     }
 
-    /// Add to the boundary.
+    /// Add commits to the shallow boundary.
     pub(crate) fn extend_shallow(&self, repo: &gix::Repository, more: &[ObjectId]) -> Result<()> {
         let step = || format!("add to {}", self.shallow_file().display());
         let both: Vec<ObjectId> = boundary(repo).step(step)?.iter().chain(more).copied().collect();
         self.write_shallow(&both).step(step)
     }
 
-    /// Draw the boundary anew for the commits just passed; it stays as it was for all others.
-    pub(crate) fn redraw_shallow(&self, repo: &gix::Repository, passed: &Closure) -> Result<()> {
-        let step = || format!("redraw {}", self.shallow_file().display());
+    /// Replace the shallow boundary of the commits in `walked`; all other entries stay.
+    pub(crate) fn redraw_shallow(&self, repo: &gix::Repository, walked: &Closure) -> Result<()> {
+        let step = || format!("update {}", self.shallow_file().display());
         let stored = boundary(repo).step(step)?;
-        let others = stored.iter().filter(|id| !passed.commits.contains(id));
-        let redrawn: Vec<ObjectId> = others.chain(&passed.boundary).copied().collect();
-        self.write_shallow(&redrawn).step(step)
+        let others = stored.iter().filter(|id| !walked.commits.contains(id));
+        let updated: Vec<ObjectId> = others.chain(&walked.boundary).copied().collect();
+        self.write_shallow(&updated).step(step)
     }
 
     pub(crate) fn write_shallow(&self, boundary: &[ObjectId]) -> io::Result<()> {
@@ -282,21 +317,22 @@ impl Store {
     }
 }
 
-/// How the history below `tip` compares with `depth`. Of a whole history only the newest part is walked.
+/// Compare the length of the history below `tip` with `depth`. If all history is wanted, only the newest 1,000 levels
+/// are walked.
 fn compare_depth(
     repo: &gix::Repository,
     tip: ObjectId,
     depth: Depth,
     interrupt: &Interrupt,
 ) -> gix::Result<Condition> {
-    const WALKED: u32 = 1000;
+    const MAX_LEVELS: u32 = 1000;
     let stored = boundary(repo)?;
     if depth.0.is_none() && !stored.is_empty() {
         return Ok(Condition::TooShallow);
     }
     let limit = depth.0.map(u32::from);
     let (mut level, mut seen) = (vec![tip], BTreeSet::from([tip]));
-    for distance in 1..=limit.unwrap_or(WALKED) {
+    for distance in 1..=limit.unwrap_or(MAX_LEVELS) {
         let mut parents = Vec::new();
         for id in level {
             interrupt.check().map_err(gix::Error::from_error)?;
@@ -314,8 +350,8 @@ fn compare_depth(
     Ok(Condition::Sound)
 }
 
-/// Ids of another kind than the repository's come from a root's earlier life.
-fn is_here(repo: &gix::Repository, id: &ObjectId) -> bool {
+/// Whether the object exists. A root that held a repository of the other hash kind may still name ids of that kind.
+fn exists(repo: &gix::Repository, id: &ObjectId) -> bool {
     id.kind() == repo.object_hash() && repo.has_object(id)
 }
 

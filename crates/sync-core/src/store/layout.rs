@@ -1,11 +1,11 @@
-//! What makes a directory a repository: its configuration and fixed names.
+//! The configuration and fixed names that make a directory a repository.
 
 use std::io;
 use std::path::Path;
 
 use gix::hash::Kind;
 
-/// The branch that follows what is published, named as git-sync names it.
+/// The branch that points to the newest commit. git-sync uses the same name.
 pub(crate) const BRANCH: &str = "refs/heads/git-sync";
 
 /// The format of what this version keeps under a root. A later version that keeps something else raises it, and can
@@ -23,6 +23,7 @@ pub(super) fn unknown_format(git: &Path) -> io::Result<Option<u32>> {
     Ok(format.filter(|format| *format > FORMAT))
 }
 
+/// The text of the repository's configuration. With a `promisor`, a URL, it is a partial clone.
 pub(crate) fn config(kind: Kind, promisor: Option<&str>) -> String {
     let version = u8::from(kind == Kind::Sha256 || promisor.is_some());
     let mut text = format!(
@@ -41,7 +42,7 @@ pub(crate) fn config(kind: Kind, promisor: Option<&str>) -> String {
     text
 }
 
-/// The repository that has what is missing here, as the configuration names it.
+/// The URL of the promisor remote, if the repository is a partial clone.
 pub(crate) fn promisor(git: &Path) -> Option<String> {
     let config = fs_err::read_to_string(git.join("config")).ok()?;
     config.contains("partialClone = origin").then_some(())?;
@@ -49,7 +50,7 @@ pub(crate) fn promisor(git: &Path) -> Option<String> {
     Some(line.trim_end_matches('"').replace("\\\"", "\"").replace("\\\\", "\\"))
 }
 
-/// The kind of objects in an existing repository; `None` where there is none yet.
+/// The hash kind of an existing repository; `None` if there is no repository.
 pub(crate) fn stored_kind(git: &Path) -> io::Result<Option<Kind>> {
     match fs_err::read_to_string(git.join("config")) {
         Err(err) if err.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -64,7 +65,7 @@ pub(crate) fn stored_kind(git: &Path) -> io::Result<Option<Kind>> {
     }
 }
 
-/// What this pack refers to without holding it, the promisor has.
+/// Mark a pack as one of a partial clone: git expects missing objects that it refers to at the promisor.
 pub(crate) fn mark_promised(pack: &Path) -> io::Result<()> {
     let mark = pack.with_extension("promisor");
     if mark.exists() { Ok(()) } else { fs_err::write(mark, "") }

@@ -1,4 +1,4 @@
-//! What failed steps and killed processes leave behind, and giving it back.
+//! Clean up what failed steps and killed processes leave behind.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -14,24 +14,35 @@ use crate::objects::packs::{packs, remove_pack};
 use crate::spec::reference::CommitId;
 
 impl Store {
-    /// Clear what failed steps of ours left half-made: it takes up space, and a lock would stop those that follow.
-    /// To be called while nothing is being made.
+    /// Remove temporary files, locks and incomplete packs of failed steps: they take up space, and a lock would make later
+    /// steps fail. The tree that [`Store::retain_for_reuse`] keeps stays.
+    ///
+    /// Call it only while no fetch, checkout or repack is running on this store: it would remove their files.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Io`] if something cannot be removed. The rest is removed where possible.
     pub fn clear_leftovers(&self) -> Result<()> {
-        let step = || format!("clear what was left half-made in {}", self.root.display());
-        let stuck = clear_leftovers(&self.root, self.recyclable.as_deref()).step(step)?;
+        let step = || format!("remove leftovers in {}", self.root.display());
+        let warnings = clear_leftovers(&self.root, self.recyclable.as_deref()).step(step)?;
         self.remove_stray_admin_dirs().step(step)?;
-        stuck.into_iter().next().map_or(Ok(()), Err)
+        warnings.into_iter().next().map_or(Ok(()), Err)
     }
 
-    /// Remove from `.worktrees` what is no tree and nothing of ours: files, links, and directories that are not named
-    /// after a commit. Links are removed, not followed; what is mounted there stays, and is an error.
+    /// Remove files, links, and directories not named after a commit from `.worktrees`; temporary names of our own stay.
+    /// Links are removed, not followed.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Io`] if `.worktrees` cannot be listed or an entry cannot be removed. A directory with a mount point in
+    /// it stays and is an error; the other entries are removed nevertheless.
     pub fn remove_foreign_worktrees(&self) -> Result<()> {
         let trees = self.trees_dir();
-        let step = || format!("remove what is no worktree from {}", trees.display());
+        let step = || format!("remove foreign entries from {}", trees.display());
         if trees.is_symlink() {
             return Ok(());
         }
-        let mut stays = Ok(());
+        let mut failure = Ok(());
         for entry in entries(&trees).step(step)? {
             let entry = entry.step(step)?;
             let (name, is_dir) = (entry.file_name(), entry.file_type().step(step)?.is_dir());
@@ -48,17 +59,17 @@ impl Store {
             } else {
                 remove_dir_if_there(&entry.path()).step(step)
             };
-            stays = stays.and(removed);
+            failure = failure.and(removed);
         }
-        stays
+        failure
     }
 
-    /// Builds that failed before their tree had its name, and trees that went before what git knows of them, leave
-    /// places behind.
+    /// Remove admin directories (`.git/worktrees/<id>`) that have no tree: a checkout failed before it named its tree, or
+    /// a tree was removed before its admin directory.
     pub(super) fn remove_stray_admin_dirs(&self) -> io::Result<()> {
         let has_no_tree = |name: &str| {
             let id = name.split('-').next().and_then(|id| id.parse().ok());
-            // git-sync v3 has its trees in the root.
+            // git-sync v3 keeps its trees in the root.
             id.is_some_and(|id| is_gone(&self.tree_path(id)) && is_gone(&self.root.join(id.to_string())))
         };
         remove_matching(&self.git.join("worktrees"), &has_no_tree)?;
@@ -68,18 +79,26 @@ impl Store {
         Ok(())
     }
 
-    /// Remove the packs that came since they were as in `before`: there is no room for what they are for, and they
-    /// would be in the way of something smaller.
+    /// Remove all packs that are not in `before`, and set the branch back to `published`. Used when a commit does not fit
+    /// on the disk: its packs would also keep a smaller commit from fitting.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Io`] if a pack cannot be listed or removed. A branch that cannot be set is no error.
     pub fn discard_new_packs(&self, before: &BTreeSet<PathBuf>, published: Option<CommitId>) -> Result<()> {
         for pack in self.all_packs()?.difference(before) {
             remove_pack(pack).step(|| format!("remove {}", pack.display()))?;
         }
-        // There may be no room even for that; the next commit moves the branch, too.
+        // The disk may be too full even for this. The next fetch sets the branch anyway.
         let _ = published.map(|id| self.set_branch(id));
         Ok(())
     }
 
-    /// The packs here and in the stores of submodules.
+    /// The paths of all packs of the repository and its submodules.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Io`] if a directory cannot be listed.
     pub fn all_packs(&self) -> Result<BTreeSet<PathBuf>> {
         let step = || format!("list the packs in {}", self.git.display());
         let mut all = self.packs().step(step)?;
@@ -90,7 +109,7 @@ impl Store {
     }
 }
 
-/// Whether a directory, or one below it, is a mount point.
+/// Whether `dir` or a directory below it is a mount point.
 fn has_mount_point(dir: &Path) -> io::Result<bool> {
     let mut waiting = vec![dir.to_owned()];
     while let Some(dir) = waiting.pop() {
@@ -108,9 +127,9 @@ fn has_mount_point(dir: &Path) -> io::Result<bool> {
     Ok(false)
 }
 
-/// What a killed process or a failed step leaves: locks of git's own, temporary files, packs without an index,
-/// half-made trees. The owner's lock is held, so nobody else is still using them; it may want `recyclable` itself.
-/// Returns what could not be removed.
+/// Remove locks of git, temporary files, packs without an index and incomplete trees. Only call it with the owner lock
+/// held: then no other process uses these files. `recyclable` stays.
+/// Returns an error for each tree that cannot be removed.
 pub(super) fn clear_leftovers(root: &Path, recyclable: Option<&WorktreePaths>) -> io::Result<Vec<Error>> {
     clear_repository(&root.join(".git"), recyclable)?;
     for submodule in entries(&root.join(".git/modules"))? {
@@ -118,7 +137,7 @@ pub(super) fn clear_leftovers(root: &Path, recyclable: Option<&WorktreePaths>) -
     }
     let trees = root.join(".worktrees");
     restore_exchanged(&trees)?;
-    // Consumers may have put files of theirs into a tree, which we may not be allowed to remove.
+    // A consumer may have put files into a tree that we have no permission to remove.
     let mut warnings = Vec::new();
     for entry in entries(&trees)? {
         let entry = entry?;
@@ -126,13 +145,14 @@ pub(super) fn clear_leftovers(root: &Path, recyclable: Option<&WorktreePaths>) -
             && recyclable.is_none_or(|recyclable| recyclable.dir != entry.path())
             && let Err(err) = remove_dir_if_there(&entry.path())
         {
-            warnings.push(Error::io("clear what was left half-made", &err));
+            warnings.push(Error::io("remove an incomplete tree", &err));
         }
     }
     Ok(warnings)
 }
 
-/// A tree that was being exchanged where the file system cannot do it in one step: put it back.
+/// Rename trees back whose exchange was interrupted. This happens only on file systems that cannot exchange two names
+/// in one step.
 fn restore_exchanged(trees: &Path) -> io::Result<()> {
     for entry in entries(trees)? {
         let path = entry?.path();
@@ -146,11 +166,11 @@ fn restore_exchanged(trees: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// The same inside of one repository.
+/// Remove locks, temporary files and incomplete packs of one repository.
 pub(super) fn clear_repository(git: &Path, recyclable: Option<&WorktreePaths>) -> io::Result<()> {
     let is_lock = |name: &str| name.ends_with(".lock");
-    let is_spare = |name: &str| recyclable.is_some_and(|recyclable| recyclable.admin == git.join(name));
-    remove_matching(git, &|name| is_lock(name) || (name.starts_with("tmp-") && !is_spare(name)))?;
+    let is_recyclable = |name: &str| recyclable.is_some_and(|recyclable| recyclable.admin == git.join(name));
+    remove_matching(git, &|name| is_lock(name) || (name.starts_with("tmp-") && !is_recyclable(name)))?;
     for dir in ["refs/heads", "logs/refs/heads"] {
         remove_matching(&git.join(dir), &is_lock)?;
     }

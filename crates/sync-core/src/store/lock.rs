@@ -1,4 +1,4 @@
-//! One owner at a time: the lock on `syncline-owner`.
+//! The owner lock: one process at a time works on a root.
 
 use std::io::{self, Read, Seek, Write};
 use std::path::Path;
@@ -9,7 +9,7 @@ use rustix::io::Errno;
 
 use crate::error::{Context, Error, ErrorKind, Result};
 
-/// Lock the file at `path` for the owner of `root`.
+/// Lock the file at `path` for the owner of `root`. The lock is released when the file is dropped.
 ///
 /// # Errors
 ///
@@ -29,7 +29,7 @@ pub(super) fn lock(path: &Path, root: &Path) -> Result<File> {
     }
     let host = rustix::system::uname();
     let owner = format!("pid {} on {}\n", std::process::id(), host.nodename().to_string_lossy());
-    // A note for others. The lock is held without it, too: the disk may be full.
+    // The text only informs others. Writing it may fail, for example on a full disk; the lock is held anyway.
     let _ = file.set_len(0).and_then(|()| file.rewind()).and_then(|()| file.write_all(owner.as_bytes()));
     Ok(file)
 }

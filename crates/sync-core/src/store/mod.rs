@@ -1,4 +1,4 @@
-//! The repository under the root: who owns it, what it holds, how it is mended.
+//! The repository under the root: its lock, layout, packs, trees, history and repair.
 //!
 //! ```text
 //! <root>/.git/                    a repository that stock git can read
@@ -6,8 +6,8 @@
 //! <root>/.git/worktrees/<id>/     HEAD, commondir, gitdir, index of a published tree
 //! <root>/.worktrees/<id>/         a published tree
 //! ```
-//! What is half-made has a name that begins with `tmp-` or `.tmp-`, and goes when the root is next opened.
-//! Nothing under the root that was not made here is deleted, but for what others put into `.git` and `.worktrees`.
+//! Incomplete files have names that begin with `tmp-` or `.tmp-`; they are deleted when the root is next opened.
+//! Files of others under the root are never deleted, except in `.git` and `.worktrees`.
 
 mod git_sync_v3;
 pub(crate) mod history;
@@ -38,13 +38,14 @@ use crate::url::RemoteUrl;
 use layout::{BRANCH, config, mark_promised, promisor, stored_kind, unknown_format};
 use worktree_paths::WorktreePaths;
 
-/// How many packs gix can tell apart.
+/// The largest number of packs that gix can address.
 const MAX_SLOTS: u16 = (1 << 15) - 1;
 
-/// Packs that may come while a repository is open.
+/// The number of packs that may be added while a repository is open.
 const MORE_PACKS: usize = 64;
 
-/// The repository under a root directory, owned by this process until dropped.
+/// The repository under a root directory. This process owns the root until the store is dropped: other processes cannot
+/// open it.
 #[derive(Debug)]
 pub struct Store {
     root: PathBuf,
@@ -52,14 +53,22 @@ pub struct Store {
     kind: Option<Kind>,
     warnings: Vec<Error>,
     owner: Arc<File>,
-    /// The tree that was retired last, to make the next one from.
+    /// The tree that was retired last. The next checkout can reuse its files.
     recyclable: Option<TemporaryTree>,
     resources: Resources,
 }
 
 impl Store {
-    /// Own `root`, creating it if need be, and clear what an earlier owner left half-made. All work on the store
-    /// keeps to `resources`.
+    /// Take ownership of `root`, create it if it does not exist, and remove leftovers of an earlier owner. All later work
+    /// on the store stays within `resources`.
+    ///
+    /// A `.git` that neither syncline nor git-sync made is taken over only if nothing is lost with it.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Busy`] while another process owns the root; [`ErrorKind::Configuration`] if the root holds somebody's
+    /// repository; [`ErrorKind::Io`] or [`ErrorKind::StorageFull`] if the root cannot be read or written. Opening cannot be
+    /// interrupted.
     pub fn open(root: &Path, resources: Resources) -> Result<Store> {
         let step = || format!("open {}", root.display());
         fs_err::create_dir_all(root).step(step)?;
@@ -74,8 +83,8 @@ impl Store {
             );
             return Err(Error::new(ErrorKind::Configuration, step(), text));
         }
-        let warnings = clear_leftovers(&root, None)
-            .step(|| format!("clear what was left half-made in {}", root.display()))?;
+        let warnings =
+            clear_leftovers(&root, None).step(|| format!("remove leftovers in {}", root.display()))?;
         let kind = stored_kind(&git).step(step)?;
         let store = Store { root, git, kind, warnings, owner: Arc::new(owner), recyclable: None, resources };
         if let Some(kind) = kind {
@@ -86,17 +95,20 @@ impl Store {
         Ok(store)
     }
 
-    /// What could not be cleared when the store was opened; it only takes up space.
+    /// Leftovers that could not be removed when the store was opened. They do no harm, but take up space.
+    #[must_use]
     pub fn warnings(&self) -> &[Error] {
         &self.warnings
     }
 
     /// The absolute path of the root, without symbolic links.
+    #[must_use]
     pub fn root(&self) -> &Path {
         &self.root
     }
 
-    /// Where the tree of a commit is, or would be, published.
+    /// The path of the tree of a commit, whether it exists or not.
+    #[must_use]
     pub fn tree_path(&self, id: CommitId) -> PathBuf {
         self.trees_dir().join(id.to_string())
     }
@@ -109,12 +121,12 @@ impl Store {
         self.git.clone()
     }
 
-    /// Where the tree of a commit and what git knows of it have their place.
+    /// The paths of the tree of a commit.
     pub(crate) fn worktree_paths(&self, id: CommitId) -> WorktreePaths {
         WorktreePaths { dir: self.tree_path(id), admin: self.git.join("worktrees").join(id.to_string()) }
     }
 
-    /// Where the tree of a commit is made.
+    /// The paths under which the tree of a commit is built.
     pub(crate) fn staging_paths(&self, id: CommitId) -> WorktreePaths {
         WorktreePaths {
             dir: self.trees_dir().join(format!(".tmp-{id}")),
@@ -130,9 +142,9 @@ impl Store {
         self.git_dir().join("shallow")
     }
 
-    /// Make the repository hold objects of `kind`; one of another kind is replaced.
-    /// `promisor` is the repository that has what a filter left out. A store that lacks blobs is replaced, too,
-    /// once it may not.
+    /// Initialise the repository for objects of `kind`. `promisor` is the remote that has the blobs that a filter leaves
+    /// out. The objects are deleted first if they are of the other kind, or if blobs are missing and there is no promisor
+    /// any more.
     pub(crate) fn prepare(&mut self, kind: Kind, promisor: Option<&RemoteUrl>) -> Result<()> {
         if self.kind.is_some_and(|stored| stored != kind || (self.is_partial() && promisor.is_none())) {
             self.set_aside()?;
@@ -142,15 +154,20 @@ impl Store {
         Ok(())
     }
 
-    /// Whether blobs may be missing.
+    /// Whether this is a partial clone: blobs may be missing.
+    #[must_use]
     pub fn is_partial(&self) -> bool {
         promisor(&self.git).is_some()
     }
 
-    /// Replace the repository's objects and references by nothing. Published trees and the link stay as they
-    /// are; the next fetch brings everything anew.
+    /// Delete all objects and references, of submodules too. Published trees stay as they are. The next fetch downloads
+    /// everything again.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Io`] if a file cannot be removed.
     pub fn rebuild(&mut self) -> Result<()> {
-        // The damage may be in a submodule's.
+        // The damage may be in the repository of a submodule.
         for submodule in self.submodules()? {
             submodule.set_aside()?;
         }
@@ -160,7 +177,7 @@ impl Store {
     }
 
     fn set_aside(&self) -> Result<()> {
-        let step = || format!("set the damaged repository in {} aside", self.root.display());
+        let step = || format!("empty the repository in {}", self.root.display());
         let aside = self.git_dir().join("tmp-damaged");
         fs_err::create_dir_all(&aside).step(step)?;
         for entry in fs_err::read_dir(self.git_dir()).step(step)? {
@@ -173,7 +190,7 @@ impl Store {
         fs_err::remove_dir_all(&aside).step(step)
     }
 
-    /// Write whatever makes the directory a repository, where it is not so already.
+    /// Create or correct the files that make the directory a repository.
     fn init(&self, kind: Kind, promisor: Option<String>) -> Result<()> {
         let git = self.git_dir();
         let step = || format!("initialise {}", git.display());
@@ -182,21 +199,22 @@ impl Store {
         }
         fs_err::create_dir_all(self.trees_dir()).step(step)?;
         if promisor.is_some() {
-            // A kill may have come between a pack and its mark.
+            // A kill may have come after a pack was written and before it was marked.
             self.packs()
                 .and_then(|packs| packs.iter().try_for_each(|pack| mark_promised(pack)))
                 .step(step)?;
         }
-        // The configuration is ours alone: whatever else a volume brings along could change what is read.
+        // Settings that are already in the volume could change how objects are read.
         write_if_different(&git.join("config"), &config(kind, promisor.as_deref())).step(step)?;
         remove_if_there(&git.join("objects/info/alternates")).step(step)?;
         write_if_different(&git.join("HEAD"), &format!("ref: {BRANCH}\n")).step(step)
     }
 
-    /// A fresh view: an open one sees no more than 32 new packs. Costs a few milliseconds at most.
+    /// Open the repository. Open it again after a fetch: gix sees only a limited number of packs that are added later.
+    /// Opening takes a few milliseconds at most.
     ///
-    /// gix passes over packs that it cannot list and an index that it cannot open, and all that they hold would seem
-    /// to be missing.
+    /// gix silently skips packs that it cannot list and indexes that it cannot open. Their objects would seem to be
+    /// missing, so that is checked here.
     pub(crate) fn repository(&self) -> Result<gix::Repository> {
         let step = || format!("read the packs in {}", self.pack_dir().display());
         for _ in 0..2 {
@@ -221,7 +239,7 @@ impl Store {
     }
 
     fn open_repository(&self, packs: usize) -> Result<gix::Repository> {
-        // gix knows of no more than it has slots for, and has no more than 2^15.
+        // gix sees one pack per slot, and has at most 2^15 slots.
         let slots = u16::try_from(packs + MORE_PACKS).unwrap_or(u16::MAX).min(MAX_SLOTS);
         let options = gix::open::Options::isolated()
             .with(gix::sec::Trust::Full)
@@ -237,13 +255,18 @@ impl Store {
         Ok(repo)
     }
 
-    /// Whether the tree of a commit is there and nobody moved its HEAD, as far as a glance tells. It reads two small
-    /// files; [`altered_files`](crate::altered_files) looks at every file.
+    /// Whether the tree of a commit exists and its HEAD is that commit. This is a quick check of two small files;
+    /// [`altered_files`](crate::stages::altered_files) checks every file.
+    #[must_use]
     pub fn has_untouched_tree(&self, id: CommitId) -> bool {
         self.worktree_paths(id).names(id)
     }
 
-    /// The commits that have a tree, published now or once.
+    /// The commits that have a tree under the root.
+    ///
+    /// # Errors
+    ///
+    /// The error of the operating system if `.worktrees` cannot be listed.
     pub fn trees(&self) -> io::Result<Vec<CommitId>> {
         let mut trees = Vec::new();
         for entry in entries(&self.trees_dir())? {
@@ -255,8 +278,12 @@ impl Store {
         Ok(trees)
     }
 
-    /// Write everything to disk: objects, trees and directories. It is one call for the whole file system, since
-    /// one for each of many files takes many times as long.
+    /// Write everything to disk: objects, trees and directories. One `syncfs` for the whole file system is much faster
+    /// than an `fsync` for each of many files.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Io`] or [`ErrorKind::StorageFull`] if data could not be written.
     pub fn flush(&self) -> Result<()> {
         let step = || format!("write {} to disk", self.root.display());
         let root = File::open(&self.root).step(step)?;
@@ -264,33 +291,43 @@ impl Store {
     }
 
     /// Remove the tree of a commit.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Io`] if there is no such tree or if it cannot be removed. If only a part of it was removed, the rest has
+    /// a temporary name.
     pub fn remove_tree(&self, id: CommitId) -> Result<()> {
         let step = || format!("remove the old tree {}", self.tree_path(id).display());
         self.set_tree_aside(id).and_then(TemporaryTree::remove).step(step)
     }
 
-    /// Keep the tree of a commit, which nobody is shown any longer, to make the next one from it. It has no name
-    /// any more, and is removed when another takes its place, or with this store.
+    /// Set a retired tree aside so that the next checkout can reuse its files. Only the last one is kept; it is deleted
+    /// with the store. A tree with submodules is removed at once.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Io`] if the tree cannot be renamed, or if the tree that was kept before cannot be removed. In the
+    /// second case `id` is set aside nevertheless.
     pub fn retain_for_reuse(&mut self, id: CommitId) -> Result<()> {
-        // SubmoduleMode are not brought up to date in place.
+        // Submodules cannot be updated in place.
         if self.tree_path(id).join(".gitmodules").exists() {
             return self.remove_tree(id);
         }
         let step = || format!("set the old tree {} aside", self.tree_path(id).display());
         let recyclable = self.set_tree_aside(id).step(step)?;
         let step = || format!("remove the old tree {}", recyclable.dir.display());
-        let before = self.recyclable.take().map_or(Ok(()), TemporaryTree::remove).step(step);
+        let removed = self.recyclable.take().map_or(Ok(()), TemporaryTree::remove).step(step);
         self.recyclable = Some(recyclable);
-        before
+        removed
     }
 
-    /// The name goes first, so that a half-removed tree is never taken for whole.
+    /// Rename a tree to a temporary name. So a tree that is only partly removed never has the name of a complete one.
     fn set_tree_aside(&self, id: CommitId) -> io::Result<TemporaryTree> {
         let mut aside = WorktreePaths {
             dir: self.trees_dir().join(format!(".tmp-old-{id}")),
             admin: self.git.join(format!("tmp-old-{id}")),
         };
-        // An earlier tree of this name may have refused to go: somebody else's files may be in it.
+        // An earlier tree of this name may still exist: we may have no permission to remove the files of others in it.
         while aside.dir.symlink_metadata().is_ok() || aside.admin.symlink_metadata().is_ok() {
             aside.dir.as_mut_os_string().push("-");
             aside.admin.as_mut_os_string().push("-");
@@ -304,13 +341,14 @@ impl Store {
         Ok(TemporaryTree::new(aside))
     }
 
-    /// The tree that was retired last, if it was kept by [`Store::retain_for_reuse`].
+    /// Take the tree that [`Store::retain_for_reuse`] keeps.
     pub(crate) fn take_recyclable(&mut self) -> Option<TemporaryTree> {
         self.recyclable.take()
     }
 
-    /// The admin files hold an absolute path, which a volume mounted elsewhere makes stale; git would then
-    /// prune a live tree. (SubmoduleMode are left alone: git prunes them only when asked to, inside.)
+    /// Correct the absolute paths in the admin directories. They are wrong after the volume is mounted elsewhere, and git
+    /// would then prune a tree that exists. (Submodules need none of this: git prunes their worktrees only if asked to,
+    /// inside the submodule.)
     fn refresh_worktree_paths(&self) -> io::Result<()> {
         for paths in self.trees()?.into_iter().map(|id| self.worktree_paths(id)) {
             let gitdir = paths.admin.join("gitdir");

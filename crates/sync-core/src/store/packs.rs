@@ -1,4 +1,4 @@
-//! How packs are read and taken in, and when there is too much in them.
+//! Reading and receiving packs, and the decision when to repack.
 
 use std::io;
 
@@ -14,32 +14,36 @@ use crate::objects::Objects;
 use crate::progress::Progress;
 use crate::resources::Resources;
 
-/// More packs than this are folded into one: every request names the boundary of each, every look-up asks each.
+/// With more packs than this it is time to repack: every lookup searches each of them.
 const MAX_PACKS: usize = 40;
 
-/// Less than this is not worth folding for.
+/// An excess of fewer bytes is not worth a repack.
 const EXCESS: u64 = 1 << 20;
 
-/// What a file takes in trees and in a pack's index, about.
-const NAME: u64 = 128;
+/// The approximate size of the entries of one file in trees and in the index of a pack, in bytes.
+const ENTRY_SIZE: u64 = 128;
 
 impl Store {
-    /// Whether it is time to [`Store::repack`]. Where packs cannot be counted that is tried, and says why not.
+    /// Whether there are so many packs that it is time to [`Store::repack`]. Also true if the packs cannot be counted: the
+    /// repack then reports why.
+    #[must_use]
     pub fn has_many_packs(&self) -> bool {
         self.packs().map_or(true, |packs| packs.len() > MAX_PACKS)
     }
 
-    /// Whether there is anything to repack, as far as can be told.
+    /// Whether there is more than one pack. Also true if the packs cannot be counted.
+    #[must_use]
     pub fn has_several_packs(&self) -> bool {
         self.packs().map_or(true, |packs| packs.len() > 1)
     }
 
-    /// Whether the packs are clearly larger than what is published can need, as far as can be told. `is_tip_only` says
-    /// that no history was asked for, and nothing but what is published is kept; `known` is what the files of one tree
-    /// come to, for a quick answer.
+    /// Whether the packs are clearly larger than the published trees need. `is_tip_only` means that the store keeps no
+    /// history and no commit except the published ones; `known` is the total size of the files of one published tree,
+    /// in bytes. False if that cannot be found out.
     ///
-    /// Then it needs no more than its files come to; otherwise perhaps as much as the largest pack has. So nothing is
-    /// folded for nothing more than once before the store grows by half.
+    /// This is an estimate. With `is_tip_only` the trees need at most the size of their files, otherwise perhaps as much
+    /// as the largest pack has. So if a repack frees nothing, the next one comes only after the store grew by half.
+    #[must_use]
     pub fn has_excess_packs(&self, is_tip_only: bool, known: u64) -> bool {
         self.exceeds_need(is_tip_only, known).unwrap_or(false)
     }
@@ -56,8 +60,8 @@ impl Store {
         Ok(exceeds(needed) && ((is_tip_only && is_whole) || exceeds(largest)))
     }
 
-    /// The bytes of the files of all trees of this repository and of what names them, as their indexes have them; and
-    /// whether no file is left out.
+    /// The total size of the files in all trees of this repository with their entries, in bytes, according to the indexes
+    /// of the trees; and whether all files are checked out (no index entry has `SKIP_WORKTREE`).
     fn checked_out_size(&self) -> io::Result<(u64, bool)> {
         let (hash, mut bytes, mut is_whole) = (self.kind.unwrap_or(Kind::Sha1), 0, true);
         for admin in entries(&self.git.join("worktrees"))? {
@@ -65,7 +69,7 @@ impl Store {
             let index =
                 gix::index::File::at(path, hash, true, Default::default()).map_err(io::Error::other)?;
             for entry in index.entries() {
-                bytes += u64::from(entry.stat.size) + NAME;
+                bytes += u64::from(entry.stat.size) + ENTRY_SIZE;
                 is_whole &= !entry.flags.contains(Flags::SKIP_WORKTREE);
             }
         }
@@ -76,13 +80,13 @@ impl Store {
         self.resources
     }
 
-    /// Access to the objects of a repository, by default our own, that maps no packs.
+    /// A reader for the objects in our packs and in the loose files of `repo`. It maps no packs into memory.
     pub(crate) fn objects(&self, repo: &gix::Repository) -> Result<Objects> {
         Objects::of(repo, &self.pack_dir(), self.resources)
             .map_err(|err| Error::reading(format!("open the packs of {}", repo.path().display()), &err))
     }
 
-    /// How a pack comes in here.
+    /// A receiver that stores a pack in this repository.
     pub(crate) fn pack_receiver<'a>(
         &self,
         progress: &'a Progress,

@@ -1,4 +1,4 @@
-//! The stores of submodules, beside that of the repository itself.
+//! The stores of submodules, in `.git/submodules`.
 
 use std::io;
 use std::path::PathBuf;
@@ -14,7 +14,8 @@ use crate::store::leftovers::clear_repository;
 use crate::url::RemoteUrl;
 
 impl Store {
-    /// The store of a submodule: kept beside ours under a name made of its URL, so that no two can nest.
+    /// Open the store of a submodule. Its name is a hash of its URL: all stores are then siblings, and none can be inside
+    /// another.
     pub(crate) fn submodule(&self, url: &RemoteUrl) -> Result<Store> {
         let step = || format!("open the store of {url}");
         let name = gix::objs::compute_hash(Kind::Sha1, gix::objs::Kind::Blob, url.to_string().as_bytes())
@@ -22,6 +23,7 @@ impl Store {
         self.submodule_at(self.submodules_dir().join(name.to_string()))
     }
 
+    /// Open the store of a submodule, and remove leftovers in it.
     fn submodule_at(&self, git: PathBuf) -> Result<Store> {
         let step = || format!("open {}", git.display());
         fs_err::create_dir_all(&git).step(step)?;
@@ -46,7 +48,12 @@ impl Store {
         self.root.join(".git/modules")
     }
 
-    /// The stores of all submodules that are or were published.
+    /// Open the stores of all submodules of published trees, of earlier ones too. This removes leftovers in them: call it
+    /// only while no fetch, checkout or repack is running on this root.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Io`](crate::ErrorKind::Io) if a store cannot be listed or leftovers cannot be removed.
     pub fn submodules(&self) -> Result<Vec<Store>> {
         let step = || format!("list the stores of submodules in {}", self.submodules_dir().display());
         entries(&self.submodules_dir())
@@ -55,7 +62,8 @@ impl Store {
             .collect()
     }
 
-    /// Remove what git knows of the submodules of a tree, but for what is named: it belongs to builds that failed.
+    /// Remove the admin directories of the submodules of a tree, except those in `kept`. They are leftovers of failed
+    /// checkouts, or the tree is gone.
     pub(crate) fn keep_submodule_worktrees(&self, id: CommitId, kept: &[PathBuf]) -> io::Result<()> {
         let of_this_tree = format!("{id}-");
         for submodule in entries(&self.submodules_dir())? {
@@ -70,7 +78,11 @@ impl Store {
         Ok(())
     }
 
-    /// Remove the stores of submodules that no tree has any more.
+    /// Remove the stores of submodules that are in no tree any more.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Io`](crate::ErrorKind::Io) if a store cannot be read or removed.
     pub fn remove_unused_submodules(&self) -> Result<()> {
         let step = || format!("remove unused submodules in {}", self.submodules_dir().display());
         for submodule in entries(&self.submodules_dir()).step(step)? {

@@ -1,4 +1,4 @@
-//! Whether what is in a root may be taken over: not where somebody's work could be lost.
+//! Take over an existing root, but refuse if somebody's work could be lost.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -12,8 +12,8 @@ use crate::fs_ext::entries;
 use crate::objects::packs::packs;
 use crate::spec::reference::CommitId;
 
-/// Refuse a root with somebody's repository, and say what was seen there. A `.git` that is no directory is removed
-/// where nothing is lost with it.
+/// Refuse a root that holds somebody's repository; the error names the work found there. A `.git` that is not a directory
+/// is removed if nothing is lost with it.
 pub(super) fn take_over(root: &Path) -> Result<()> {
     let (git, step) = (root.join(".git"), || format!("open {}", root.display()));
     let found = match fs_err::symlink_metadata(&git) {
@@ -24,7 +24,7 @@ pub(super) fn take_over(root: &Path) -> Result<()> {
     if is_ours(root).step(step)? {
         return if git.is_dir() { Ok(()) } else { fs_err::remove_file(&git).step(step) };
     }
-    let (what, work) = if git.is_dir() {
+    let (description, work) = if git.is_dir() {
         ("a Git repository", work_in(&git).step(step)?)
     } else if found.is_symlink() {
         ("a .git link", None)
@@ -38,8 +38,8 @@ pub(super) fn take_over(root: &Path) -> Result<()> {
     match work {
         Some(work) => {
             let text = format!(
-                "it holds {what} that neither syncline nor git-sync made, and {work}; nothing was changed: choose \
-                 another root, or move .git away if nobody needs it"
+                "it holds {description} that neither syncline nor git-sync made, and {work}; nothing was \
+                 changed: choose another root, or move .git away if it is not needed"
             );
             Err(Error::new(ErrorKind::Configuration, step(), text))
         }
@@ -48,8 +48,8 @@ pub(super) fn take_over(root: &Path) -> Result<()> {
     }
 }
 
-/// Whether the root has what only syncline and git-sync put there. `.worktrees` alone says nothing: people have
-/// directories of that name, too.
+/// Whether the root contains files that only syncline and git-sync create. `.worktrees` alone proves nothing: other
+/// programs use that name too.
 fn is_ours(root: &Path) -> io::Result<bool> {
     let git = root.join(".git");
     let head = fs_err::read_to_string(git.join("HEAD")).unwrap_or_default();
@@ -95,15 +95,15 @@ fn is_repository(git: &Path) -> bool {
     ["HEAD", "objects", "refs"].iter().any(|part| git.join(part).exists())
 }
 
-/// What of somebody's work is in a repository, in words.
+/// Work in a repository that would be lost, as a phrase for the error; `None` if there is none.
 fn work_in(git: &Path) -> io::Result<Option<String>> {
-    for (file, what) in [
+    for (file, description) in [
         ("index", "an index"),
         ("commondir", "a link to another repository"),
         ("reftable/tables.list", "references"),
     ] {
         if git.join(file).exists() {
-            return Ok(Some(format!("{what} (.git/{file})")));
+            return Ok(Some(format!("{description} (.git/{file})")));
         }
     }
     if let Some(admin) = entries(&git.join("worktrees"))?.next() {
@@ -113,10 +113,10 @@ fn work_in(git: &Path) -> io::Result<Option<String>> {
     Ok(commit.map(|(name, id)| format!("commits ({name} is {id})")))
 }
 
-/// Every reference that names an object, broken ones included.
+/// Every reference that names an object, even a missing one.
 fn references(git: &Path) -> io::Result<Vec<(String, ObjectId)>> {
     let id = |text: &str| ObjectId::from_hex(text.trim_end().as_bytes()).ok();
-    let (mut found, mut waiting) = (Vec::new(), vec![git.join("refs")]);
+    let (mut found, mut pending) = (Vec::new(), vec![git.join("refs")]);
     let mut add = |name: &str, text: &str| found.extend(id(text).map(|id| (name.to_owned(), id)));
     add("HEAD", &fs_err::read_to_string(git.join("HEAD")).unwrap_or_default());
     for line in fs_err::read_to_string(git.join("packed-refs")).unwrap_or_default().lines() {
@@ -124,11 +124,11 @@ fn references(git: &Path) -> io::Result<Vec<(String, ObjectId)>> {
             add(name, id);
         }
     }
-    while let Some(dir) = waiting.pop() {
+    while let Some(dir) = pending.pop() {
         for entry in entries(&dir)? {
             let path = entry?.path();
             if path.is_dir() {
-                waiting.push(path);
+                pending.push(path);
             } else {
                 let name = path.strip_prefix(git).unwrap_or(&path).display().to_string();
                 add(&name, &fs_err::read_to_string(&path).unwrap_or_default());
@@ -138,7 +138,7 @@ fn references(git: &Path) -> io::Result<Vec<(String, ObjectId)>> {
     Ok(found)
 }
 
-/// Whether an object is there; rather yes than no.
+/// Whether an object exists. If in doubt, yes: then nothing is lost.
 fn has_object(git: &Path, id: &ObjectId) -> bool {
     let (objects, hex) = (git.join("objects"), id.to_string());
     let in_pack = |pack: PathBuf| {
@@ -150,16 +150,16 @@ fn has_object(git: &Path, id: &ObjectId) -> bool {
         || packs(&objects.join("pack")).map_or(true, |packs| packs.into_iter().any(in_pack))
 }
 
-/// A file in the root beside `.git`, in words. Empty directories, and what file systems have there, are none.
+/// A file in the root outside `.git`, as a phrase for the error. Empty directories and `lost+found` do not count.
 fn file_beside(root: &Path) -> io::Result<Option<String>> {
-    let mut waiting = Vec::new();
+    let mut pending = Vec::new();
     for entry in entries(root)? {
         let entry = entry?;
         if entry.file_name() != ".git" && entry.file_name() != "lost+found" {
-            waiting.push(entry);
+            pending.push(entry);
         }
     }
-    while let Some(entry) = waiting.pop() {
+    while let Some(entry) = pending.pop() {
         if !entry.file_type()?.is_dir() {
             let path = entry.path();
             return Ok(Some(format!(
@@ -168,7 +168,7 @@ fn file_beside(root: &Path) -> io::Result<Option<String>> {
             )));
         }
         for inside in entries(&entry.path())? {
-            waiting.push(inside?);
+            pending.push(inside?);
         }
     }
     Ok(None)

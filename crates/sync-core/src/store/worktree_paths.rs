@@ -1,4 +1,4 @@
-//! Where a tree is.
+//! The paths of a tree and of its admin directory.
 
 use std::io;
 use std::ops::Deref;
@@ -8,15 +8,17 @@ use crate::fs_ext::remove_dir_if_there;
 use crate::paths::relative_path;
 use crate::spec::reference::CommitId;
 
-/// A tree's directory and the directory of what git knows of it.
+/// The directories that belong to a tree.
 #[derive(Clone, Debug)]
 pub(crate) struct WorktreePaths {
+    /// The tree itself.
     pub(crate) dir: PathBuf,
+    /// Its admin directory, where git keeps HEAD and the index of the worktree.
     pub(crate) admin: PathBuf,
 }
 
 impl WorktreePaths {
-    /// The index of the tree.
+    /// The index file of the tree.
     pub(crate) fn index(&self) -> PathBuf {
         self.admin.join("index")
     }
@@ -26,7 +28,7 @@ impl WorktreePaths {
         format!("gitdir: {}\n", relative_path(&self.dir, &self.admin).display())
     }
 
-    /// The place that the `.git` file in a tree's directory points to, if it is one of this root's.
+    /// The paths of the tree in `dir`, if its `.git` file points to an admin directory in this root.
     pub(crate) fn of(dir: PathBuf, root: &Path) -> Option<WorktreePaths> {
         let text = fs_err::read_to_string(dir.join(".git")).ok()?;
         let target = text.trim_end().strip_prefix("gitdir: ")?;
@@ -34,8 +36,8 @@ impl WorktreePaths {
         admin.starts_with(root.join(".git")).then_some(WorktreePaths { dir, admin })
     }
 
-    /// Whether the tree and what git knows of it still name each other, and this commit: a commit that somebody made
-    /// in the tree moves its HEAD.
+    /// Whether the tree's `.git` file points to its admin directory, and its HEAD is `id`. A commit made inside the tree
+    /// moves its HEAD.
     pub(crate) fn names(&self, id: CommitId) -> bool {
         let text = |path| fs_err::read_to_string(path).unwrap_or_default();
         let pointer = text(self.dir.join(".git"));
@@ -45,11 +47,11 @@ impl WorktreePaths {
             led.is_ok_and(|led| known.is_ok_and(|known| led == known))
         };
         text(self.admin.join("HEAD")).trim_end() == id.to_string()
-            && (pointer == self.pointer() || leads_to(&self.admin)) // git-sync may have written another path
+            && (pointer == self.pointer() || leads_to(&self.admin)) // git-sync may write the path in another form
     }
 }
 
-/// A place under a temporary name; what is there is removed in the end.
+/// A tree under a temporary name. It is removed on drop.
 #[derive(Debug)]
 pub(crate) struct TemporaryTree(WorktreePaths);
 
@@ -58,7 +60,7 @@ impl TemporaryTree {
         TemporaryTree(paths)
     }
 
-    /// Where a staged of the next tree is made.
+    /// The paths of the tree that is staged for the next checkout.
     pub(crate) fn staged(root: &Path) -> TemporaryTree {
         TemporaryTree(WorktreePaths {
             dir: root.join(".worktrees/.tmp-staged"),
@@ -82,7 +84,7 @@ impl Deref for TemporaryTree {
 
 impl Drop for TemporaryTree {
     fn drop(&mut self) {
-        // What stays is cleared when the root is next opened.
+        // If this fails, the rest is removed when the root is next opened.
         let _ = remove_dir_if_there(&self.admin);
         let _ = remove_dir_if_there(&self.dir);
     }
