@@ -1,4 +1,4 @@
-//! Objects of a repository as a pack of their own, copied as they are stored where that can be done.
+//! Copying objects of a repository into one new pack.
 
 use std::io::{self, BufReader};
 use std::path::{Path, PathBuf};
@@ -11,7 +11,7 @@ use crate::objects::Objects;
 use crate::objects::write_pack::write_pack;
 use crate::progress::Stage;
 
-/// Copy objects, of the repository at `from`, as one pack. Returns the pack's path.
+/// Copy objects of the repository at `from` into one pack. Returns the path of the pack, `None` if `ids` is empty.
 pub(crate) fn copy_objects(
     objects: &Objects,
     ids: &[ObjectId],
@@ -28,8 +28,9 @@ pub(crate) fn copy_objects(
         pack_receiver.progress.enter(Stage::Receiving);
         let received = pack_receiver.take(&mut reader, None);
         drop(reader); // a producer that still writes gets a broken pipe
-        let produced =
-            producer.join().map_err(|_| Error::new(ErrorKind::Other, step(), "the packing thread died"))?;
+        let produced = producer
+            .join()
+            .map_err(|_| Error::new(ErrorKind::Other, step(), "the packing thread panicked"))?;
         // The producer's error is the cause; the receiver then only saw a truncated pack.
         match (produced, received) {
             (Err(err), Err(received)) if err.kind() == io::ErrorKind::BrokenPipe => {

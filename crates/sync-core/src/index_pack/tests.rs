@@ -244,7 +244,7 @@ fn lies_and_damage_are_refused_with_the_reason() {
         lying.header(3, size);
         lying.deflate(&[3; 5000]);
         let fault = unpacked(&lying.bytes(), commit).unwrap_err();
-        assert!(fault.contains("not as long as it says"), "{size}: {fault}");
+        assert!(fault.contains("does not have the size in its header"), "{size}: {fault}");
     }
     for (kind, size) in [(2, 1 << 40), (REF_DELTA, 1 << 40)] {
         let mut lying = Pack::default();

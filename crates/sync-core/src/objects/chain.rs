@@ -1,4 +1,4 @@
-//! How an object is made from what a pack has of it.
+//! Resolving delta chains: an object is the result of deltas that are applied to a base.
 
 use std::collections::VecDeque;
 use std::io::{self, BufRead};
@@ -13,15 +13,16 @@ use super::delta::Delta;
 use super::inflate::{Inflater, pieces, stream};
 use super::{Objects, corrupt};
 
-/// git makes no longer chains of deltas.
-pub(super) const LONGEST: usize = 4095;
+/// The longest delta chain that git writes.
+pub(super) const MAX_CHAIN_LENGTH: usize = 4095;
 
-/// How many objects that others were made from are kept for the next.
-const KEPT: usize = 64;
+/// The largest number of delta bases in the cache.
+const MAX_CACHED: usize = 64;
 
-/// A place in a pack, by its number.
+/// The location of an entry.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct PackLocation {
+    /// The position of the pack in [`Objects`].
     pub(super) pack: usize,
     pub(super) offset: u64,
 }
@@ -29,7 +30,7 @@ pub(super) struct PackLocation {
 /// An entry of a pack.
 pub(super) struct Stored {
     pub(super) file: Arc<File>,
-    pub(super) place: PackLocation,
+    pub(super) location: PackLocation,
     pub(super) entry: Entry,
 }
 
@@ -39,29 +40,32 @@ impl Stored {
     }
 }
 
-/// What an object is made from: where that begins, and the deltas from there on, the last of them first.
+/// A delta chain.
 pub(super) struct Chain {
     pub(super) kind: Kind,
     root: Root,
+    /// The last delta first: the one whose result is the object.
     deltas: Vec<Stored>,
 }
 
+/// The object that the first delta is applied to.
 enum Root {
     Stored(Stored),
-    Kept(Arc<Vec<u8>>),
+    Cached(Arc<Vec<u8>>),
 }
 
 impl Objects {
-    pub(super) fn chain(&self, mut place: PackLocation) -> io::Result<Chain> {
+    /// Read the chain of an object, back to an object that is stored whole or is in the cache.
+    pub(super) fn chain(&self, mut location: PackLocation) -> io::Result<Chain> {
         let mut deltas = Vec::new();
         loop {
-            if let Some((kind, bytes)) = self.scratch.borrow().kept(place) {
-                return Ok(Chain { kind, root: Root::Kept(bytes), deltas });
+            if let Some((kind, bytes)) = self.scratch.borrow().cached(location) {
+                return Ok(Chain { kind, root: Root::Cached(bytes), deltas });
             }
-            let stored = self.stored(place)?;
+            let stored = self.stored(location)?;
             match self.base(&stored)? {
-                Some(base) if deltas.len() < LONGEST => place = base,
-                Some(_) => return Err(corrupt("a chain of deltas has no end")),
+                Some(base) if deltas.len() < MAX_CHAIN_LENGTH => location = base,
+                Some(_) => return Err(corrupt("a delta chain is too long")),
                 None => {
                     let kind = stored.entry.header.as_kind().ok_or_else(|| corrupt("a delta has no base"))?;
                     return Ok(Chain { kind, root: Root::Stored(stored), deltas });
@@ -71,36 +75,36 @@ impl Objects {
         }
     }
 
-    /// DirCursor over what comes of a chain.
-    pub(super) fn make(
+    /// Pass the result of a chain to `take`, piece by piece.
+    pub(super) fn stream_chain(
         &self,
         chain: &Chain,
         take: &mut dyn FnMut(&[u8]) -> io::Result<()>,
     ) -> io::Result<()> {
         match (chain.deltas.split_first(), &chain.root) {
             (Some((last, before)), root) => {
-                let base = self.made(root, before, chain.kind)?;
+                let base = self.resolve(root, before, chain.kind)?;
                 self.with_delta(last, |delta| delta.apply(&base, take))
             }
-            (None, Root::Kept(bytes)) => take(bytes),
+            (None, Root::Cached(bytes)) => take(bytes),
             (None, Root::Stored(stored)) => self.with_bytes(stored, take),
         }
     }
 
-    /// What comes of a chain.
-    pub(super) fn content_of(&self, chain: &Chain) -> io::Result<Content> {
-        self.made(&chain.root, &chain.deltas, chain.kind)
+    /// The result of a chain.
+    pub(super) fn resolve_chain(&self, chain: &Chain) -> io::Result<Content> {
+        self.resolve(&chain.root, &chain.deltas, chain.kind)
     }
 
-    /// Whatever is made on the way is kept for the next if it is small.
-    fn made(&self, root: &Root, deltas: &[Stored], kind: Kind) -> io::Result<Content> {
+    /// Apply `deltas` to `root`. All intermediate results that are small enough go to the cache.
+    fn resolve(&self, root: &Root, deltas: &[Stored], kind: Kind) -> io::Result<Content> {
         let (large, dir) = (self.resources.stream_threshold(), &self.spill_dir);
         let mut content = match root {
-            Root::Kept(bytes) => Content::Held(bytes.clone()),
+            Root::Cached(bytes) => Content::Held(bytes.clone()),
             Root::Stored(stored) => {
                 let size = stored.entry.decompressed_size;
                 let content = Content::make(size, large, dir, |put| self.with_bytes(stored, put))?;
-                self.keep(stored.place, kind, &content);
+                self.cache(stored.location, kind, &content);
                 content
             }
         };
@@ -109,12 +113,12 @@ impl Objects {
             content = self.with_delta(stored, |delta| {
                 Content::make(delta.size, large, dir, |put| delta.apply(&base, put))
             })?;
-            self.keep(stored.place, kind, &content);
+            self.cache(stored.location, kind, &content);
         }
         Ok(content)
     }
 
-    /// DirCursor over what an entry holds, in one piece unless it is large.
+    /// Pass the content of an entry to `take`; small content as one piece.
     fn with_bytes(&self, stored: &Stored, take: &mut dyn FnMut(&[u8]) -> io::Result<()>) -> io::Result<()> {
         if stored.entry.decompressed_size > self.resources.stream_threshold() {
             return pieces(stored.stream(), take);
@@ -144,43 +148,43 @@ impl Objects {
         apply(Delta::open(&mut &bytes[..] as &mut dyn BufRead)?)
     }
 
-    fn keep(&self, place: PackLocation, kind: Kind, content: &Content) {
+    fn cache(&self, location: PackLocation, kind: Kind, content: &Content) {
         if let Content::Held(bytes) = content {
-            self.scratch.borrow_mut().keep(place, kind, bytes, self.resources.delta_cache_bytes());
+            self.scratch.borrow_mut().cache(location, kind, bytes, self.resources.delta_cache_bytes());
         }
     }
 }
 
-/// What stays from one object to the next.
+/// State that is reused from one object to the next.
 pub(super) struct Scratch {
     pub(super) inflater: Inflater,
     buffer: Vec<u8>,
-    /// The pack read last: there may be more than a process may have open.
+    /// The pack that was read last. Only one is open: there may be more packs than a process may have open files.
     pub(super) open: Option<(usize, Arc<File>)>,
-    /// The newest first.
-    kept: VecDeque<(PackLocation, Kind, Arc<Vec<u8>>)>,
-    bytes_kept: u64,
+    /// Delta bases, the newest first.
+    cached: VecDeque<(PackLocation, Kind, Arc<Vec<u8>>)>,
+    cached_bytes: u64,
 }
 
 impl Default for Scratch {
     fn default() -> Self {
-        let kept = VecDeque::with_capacity(KEPT);
-        Scratch { inflater: Inflater::new(), buffer: Vec::new(), open: None, kept, bytes_kept: 0 }
+        let cached = VecDeque::with_capacity(MAX_CACHED);
+        Scratch { inflater: Inflater::new(), buffer: Vec::new(), open: None, cached, cached_bytes: 0 }
     }
 }
 
 impl Scratch {
-    fn kept(&self, wanted: PackLocation) -> Option<(Kind, Arc<Vec<u8>>)> {
-        let found = self.kept.iter().find(|(place, ..)| *place == wanted);
+    fn cached(&self, wanted: PackLocation) -> Option<(Kind, Arc<Vec<u8>>)> {
+        let found = self.cached.iter().find(|(location, ..)| *location == wanted);
         found.map(|(_, kind, bytes)| (*kind, bytes.clone()))
     }
 
-    fn keep(&mut self, place: PackLocation, kind: Kind, bytes: &Arc<Vec<u8>>, most: u64) {
-        self.bytes_kept += bytes.len() as u64;
-        self.kept.push_front((place, kind, bytes.clone()));
-        while self.kept.len() > KEPT || self.bytes_kept > most {
-            let Some((_, _, oldest)) = self.kept.pop_back() else { break };
-            self.bytes_kept -= oldest.len() as u64;
+    fn cache(&mut self, location: PackLocation, kind: Kind, bytes: &Arc<Vec<u8>>, limit: u64) {
+        self.cached_bytes += bytes.len() as u64;
+        self.cached.push_front((location, kind, bytes.clone()));
+        while self.cached.len() > MAX_CACHED || self.cached_bytes > limit {
+            let Some((_, _, oldest)) = self.cached.pop_back() else { break };
+            self.cached_bytes -= oldest.len() as u64;
         }
     }
 }

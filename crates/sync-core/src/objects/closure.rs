@@ -1,4 +1,4 @@
-//! Which objects a commit needs. Used to fetch from a local repository and to fold the store's packs together.
+//! Find the objects that commits need. Used to fetch from a local repository and to repack.
 
 use std::collections::BTreeSet;
 
@@ -10,25 +10,25 @@ use super::Objects;
 use crate::interrupt::Interrupt;
 use crate::spec::Depth;
 
-/// Everything some commits need.
+/// The objects that some commits need.
 pub(crate) struct Closure {
     /// Commits, trees and blobs, each once.
     pub(crate) objects: Vec<ObjectId>,
-    /// All commits that were passed, known ones included.
+    /// All commits that were walked, known ones included.
     pub(crate) commits: Vec<ObjectId>,
-    /// Those of them whose parents were left out.
+    /// The commits among them whose parents were left out.
     pub(crate) boundary: Vec<ObjectId>,
 }
 
-/// The commits of a repository whose parents are not there: its shallow boundary.
+/// The shallow boundary of a repository: the commits whose parents are missing on purpose.
 pub(crate) fn boundary(repo: &gix::Repository) -> gix::Result<BTreeSet<ObjectId>> {
     Ok(repo.shallow_commits()?.map(|ids| ids.iter().copied().collect()).unwrap_or_default())
 }
 
-/// Walk from `tips` down to `depth`, leaving out whatever `is_known` and all that it needs. At the commits of
-/// `shallow` history ends.
+/// Walk `depth` commits of history from each of `tips`. History ends at the commits in `shallow`.
 ///
-/// `is_complete` says of a commit that its whole history is known, so that the walk may end there.
+/// Objects for which `is_known` is true are left out, together with the trees and blobs below them. The walk does not
+/// enter commits for which `is_complete` is true: their whole history is known.
 pub(crate) fn closure(
     repository: &Objects,
     tips: &[ObjectId],
@@ -53,7 +53,7 @@ pub(crate) fn closure(
                 continue;
             }
             interrupt.check().map_err(gix::Error::from_error)?;
-            // Not all of a commit is looked at: the rest of some cannot be read.
+            // Read the tree and the parents only: some old commits have malformed lines after them.
             let mut commit = repository.find_commit_iter(&id, &mut buffer)?;
             let tree = commit.tree_id()?;
             let above: Vec<ObjectId> = commit.parent_ids().collect();

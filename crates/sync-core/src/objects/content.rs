@@ -1,4 +1,4 @@
-//! An object that others are made from: held, or on disk where that would take too much memory.
+//! The content of an object, in memory or, if it is large, in a temporary file.
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -13,7 +13,7 @@ use super::corrupt;
 /// The bytes of an object.
 pub(crate) enum Content {
     Held(Arc<Vec<u8>>),
-    /// In a file without a name.
+    /// In an unlinked file.
     Spilled {
         file: Arc<File>,
         size: u64,
@@ -21,15 +21,15 @@ pub(crate) enum Content {
 }
 
 impl Content {
-    /// Content of `size` bytes that `make` hands over piece by piece; held if it is not larger than `room`, else
+    /// Collect the `size` bytes that `make` passes on piece by piece: in memory if `size` is at most `limit`, otherwise
     /// in a file in `dir`.
     pub(crate) fn make(
         size: u64,
-        room: u64,
+        limit: u64,
         dir: &Path,
         make: impl FnOnce(&mut dyn FnMut(&[u8]) -> io::Result<()>) -> io::Result<()>,
     ) -> io::Result<Content> {
-        if size > room {
+        if size > limit {
             return Content::spill(dir, make);
         }
         let mut held = Vec::with_capacity(size as usize);
@@ -40,6 +40,7 @@ impl Content {
         Ok(Content::Held(Arc::new(held)))
     }
 
+    /// Collect what `make` passes on in a file in `dir`.
     pub(crate) fn spill(
         dir: &Path,
         make: impl FnOnce(&mut dyn FnMut(&[u8]) -> io::Result<()>) -> io::Result<()>,
@@ -56,7 +57,7 @@ impl Content {
         }
     }
 
-    /// How much memory it takes.
+    /// The memory that the content takes, in bytes.
     pub(crate) fn held(&self) -> u64 {
         match self {
             Content::Held(bytes) => bytes.capacity() as u64,
@@ -64,7 +65,7 @@ impl Content {
         }
     }
 
-    /// Its bytes, if they are held and nobody else's.
+    /// The bytes, if they are in memory and not shared.
     pub(crate) fn into_held(self) -> Option<Vec<u8>> {
         match self {
             Content::Held(bytes) => Arc::into_inner(bytes),
@@ -72,7 +73,7 @@ impl Content {
         }
     }
 
-    /// DirCursor over `length` bytes from `start` on.
+    /// Pass `length` bytes from `start` on to `take`, piece by piece.
     pub(crate) fn pieces(
         &self,
         start: u64,
@@ -80,7 +81,7 @@ impl Content {
         take: &mut dyn FnMut(&[u8]) -> io::Result<()>,
     ) -> io::Result<()> {
         let end = start.checked_add(length).filter(|end| *end <= self.len());
-        let end = end.ok_or_else(|| corrupt("a delta makes no sense"))?;
+        let end = end.ok_or_else(|| corrupt("a delta copies from beyond the end of its base"))?;
         match self {
             Content::Held(bytes) => take(&bytes[start as usize..end as usize]),
             Content::Spilled { file, .. } => {
@@ -97,20 +98,20 @@ impl Content {
     }
 }
 
-/// A large object on its way to disk, under a temporary name that goes with its owner.
+/// A large object that is being written to a temporary file. The file is removed on drop.
 pub(crate) struct Spill {
     pub(crate) path: PathBuf,
     pub(crate) file: Arc<File>,
     pub(crate) size: u64,
-    /// What is not written yet: pieces may be very small.
+    /// The write buffer: pieces may be very small.
     held: Vec<u8>,
 }
 
-/// How much is written at once.
-const AT_ONCE: usize = 64 * 1024;
+/// The size of the write buffer.
+const BUFFER_SIZE: usize = 64 * 1024;
 
 impl Spill {
-    /// Its name is one of those that are cleared when a store is opened.
+    /// Create a file in `dir`. If the process is killed, opening the store removes the file.
     pub(crate) fn create(dir: &Path) -> io::Result<Spill> {
         static NUMBER: AtomicUsize = AtomicUsize::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
@@ -121,18 +122,18 @@ impl Spill {
 
     pub(crate) fn add(&mut self, piece: &[u8]) -> io::Result<()> {
         self.size += piece.len() as u64;
-        if self.held.len() + piece.len() > AT_ONCE {
+        if self.held.len() + piece.len() > BUFFER_SIZE {
             (&*self.file).write_all(&self.held)?;
             self.held.clear();
         }
-        if piece.len() >= AT_ONCE {
+        if piece.len() >= BUFFER_SIZE {
             return (&*self.file).write_all(piece);
         }
         self.held.extend_from_slice(piece);
         Ok(())
     }
 
-    /// It loses its name.
+    /// Flush the buffer and unlink the file.
     pub(crate) fn into_content(self) -> io::Result<Content> {
         (&*self.file).write_all(&self.held)?;
         Ok(Content::Spilled { file: self.file.clone(), size: self.size })

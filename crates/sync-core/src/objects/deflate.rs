@@ -1,4 +1,4 @@
-//! Writing entries of packs.
+//! Deflating objects for packs.
 
 use std::io::{self, Write};
 
@@ -8,7 +8,7 @@ use gix::zlib::stream::deflate::{Compress, FlushCompress};
 use gix::zlib::{Compression, Status};
 use gix_pack::data::entry::Header;
 
-/// What one thread needs to deflate objects, one after the other.
+/// Deflates objects, one after the other.
 pub(crate) struct Deflater {
     compress: Compress,
     output: Vec<u8>,
@@ -16,16 +16,16 @@ pub(crate) struct Deflater {
 
 impl Deflater {
     pub(crate) fn new() -> Self {
-        // As git does for objects that are written one at a time.
+        // The level that git uses for loose objects.
         Deflater { compress: Compress::new(Compression::BEST_SPEED), output: vec![0; 32 * 1024] }
     }
 
-    /// More of an object.
+    /// Add a piece of an object.
     pub(crate) fn add(&mut self, piece: &[u8], out: &mut dyn Write) -> io::Result<()> {
         self.run(piece, FlushCompress::None, out)
     }
 
-    /// The end of an object.
+    /// End the object.
     pub(crate) fn finish(&mut self, out: &mut dyn Write) -> io::Result<()> {
         self.run(&[], FlushCompress::Finish, out)?;
         self.compress.reset();
@@ -47,7 +47,7 @@ impl Deflater {
     }
 }
 
-/// What an entry begins with that holds a whole object.
+/// The header of an entry with a whole object, not a delta.
 pub(crate) fn header_of(kind: Kind) -> Header {
     match kind {
         Kind::Blob => Header::Blob,
@@ -57,7 +57,7 @@ pub(crate) fn header_of(kind: Kind) -> Header {
     }
 }
 
-/// Somewhere to write, and the checksum of what was written there.
+/// A writer that computes the checksum of what is written.
 pub(crate) struct Hashed<W> {
     pub(crate) inner: W,
     pub(crate) hasher: Hasher,

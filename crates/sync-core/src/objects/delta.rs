@@ -1,15 +1,15 @@
-//! Objects that are given by their difference from others (gitformat-pack(5), "Deltified representation").
+//! Applying deltas (gitformat-pack(5), "Deltified representation").
 
 use std::io::{self, BufRead};
 
 use super::content::Content;
 use super::{MAX_BUFFERED_OBJECT, corrupt};
 
-/// A delta that is read while it is applied.
+/// A delta, read as a stream while it is applied.
 pub(crate) struct Delta<R> {
     input: R,
     base_size: u64,
-    /// Of the object that it makes.
+    /// The size of the result, in bytes.
     pub(crate) size: u64,
 }
 
@@ -22,14 +22,14 @@ impl<R: BufRead> Delta<R> {
         Ok(Delta { input, base_size, size })
     }
 
-    /// DirCursor over the object, piece by piece.
+    /// Apply the delta to `base` and pass the result to `put`, piece by piece.
     pub(crate) fn apply(
         mut self,
         base: &Content,
         put: &mut dyn FnMut(&[u8]) -> io::Result<()>,
     ) -> io::Result<()> {
         if self.base_size != base.len() {
-            return Err(corrupt("a delta is for another base"));
+            return Err(corrupt("a delta expects a base of another size"));
         }
         let mut left = self.size;
         while let Some(command) = next(&mut self.input)? {
@@ -46,7 +46,7 @@ impl<R: BufRead> Delta<R> {
                 (0, command.into())
             };
             if length == 0 || length > left {
-                return Err(corrupt("a delta makes no sense"));
+                return Err(corrupt("a delta is malformed"));
             }
             left -= length;
             if is_copy {
@@ -79,7 +79,7 @@ fn too_early() -> io::Error {
     corrupt("a delta ends too early")
 }
 
-/// A number of seven bits a byte, the lowest first.
+/// Read a number with seven bits per byte, the lowest bits first.
 fn length(input: &mut impl BufRead) -> io::Result<u64> {
     let mut number = 0;
     for shift in (0..63).step_by(7) {
@@ -89,10 +89,10 @@ fn length(input: &mut impl BufRead) -> io::Result<u64> {
             return Ok(number);
         }
     }
-    Err(corrupt("a delta makes no sense"))
+    Err(corrupt("a delta is malformed"))
 }
 
-/// A number of which only the bytes are there whose bits are set.
+/// Read a number, the lowest byte first. Only the bytes whose bit is set in `bits` are present; the others are 0.
 fn operand(input: &mut impl BufRead, bits: u8, bytes: u32) -> io::Result<u64> {
     let mut number = 0;
     for at in (0..bytes).filter(|at| bits & 1 << at != 0) {
@@ -117,7 +117,7 @@ mod tests {
         Ok(out)
     }
 
-    /// The same, held and on disk.
+    /// The same content in memory and on disk.
     fn both(bytes: &[u8]) -> [Content; 2] {
         let dir = tempfile::tempdir().unwrap();
         let mut spill = Spill::create(dir.path()).unwrap();

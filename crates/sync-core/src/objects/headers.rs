@@ -1,4 +1,4 @@
-//! What kind objects are of, and how large, without making them.
+//! The kind and size of objects, found without resolving deltas.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -6,10 +6,11 @@ use std::io;
 
 use gix::objs::{FindHeader, Header, HeaderExt, Kind};
 
-use super::chain::{LONGEST, PackLocation, Stored};
+use super::chain::{MAX_CHAIN_LENGTH, PackLocation, Stored};
 use super::{Objects, corrupt};
 
-/// Remembers what deltas start from: of a chain, every object may be asked for.
+/// Reads headers. The kind of every entry on a delta chain is cached: otherwise asking for all objects of a chain would
+/// follow it again and again.
 pub(crate) struct Headers<'a> {
     objects: &'a Objects,
     kinds: RefCell<HashMap<PackLocation, Kind>>,
@@ -22,27 +23,27 @@ impl Objects {
 }
 
 impl Headers<'_> {
-    fn of(&self, place: PackLocation) -> io::Result<Header> {
-        let stored = self.objects.stored(place)?;
+    fn of(&self, location: PackLocation) -> io::Result<Header> {
+        let stored = self.objects.stored(location)?;
         Ok(Header { size: self.objects.size(&stored)?, kind: self.kind(stored)? })
     }
 
     fn kind(&self, mut stored: Stored) -> io::Result<Kind> {
-        let mut passed = Vec::new();
+        let mut walked = Vec::new();
         let kind = loop {
             if let Some(kind) = stored.entry.header.as_kind() {
                 break kind;
             }
-            if let Some(kind) = self.kinds.borrow().get(&stored.place) {
+            if let Some(kind) = self.kinds.borrow().get(&stored.location) {
                 break *kind;
             }
-            passed.push(stored.place);
+            walked.push(stored.location);
             match self.objects.base(&stored)? {
-                Some(base) if passed.len() <= LONGEST => stored = self.objects.stored(base)?,
-                _ => return Err(corrupt("a chain of deltas has no end")),
+                Some(base) if walked.len() <= MAX_CHAIN_LENGTH => stored = self.objects.stored(base)?,
+                _ => return Err(corrupt("a delta chain is too long")),
             }
         };
-        self.kinds.borrow_mut().extend(passed.into_iter().map(|place| (place, kind)));
+        self.kinds.borrow_mut().extend(walked.into_iter().map(|location| (location, kind)));
         Ok(kind)
     }
 }
@@ -50,7 +51,7 @@ impl Headers<'_> {
 impl FindHeader for Headers<'_> {
     fn try_header(&self, id: &gix::oid) -> gix::Result<Option<Header>> {
         match self.objects.locate(id) {
-            Some(place) => self.of(place).map(Some).map_err(gix::Error::from_error),
+            Some(location) => self.of(location).map(Some).map_err(gix::Error::from_error),
             None => FindHeader::try_header(&self.objects.others, id),
         }
     }

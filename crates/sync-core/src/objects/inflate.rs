@@ -1,6 +1,6 @@
-//! Deflated streams inside of files, read where they are: a mapped pack would count as ours as far as it was read.
+//! Inflating streams inside files with plain reads: the pages of a mapped pack would count as memory of this process.
 //!
-//! No other file names the crate that inflates.
+//! Only this file uses sirocco, so that it is easy to replace.
 
 use std::io::{self, BufRead, BufReader, Read};
 
@@ -12,18 +12,18 @@ use sirocco::inflate::Reader;
 
 use super::corrupt;
 
-/// sirocco decodes fastest with some room behind the output.
+/// Spare bytes behind the output: sirocco decodes fastest with some.
 pub(crate) const OUTPUT_SLACK: usize = 64;
 
-/// Whatever begins a deflated stream, it makes some bytes of so many.
+/// So many bytes of input always produce the first bytes of output, even after the largest Huffman table.
 const START: usize = 1024;
 
-/// For streams of Git's form. It is large.
+/// A decoder for zlib streams, as Git uses them. It is boxed because it is large.
 pub(crate) fn decoder() -> Box<Decoder> {
     Box::new(Decoder::new(Format::Zlib))
 }
 
-/// What one thread needs to inflate objects that are held.
+/// Inflates objects into memory, one after the other.
 pub(crate) struct Inflater {
     decoder: Box<Decoder>,
     input: Vec<u8>,
@@ -34,7 +34,7 @@ impl Inflater {
         Inflater { decoder: decoder(), input: vec![0; 16 * 1024] }
     }
 
-    /// The stream at an offset, of exactly `size` bytes, in place of what was in `out`.
+    /// Inflate the stream at `offset` into `out`, whose content is replaced. The result must have exactly `size` bytes.
     pub(crate) fn whole(
         &mut self,
         file: &File,
@@ -45,7 +45,7 @@ impl Inflater {
         out.clear();
         out.resize(size + OUTPUT_SLACK, 0);
         let (mut at, mut written) = (offset, 0);
-        // What does not compress hardly grows.
+        // Even data that does not compress grows only by a few bytes.
         let most = self.input.len().min(size + OUTPUT_SLACK);
         self.decoder.reset();
         loop {
@@ -63,7 +63,7 @@ impl Inflater {
         }
     }
 
-    /// The first bytes of the stream at an offset, at most as many as `out` has room for; how many there are.
+    /// Inflate the beginning of the stream at `offset` into `out`, as much as fits. Returns the number of bytes.
     pub(crate) fn start(&mut self, file: &File, offset: u64, out: &mut [u8]) -> io::Result<usize> {
         self.decoder.reset();
         let read = file.read_at(&mut self.input[..START], offset)?;
@@ -72,14 +72,14 @@ impl Inflater {
     }
 }
 
-/// The stream at an offset, of exactly `size` bytes.
+/// A reader that inflates the stream at `offset`. It fails unless the result has exactly `size` bytes.
 pub(crate) fn stream(file: &File, offset: u64, size: u64) -> impl BufRead {
     let raw = BufReader::with_capacity(64 * 1024, At { file, offset });
     let exactly = Exactly { inner: Reader::new(Format::Zlib, raw), left: size };
     BufReader::with_capacity(64 * 1024, exactly)
 }
 
-/// DirCursor over all of a stream, piece by piece.
+/// Pass all of a stream to `take`, piece by piece.
 pub(crate) fn pieces(
     mut stream: impl BufRead,
     take: &mut dyn FnMut(&[u8]) -> io::Result<()>,
@@ -95,7 +95,7 @@ pub(crate) fn pieces(
     }
 }
 
-/// A file from an offset on.
+/// Reads a file from an offset on, without moving its position.
 struct At<'a> {
     file: &'a File,
     offset: u64,
@@ -109,7 +109,7 @@ impl Read for At<'_> {
     }
 }
 
-/// What ends elsewhere than it says is damaged.
+/// A reader that fails unless its input has exactly `left` bytes more.
 struct Exactly<R> {
     inner: R,
     left: u64,
@@ -125,7 +125,7 @@ impl<R: Read> Read for Exactly<R> {
 }
 
 pub(crate) fn wrong_length() -> io::Error {
-    corrupt("an object is not as long as it says")
+    corrupt("an object does not have the size in its header")
 }
 
 #[cfg(test)]
@@ -137,7 +137,7 @@ mod tests {
 
     use super::*;
 
-    /// Before the first byte of some streams there is a long table.
+    /// Some streams begin with a long Huffman table.
     #[test]
     fn the_start_of_any_stream_is_found() {
         let content: Vec<u8> = (0..60_000_u32).map(|at| (at.pow(2) % 251 * (at % 7) / 3) as u8).collect();

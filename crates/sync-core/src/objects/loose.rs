@@ -1,4 +1,4 @@
-//! Large objects that are in no pack but in a file each: what git-sync, or a working copy, left.
+//! Large loose objects. git-sync or a working copy may have left them in the root.
 
 use std::io::{self, BufRead, Read};
 
@@ -8,7 +8,7 @@ use gix::objs::Kind;
 use super::inflate::stream;
 use super::{Objects, corrupt};
 
-/// An object with its header, deflated.
+/// A file with a deflated header and object.
 pub(super) struct Loose {
     file: File,
     pub(super) kind: Kind,
@@ -17,7 +17,7 @@ pub(super) struct Loose {
 }
 
 impl Objects {
-    /// An object that is here, in a file of its own, and large.
+    /// A loose object; `None` if there is none or if it is small.
     pub(super) fn loose(&self, id: &gix::oid) -> io::Result<Option<Loose>> {
         let name = id.to_hex().to_string();
         let file = match File::open(self.dir.join(&name[..2]).join(&name[2..])) {
@@ -38,6 +38,7 @@ impl Objects {
 }
 
 impl Loose {
+    /// A reader of the object, after its header.
     pub(super) fn bytes(&self) -> io::Result<impl BufRead> {
         let mut all = stream(&self.file, 0, self.header + self.size);
         io::copy(&mut all.by_ref().take(self.header), &mut io::sink())?;

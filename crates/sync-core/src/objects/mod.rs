@@ -1,8 +1,8 @@
-//! The objects of a repository, read from its packs without mapping or holding more than is asked for, which of
-//! them a commit needs ([`mod@closure`]), and how they become a pack ([`mod@copy`]).
+//! Reading objects from packs without mapping the packs into memory; finding the objects that a commit needs
+//! ([`mod@closure`]); writing objects as a pack ([`mod@write_pack`]).
 //!
-//! gix maps a pack as a whole and holds an object as a whole: a large blob would be in memory twice, and a walk
-//! over all trees would bring most of a pack in. What is in no pack is left to gix.
+//! gix maps a whole pack and holds a whole object: a large blob would be in memory twice, and a walk over all trees would
+//! load most of a pack. gix still reads the small loose objects.
 
 mod chain;
 pub(crate) mod closure;
@@ -39,51 +39,55 @@ use chain::{PackLocation, Scratch, Stored};
 use content::Content;
 use delta::Delta;
 
-/// The largest object that is made from another, or changed as a whole.
+/// The upper bound for the result of a delta and for a blob that needs content conversion, in bytes (2 GiB).
 pub(crate) const MAX_BUFFERED_OBJECT: u64 = 1 << 31;
 
-/// An error for an object that is larger than may be held of its kind: all but blobs are held to be read.
+/// Refuse an object that is too large for its kind. Commits, trees and tags are held in memory as a whole, so their
+/// limit is lower than that of blobs.
 pub(crate) fn refuse_huge(kind: Kind, size: u64, resources: Resources) -> io::Result<()> {
     let most = if kind == Kind::Blob { MAX_BUFFERED_OBJECT } else { resources.max_tree_object() };
     if size <= most { Ok(()) } else { Err(Excess::of_object(kind, size, most).into()) }
 }
 
+/// The error for damaged data, in a pack or in a loose object.
 pub(crate) fn corrupt(what: impl std::fmt::Display) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, format!("the pack is damaged: {what}"))
 }
 
-/// Whether an error is about what was read.
+/// Whether an error means that the data is damaged, rather than that it cannot be read.
 pub(crate) fn is_damage(err: &io::Error) -> bool {
     matches!(err.kind(), io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof)
 }
 
-/// Access to objects, for one thread; a clone is for another.
+/// A reader of objects for one thread. Clone it for another thread.
 pub(crate) struct Objects {
     dir: PathBuf,
     packs: Arc<[Pack]>,
-    /// What is in no pack.
+    /// Reads the objects that are in no pack.
     others: gix::OdbHandle,
     pub(crate) hash: HashKind,
-    /// Where large objects go that others are made from.
+    /// The directory for temporary files with large delta bases.
     spill_dir: PathBuf,
     pub(crate) resources: Resources,
     scratch: RefCell<Scratch>,
 }
 
+/// A pack and its index. The pack itself is opened on demand.
 pub(crate) struct Pack {
     path: PathBuf,
     index: gix_pack::index::File<gix_pack::MMap>,
 }
 
 impl Objects {
-    /// The objects of a repository as they are now. Temporary files go to `spill_dir`.
+    /// A reader of the objects that are in `repo` now. Temporary files go to `spill_dir`.
     pub(crate) fn of(repo: &gix::Repository, spill_dir: &Path, resources: Resources) -> gix::Result<Objects> {
         let (dir, mut packs) = (repo.common_dir().join("objects"), Vec::new());
         for path in packs::packs(&dir.join("pack")).map_err(gix::Error::from_error)? {
             let index = gix_pack::index::File::at(path.with_extension("idx"), repo.object_hash())?;
             packs.push(Pack { path, index });
         }
-        // Most objects are in the first; and each is always found in the same.
+        // The largest pack first, since most objects are in it. The order is total, so that a lookup always finds an
+        // object in the same pack: write_pack relies on it.
         packs.sort_by(|a, b| b.index.num_objects().cmp(&a.index.num_objects()).then(a.path.cmp(&b.path)));
         let mut others = repo.objects.clone();
         others.refresh_never();
@@ -98,7 +102,7 @@ impl Objects {
         })
     }
 
-    /// A pack that does not end as its index says: git reads no such pack.
+    /// A pack that does not end with the checksum that its index names. git refuses such a pack.
     pub(crate) fn incomplete_pack(&self) -> io::Result<Option<&Path>> {
         for Pack { path, index } in &*self.packs {
             let (file, expected) = (File::open(path)?, index.pack_checksum());
@@ -112,27 +116,27 @@ impl Objects {
         Ok(None)
     }
 
-    /// DirCursor over an object piece by piece.
+    /// Pass an object to `take`, piece by piece.
     pub(crate) fn pieces(
         &self,
         id: &gix::oid,
         take: &mut dyn FnMut(&[u8]) -> io::Result<()>,
     ) -> gix::Result<()> {
-        let handed = match self.locate(id) {
-            Some(place) => self.chain(place).and_then(|chain| self.make(&chain, take)),
+        let result = match self.locate(id) {
+            Some(location) => self.chain(location).and_then(|chain| self.stream_chain(&chain, take)),
             None => match self.loose(id).map_err(gix::Error::from_error)? {
                 Some(loose) => loose.bytes().and_then(|bytes| pieces(bytes, take)),
                 None => take(self.find(id, &mut Vec::new())?.data),
             },
         };
-        handed.map_err(gix::Error::from_error)
+        result.map_err(gix::Error::from_error)
     }
 
-    /// An object to make others from.
+    /// An object as a delta base; `None` if it does not exist.
     pub(crate) fn content(&self, id: &gix::oid) -> io::Result<Option<(Kind, Content)>> {
-        if let Some(place) = self.locate(id) {
-            let chain = self.chain(place)?;
-            return Ok(Some((chain.kind, self.content_of(&chain)?)));
+        if let Some(location) = self.locate(id) {
+            let chain = self.chain(location)?;
+            return Ok(Some((chain.kind, self.resolve_chain(&chain)?)));
         }
         if let Some(loose) = self.loose(id)? {
             let content = Content::spill(&self.spill_dir, |put| pieces(loose.bytes()?, put))?;
@@ -147,7 +151,7 @@ impl Objects {
         Ok(found.map(|data| data.kind).map(|kind| (kind, Content::Held(Arc::new(held)))))
     }
 
-    /// An object that is in no pack; git knows of the empty tree without having it.
+    /// An object that is in no pack. The empty tree always exists, as in git.
     fn other<'a>(&self, id: &gix::oid, buffer: &'a mut Vec<u8>) -> gix::Result<Option<Data<'a>>> {
         if id == ObjectId::empty_tree(self.hash) {
             return Ok(Some(Data::new(&[], Kind::Tree, self.hash)));
@@ -155,6 +159,7 @@ impl Objects {
         self.others.try_find(id, buffer)
     }
 
+    /// The size of an object. That of a delta's result is at the start of the delta.
     fn size(&self, stored: &Stored) -> io::Result<u64> {
         if !stored.entry.header.is_delta() {
             return Ok(stored.entry.decompressed_size);
@@ -184,17 +189,17 @@ impl Objects {
         }
     }
 
-    fn stored(&self, place: PackLocation) -> io::Result<Stored> {
-        let file = self.file(place.pack)?;
+    fn stored(&self, location: PackLocation) -> io::Result<Stored> {
+        let file = self.file(location.pack)?;
         let mut header = [0; 64];
-        let read = file.read_at(&mut header, place.offset)?;
-        let entry = Entry::from_bytes(&header[..read], place.offset, self.hash).map_err(corrupt)?;
-        Ok(Stored { file, place, entry })
+        let read = file.read_at(&mut header, location.offset)?;
+        let entry = Entry::from_bytes(&header[..read], location.offset, self.hash).map_err(corrupt)?;
+        Ok(Stored { file, location, entry })
     }
 
-    /// Where the base of a delta is.
+    /// The location of a delta's base; `None` if the entry is not a delta.
     fn base(&self, delta: &Stored) -> io::Result<Option<PackLocation>> {
-        let PackLocation { pack, offset } = delta.place;
+        let PackLocation { pack, offset } = delta.location;
         let base = match delta.entry.header {
             Header::OfsDelta { base_distance } => Header::verified_base_pack_offset(offset, base_distance)
                 .map(|offset| PackLocation { pack, offset }),
@@ -221,14 +226,14 @@ impl Clone for Objects {
 impl Find for Objects {
     fn try_find<'a>(&self, id: &gix::oid, buffer: &'a mut Vec<u8>) -> gix::Result<Option<Data<'a>>> {
         buffer.clear();
-        let Some(place) = self.locate(id) else { return self.other(id, buffer) };
-        let chain = self.chain(place).map_err(gix::Error::from_error)?;
-        let made = self.make(&chain, &mut |piece| {
+        let Some(location) = self.locate(id) else { return self.other(id, buffer) };
+        let chain = self.chain(location).map_err(gix::Error::from_error)?;
+        let result = self.stream_chain(&chain, &mut |piece| {
             refuse_huge(chain.kind, (buffer.len() + piece.len()) as u64, self.resources)?;
             buffer.extend_from_slice(piece);
             Ok(())
         });
-        made.map_err(gix::Error::from_error)?;
+        result.map_err(gix::Error::from_error)?;
         Ok(Some(Data::new(buffer, chain.kind, self.hash)))
     }
 }

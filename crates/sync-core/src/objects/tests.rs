@@ -1,4 +1,4 @@
-//! Objects of packs that no git would make, read with so little memory that most of them are large.
+//! Objects of packs that git would never write, read with so little memory that most of them count as large.
 
 use gix::hash::Kind as HashKind;
 
@@ -39,7 +39,7 @@ impl Kept {
         self.store.objects(&self.store.repository().unwrap()).unwrap()
     }
 
-    /// Some objects of another store as a pack of this.
+    /// Copy objects of another store into a pack of this one.
     fn copy(&self, from: &Objects, ids: &[ObjectId]) {
         let (progress, interrupt) = (Progress::new(), Interrupt::new());
         let pack_receiver = self.store.pack_receiver(&progress, &interrupt);
@@ -81,7 +81,7 @@ fn noise(bytes: usize) -> Vec<u8> {
     std::iter::repeat_with(next).take(bytes).collect()
 }
 
-/// Objects of all sizes, each the difference from the one before, and what comes of them.
+/// Add delta chains of objects of all sizes. Returns the objects and their content.
 pub(crate) fn chain(pack: &mut Made) -> Vec<(ObjectId, Vec<u8>)> {
     let mut made = Vec::new();
     for size in [100, 10_000, 600_000] {
@@ -89,7 +89,7 @@ pub(crate) fn chain(pack: &mut Made) -> Vec<(ObjectId, Vec<u8>)> {
         let mut id = pack.add(Kind::Blob, &content);
         made.push((id, content.clone()));
         for number in 0..4 {
-            // Its beginning, something new, and all of it again.
+            // All but the last bytes of the base, something new, and all of the base.
             let mut delta = Made::delta_header(content.len(), 2 * content.len());
             delta.extend(Made::copy(0, content.len() - 5));
             delta.extend([5, b'n', b'e', b'w', b'0' + number, b'\n']);
@@ -109,7 +109,7 @@ fn large_objects_and_those_made_from_them_come_in_pieces() {
     let made = chain(&mut pack);
     let kept = Kept::new(&[&pack]);
     let objects = kept.objects();
-    // Forwards, and backwards, when nothing that is kept is of use.
+    // Forwards; and backwards, when no cached base is of use.
     for (id, content) in made.iter().chain(made.iter().rev()) {
         assert!(read(&objects, *id) == *content, "{} bytes", content.len());
         let (kind, held) = objects.content(id).unwrap().unwrap();
@@ -120,7 +120,7 @@ fn large_objects_and_those_made_from_them_come_in_pieces() {
     assert_eq!(kept.packs().len(), 1, "no temporary file is left");
 }
 
-/// Write an object into a file of its own.
+/// Write a loose object.
 fn loosen(kept: &Kept, content: &[u8]) -> ObjectId {
     let id = gix::objs::compute_hash(HashKind::Sha1, Kind::Blob, content).unwrap();
     let name = id.to_string();
@@ -134,7 +134,7 @@ fn loosen(kept: &Kept, content: &[u8]) -> ObjectId {
     id
 }
 
-/// They are not held when they come, though read as a whole.
+/// They are not held while they are received, but read as a whole.
 #[test]
 fn large_trees_are_stored_as_well() {
     let mut pack = Made::default();
@@ -196,7 +196,7 @@ fn a_pack_gets_what_its_deltas_start_from() {
         let mut thin = Made::default();
         let mut expected = content.clone();
         let mut id = *base;
-        // The second starts from the first, and comes before it.
+        // The second is a delta to the first, and comes before it.
         let mut deltas = Vec::new();
         for number in [b'1', b'2'] {
             let mut delta = Made::delta_header(expected.len(), expected.len() + 1);

@@ -1,4 +1,4 @@
-//! Writing objects as a pack, copied as they are stored where that can be done.
+//! Writing objects as a pack. Entries are copied without inflating them where possible.
 
 use std::io::{self, BufWriter, Write};
 
@@ -10,6 +10,7 @@ use super::chain::{PackLocation, Stored};
 use super::deflate::{Deflater, Hashed, header_of};
 use super::{Objects, Pack, corrupt};
 
+/// Write a pack with the objects `ids` to `out`. Deltas in it may name bases that come later.
 pub(crate) fn write_pack(
     objects: &Objects,
     ids: &[ObjectId],
@@ -35,9 +36,9 @@ pub(crate) fn write_pack(
 
 struct Writer<'a, W> {
     objects: &'a Objects,
-    /// Sorted.
+    /// The objects of the new pack, sorted.
     wanted: Vec<ObjectId>,
-    /// By the packs' numbers, made as they are needed.
+    /// One per pack, built on demand.
     orders: Vec<Option<Order>>,
     deflater: Deflater,
     out: W,
@@ -45,14 +46,13 @@ struct Writer<'a, W> {
 
 impl<W: Write> Writer<'_, W> {
     fn object(&mut self, id: &ObjectId) -> io::Result<()> {
-        let Some(place) = self.objects.locate(id) else { return self.other(id) };
-        let stored = self.objects.stored(place)?;
+        let Some(location) = self.objects.locate(id) else { return self.other(id) };
+        let stored = self.objects.stored(location)?;
         let header = match stored.entry.header {
             Header::OfsDelta { .. } | Header::RefDelta { .. } => match self.base_id(&stored)? {
-                // Never in a circle: what an object is made from is in the pack where that was found, or in one
-                // before it.
+                // There is no cycle: a base is found in the same pack as its delta, or in an earlier one.
                 Some(base_id) => Header::RefDelta { base_id },
-                None => return self.whole(place),
+                None => return self.whole(location),
             },
             whole => whole,
         };
@@ -60,7 +60,7 @@ impl<W: Write> Writer<'_, W> {
         self.raw(&stored)
     }
 
-    /// From what a delta starts, if that is copied, too.
+    /// The base of a delta, if it goes into the new pack too.
     fn base_id(&mut self, delta: &Stored) -> io::Result<Option<ObjectId>> {
         let objects = self.objects;
         let id = match (&delta.entry.header, objects.base(delta)?) {
@@ -71,9 +71,9 @@ impl<W: Write> Writer<'_, W> {
         Ok(id.filter(|id| self.wanted.binary_search(id).is_ok()))
     }
 
-    /// The deflated bytes of an entry.
+    /// Copy the deflated bytes of an entry.
     fn raw(&mut self, stored: &Stored) -> io::Result<()> {
-        let PackLocation { pack, offset } = stored.place;
+        let PackLocation { pack, offset } = stored.location;
         let objects = self.objects;
         let next = self.order(pack).after(&objects.packs[pack], offset);
         let end = match next {
@@ -90,16 +90,16 @@ impl<W: Write> Writer<'_, W> {
         Ok(())
     }
 
-    /// An object that is stored as the difference from one that stays behind.
-    fn whole(&mut self, place: PackLocation) -> io::Result<()> {
-        let size = self.objects.size(&self.objects.stored(place)?)?;
-        let chain = self.objects.chain(place)?;
+    /// Write an object whole that is stored as a delta to a base outside of the new pack.
+    fn whole(&mut self, location: PackLocation) -> io::Result<()> {
+        let size = self.objects.size(&self.objects.stored(location)?)?;
+        let chain = self.objects.chain(location)?;
         header_of(chain.kind).write_to(size, &mut self.out)?;
-        self.objects.make(&chain, &mut |piece| self.deflater.add(piece, &mut self.out))?;
+        self.objects.stream_chain(&chain, &mut |piece| self.deflater.add(piece, &mut self.out))?;
         self.deflater.finish(&mut self.out)
     }
 
-    /// An object that is in no pack.
+    /// Write an object that is in no pack.
     fn other(&mut self, id: &ObjectId) -> io::Result<()> {
         let found = self.objects.content(id)?;
         let (kind, content) = found.ok_or_else(|| corrupt(format!("{id} is missing")))?;
@@ -113,7 +113,7 @@ impl<W: Write> Writer<'_, W> {
     }
 }
 
-/// The entries of a pack's index, sorted by their offsets.
+/// The entries of a pack's index, sorted by offset.
 struct Order(Vec<u32>);
 
 impl Order {
@@ -128,7 +128,7 @@ impl Order {
         Some(pack.index.oid_at_index(self.0[at.ok()?]).to_owned())
     }
 
-    /// The offset of the next entry.
+    /// The offset of the entry after the one at `offset`.
     fn after(&self, pack: &Pack, offset: u64) -> Option<u64> {
         let at = self.0.partition_point(|entry| pack.index.pack_offset_at_index(*entry) <= offset);
         Some(pack.index.pack_offset_at_index(*self.0.get(at)?))
