@@ -1,4 +1,4 @@
-//! Blobs become files.
+//! Writing blobs as files of the tree.
 
 use std::fs::Permissions;
 use std::io::{self, Write};
@@ -20,13 +20,14 @@ use crate::fetched::StreamedFile;
 use crate::objects::content::{Content, Spill};
 use crate::worktree::entry::{executable, index_stat, to_path};
 
-/// What the placing thread gets.
-pub(super) enum Work {
+/// A message to the writer thread.
+pub(super) enum WriterMessage {
+    /// Small blobs, one after the other.
     Batch {
         bytes: Vec<u8>,
         blobs: Vec<Blob>,
     },
-    /// A large blob, followed by its pieces and an end.
+    /// The start of a large blob. Its pieces and an end follow.
     Begin {
         at: usize,
         size: u64,
@@ -35,38 +36,42 @@ pub(super) enum Work {
     End,
 }
 
-/// A blob in a batch, and its place among the objects.
+/// A blob in a batch.
 pub(super) struct Blob {
+    /// The index of the object among all objects of the pack.
     pub(super) at: usize,
     pub(super) start: usize,
     pub(super) end: usize,
 }
 
-/// The ids of objects by their places, and the files that were written.
-pub(super) type Placed = (Vec<(usize, ObjectId)>, Vec<StreamedFile>);
+/// The ids of objects, each with its index among all objects of the pack; and the files that were written.
+pub(super) type Written = (Vec<(usize, ObjectId)>, Vec<StreamedFile>);
 
+/// Hashes blobs, and writes those that are files of the tree.
 pub(super) struct BlobWriter<'a> {
     pack_receiver: &'a PackReceiver<'a>,
-    /// Where files are wanted, if they are.
+    /// `None` if no files are written.
     checkout_dir: Option<CheckoutDir<'a>>,
 }
 
+/// The directory that files are written to.
 struct CheckoutDir<'a> {
     tree: StreamTarget<'a>,
     root: OwnedFd,
     plan: Mutex<Plan>,
-    /// Bytes of the files written so far.
+    /// The total size of the files so far, in bytes.
     written: AtomicU64,
 }
 
 impl<'a> BlobWriter<'a> {
     pub(super) fn new(pack_receiver: &'a PackReceiver<'a>) -> io::Result<Self> {
-        let room = pack_receiver.resources.pending_tree_bytes();
-        let checkout_dir = pack_receiver.tree.map(|tree| CheckoutDir::open(tree, room)).transpose()?;
+        let pending_tree_bytes = pack_receiver.resources.pending_tree_bytes();
+        let checkout_dir =
+            pack_receiver.tree.map(|tree| CheckoutDir::open(tree, pending_tree_bytes)).transpose()?;
         Ok(BlobWriter { pack_receiver, checkout_dir })
     }
 
-    /// A commit or tree has come.
+    /// Add a commit or tree to the plan.
     pub(super) fn add_object(&self, kind: Kind, id: ObjectId, body: &[u8]) -> io::Result<()> {
         self.checkout_dir.as_ref().map_or(Ok(()), |checkout_dir| {
             checkout_dir.plan()?.add_object(kind, id, body);
@@ -74,33 +79,37 @@ impl<'a> BlobWriter<'a> {
         })
     }
 
-    /// Do what comes until nothing more does.
-    pub(super) fn run(&self, work: Receiver<Work>, used: &SyncSender<Vec<u8>>) -> io::Result<Placed> {
+    /// Process messages until the sender is dropped. Buffers that are no longer needed go to `used`.
+    pub(super) fn run(
+        &self,
+        messages: Receiver<WriterMessage>,
+        used: &SyncSender<Vec<u8>>,
+    ) -> io::Result<Written> {
         let mut ids = Vec::new();
         let mut cursor = DirCursor::new(self);
         let mut large = None;
-        for work in work {
+        for message in messages {
             self.pack_receiver.interrupt.check()?;
-            match work {
-                Work::Batch { bytes, blobs } => {
+            match message {
+                WriterMessage::Batch { bytes, blobs } => {
                     for blob in blobs {
                         let content = &bytes[blob.start..blob.end];
                         let id = hash(self.pack_receiver.hash, Kind::Blob, content)?;
                         ids.push((blob.at, id));
-                        cursor.place(id, content)?;
+                        cursor.write_blob(id, content)?;
                     }
                     let _ = used.try_send(bytes);
                 }
-                Work::Begin { at, size } => {
+                WriterMessage::Begin { at, size } => {
                     large = Some((at, self.begin(size)?));
                 }
-                Work::Piece(piece) => {
+                WriterMessage::Piece(piece) => {
                     if let Some((_, large)) = &mut large {
                         large.add(&piece)?;
                     }
                     let _ = used.try_send(piece);
                 }
-                Work::End => {
+                WriterMessage::End => {
                     if let Some((at, large)) = large.take() {
                         ids.push((at, large.end(&mut cursor)?));
                     }
@@ -110,7 +119,7 @@ impl<'a> BlobWriter<'a> {
         Ok((ids, cursor.files))
     }
 
-    /// A large blob comes. It is written only where it may be a file of the tree.
+    /// Begin a large blob. It is stored only if it is small enough to be a file of the tree.
     fn begin(&self, size: u64) -> io::Result<Large> {
         let may_be_file = self.checkout_dir.as_ref().is_some_and(|checkout_dir| {
             checkout_dir.tree.limits.check_blob(size, checkout_dir.tree.dir).is_ok()
@@ -120,14 +129,14 @@ impl<'a> BlobWriter<'a> {
     }
 }
 
-/// For an object that comes in pieces.
+/// A hasher for the id of an object that arrives in pieces.
 pub(super) fn hasher(hash: gix::hash::Kind, kind: Kind, size: u64) -> Hasher {
     let mut hasher = gix::hash::hasher(hash);
     hasher.update(&gix::objs::encode::loose_header(kind, size));
     hasher
 }
 
-/// A large blob that is on its way.
+/// A large blob that is arriving.
 struct Large {
     size: u64,
     spill: Option<Spill>,
@@ -143,25 +152,25 @@ impl Large {
     fn end(self, cursor: &mut DirCursor<'_>) -> io::Result<ObjectId> {
         let id = self.hasher.try_finalize().map_err(io::Error::other)?;
         match self.spill {
-            Some(spill) => _ = cursor.place_large(id, spill)?,
-            None => cursor.refuse(id, self.size)?,
+            Some(spill) => _ = cursor.link_large(id, spill)?,
+            None => cursor.check_refused(id, self.size)?,
         }
         Ok(id)
     }
 }
 
 impl<'a> CheckoutDir<'a> {
-    fn open(tree: StreamTarget<'a>, room: u64) -> io::Result<Self> {
+    fn open(tree: StreamTarget<'a>, pending_tree_bytes: u64) -> io::Result<Self> {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let root = openat(CWD, tree.dir, flags, Mode::empty()).map_err(|err| {
             let err = io::Error::from(err);
             io::Error::new(err.kind(), format!("open {}: {err}", tree.dir.display()))
         })?;
-        let plan = Mutex::new(Plan::new(tree.commit, room));
+        let plan = Mutex::new(Plan::new(tree.commit, pending_tree_bytes));
         Ok(CheckoutDir { tree, root, plan, written: AtomicU64::new(0) })
     }
 
-    /// Another file is to be written.
+    /// Check a file against the limits, and count it.
     fn admit(&self, dir: &BString, name: &BString, size: u64) -> io::Result<()> {
         let limits = self.tree.limits;
         limits.check_blob(size, to_path(dir.as_bstr()).join(to_path(name.as_bstr())))?;
@@ -169,10 +178,10 @@ impl<'a> CheckoutDir<'a> {
     }
 
     fn plan(&self) -> io::Result<MutexGuard<'_, Plan>> {
-        self.plan.lock().map_err(|_| io::Error::other("a thread died"))
+        self.plan.lock().map_err(|_| io::Error::other("a thread panicked"))
     }
 
-    /// A file in a directory of the tree, made if need be.
+    /// Turns an error into one that names a file.
     fn named(&self, dir: &BString, name: &BString) -> impl Fn(rustix::io::Errno) -> io::Error {
         move |err| {
             let path = self.tree.dir.join(to_path(dir.as_bstr())).join(to_path(name.as_bstr()));
@@ -181,7 +190,8 @@ impl<'a> CheckoutDir<'a> {
         }
     }
 
-    /// Nothing but directories was made so far, so a path leads nowhere else.
+    /// Open a directory of the tree, and create it if it does not exist. No symbolic links exist yet, so the path cannot
+    /// lead outside of the tree.
     fn open_dir(&self, path: &BString) -> io::Result<OwnedFd> {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let open = || openat(&self.root, to_path(path.as_bstr()), flags, Mode::empty());
@@ -195,7 +205,7 @@ impl<'a> CheckoutDir<'a> {
     }
 }
 
-/// One thread's cursor: the directory it works in, and what it wrote.
+/// The state of one writing thread: its current directory, and the files it wrote.
 pub(super) struct DirCursor<'a> {
     blob_writer: &'a BlobWriter<'a>,
     open: Option<(DirId, BString, OwnedFd)>,
@@ -207,8 +217,8 @@ impl<'a> DirCursor<'a> {
         DirCursor { blob_writer, open: None, files: Vec::new() }
     }
 
-    /// Write a blob wherever it is wanted.
-    pub(super) fn place(&mut self, id: ObjectId, content: &[u8]) -> io::Result<()> {
+    /// Write a blob to all of its paths.
+    pub(super) fn write_blob(&mut self, id: ObjectId, content: &[u8]) -> io::Result<()> {
         let Some(checkout_dir) = &self.blob_writer.checkout_dir else { return Ok(()) };
         let targets = checkout_dir.plan()?.take(id, Some(content));
         for target in targets {
@@ -217,7 +227,7 @@ impl<'a> DirCursor<'a> {
         Ok(())
     }
 
-    /// A path that is taken, or below a file, is left to the checkout, which says with what it clashes.
+    /// Write one file. Skip a path that exists or is below a file: the checkout reports the clash.
     fn write(
         &mut self,
         checkout_dir: &CheckoutDir<'_>,
@@ -239,12 +249,12 @@ impl<'a> DirCursor<'a> {
         };
         file.write_all(content).map_err(|err| rustix::io::Errno::from_io_error(&err).map_or(err, &named))?;
         let stat = index_stat(&fstat(&file).map_err(named)?);
-        self.note(id, target, stat);
+        self.record(id, target, stat);
         Ok(())
     }
 
-    /// Give a large blob one of the names that are wanted; the others are left to the checkout.
-    pub(super) fn place_large(&mut self, id: ObjectId, spill: Spill) -> io::Result<Content> {
+    /// Link a large blob to the first of its paths. The checkout writes the others.
+    pub(super) fn link_large(&mut self, id: ObjectId, spill: Spill) -> io::Result<Content> {
         let Some(checkout_dir) = &self.blob_writer.checkout_dir else { return spill.into_content() };
         let target = checkout_dir.plan()?.take(id, None).into_iter().next();
         let target = match target {
@@ -253,15 +263,15 @@ impl<'a> DirCursor<'a> {
         };
         let content = spill.into_content()?;
         if let (Some(target), Some((_, _, dir))) = (target, &self.open) {
-            // Only now: the last link that goes changes the stat, too.
+            // Stat the file only now: removing the temporary name changes its ctime.
             let found = statat(dir, to_path(target.name.as_bstr()), AtFlags::SYMLINK_NOFOLLOW)?;
-            self.note(id, &target, index_stat(&found));
+            self.record(id, &target, index_stat(&found));
         }
         Ok(content)
     }
 
-    /// Nothing of the tree may be a blob that is larger than a file may be.
-    fn refuse(&mut self, id: ObjectId, size: u64) -> io::Result<()> {
+    /// Fail with the error of the limit if a blob that is too large for a file is a file of the tree.
+    fn check_refused(&mut self, id: ObjectId, size: u64) -> io::Result<()> {
         let Some(checkout_dir) = &self.blob_writer.checkout_dir else { return Ok(()) };
         let targets = checkout_dir.plan()?.take(id, None);
         let Some(target) = targets.first() else { return Ok(()) };
@@ -269,6 +279,7 @@ impl<'a> DirCursor<'a> {
         checkout_dir.admit(&dir, &target.name, size)
     }
 
+    /// Hard-link a temporary file into the tree. False if that is not possible.
     fn link(
         &mut self,
         checkout_dir: &CheckoutDir<'_>,
@@ -285,7 +296,8 @@ impl<'a> DirCursor<'a> {
         Ok(linkat(CWD, &spill.path, dir.as_fd(), to_path(target.name.as_bstr()), AtFlags::empty()).is_ok())
     }
 
-    fn note(&mut self, id: ObjectId, target: &PlannedPath, stat: gix::index::entry::Stat) {
+    /// Record a file that was written.
+    fn record(&mut self, id: ObjectId, target: &PlannedPath, stat: gix::index::entry::Stat) {
         let Some((_, dir, _)) = &self.open else { return };
         let mut path = dir.clone();
         if !path.is_empty() {
@@ -295,7 +307,7 @@ impl<'a> DirCursor<'a> {
         self.files.push(StreamedFile { path, id, is_executable: target.is_executable, stat });
     }
 
-    /// Work in a directory from now on; in none where it clashes with a file.
+    /// Make `dir` the current directory. There is none afterwards if a file is in the way.
     fn enter(&mut self, checkout_dir: &CheckoutDir<'_>, dir: DirId) -> io::Result<()> {
         if self.open.as_ref().is_some_and(|(known, ..)| *known == dir) {
             return Ok(());

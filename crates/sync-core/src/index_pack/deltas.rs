@@ -1,4 +1,4 @@
-//! Objects that are given by their difference from others, after all of the pack has come.
+//! Resolving the deltas of a pack after it has arrived.
 
 use std::io::{self, BufRead};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -6,20 +6,20 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use gix::ObjectId;
 use gix::objs::Kind;
 
-use super::blob_writer::{BlobWriter, DirCursor, Placed, hasher};
+use super::blob_writer::{BlobWriter, DirCursor, Written, hasher};
 use super::disk::PackFile;
-use super::entries::{AllRead, Base, Delta, Whole};
+use super::entries::{AllRead, Base, DeltaEntry, WholeEntry};
 use super::{Object, PackReceiver, hash};
 use crate::fetched::StreamedFile;
 use crate::objects::content::{Content, Spill};
-use crate::objects::delta::Delta as ObjectDelta;
+use crate::objects::delta::Delta;
 use crate::objects::inflate::{Inflater, OUTPUT_SLACK, pieces, stream};
 use crate::objects::{Objects, corrupt, refuse_huge};
 use crate::progress::Stage;
 use crate::resources::SPARE_BUFFERS;
 
-/// Put all deltas together, giving the objects their ids; the files that came of them. What they start from that
-/// the pack does not hold is added to it.
+/// Resolve all deltas and set the ids of their objects. Bases that are not in the pack are copied into it from `bases`.
+/// Returns the files that were written.
 pub(super) fn resolve(
     pack_receiver: &PackReceiver<'_>,
     pack: &PackFile,
@@ -36,7 +36,7 @@ pub(super) fn resolve(
     let resolver =
         DeltaResolver { pack_receiver, pack, blob_writer, objects: &read.objects, deltas: &read.deltas };
     let (mut resolved, mut files) = resolver.resolve(&read.whole)?;
-    let (added, (more_resolved, more_files)) = resolver.adopt(bases)?;
+    let (added, (more_resolved, more_files)) = resolver.add_bases(bases)?;
     resolved.extend(more_resolved);
     files.extend(more_files);
     for (at, id) in resolved {
@@ -52,39 +52,40 @@ pub(super) fn resolve(
     Ok(files)
 }
 
-/// Who is made from whom.
+/// Finds the deltas of each base.
 struct DeltaResolver<'a> {
     pack_receiver: &'a PackReceiver<'a>,
     pack: &'a PackFile,
     blob_writer: &'a BlobWriter<'a>,
     objects: &'a [Object],
     /// Sorted by their bases.
-    deltas: &'a [Delta],
+    deltas: &'a [DeltaEntry],
 }
 
 impl<'a> DeltaResolver<'a> {
-    /// All that is made from what is there in full, on several threads.
-    fn resolve(&self, whole: &[Whole]) -> io::Result<Placed> {
-        let is_root = |whole: &&Whole| {
+    /// Resolve all deltas whose chain starts in the pack, on several threads.
+    fn resolve(&self, whole: &[WholeEntry]) -> io::Result<Written> {
+        let is_root = |whole: &&WholeEntry| {
             let object = &self.objects[whole.at];
-            !self.of(&Base::Offset(object.offset)).is_empty() || !self.of(&Base::Id(object.id)).is_empty()
+            !self.dependents(&Base::Offset(object.offset)).is_empty()
+                || !self.dependents(&Base::Id(object.id)).is_empty()
         };
-        let roots: Vec<&Whole> = whole.iter().filter(is_root).collect();
+        let roots: Vec<&WholeEntry> = whole.iter().filter(is_root).collect();
         let next = AtomicUsize::new(0);
         let PackReceiver { resources, .. } = self.pack_receiver;
         let outcomes: Vec<_> = std::thread::scope(|scope| {
-            let work = || {
-                let mut work = Work::new(self);
+            let run_worker = || {
+                let mut worker = Worker::new(self);
                 while let Some(root) = roots.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    work.root(root)?;
+                    worker.resolve_root(root)?;
                 }
-                Ok(work.done())
+                Ok(worker.done())
             };
             let started: Vec<_> =
-                (0..resources.threads().min(roots.len())).map(|_| scope.spawn(work)).collect();
+                (0..resources.threads().min(roots.len())).map(|_| scope.spawn(run_worker)).collect();
             started.into_iter().map(|thread| thread.join()).collect()
         });
-        let (mut resolved, mut files) = Placed::default();
+        let (mut resolved, mut files) = Written::default();
         for outcome in outcomes {
             let (ids, written) = super::join(outcome)?;
             resolved.extend(ids);
@@ -93,76 +94,77 @@ impl<'a> DeltaResolver<'a> {
         Ok((resolved, files))
     }
 
-    /// All that is made from what is not in the pack, which becomes a part of it.
-    fn adopt(&self, bases: Option<&Objects>) -> io::Result<(Vec<Object>, Placed)> {
+    /// Complete a thin pack: append the missing bases to it, and resolve the deltas that depend on them.
+    fn add_bases(&self, bases: Option<&Objects>) -> io::Result<(Vec<Object>, Written)> {
         let Some(bases) = bases else { return Ok(Default::default()) };
-        let (mut added, mut work, mut addition) = (Vec::new(), Work::new(self), None);
+        let (mut added, mut worker, mut addition) = (Vec::new(), Worker::new(self), None);
         for delta in self.deltas {
             let Base::Id(id) = delta.base else { continue };
             if delta.is_done.load(Ordering::Relaxed) {
                 continue;
             }
-            // What is nowhere may yet come of another.
+            // A base that is found nowhere may be the result of another delta.
             let Some((kind, content)) = bases.content(&id)? else { continue };
             let addition = match &mut addition {
                 Some(addition) => addition,
                 none => none.insert(self.pack.reopen(self.pack_receiver.hash)?),
             };
             added.push(addition.add(id, kind, &content)?);
-            work.resolve_dependents(kind, content, self.claim_dependents(&delta.base))?;
+            worker.resolve_dependents(kind, content, self.claim_dependents(&delta.base))?;
         }
-        Ok((added, work.done()))
+        Ok((added, worker.done()))
     }
 
-    /// What is made from a base.
-    fn of(&self, base: &Base) -> &'a [Delta] {
+    /// The deltas of a base.
+    fn dependents(&self, base: &Base) -> &'a [DeltaEntry] {
         let start = self.deltas.partition_point(|delta| delta.base < *base);
         let length = self.deltas[start..].partition_point(|delta| delta.base == *base);
         &self.deltas[start..start + length]
     }
 
-    /// What is made from a base and was not made yet; whoever gets it has to make it.
-    fn claim_dependents(&self, base: &Base) -> Vec<&'a Delta> {
-        self.of(base).iter().filter(|delta| !delta.is_done.swap(true, Ordering::Relaxed)).collect()
+    /// Take the unresolved deltas of a base. Each is returned only once; the caller must resolve it.
+    fn claim_dependents(&self, base: &Base) -> Vec<&'a DeltaEntry> {
+        self.dependents(base).iter().filter(|delta| !delta.is_done.swap(true, Ordering::Relaxed)).collect()
     }
 
-    fn children(&self, offset: u64, id: ObjectId) -> Vec<&'a Delta> {
+    /// Take the unresolved deltas of an object of the pack. They name it by offset or by id.
+    fn children(&self, offset: u64, id: ObjectId) -> Vec<&'a DeltaEntry> {
         let mut children = self.claim_dependents(&Base::Offset(offset));
         children.extend(self.claim_dependents(&Base::Id(id)));
         children
     }
 }
 
-/// One thread's share.
-struct Work<'a> {
+/// One thread that resolves deltas.
+struct Worker<'a> {
     resolver: &'a DeltaResolver<'a>,
     cursor: DirCursor<'a>,
     inflater: Inflater,
-    /// What a delta says.
+    /// The inflated delta.
     buffer: Vec<u8>,
-    /// Where objects were that are not needed any more: the allocator is slow where threads share it.
+    /// Buffers for reuse: the allocator is slow if threads share it.
     spare: Vec<Vec<u8>>,
     ids: Vec<(usize, ObjectId)>,
 }
 
-impl<'a> Work<'a> {
+impl<'a> Worker<'a> {
     fn new(resolver: &'a DeltaResolver<'a>) -> Self {
         let cursor = DirCursor::new(resolver.blob_writer);
         let (inflater, buffer) = (Inflater::new(), Vec::new());
-        Work { resolver, cursor, inflater, buffer, spare: Vec::new(), ids: Vec::new() }
+        Worker { resolver, cursor, inflater, buffer, spare: Vec::new(), ids: Vec::new() }
     }
 
-    fn done(self) -> Placed {
+    fn done(self) -> Written {
         (self.ids, self.cursor.files)
     }
 
-    /// All that is made from an object of the pack.
-    fn root(&mut self, root: &Whole) -> io::Result<()> {
+    /// Resolve all deltas whose chain starts at a whole object of the pack.
+    fn resolve_root(&mut self, root: &WholeEntry) -> io::Result<()> {
         let DeltaResolver { pack_receiver, pack, objects, .. } = *self.resolver;
         let object = &objects[root.at];
         let children = self.resolver.children(object.offset, object.id);
         if children.is_empty() {
-            return Ok(()); // a twin was before us
+            return Ok(()); // the pack has this object twice, and another thread took its deltas
         }
         let content = if root.size > pack_receiver.resources.stream_threshold() {
             Content::spill(&pack_receiver.pack_dir, |put| {
@@ -177,12 +179,13 @@ impl<'a> Work<'a> {
         self.resolve_dependents(root.kind, content, children)
     }
 
-    /// Depth first. A base is kept only while more is made from it; where many are, they go to disk.
+    /// Resolve all deltas of an object, depth first. A base is held only until its last delta is resolved. If too many
+    /// bases are held, further ones go to disk.
     fn resolve_dependents(
         &mut self,
         kind: Kind,
         content: Content,
-        children: Vec<&'a Delta>,
+        children: Vec<&'a DeltaEntry>,
     ) -> io::Result<()> {
         let DeltaResolver { pack_receiver, objects, .. } = *self.resolver;
         let done = pack_receiver.progress.files();
@@ -191,12 +194,12 @@ impl<'a> Work<'a> {
             let Some(child) = children.pop() else { continue };
             pack_receiver.interrupt.check()?;
             let held: u64 = open.iter().map(|(content, _)| content.held()).sum();
-            let room = pack_receiver
+            let limit = pack_receiver
                 .resources
                 .delta_cache_bytes()
                 .saturating_sub(held)
                 .min(pack_receiver.resources.stream_threshold());
-            let (id, content) = self.make(kind, child, &base, room)?;
+            let (id, content) = self.resolve_one(kind, child, &base, limit)?;
             if children.is_empty() {
                 self.reuse(base);
             } else {
@@ -214,36 +217,39 @@ impl<'a> Work<'a> {
         Ok(())
     }
 
+    /// An empty buffer.
     fn empty(&mut self) -> Vec<u8> {
         self.spare.pop().unwrap_or_default()
     }
 
+    /// Keep the buffer of an object that is no longer needed.
     fn reuse(&mut self, content: Content) {
-        let most = self.resolver.pack_receiver.resources.stream_threshold() as usize + OUTPUT_SLACK;
-        let is_kept = |bytes: &Vec<u8>| self.spare.len() < SPARE_BUFFERS && bytes.capacity() <= most;
+        let max_capacity = self.resolver.pack_receiver.resources.stream_threshold() as usize + OUTPUT_SLACK;
+        let is_kept = |bytes: &Vec<u8>| self.spare.len() < SPARE_BUFFERS && bytes.capacity() <= max_capacity;
         if let Some(mut bytes) = content.into_held().filter(is_kept) {
             bytes.clear();
             self.spare.push(bytes);
         }
     }
 
-    fn make(
+    /// Resolve one delta. The result is in memory if it has at most `limit` bytes.
+    fn resolve_one(
         &mut self,
         kind: Kind,
-        child: &Delta,
+        child: &DeltaEntry,
         base: &Content,
-        room: u64,
+        limit: u64,
     ) -> io::Result<(ObjectId, Content)> {
         let DeltaResolver { pack_receiver, pack, .. } = self.resolver;
         if child.size > pack_receiver.resources.stream_threshold() {
             let stream = stream(&pack.file, child.data_offset, child.size);
-            return self.apply(kind, stream, base, room);
+            return self.apply(kind, stream, base, limit);
         }
         let mut buffer = std::mem::take(&mut self.buffer);
         self.inflater.whole(&pack.file, child.data_offset, child.size as usize, &mut buffer)?;
-        let made = self.apply(kind, &buffer[..], base, room);
+        let resolved = self.apply(kind, &buffer[..], base, limit);
         self.buffer = buffer;
-        made
+        resolved
     }
 
     fn apply(
@@ -251,12 +257,12 @@ impl<'a> Work<'a> {
         kind: Kind,
         delta: impl BufRead,
         base: &Content,
-        room: u64,
+        limit: u64,
     ) -> io::Result<(ObjectId, Content)> {
         let pack_receiver = self.resolver.pack_receiver;
-        let delta = ObjectDelta::open(delta)?;
+        let delta = Delta::open(delta)?;
         refuse_huge(kind, delta.size, pack_receiver.resources)?;
-        if delta.size > room {
+        if delta.size > limit {
             let mut hasher = hasher(pack_receiver.hash, kind, delta.size);
             let mut spill = Spill::create(&pack_receiver.pack_dir)?;
             delta.apply(base, &mut |piece| {
@@ -265,7 +271,7 @@ impl<'a> Work<'a> {
                 spill.add(piece)
             })?;
             let id = hasher.try_finalize().map_err(io::Error::other)?;
-            return Ok((id, self.cursor.place_large(id, spill)?));
+            return Ok((id, self.cursor.link_large(id, spill)?));
         }
         let mut bytes = self.empty();
         bytes.reserve_exact(delta.size as usize);
@@ -275,7 +281,7 @@ impl<'a> Work<'a> {
         })?;
         let id = hash(pack_receiver.hash, kind, &bytes)?;
         if kind == Kind::Blob {
-            self.cursor.place(id, &bytes)?;
+            self.cursor.write_blob(id, &bytes)?;
         }
         Ok((id, Content::Held(bytes.into())))
     }

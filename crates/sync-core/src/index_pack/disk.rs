@@ -1,4 +1,4 @@
-//! The pack file: written as it comes, read again for deltas, completed if need be, named when all is well.
+//! The pack file: written while the pack arrives, read again for deltas, completed if it is thin, named at the end.
 
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
@@ -16,7 +16,7 @@ use crate::objects::content::Content;
 use crate::objects::corrupt;
 use crate::objects::deflate::{Deflater, header_of};
 
-/// A pack that has no name yet; it goes with its owner unless it is given one.
+/// A pack under a temporary name. The file is removed on drop unless it is finished.
 pub(super) struct PackFile {
     path: PathBuf,
     pub(super) file: File,
@@ -30,7 +30,7 @@ impl PackFile {
         Ok(PackFile { path, file })
     }
 
-    /// Write what comes; its checksum.
+    /// Write the packets to the file. Returns the checksum of the pack. Buffers that are no longer needed go to `used`.
     pub(super) fn store(
         &self,
         packets: Receiver<Packet>,
@@ -51,7 +51,7 @@ impl PackFile {
         hasher.try_finalize().map_err(io::Error::other)
     }
 
-    /// Begin to add objects behind the last.
+    /// Cut the checksum off, and append objects.
     pub(super) fn reopen(&self, kind: Kind) -> io::Result<Addition<'_>> {
         let end = self.file.metadata()?.len().checked_sub(kind.len_in_bytes() as u64);
         let end = end.ok_or_else(|| corrupt("it ends too early"))?;
@@ -61,7 +61,7 @@ impl PackFile {
         Ok(Addition { end, deflater: Deflater::new() })
     }
 
-    /// Make the header and the checksum those of a pack of `count` objects.
+    /// Write the header and the checksum for `count` objects. Call it after the last addition.
     pub(super) fn close(&self, count: usize, kind: Kind) -> io::Result<ObjectId> {
         let count = u32::try_from(count).map_err(io::Error::other)?;
         self.file.write_all_at(&gix_pack::data::header::encode(gix_pack::data::Version::V2, count), 0)?;
@@ -80,21 +80,21 @@ impl PackFile {
         Ok(checksum)
     }
 
-    /// Write the index beside the pack and give both their names, the index's last: it makes the pack known.
-    /// Returns the pack's.
+    /// Write the index and give both files their names. The index gets its name last: a pack without an index does not
+    /// count. Returns the path of the pack.
     pub(super) fn finish(&self, objects: &mut [Object], checksum: ObjectId) -> io::Result<PathBuf> {
         let name = self.path.with_file_name(format!("pack-{checksum}"));
         let (pack, index) = (name.with_extension("pack"), name.with_extension("idx"));
-        let half_made = self.path.with_extension("idx");
-        let written = index::write(&half_made, objects, checksum).and_then(|()| {
-            for path in [&self.path, &half_made] {
+        let temporary_index = self.path.with_extension("idx");
+        let written = index::write(&temporary_index, objects, checksum).and_then(|()| {
+            for path in [&self.path, &temporary_index] {
                 fs_err::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o444))?;
             }
             fs_err::rename(&self.path, &pack)?;
-            fs_err::rename(&half_made, index)
+            fs_err::rename(&temporary_index, index)
         });
         written.inspect_err(|_| {
-            let _ = fs_err::remove_file(&half_made).and(fs_err::remove_file(&pack));
+            let _ = fs_err::remove_file(&temporary_index).and(fs_err::remove_file(&pack));
         })?;
         Ok(pack)
     }
@@ -102,17 +102,18 @@ impl PackFile {
 
 impl Drop for PackFile {
     fn drop(&mut self) {
-        // Of one that has a name by now, there is nothing to remove.
+        // A finished pack has another name, so this removes nothing then.
         let _ = fs_err::remove_file(&self.path);
     }
 }
 
-/// The end of a pack that grows.
+/// Appends objects to a pack.
 pub(super) struct Addition<'a> {
     end: End<'a>,
     deflater: Deflater,
 }
 
+/// Writes to the end of a pack, and computes the checksum of an entry.
 struct End<'a> {
     file: &'a File,
     offset: u64,
@@ -120,6 +121,7 @@ struct End<'a> {
 }
 
 impl Addition<'_> {
+    /// Append an object as a whole.
     pub(super) fn add(&mut self, id: ObjectId, kind: ObjectKind, content: &Content) -> io::Result<Object> {
         let Addition { end, deflater } = self;
         let offset = end.offset;

@@ -1,4 +1,4 @@
-//! The entries of a pack as they arrive: each is inflated once.
+//! Reading the entries of a pack while it arrives. Each is inflated once.
 
 use std::io::{self, BufRead, Read};
 use std::sync::atomic::AtomicBool;
@@ -9,71 +9,75 @@ use gix::hash::Kind;
 use gix::objs::Kind as ObjectKind;
 use gix_pack::data::entry::Header;
 
-use super::blob_writer::{Blob, BlobWriter, Work, hasher};
+use super::blob_writer::{Blob, BlobWriter, WriterMessage, hasher};
 use super::{Object, PackReceiver, hash};
 use crate::objects::inflate::{Decoder, OUTPUT_SLACK, decoder, wrong_length};
 use crate::objects::{MAX_BUFFERED_OBJECT, corrupt, refuse_huge};
 
-/// What the disk thread gets: bytes that count for the checksum, or the checksum itself.
+/// A message to the disk thread.
 pub(super) enum Packet {
+    /// Bytes that the checksum covers.
     Bytes(Vec<u8>),
+    /// The checksum at the end of the pack.
     Trailer(Vec<u8>),
 }
 
-/// An object that is given by its difference from another.
-pub(crate) struct Delta {
-    /// Its place among the objects.
+/// An entry with a delta.
+pub(crate) struct DeltaEntry {
+    /// The index of the object in [`AllRead::objects`].
     pub(super) at: usize,
-    /// Where its deflated bytes begin, and their length when inflated.
+    /// The offset of the deflated delta, and its inflated size.
     pub(super) data_offset: u64,
     pub(super) size: u64,
     pub(super) base: Base,
-    /// Whether it was put together: hostile ones lead in circles.
+    /// Whether it is resolved, or a thread is resolving it. A hostile pack may have cycles of deltas.
     pub(super) is_done: AtomicBool,
 }
 
-/// From what a delta starts.
+/// The base of a delta.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Base {
     Offset(u64),
     Id(ObjectId),
 }
 
-/// An object that is there in full.
-pub(super) struct Whole {
+/// An entry with a whole object.
+pub(super) struct WholeEntry {
+    /// The index of the object in [`AllRead::objects`].
     pub(super) at: usize,
     pub(super) data_offset: u64,
     pub(super) size: u64,
     pub(super) kind: ObjectKind,
 }
 
-/// Everything that was read.
+/// All entries of a pack.
 pub(super) struct AllRead {
     pub(super) objects: Vec<Object>,
-    pub(super) whole: Vec<Whole>,
-    pub(super) deltas: Vec<Delta>,
+    pub(super) whole: Vec<WholeEntry>,
+    pub(super) deltas: Vec<DeltaEntry>,
     pub(super) trailer: ObjectId,
 }
 
-/// At least so much goes to disk at once: servers send little at a time.
+/// The smallest packet for the disk thread, in bytes: servers send small pieces.
 const PACKET: usize = 48 * 1024;
 
-/// The pieces of large objects.
+/// The largest piece of a large object, in bytes.
 const WINDOW: u64 = 256 * 1024;
 
+/// A pack that is being read.
 pub(super) struct Entries<'a> {
     source: &'a mut dyn BufRead,
     pack_receiver: &'a PackReceiver<'a>,
     kind: Kind,
-    /// Larger objects go through in pieces.
+    /// Larger objects pass through in pieces.
     large: u64,
     decoder: Box<Decoder>,
-    /// For what goes through in pieces.
+    /// The buffer for these pieces.
     window: Vec<u8>,
-    /// Bytes that arrived, and how many of them were used.
+    /// The bytes that arrived, and how many of them are used.
     packet: Vec<u8>,
     used: usize,
-    /// The place in the pack of `packet[0]`.
+    /// The offset of `packet[0]` in the pack.
     start: u64,
     crc32: crc32fast::Hasher,
     to_disk: SyncSender<Packet>,
@@ -107,8 +111,8 @@ impl<'a> Entries<'a> {
     pub(super) fn read_all(
         &mut self,
         blob_writer: &BlobWriter<'_>,
-        to_placer: SyncSender<Work>,
-        from_placer: &Receiver<Vec<u8>>,
+        to_writer: SyncSender<WriterMessage>,
+        from_writer: &Receiver<Vec<u8>>,
     ) -> io::Result<AllRead> {
         let PackReceiver { progress, interrupt, .. } = *self.pack_receiver;
         let mut header = [0; 12];
@@ -116,8 +120,8 @@ impl<'a> Entries<'a> {
         let (_, count) = gix_pack::data::header::decode(&header).map_err(corrupt)?;
         progress.set_total(count as usize);
         let (done, bytes) = (progress.files(), progress.bytes());
-        let most = self.pack_receiver.resources.batch_bytes() as usize;
-        let mut out = Batches { to_placer, from_placer, bytes: Vec::new(), blobs: Vec::new(), most };
+        let batch_bytes = self.pack_receiver.resources.batch_bytes() as usize;
+        let mut out = Batches { to_writer, from_writer, bytes: Vec::new(), blobs: Vec::new(), batch_bytes };
         let trailer = ObjectId::null(self.kind);
         let mut read = AllRead { objects: Vec::new(), whole: Vec::new(), deltas: Vec::new(), trailer };
         for at in 0..count as usize {
@@ -161,13 +165,13 @@ impl<'a> Entries<'a> {
             }
         }
         if let Some(kind) = entry.header.as_kind() {
-            read.whole.push(Whole { at, data_offset, size, kind });
+            read.whole.push(WholeEntry { at, data_offset, size, kind });
         }
         read.objects.push(Object { offset, crc32: self.crc32.clone().finalize(), id });
         Ok(())
     }
 
-    /// A small blob goes into the batch.
+    /// Add a small blob to the batch.
     fn blob(&mut self, at: usize, size: usize, out: &mut Batches<'_>) -> io::Result<()> {
         let start = out.reserve(size)?;
         self.inflate_into(&mut out.bytes[start..], size)?;
@@ -176,18 +180,19 @@ impl<'a> Entries<'a> {
         Ok(())
     }
 
+    /// Send a large blob to the writer thread in pieces.
     fn large_blob(&mut self, at: usize, size: u64, out: &mut Batches<'_>) -> io::Result<()> {
         out.send()?;
-        out.work(Work::Begin { at, size })?;
+        out.send_message(WriterMessage::Begin { at, size })?;
         self.in_pieces(size, |piece| {
             let mut buffer = out.empty();
             buffer.extend_from_slice(piece);
-            out.work(Work::Piece(buffer))
+            out.send_message(WriterMessage::Piece(buffer))
         })?;
-        out.work(Work::End)
+        out.send_message(WriterMessage::End)
     }
 
-    /// A commit, tag or tree; of a very large one nothing but its id is known.
+    /// Hash a commit, tag or tree, and add it to the plan unless it is very large.
     fn other(&mut self, kind: ObjectKind, size: u64, blob_writer: &BlobWriter<'_>) -> io::Result<ObjectId> {
         if size > self.pack_receiver.resources.pending_tree_bytes() {
             let mut hasher = hasher(self.kind, kind, size);
@@ -203,8 +208,9 @@ impl<'a> Entries<'a> {
         Ok(id)
     }
 
+    /// Inflate the next stream into memory.
     fn whole(&mut self, size: u64) -> io::Result<Vec<u8>> {
-        // A header may lie: room is made as it is needed.
+        // The size in the header may be wrong: for a large one, memory is allocated as it is needed.
         let mut body = Vec::with_capacity(size.min(self.large) as usize + OUTPUT_SLACK);
         if size <= self.large {
             body.resize(size as usize + OUTPUT_SLACK, 0);
@@ -219,16 +225,16 @@ impl<'a> Entries<'a> {
         Ok(body)
     }
 
-    /// It is put together once all of the pack is there.
-    fn delta(&mut self, at: usize, data_offset: u64, size: u64, base: Base) -> io::Result<Delta> {
+    /// Skip a delta. It is resolved after the pack has arrived.
+    fn delta(&mut self, at: usize, data_offset: u64, size: u64, base: Base) -> io::Result<DeltaEntry> {
         if size > MAX_BUFFERED_OBJECT {
             return Err(corrupt(format!("a delta of {size} bytes is too large")));
         }
         self.in_pieces(size, |_| Ok(()))?;
-        Ok(Delta { at, data_offset, size, base, is_done: AtomicBool::new(false) })
+        Ok(DeltaEntry { at, data_offset, size, base, is_done: AtomicBool::new(false) })
     }
 
-    /// Inflate the next stream, of exactly `size` bytes, into a buffer that is a little larger.
+    /// Inflate the next stream, of exactly `size` bytes, into `buffer`, which has [`OUTPUT_SLACK`] bytes more.
     fn inflate_into(&mut self, buffer: &mut [u8], size: usize) -> io::Result<()> {
         let mut written = 0;
         loop {
@@ -247,7 +253,7 @@ impl<'a> Entries<'a> {
         }
     }
 
-    /// Inflate the next stream, of exactly `size` bytes, through a window.
+    /// Inflate the next stream, of exactly `size` bytes, and pass it to `take` piece by piece.
     fn in_pieces(&mut self, size: u64, mut take: impl FnMut(&[u8]) -> io::Result<()>) -> io::Result<()> {
         let mut window = std::mem::take(&mut self.window);
         window.resize(size.min(WINDOW) as usize + OUTPUT_SLACK, 0);
@@ -274,6 +280,7 @@ impl<'a> Entries<'a> {
         }
     }
 
+    /// The offset of the next byte in the pack.
     fn offset(&self) -> u64 {
         self.start + self.used as u64
     }
@@ -283,7 +290,7 @@ impl<'a> Entries<'a> {
         self.used += amount;
     }
 
-    /// Have at least one byte, handing what was used to the disk thread once it is worth waking that.
+    /// Make at least one byte available. Used bytes go to the disk thread once they are worth a packet.
     fn refill(&mut self) -> io::Result<()> {
         if self.used < self.packet.len() {
             return Ok(());
@@ -306,6 +313,7 @@ impl<'a> Entries<'a> {
         Ok(())
     }
 
+    /// Read the checksum of the pack, and send the rest to the disk thread.
     fn trailer(&mut self) -> io::Result<ObjectId> {
         let mut trailer = self.packet.split_off(self.used);
         let rest = std::mem::take(&mut self.packet);
@@ -320,12 +328,12 @@ impl<'a> Entries<'a> {
     }
 
     fn send(&self, packet: Packet) -> io::Result<()> {
-        // A thread that is gone has its own error to tell.
+        // If the disk thread has ended, its own error is the one that is reported.
         self.to_disk.send(packet).map_err(|_| io::Error::other("the pack could not be stored"))
     }
 }
 
-/// For headers, byte by byte.
+/// Used for headers, which are read byte by byte.
 impl Read for Entries<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         self.refill()?;
@@ -336,20 +344,20 @@ impl Read for Entries<'_> {
     }
 }
 
-/// Blobs on their way to the placing thread.
+/// Collects blobs for the writer thread.
 struct Batches<'a> {
-    to_placer: SyncSender<Work>,
-    from_placer: &'a Receiver<Vec<u8>>,
+    to_writer: SyncSender<WriterMessage>,
+    from_writer: &'a Receiver<Vec<u8>>,
     bytes: Vec<u8>,
     blobs: Vec<Blob>,
-    /// How many bytes of blobs go to the placing thread at once.
-    most: usize,
+    /// The largest batch, in bytes.
+    batch_bytes: usize,
 }
 
 impl Batches<'_> {
-    /// Room for a blob; where it begins.
+    /// Reserve space for a blob. Returns its start.
     fn reserve(&mut self, size: usize) -> io::Result<usize> {
-        if self.bytes.len() + size > self.most {
+        if self.bytes.len() + size > self.batch_bytes {
             self.send()?;
         }
         let start = self.bytes.len();
@@ -363,18 +371,20 @@ impl Batches<'_> {
         }
         let next = self.empty();
         let (bytes, blobs) = (std::mem::replace(&mut self.bytes, next), std::mem::take(&mut self.blobs));
-        self.work(Work::Batch { bytes, blobs })
+        self.send_message(WriterMessage::Batch { bytes, blobs })
     }
 
-    /// A buffer that was used before, if there is one: the allocator gives large ones back at once.
+    /// An empty buffer. Buffers are reused: the allocator returns large ones to the system at once, which is slow.
     fn empty(&self) -> Vec<u8> {
-        let mut buffer =
-            self.from_placer.try_recv().unwrap_or_else(|_| Vec::with_capacity(self.most + OUTPUT_SLACK));
+        let mut buffer = self
+            .from_writer
+            .try_recv()
+            .unwrap_or_else(|_| Vec::with_capacity(self.batch_bytes + OUTPUT_SLACK));
         buffer.clear();
         buffer
     }
 
-    fn work(&self, work: Work) -> io::Result<()> {
-        self.to_placer.send(work).map_err(|_| io::Error::other("the files could not be written"))
+    fn send_message(&self, message: WriterMessage) -> io::Result<()> {
+        self.to_writer.send(message).map_err(|_| io::Error::other("the files could not be written"))
     }
 }

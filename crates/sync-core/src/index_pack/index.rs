@@ -1,4 +1,4 @@
-//! A pack's index, version 2 (gitformat-pack(5)).
+//! Writing the index of a pack, version 2 (gitformat-pack(5)).
 
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
@@ -8,10 +8,10 @@ use gix::ObjectId;
 use super::Object;
 use crate::objects::deflate::Hashed;
 
-/// Offsets from here on are kept in a table of their own.
+/// Larger offsets are in a second table (those with the highest of 32 bits set).
 const LARGE_OFFSET: u64 = 1 << 31;
 
-/// Write the index of a pack; sorts the objects by id.
+/// Write the index of a pack. Sorts `objects` by id.
 pub(crate) fn write(path: &Path, objects: &mut [Object], pack_checksum: ObjectId) -> io::Result<()> {
     objects.sort_unstable_by(|a, b| a.id.cmp(&b.id).then(a.offset.cmp(&b.offset)));
     let (inner, hasher) = (fs_err::File::create(path)?, gix::hash::hasher(pack_checksum.kind()));

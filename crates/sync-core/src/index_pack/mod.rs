@@ -1,15 +1,15 @@
-//! A pack in one pass: while it arrives it is stored, its objects are hashed, and the files of the wanted commit
-//! are written. What this declines, the ordinary checkout writes afterwards.
+//! Receive a pack in one pass: store it, hash its objects, and write the files of the wanted commit while it arrives. The
+//! checkout writes the files that are skipped here.
 //!
 //! ```text
 //! this thread      packets ─▶ entries ─▶ inflated objects ─▶ trees go into the plan
 //! disk thread         └─▶ the pack file and its checksum │
-//! placing thread                                         └─▶ blobs are hashed and become files
-//! afterwards       deltas, on several threads; what they start from elsewhere; the pack's index
+//! writer thread                                          └─▶ blobs are hashed and written as files
+//! afterwards       resolve deltas, on several threads; add bases of a thin pack; write the index
 //! ```
-//! A file is written only where a tree entry of the commit names exactly the bytes at cursor. Nothing here is
-//! visible to anybody before the checkout gives the tree its name. No object is held that is large: it goes
-//! through in pieces, and to disk where deltas start from it.
+//! A file is written only if a tree entry of the commit names exactly this content. The tree has a temporary name until
+//! the checkout publishes it. Large objects are never held in memory: they pass through in pieces, and those that are
+//! delta bases go to temporary files.
 
 mod blob_writer;
 mod deltas;
@@ -37,46 +37,48 @@ use crate::resources::Resources;
 use blob_writer::BlobWriter;
 use entries::{AllRead, Entries};
 
-/// A pack is to be taken in.
+/// Receives packs.
 pub(crate) struct PackReceiver<'a> {
-    /// Where the pack goes, and what is too large to hold meanwhile.
+    /// The directory for the pack and for temporary files.
     pub(crate) pack_dir: PathBuf,
     pub(crate) hash: Kind,
+    /// The tree whose files are written while the pack arrives, if any.
     pub(crate) tree: Option<StreamTarget<'a>>,
     pub(crate) resources: Resources,
     pub(crate) progress: &'a Progress,
     pub(crate) interrupt: &'a Interrupt,
 }
 
-/// Whose files are written meanwhile.
+/// A tree whose files are written while its pack arrives.
 #[derive(Clone, Copy)]
 pub(crate) struct StreamTarget<'a> {
     pub(crate) commit: ObjectId,
-    /// It is there and empty.
+    /// The directory of the tree. It exists and is empty.
     pub(crate) dir: &'a Path,
     pub(crate) limits: &'a Limits,
 }
 
-/// A pack that was taken in.
+/// A pack that was received.
 #[derive(Debug, Default)]
 pub(crate) struct ReceivedPack {
-    /// Where it is; nowhere if there was nothing in it.
+    /// The path of the pack; `None` if it had no objects, and was not stored.
     pub(crate) pack: Option<PathBuf>,
     pub(crate) early: StreamedFiles,
 }
 
-/// An object of the pack, by its place in it.
+/// An object of the pack.
 pub(super) struct Object {
+    /// The offset of its entry in the pack.
     pub(super) offset: u64,
-    /// Of the raw bytes of the entry.
+    /// The checksum of the raw bytes of the entry.
     pub(super) crc32: u32,
-    /// Null until it is known.
+    /// Null until the object is hashed.
     pub(super) id: ObjectId,
 }
 
 impl PackReceiver<'_> {
-    /// Store a pack, whose deltas may start from `bases`. After an error, which may be that of a limit, nothing is
-    /// left of it, and what is in the directory of the tree is not to be used.
+    /// Read and store a pack. Its deltas may have their bases in `bases` (a thin pack). After an error no file of the pack
+    /// is left; discard the directory of the tree then.
     pub(crate) fn take(&self, pack: &mut dyn BufRead, bases: Option<&Objects>) -> io::Result<ReceivedPack> {
         let file = disk::PackFile::create(&self.pack_dir)?;
         let blob_writer = BlobWriter::new(self)?;
@@ -90,7 +92,7 @@ impl PackReceiver<'_> {
         Ok(ReceivedPack { pack: Some(path), early: StreamedFiles { files } })
     }
 
-    /// All but the deltas.
+    /// Read and store the pack. Only its deltas are not resolved.
     fn read(
         &self,
         pack: &mut dyn BufRead,
@@ -99,19 +101,19 @@ impl PackReceiver<'_> {
     ) -> io::Result<(AllRead, Vec<StreamedFile>)> {
         let (to_disk, packets) = sync_channel(8);
         let (used_packets, from_disk) = sync_channel(16);
-        let (to_placer, work) = sync_channel(8);
-        let (used_buffers, from_placer) = sync_channel(16);
-        let (read, stored, placed) = std::thread::scope(|scope| {
+        let (to_writer, work) = sync_channel(8);
+        let (used_buffers, from_writer) = sync_channel(16);
+        let (read, stored, written) = std::thread::scope(|scope| {
             let disk = scope.spawn(|| file.store(packets, &used_packets, self.hash));
-            let placing = scope.spawn(|| blob_writer.run(work, &used_buffers));
+            let writer = scope.spawn(|| blob_writer.run(work, &used_buffers));
             let mut entries = Entries::new(pack, self, to_disk, from_disk);
-            let read = entries.read_all(blob_writer, to_placer, &from_placer);
+            let read = entries.read_all(blob_writer, to_writer, &from_writer);
             drop(entries); // ends the threads
-            (read, join(disk.join()), join(placing.join()))
+            (read, join(disk.join()), join(writer.join()))
         });
-        // What failed on disk made the reading fail, too.
+        // An error of another thread makes the reader fail too, so look at the other threads first.
         let checksum = stored?;
-        let (mut ids, files) = placed?;
+        let (mut ids, files) = written?;
         let mut read = read?;
         for (at, id) in ids.drain(..) {
             read.objects[at].id = id;
@@ -121,10 +123,10 @@ impl PackReceiver<'_> {
 }
 
 fn join<T>(outcome: std::thread::Result<io::Result<T>>) -> io::Result<T> {
-    outcome.unwrap_or_else(|_| Err(io::Error::other("a thread died")))
+    outcome.unwrap_or_else(|_| Err(io::Error::other("a thread panicked")))
 }
 
-/// The id of an object.
+/// Compute the id of an object.
 fn hash(kind: Kind, object: gix::objs::Kind, bytes: &[u8]) -> io::Result<ObjectId> {
     gix::objs::compute_hash(kind, object, bytes).map_err(io::Error::other)
 }

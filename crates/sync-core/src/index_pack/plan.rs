@@ -1,4 +1,4 @@
-//! Which blob goes where, as far as the trees that have come say.
+//! The plan of a tree: the paths of each blob, according to the trees that have arrived.
 
 use gix::ObjectId;
 use gix::bstr::{BStr, BString, ByteSlice};
@@ -8,65 +8,71 @@ use gix::objs::{Kind, TreeRefIter};
 
 use crate::convert::may_convert;
 
-/// How many entries of trees are looked at, and how deep: a tree may name another over and over.
-const ENTRIES: usize = 1_000_000;
-const DEPTH: u32 = 200;
+/// Limits for the entries and the depth of the plan: a hostile tree may contain the same tree again and again.
+const MAX_ENTRIES: usize = 1_000_000;
+const MAX_DEPTH: u32 = 200;
 
-/// The number of a directory.
+/// The index of a directory in [`Plan::dirs`].
 pub(super) type DirId = u32;
 
-/// A directory of the tree that is being made.
+/// A directory of the tree.
 struct Dir {
     parent: Option<DirId>,
     name: BString,
     depth: u32,
-    forms: Forms,
+    conversion: Conversion,
 }
 
-/// Whether the attributes of a directory can make a file differ from its blob.
+/// Whether the `.gitattributes` of a directory may ask for content conversion.
 #[derive(Clone, Copy, PartialEq)]
-enum Forms {
-    Same,
-    /// Its `.gitattributes` has not come yet.
+enum Conversion {
+    None,
+    /// The file has not arrived yet.
     Unknown,
-    Other,
+    Possible,
 }
 
-/// A path that a blob has.
+/// A path of a blob.
 pub(super) struct PlannedPath {
     pub(super) dir: DirId,
     pub(super) name: BString,
     pub(super) is_executable: bool,
 }
 
+/// The paths of the blobs of a commit.
 pub(super) struct Plan {
     commit: ObjectId,
     dirs: Vec<Dir>,
+    /// The number of tree entries seen so far.
     entries: usize,
+    /// Trees that have not arrived, with their directories.
     wanted_trees: IdMap<ObjectId, Vec<DirId>>,
-    /// Those whose place is not known yet, as many as there is room for.
-    waiting_trees: IdMap<ObjectId, Vec<u8>>,
-    room: u64,
+    /// Trees that arrived before their parents.
+    pending_trees: IdMap<ObjectId, Vec<u8>>,
+    /// How many bytes of pending trees may still be held.
+    pending_budget: u64,
+    /// Blobs that have not arrived, with their paths.
     blobs: IdMap<ObjectId, Vec<PlannedPath>>,
+    /// `.gitattributes` files that have not arrived, with their directories.
     attributes: IdMap<ObjectId, Vec<DirId>>,
 }
 
 impl Plan {
-    /// `room` is for the bytes of trees that wait.
-    pub(super) fn new(commit: ObjectId, room: u64) -> Self {
+    /// Trees that arrive before their parents are held, up to `pending_budget` bytes of them.
+    pub(super) fn new(commit: ObjectId, pending_budget: u64) -> Self {
         Plan {
             commit,
             dirs: Vec::new(),
             entries: 0,
             wanted_trees: IdMap::default(),
-            waiting_trees: IdMap::default(),
-            room,
+            pending_trees: IdMap::default(),
+            pending_budget,
             blobs: IdMap::default(),
             attributes: IdMap::default(),
         }
     }
 
-    /// A commit or tree has come.
+    /// Add a commit or tree that has arrived.
     pub(super) fn add_object(&mut self, kind: Kind, id: ObjectId, body: &[u8]) {
         match kind {
             Kind::Commit if id == self.commit => {
@@ -76,7 +82,7 @@ impl Plan {
                         parent: None,
                         name: BString::default(),
                         depth: 0,
-                        forms: Forms::Same,
+                        conversion: Conversion::None,
                     });
                     self.want_trees(vec![(tree, 0)]);
                 }
@@ -86,9 +92,9 @@ impl Plan {
                     let below = dirs.into_iter().flat_map(|dir| self.expand(dir, body)).collect();
                     self.want_trees(below);
                 }
-                None if body.len() as u64 <= self.room => {
-                    self.room -= body.len() as u64;
-                    self.waiting_trees.insert(id, body.to_vec());
+                None if body.len() as u64 <= self.pending_budget => {
+                    self.pending_budget -= body.len() as u64;
+                    self.pending_trees.insert(id, body.to_vec());
                 }
                 None => {}
             },
@@ -96,12 +102,12 @@ impl Plan {
         }
     }
 
-    /// Trees that came before their parents are looked at now; the others are waited for.
+    /// Expand the trees that have arrived already, and wait for the others.
     fn want_trees(&mut self, mut wanted: Vec<(ObjectId, DirId)>) {
         while let Some((id, dir)) = wanted.pop() {
-            match self.waiting_trees.remove(&id) {
+            match self.pending_trees.remove(&id) {
                 Some(body) => {
-                    self.room += body.len() as u64;
+                    self.pending_budget += body.len() as u64;
                     wanted.extend(self.expand(dir, &body));
                 }
                 None => self.wanted_trees.entry(id).or_default().push(dir),
@@ -109,31 +115,31 @@ impl Plan {
         }
     }
 
-    /// Plan what a directory holds; the trees below it. What cannot be read or may not be written is left out:
-    /// the checkout has the words for it.
+    /// Plan the entries of a directory. Returns the trees below it. Entries that cannot be read or must not be written are
+    /// left out: the checkout reports them.
     fn expand(&mut self, dir: DirId, body: &[u8]) -> Vec<(ObjectId, DirId)> {
         let mut below = Vec::new();
         let depth = self.dirs[dir as usize].depth + 1;
         for entry in TreeRefIter::from_bytes(body, self.commit.kind()).map_while(Result::ok) {
             let kind = entry.mode.kind();
             self.entries += 1;
-            if self.entries > ENTRIES {
+            if self.entries > MAX_ENTRIES {
                 break;
             }
-            if depth > DEPTH || !is_safe(entry.filename, kind) {
+            if depth > MAX_DEPTH || !is_safe(entry.filename, kind) {
                 continue;
             }
             let id = entry.oid.to_owned();
-            // git takes attributes from a link, too: from the text that says where it leads.
+            // git reads attributes from a symbolic link too: its target is the text.
             if entry.filename == ".gitattributes" && !matches!(kind, EntryKind::Tree | EntryKind::Commit) {
-                self.dirs[dir as usize].forms = Forms::Unknown;
+                self.dirs[dir as usize].conversion = Conversion::Unknown;
                 self.attributes.entry(id).or_default().push(dir);
             }
             match kind {
                 EntryKind::Tree => {
                     let Ok(number) = DirId::try_from(self.dirs.len()) else { continue };
                     let name = entry.filename.into();
-                    self.dirs.push(Dir { parent: Some(dir), name, depth, forms: Forms::Same });
+                    self.dirs.push(Dir { parent: Some(dir), name, depth, conversion: Conversion::None });
                     below.push((id, number));
                 }
                 EntryKind::Blob | EntryKind::BlobExecutable => {
@@ -141,44 +147,48 @@ impl Plan {
                     let target = PlannedPath { dir, name: entry.filename.into(), is_executable };
                     self.blobs.entry(id).or_default().push(target);
                 }
-                // Symbolic links come last of all, so that nothing is written through one.
+                // The checkout makes symbolic links last, so that nothing is written through one.
                 EntryKind::Link | EntryKind::Commit => {}
             }
         }
         below
     }
 
-    /// The paths of a blob that has come, those left out where its form may be another.
+    /// Take the paths of a blob that has arrived, except those where it may need conversion. `content` is needed only for
+    /// attributes; a blob that is too large for them has none here.
     pub(super) fn take(&mut self, id: ObjectId, content: Option<&[u8]>) -> Vec<PlannedPath> {
         if let Some(content) = content
             && let Some(dirs) = self.attributes.remove(&id)
         {
-            let forms = if may_convert(content) { Forms::Other } else { Forms::Same };
-            dirs.into_iter().for_each(|dir| self.dirs[dir as usize].forms = forms);
+            let conversion = if may_convert(content) { Conversion::Possible } else { Conversion::None };
+            dirs.into_iter().for_each(|dir| self.dirs[dir as usize].conversion = conversion);
         }
         let mut targets = self.blobs.remove(&id).unwrap_or_default();
-        if self.entries > ENTRIES {
-            return Vec::new(); // an attributes file may have been overlooked
+        if self.entries > MAX_ENTRIES {
+            return Vec::new(); // there may be a .gitattributes beyond the limit
         }
-        targets
-            .retain(|target| self.chain(target.dir).all(|dir| self.dirs[dir as usize].forms == Forms::Same));
+        targets.retain(|target| {
+            self.ancestors(target.dir).all(|dir| self.dirs[dir as usize].conversion == Conversion::None)
+        });
         targets
     }
 
     /// The path of a directory, from the root of the tree; empty for the root itself.
     pub(super) fn path(&self, dir: DirId) -> BString {
         let mut names: Vec<&BStr> =
-            self.chain(dir).map(|dir| self.dirs[dir as usize].name.as_bstr()).collect();
+            self.ancestors(dir).map(|dir| self.dirs[dir as usize].name.as_bstr()).collect();
         names.pop(); // the root's
         names.reverse();
         gix::bstr::join("/", names).into()
     }
 
-    fn chain(&self, dir: DirId) -> impl Iterator<Item = DirId> {
+    /// A directory and all its parents.
+    fn ancestors(&self, dir: DirId) -> impl Iterator<Item = DirId> {
         std::iter::successors(Some(dir), |dir| self.dirs[*dir as usize].parent)
     }
 }
 
+/// Whether the name of a tree entry may be written.
 fn is_safe(name: &BStr, kind: EntryKind) -> bool {
     let mode = (kind == EntryKind::Link).then_some(gix::validate::path::component::Mode::Symlink);
     gix::validate::path::component(name, mode, crate::trees::rules::PATH_RULES).is_ok()

@@ -1,4 +1,4 @@
-//! Packs that no git would make.
+//! Packs that git would never write.
 
 use std::io::Write;
 
@@ -15,11 +15,11 @@ pub(crate) struct Pack {
 
 const REF_DELTA: u8 = 7;
 
-/// The largest object that is held.
+/// The largest object that is held in memory.
 const LARGE: usize = 1 << 20;
 
 impl Pack {
-    /// An object, and its id.
+    /// Add an object, and return its id.
     pub(crate) fn add(&mut self, kind: ObjectKind, body: &[u8]) -> ObjectId {
         let number = match kind {
             ObjectKind::Commit => 1,
@@ -38,7 +38,7 @@ impl Pack {
         self.deflate(delta);
     }
 
-    /// The sizes that a delta begins with.
+    /// The header of a delta.
     pub(crate) fn delta_header(base: usize, made: usize) -> Vec<u8> {
         let mut bytes = Vec::new();
         for mut rest in [base, made] {
@@ -51,7 +51,7 @@ impl Pack {
         bytes
     }
 
-    /// The command of a delta that copies.
+    /// A copy command of a delta.
     pub(crate) fn copy(start: usize, length: usize) -> Vec<u8> {
         let (start, length) = (start as u32, length as u32);
         [&[0xff][..], &start.to_le_bytes(), &length.to_le_bytes()[..3]].concat()
@@ -124,8 +124,8 @@ fn pack_receiver<'a>(
     PackReceiver { pack_dir: packs.to_owned(), hash: Kind::Sha1, tree, resources, progress, interrupt }
 }
 
-/// Unpack it into a fresh directory: the paths of the files, or the fault; whatever happens, no temporary file of
-/// a pack is left.
+/// Receive it in a new directory. Returns the paths of the files, or the error. No temporary file of a pack is left in
+/// either case.
 fn unpacked(bytes: &[u8], commit: ObjectId) -> Result<Vec<String>, String> {
     let dir = tempfile::tempdir().unwrap();
     let (packs, tree) = (dir.path().join("packs"), dir.path().join("tree"));
