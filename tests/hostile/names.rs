@@ -202,8 +202,8 @@ fn what_is_of_no_kind_or_of_another_is_refused() {
     let (blob, tree) = (hostile.repo.blob("x"), hostile.repo.raw_tree(&[]));
     each_row(
         [
-            ("10644", &blob, "none of git's"),
-            ("170000", &blob, "none of git's"),
+            ("10644", &blob, "is unknown to git"),
+            ("170000", &blob, "is unknown to git"),
             ("40000", &blob, "kind tree"),
             ("100644", &tree, "\"odd\" is a tree, not a file"),
             ("100644", &"12".repeat(20), "1212"),

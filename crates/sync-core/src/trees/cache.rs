@@ -1,6 +1,6 @@
-//! The trees that an index was made from, told by the index alone: what is the same in the next commit need not be
-//! read again. Nobody who altered the index is trusted: ids are made of what is there, and that is judged as trees
-//! are that are read.
+//! The trees that an index was made from, computed from the index alone. Trees that are the same in the next commit are
+//! not read again. The index is untrusted, since it may have been altered: tree ids are computed from its entries, and
+//! the result is validated like a tree that is read.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -26,21 +26,21 @@ pub(crate) struct TreeCache {
 pub(super) struct Tree {
     id: ObjectId,
     entries: Range<usize>,
-    /// With all that is below.
-    pub(super) size: TreeTotals,
+    /// The totals of the directory and all directories below it.
+    pub(super) totals: TreeTotals,
 }
 
-/// A directory whose end is not found yet.
+/// A directory whose end is not yet found.
 struct Open<'a> {
     path: &'a BStr,
     body: Vec<u8>,
     start: usize,
-    /// What is below the directories in it.
-    size: TreeTotals,
+    /// The totals of the directories in it.
+    totals: TreeTotals,
 }
 
 impl TreeCache {
-    /// No directory is known where the index is not that of one tree.
+    /// The cache for `index`. It is empty if the index is not that of a tree.
     pub(crate) fn of(index: State) -> Self {
         let trees = trees(&index).unwrap_or_default();
         TreeCache { index, trees }
@@ -50,17 +50,18 @@ impl TreeCache {
         &self.index
     }
 
-    /// The directory at a path, if it is the one of this id.
+    /// The directory at `path`, if its tree is `id`.
     pub(super) fn tree(&self, path: &BString, id: &gix::oid) -> Option<&Tree> {
         self.trees.get(path).filter(|tree| tree.id == id)
     }
 
-    /// All files of a directory, sorted.
+    /// All files in and below a directory, sorted.
     pub(super) fn files(&self, tree: &Tree) -> impl Iterator<Item = (&BStr, &Entry)> {
         self.index.entries()[tree.entries.clone()].iter().map(|entry| (entry.path(&self.index), entry))
     }
 }
 
+/// All directories of an index; `None` if the index is not that of a tree.
 fn trees(index: &State) -> Option<HashMap<BString, Tree>> {
     let mut trees = HashMap::new();
     let mut open = vec![Open::new(BStr::new(""), 0)];
@@ -83,30 +84,30 @@ fn trees(index: &State) -> Option<HashMap<BString, Tree>> {
     Some(trees)
 }
 
-/// The innermost directory ends before an entry.
+/// Close the innermost directory. Its entries end before `end`.
 fn close(
     open: &mut Vec<Open<'_>>,
     end: usize,
     index: &State,
     trees: &mut HashMap<BString, Tree>,
 ) -> Option<()> {
-    let Open { path, body, start, mut size } = open.pop()?;
-    size += validate(path, &body, index.object_hash()).ok()?;
+    let Open { path, body, start, mut totals } = open.pop()?;
+    totals += validate(path, &body, index.object_hash()).ok()?;
     let id = compute_hash(index.object_hash(), Kind::Tree, &body).ok()?;
     if let Some(above) = open.last_mut() {
         above.add(EntryKind::Tree, path, &id);
-        above.size += size;
+        above.totals += totals;
     }
-    trees.insert(path.to_owned(), Tree { id, entries: start..end, size });
+    trees.insert(path.to_owned(), Tree { id, entries: start..end, totals });
     Some(())
 }
 
 impl<'a> Open<'a> {
     fn new(path: &'a BStr, start: usize) -> Self {
-        Open { path, body: Vec::new(), start, size: TreeTotals::default() }
+        Open { path, body: Vec::new(), start, totals: TreeTotals::default() }
     }
 
-    /// Where names begin in the paths of what is inside.
+    /// The start of the name in the path of an entry.
     fn inside(&self) -> usize {
         if self.path.is_empty() { 0 } else { self.path.len() + 1 }
     }
@@ -125,7 +126,7 @@ impl<'a> Open<'a> {
     }
 }
 
-/// What an entry is in its tree; `None` for what is in none, or as no tree has it.
+/// The kind of tree entry that an index entry stands for; `None` if a tree cannot have it.
 fn kind_of(entry: &Entry) -> Option<EntryKind> {
     match entry.mode {
         _ if entry.stage() != Stage::Unconflicted => None,
@@ -157,7 +158,7 @@ mod tests {
         ObjectId::from_hex(hex.as_bytes()).unwrap()
     }
 
-    /// These ids are what git 2.47 makes of such an index (`write-tree`).
+    /// `git write-tree` (2.47) prints these ids for such an index.
     #[test]
     fn directories_have_the_ids_of_their_trees() {
         let known = known(&[
@@ -174,7 +175,7 @@ mod tests {
         ] {
             let found = known.tree(&path.into(), &id(tree)).unwrap();
             assert!(known.files(found).map(|(path, _)| path).eq(files), "{path:?}");
-            assert_eq!(found.size, TreeTotals { entries, paths }, "{path:?}");
+            assert_eq!(found.totals, TreeTotals { entries, paths }, "{path:?}");
         }
         assert!(known.tree(&"a".into(), &id("2c9067d4b11c35f3f6754246490af60957a3acf2")).is_none());
         assert!(known.tree(&"a/x".into(), &ObjectId::empty_blob(HashKind::Sha1)).is_none());

@@ -1,5 +1,5 @@
-//! The files that a tree names. Trees are the work of strangers: each is judged when it is read, before anything
-//! of it is kept, so that a small one that names itself over and over ends soon.
+//! Reading the trees of a commit into an index. Trees are untrusted: each is validated and counted before its entries are
+//! used, so that a small tree that contains another one again and again soon hits a limit.
 
 pub(crate) mod cache;
 pub(crate) mod rules;
@@ -24,49 +24,59 @@ use crate::trees::rules::{join_length, validate_entry};
 
 use rules::{append, join};
 
-/// All paths together, in memory; of a million files, a thousand bytes each.
-const PATHS: usize = 1 << 30;
+/// The limit for the total length of all paths, in bytes: about a thousand for each of a million files. An index holds
+/// them in memory.
+const MAX_PATH_BYTES: usize = 1 << 30;
 
-/// All files of `commit` as an index, if they may be written. `count` goes on with files and directories. What is
-/// `known` is not read again.
+/// Read all files of `commit` into an index. `count` is increased by the number of files and directories, and checked
+/// against the limits. Trees that are in `cache` are not read again.
+///
+/// # Errors
+///
+/// [`ErrorKind::Rejected`] if a tree breaks a rule or a limit; [`ErrorKind::DamagedStore`] if one is missing or damaged.
 pub(crate) fn index_of(
     objects: &Objects,
     commit: ObjectId,
     limits: &Limits,
     count: &mut u64,
-    known: Option<&TreeCache>,
+    cache: Option<&TreeCache>,
 ) -> Result<State> {
     let step = || format!("read the tree of {commit}");
-    let size = TreeTotals { entries: *count, paths: 0 };
+    let totals = TreeTotals { entries: *count, paths: 0 };
     let (index, path) = (State::new(commit.kind()), BString::default());
-    let mut files = Files { objects, limits, known, index, path, size };
+    let mut files = Files { objects, limits, cache, index, path, totals };
     files.read_all(commit).map_err(|refusal| match refusal {
         Refusal::Rule(rule) => Error::new(ErrorKind::Rejected, step(), rule),
         Refusal::Object(err) => Error::reading(step(), &err),
     })?;
-    *count = files.size.entries;
+    *count = files.totals.entries;
     Ok(files.index)
 }
 
-/// The same with those marked that the sparse patterns of `selection` leave out.
+/// Read all files of `commit` into an index, and mark those that the sparse patterns of `selection` leave out.
+///
+/// # Errors
+///
+/// Those of [`index_of`].
 pub(crate) fn selected_files(
     objects: &Objects,
     commit: CommitId,
     selection: &Selection,
     count: &mut u64,
-    known: Option<&TreeCache>,
+    cache: Option<&TreeCache>,
 ) -> Result<State> {
-    let mut index = index_of(objects, commit.0, &selection.limits, count, known)?;
+    let mut index = index_of(objects, commit.0, &selection.limits, count, cache)?;
     if let Some(sparse) = &selection.sparse {
         sparse.apply(&mut index).step(|| format!("apply the sparse patterns to {commit}"))?;
     }
     Ok(index)
 }
 
-/// Why a tree is not taken.
+/// Why a tree is refused.
 enum Refusal {
+    /// It breaks a rule or a limit.
     Rule(String),
-    /// It is not there, or damaged.
+    /// It is missing or damaged.
     Object(gix::Error),
 }
 
@@ -82,22 +92,23 @@ impl From<gix::Error> for Refusal {
     }
 }
 
-/// The files that were read.
+/// Reads trees, one directory inside the other.
 struct Files<'a> {
     objects: &'a Objects,
     limits: &'a Limits,
-    known: Option<&'a TreeCache>,
+    cache: Option<&'a TreeCache>,
     index: State,
-    /// Of what is read.
+    /// The path of the current entry.
     path: BString,
-    size: TreeTotals,
+    totals: TreeTotals,
 }
 
-/// A tree that is read to some place.
+/// A tree that is being read.
 struct Open {
     body: Vec<u8>,
+    /// The start of the next entry in `body`.
     at: usize,
-    /// How much of the path is that of the directory.
+    /// The length of the directory's part of [`Files::path`].
     path: usize,
 }
 
@@ -125,15 +136,15 @@ impl Files<'_> {
         Ok(())
     }
 
-    /// Go on with the tree whose path this is, if it is not known.
+    /// Continue with the tree at the current path. If the cache has it, copy its files instead.
     fn enter(&mut self, id: ObjectId, open: &mut Vec<Open>) -> std::result::Result<(), Refusal> {
-        if let Some(known) = self.known
-            && let Some(tree) = known.tree(&self.path, &id)
+        if let Some(cache) = self.cache
+            && let Some(tree) = cache.tree(&self.path, &id)
         {
-            for (path, entry) in known.files(tree) {
+            for (path, entry) in cache.files(tree) {
                 push(&mut self.index, path, entry.id, entry.mode);
             }
-            return Ok(self.check_limits(tree.size)?);
+            return Ok(self.check_limits(tree.totals)?);
         }
         let mut buffer = Vec::new();
         let found = self.objects.find(&id, &mut buffer)?;
@@ -142,18 +153,18 @@ impl Files<'_> {
             return Err(gix::Error::from_error(corrupt(text)).into());
         }
         let body = found.data.to_owned();
-        let size = validate(self.path.as_bstr(), &body, id.kind())?;
-        self.check_limits(size)?;
+        let totals = validate(self.path.as_bstr(), &body, id.kind())?;
+        self.check_limits(totals)?;
         open.push(Open { body, at: 0, path: self.path.len() });
         Ok(())
     }
 
-    /// Refuse what comes to too much.
-    fn check_limits(&mut self, size: TreeTotals) -> std::result::Result<(), String> {
-        self.size += size;
-        self.limits.check_files(self.size.entries).map_err(|excess| excess.to_string())?;
-        if self.size.paths > PATHS {
-            return Err(format!("the paths of its files have more than {PATHS} bytes"));
+    /// Add to the totals, and check the limits.
+    fn check_limits(&mut self, totals: TreeTotals) -> std::result::Result<(), String> {
+        self.totals += totals;
+        self.limits.check_files(self.totals.entries).map_err(|excess| excess.to_string())?;
+        if self.totals.paths > MAX_PATH_BYTES {
+            return Err(format!("the paths of its files have more than {MAX_PATH_BYTES} bytes"));
         }
         Ok(())
     }
@@ -163,12 +174,12 @@ fn push(index: &mut State, path: &BStr, id: ObjectId, mode: Mode) {
     index.dangerously_push_entry(Stat::default(), id, Flags::empty(), mode, path);
 }
 
-/// What trees come to.
+/// Totals of one or more trees.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct TreeTotals {
     /// Files and directories.
     entries: u64,
-    /// Bytes of their paths.
+    /// The length of their paths, in bytes.
     paths: usize,
 }
 
@@ -179,10 +190,11 @@ impl AddAssign for TreeTotals {
     }
 }
 
-/// Refuse a tree that may not be one. What it holds comes to so much, without what is below.
+/// Refuse a tree that breaks a rule. Returns the totals of its entries, without those of the trees below it.
 fn validate(dir: &BStr, body: &[u8], hash: gix::hash::Kind) -> std::result::Result<TreeTotals, Refusal> {
-    let (mut size, mut last) = (TreeTotals::default(), None::<EntryRef<'_>>);
-    // The files whose names the next may begin with: between a file and a directory of one name there are no others.
+    let (mut totals, mut last) = (TreeTotals::default(), None::<EntryRef<'_>>);
+    // The last files whose names are prefixes of the current one. In the order of a tree, all names between a file and a
+    // directory of the same name begin with that name.
     let mut files: Vec<&BStr> = Vec::new();
     for entry in TreeRefIter::from_bytes(body, hash) {
         let entry = entry?;
@@ -200,7 +212,7 @@ fn validate(dir: &BStr, body: &[u8], hash: gix::hash::Kind) -> std::result::Resu
             true => {}
             false => files.push(name),
         }
-        size += TreeTotals { entries: 1, paths: join_length(dir, name) };
+        totals += TreeTotals { entries: 1, paths: join_length(dir, name) };
     }
-    Ok(size)
+    Ok(totals)
 }

@@ -1,47 +1,47 @@
-//! Which names and modes a tree may have.
+//! Rules for the names and modes in trees.
 
 use gix::bstr::{BStr, BString, ByteSlice};
 use gix::objs::tree::{EntryKind, EntryRef};
 use gix::validate::path::component::Error as Fault;
 
-/// What no name in a tree may be, whatever the file system: somebody may copy the tree to another.
+/// Rules for names. They include those of macOS and NTFS on every file system: a consumer may copy the tree there.
 pub(crate) const PATH_RULES: gix::validate::path::component::Options =
     gix::validate::path::component::Options { protect_windows: false, protect_hfs: true, protect_ntfs: true };
 
-/// Linux makes links to fewer bytes.
+/// The limit of Linux for the target of a symbolic link, in bytes with the final NUL.
 pub(crate) const PATH_MAX: u64 = 4096;
 
-/// gix reads no longer path from an index (Linux opens one that is a byte longer), and no file system has a longer
-/// name. The path bounds the depth, too.
-pub(super) const PATH: usize = 4094;
+/// The longest path that gix reads from an index, in bytes. (Linux opens one that is a byte longer.) It also limits the
+/// depth.
+const MAX_PATH: usize = 4094;
 
-pub(super) const NAME: usize = 255;
+/// The longest name of any Linux file system, in bytes.
+const MAX_NAME: usize = 255;
 
+/// Refuse an entry of the tree at `dir` whose name or mode is not allowed. The error is a sentence for users.
 pub(crate) fn validate_entry(dir: &BStr, entry: EntryRef<'_>) -> Result<(), String> {
     let (name, path) = (entry.filename, || join(dir, entry.filename));
-    for (length, most) in [(join_length(dir, name), PATH), (name.len(), NAME)] {
-        if length > most {
+    for (length, limit) in [(join_length(dir, name), MAX_PATH), (name.len(), MAX_NAME)] {
+        if length > limit {
             let path = path();
             let start = path[..path.len().min(100)].escape_ascii();
-            let what = if most == PATH { "the path" } else { "a name in the path" };
-            return Err(format!(
-                "{what} \"{start}…\" has {length} bytes, and no more than {most} are possible"
-            ));
+            let part = if limit == MAX_PATH { "the path" } else { "a name in the path" };
+            return Err(format!("{part} \"{start}…\" has {length} bytes; the limit is {limit}"));
         }
     }
     let kind = entry.mode.kind();
     let mode = (kind == EntryKind::Link).then_some(gix::validate::path::component::Mode::Symlink);
     gix::validate::path::component(name, mode, PATH_RULES)
         .map_err(|fault| format!("the path {:?} is not allowed: {fault}", path()))?;
-    // Where a backslash separates, as on NTFS, the parts are names.
+    // On NTFS a backslash separates names, so check each part.
     for part in name.split_str("\\") {
         if let Err(Fault::DotGitDir) = gix::validate::path::component(part.as_bstr(), None, PATH_RULES) {
             return Err(format!("the path {:?} is not allowed: {}", path(), Fault::DotGitDir));
         }
     }
-    // What is no kind that git knows is taken for a submodule.
+    // gix takes every unknown mode for a submodule.
     if kind == EntryKind::Commit && entry.mode.value() != EntryKind::Commit as u16 {
-        return Err(format!("the mode {:o} of {:?} is none of git's", entry.mode.value(), path()));
+        return Err(format!("the mode {:o} of {:?} is unknown to git", entry.mode.value(), path()));
     }
     Ok(())
 }

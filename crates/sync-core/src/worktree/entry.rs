@@ -1,4 +1,4 @@
-//! One entry of an index and the file that it stands for.
+//! An index entry and its file.
 
 use std::io;
 use std::os::unix::fs::PermissionsExt;
@@ -8,13 +8,14 @@ use gix::bstr::BStr;
 use gix::index::entry::{Flags, Mode, Stat};
 use rustix::fs::FileType;
 
-/// The permissions of a tree's files that are not executable: those of its `.git` file, made under the same umask.
+/// The permissions of the files of a tree that are not executable. Its `.git` file has them too, since both were created
+/// under the same umask.
 pub(crate) fn file_mode(dir: &Path) -> io::Result<u32> {
     Ok(fs_err::metadata(dir.join(".git"))?.permissions().mode() & 0o777)
 }
 
-/// Content is taken as unchanged when type, permissions, size, time and inode are. `file_mode` is that of a file that
-/// is not executable.
+/// Whether a file is unchanged: its type, permissions, size, mtime and inode are those of the entry. `file_mode` are the
+/// permissions of files that are not executable.
 pub(crate) fn is_same_file(found: &rustix::fs::Stat, entry: &gix::index::Entry, file_mode: u32) -> bool {
     let kind = match (entry.mode, FileType::from_raw_mode(found.st_mode)) {
         (Mode::SYMLINK, kind) => kind == FileType::Symlink,
@@ -24,22 +25,23 @@ pub(crate) fn is_same_file(found: &rustix::fs::Stat, entry: &gix::index::Entry, 
     kind && found.size == known.size && found.mtime == known.mtime && found.ino == known.ino
 }
 
-/// What a file of the tree is to have.
+/// The permissions of an entry's file.
 pub(crate) fn permissions(entry: &gix::index::Entry, file_mode: u32) -> u32 {
     if entry.mode == Mode::FILE_EXECUTABLE { executable(file_mode) } else { file_mode }
 }
 
-/// Whether an entry is not marked as left out, or as done.
+/// Whether the file of an entry has to be written: `SKIP_WORKTREE` is not set. During a checkout that flag means that the
+/// file is left out or already written; in an index on disk, that it is left out.
 pub(crate) fn needs_writing(entry: &gix::index::Entry) -> bool {
     !entry.flags.contains(Flags::SKIP_WORKTREE)
 }
 
-/// Whoever may read may execute.
+/// The permissions of an executable file: everybody who may read may execute.
 pub(crate) fn executable(file_mode: u32) -> u32 {
     file_mode | (file_mode & 0o444) >> 2
 }
 
-/// A stat as the index keeps it: the low 32 bits of each.
+/// A stat as in an index: the low 32 bits of each number.
 #[expect(clippy::unnecessary_cast, reason = "the types differ between machines")]
 pub(crate) fn index_stat(found: &rustix::fs::Stat) -> Stat {
     let time = |secs, nsecs| gix::index::entry::stat::Time { secs, nsecs };
@@ -54,16 +56,17 @@ pub(crate) fn index_stat(found: &rustix::fs::Stat) -> Stat {
     }
 }
 
+/// A path of an index as a path of the system.
 pub(crate) fn to_path(path: &BStr) -> &Path {
     Path::new(<std::ffi::OsStr as std::os::unix::ffi::OsStrExt>::from_bytes(path))
 }
 
-/// The stat of a file just made, for the index.
+/// The stat of a file as in an index. Symbolic links are not followed.
 pub(crate) fn stat_of(path: &Path) -> io::Result<Stat> {
     Ok(index_stat(&rustix::fs::lstat(path)?))
 }
 
-/// The permissions that the umask, and the directory, give to what is made now.
+/// The permissions of new files and directories. They depend on the umask and on the parent directory.
 #[derive(Clone, Copy)]
 pub(crate) struct Modes {
     pub(crate) file: u32,
@@ -75,7 +78,7 @@ impl Modes {
         permissions(entry, self.file)
     }
 
-    /// Whether a file is as its entry says, and as one is that is written now.
+    /// Whether a file is that of its entry, with the permissions of a new file.
     pub(crate) fn is_unaltered(&self, found: &rustix::fs::Stat, entry: &gix::index::Entry) -> bool {
         is_same_file(found, entry, self.file)
     }

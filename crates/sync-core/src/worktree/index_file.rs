@@ -1,4 +1,4 @@
-//! The index of a tree on disk (gitformat-index(5)).
+//! Reading and writing the index file of a tree (gitformat-index(5)).
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -12,22 +12,21 @@ use gix::index::{Entry, State};
 use super::entry::needs_writing;
 use crate::objects::deflate::Hashed;
 
-/// How much is written at once.
-const AT_ONCE: usize = 64 * 1024;
+/// The size of the write buffer.
+const BUFFER_SIZE: usize = 64 * 1024;
 
-/// Of the flags, the bit that says that there are more, and of those the one of `SKIP_WORKTREE`.
-const MORE: u16 = 1 << 14;
-const LEFT_OUT: u16 = 1 << 14;
+/// The flag for extended flags, and the extended flag for `SKIP_WORKTREE`.
+const EXTENDED: u16 = 1 << 14;
+const SKIP_WORKTREE: u16 = 1 << 14;
 
-/// Its checksum, which takes longer than the rest, is not looked at: whoever alters it can make one. What entries say
-/// is compared with the files, and with the trees.
+/// Read an index. Its checksum is not verified: that takes longer than reading, and somebody who alters the index can
+/// write a matching one. Entries are compared with the files and with the trees anyway.
 pub(crate) fn read(path: PathBuf, hash: HashKind) -> gix::Result<State> {
     let file = gix::index::File::at(path, hash, true, Default::default())?;
     Ok(file.into_parts().0)
 }
 
-/// Write an index that nobody knows of yet. gix writes the fields of each entry one by one, which takes several
-/// times as long.
+/// Write a new index. gix could do this, but writes each field on its own, which takes several times as long.
 pub(crate) fn write(index: &State, path: &Path) -> io::Result<()> {
     let mut out = Hashed { inner: File::create(path)?, hasher: gix::hash::hasher(index.object_hash()) };
     let version: u32 = if index.entries().iter().all(needs_writing) { 2 } else { 3 };
@@ -35,7 +34,7 @@ pub(crate) fn write(index: &State, path: &Path) -> io::Result<()> {
     let mut buffer = [*b"DIRC", version.to_be_bytes(), count.to_be_bytes()].concat();
     for entry in index.entries() {
         append(entry, entry.path(index), &mut buffer);
-        if buffer.len() >= AT_ONCE {
+        if buffer.len() >= BUFFER_SIZE {
             out.write_all(&buffer)?;
             buffer.clear();
         }
@@ -57,10 +56,10 @@ fn append(entry: &Entry, path: &BStr, out: &mut Vec<u8>) {
     if needs_writing(entry) {
         out.extend_from_slice(&length.to_be_bytes());
     } else {
-        out.extend_from_slice([length | MORE, LEFT_OUT].map(u16::to_be_bytes).as_flattened());
+        out.extend_from_slice([length | EXTENDED, SKIP_WORKTREE].map(u16::to_be_bytes).as_flattened());
     }
     out.extend_from_slice(path);
-    // At least one zero ends the path.
+    // Pad with 1 to 8 zeros to a multiple of 8.
     out.resize(start + (out.len() - start + 8) / 8 * 8, 0);
 }
 

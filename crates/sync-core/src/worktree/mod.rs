@@ -1,4 +1,4 @@
-//! Files of a working tree and the entries of its index: modes, stats, and the index file itself.
+//! The files of a worktree and their index entries: modes, stats and the index file.
 
 pub(crate) mod entry;
 pub(crate) mod index_file;
