@@ -54,8 +54,8 @@ fn a_full_disk_keeps_nothing_of_what_does_not_fit() {
     // There is no room for the pack, none for the tree beside it, none for so many files.
     for (bytes, inodes, fault) in [
         (1 << 20, 1000, "No space left on device"),
-        (4 << 20, 1000, "there is no room: 3145738 bytes are needed"),
-        (64 << 20, 60, "there is no room: 50 new files are needed"),
+        (4 << 20, 1000, "not enough free space: 3145738 bytes are needed"),
+        (64 << 20, 60, "not enough free space: 50 new files are needed"),
     ] {
         let env = Env::new();
         let repo = env.repo("up");

@@ -1,4 +1,4 @@
-//! Building one tree and, inside of it, those of its submodules.
+//! Building one tree and, inside it, the trees of its submodules.
 
 use std::collections::HashSet;
 use std::io;
@@ -11,7 +11,7 @@ use gix::objs::HeaderExt;
 
 use super::free_space::{self, SpaceNeeded};
 use super::special::{self, AttributeFiles};
-use super::staging::{Adopted, StagePlan, StagedTree};
+use super::staging::{Reused, StagePlan, StagedTree};
 use super::{SPARSE_FILE, Worktree, missing};
 use crate::attributes::is_attributes;
 use crate::error::{Context, Error, ErrorKind, Result};
@@ -28,26 +28,30 @@ use crate::trees::selected_files;
 use crate::worktree::entry::{needs_writing, to_path};
 use crate::worktree::index_file;
 
-/// Where a tree is built and from what.
+/// Where a tree is built, and the files that exist already.
 pub(super) struct BuildSite<'a> {
-    /// Where it is built: the directory is there and holds nothing but `early`.
+    /// The temporary paths. The directory exists and contains only the files of `early`.
     pub(super) building: &'a WorktreePaths,
-    /// Where it is to stand.
+    /// The final paths.
     pub(super) paths: &'a WorktreePaths,
+    /// An earlier tree, whose files are reused.
     pub(super) staged: Option<StagedTree>,
+    /// Files that were written while the pack arrived.
     pub(super) early: &'a [StreamedFile],
 }
 
-/// What the trees that are built together share.
+/// State that a tree and its submodules share.
 pub(super) struct Build<'a> {
     pub(super) root: &'a Path,
-    /// The commit that is to be published.
+    /// The commit that is checked out.
     pub(super) id: CommitId,
-    /// Where git knows of the submodules built so far.
+    /// The admin directories of the submodules so far.
     pub(super) submodules: Vec<PathBuf>,
+    /// The result, whose counters are filled in.
     pub(super) made: &'a mut Worktree,
-    /// What these trees come to so far.
+    /// The number of files and directories so far.
     pub(super) files: u64,
+    /// The total size of the files so far, in bytes.
     pub(super) bytes: u64,
     pub(super) progress: &'a Progress,
     pub(super) interrupt: &'a Interrupt,
@@ -67,12 +71,12 @@ impl Build<'_> {
         let before: Vec<(Mode, bool)> = entries.map(|entry| (entry.mode, !needs_writing(entry))).collect();
         self.progress.set_total(index.entries().len());
 
-        let adopted = set_branch(early, &mut index);
-        self.made.early += adopted;
-        self.made.written += adopted;
+        let written_early = mark_early(early, &mut index);
+        self.made.early += written_early;
+        self.made.written += written_early;
         let last = staged.as_ref().map(|staged| staged.last().clone());
         if let Some(staged) = staged {
-            self.reuse(staged.set_branch(&mut index, &building.dir).step(step)?);
+            self.count_reused(staged.move_to(&building.dir, &mut index).step(step)?);
         }
         let (needed, large) = self.measure(&objects, &index, &before, &fetched.selection.limits)?;
         free_space::check(&building.dir, &needed).step(step)?;
@@ -89,12 +93,12 @@ impl Build<'_> {
             entry.mode = mode;
             entry.flags.set(Flags::SKIP_WORKTREE, left_out);
         }
-        admin(fetched, &index, &building.admin, paths)?;
+        write_admin(fetched, &index, &building.admin, paths)?;
         self.submodules(store, fetched, building, paths, last)
     }
 
-    /// Count the bytes that the tree comes to. What is there has its size in the index; what the rest needs is
-    /// returned, and which entries of it are large.
+    /// Check all files against the limits. Returns the space that the files still to be written need, and the positions of
+    /// the large ones among them. Files that exist have their size in the index.
     fn measure(
         &mut self,
         objects: &Objects,
@@ -125,7 +129,10 @@ impl Build<'_> {
             };
             limits.check_blob(size, entry.path(index)).map_err(refused)?;
             if entry.mode == Mode::SYMLINK && !(1..PATH_MAX).contains(&size) {
-                let text = format!("{:?} is a link to {size} bytes, which cannot be made", entry.path(index));
+                let text = format!(
+                    "{:?} is a symbolic link with an impossible target of {size} bytes",
+                    entry.path(index)
+                );
                 return Err(Error::new(ErrorKind::Rejected, step(), text));
             }
             self.bytes += size;
@@ -134,16 +141,18 @@ impl Build<'_> {
         Ok((needed, large))
     }
 
-    fn reuse(&mut self, adopted: Option<Adopted>) {
-        let Some(adopted) = adopted else { return };
-        self.made.reused += adopted.count;
-        if adopted.count > 0 {
-            self.made.origin.get_or_insert(adopted.origin);
+    /// Count the files that were reused.
+    fn count_reused(&mut self, reused: Option<Reused>) {
+        let Some(reused) = reused else { return };
+        self.made.reused += reused.count;
+        if reused.count > 0 {
+            self.made.origin.get_or_insert(reused.origin);
         }
-        self.made.altered.extend(adopted.altered);
-        gix::Count::set(&self.progress.files(), adopted.count);
+        self.made.altered.extend(reused.altered);
+        gix::Count::set(&self.progress.files(), reused.count);
     }
 
+    /// Build the trees of the submodules.
     fn submodules(
         &mut self,
         store: &Store,
@@ -155,7 +164,8 @@ impl Build<'_> {
         for submodule in &fetched.submodules {
             let submodule_store = store.submodule(&submodule.url)?;
             let path = to_path(submodule.path.as_bstr());
-            // A name by number: paths are strangers' work. A number that is taken may be the published tree's.
+            // The name has a number instead of the path, which is untrusted. A name that exists may belong to the
+            // published tree of this commit.
             let admins = submodule_store.git_dir().join("worktrees");
             let mut admin = admins.join(format!("{}-{}", self.id, self.submodules.len()));
             while admin.exists() {
@@ -163,21 +173,22 @@ impl Build<'_> {
             }
             self.submodules.push(admin.clone());
             let inside = WorktreePaths { dir: building.dir.join(path), admin: admin.clone() };
-            let final_place = WorktreePaths { dir: paths.dir.join(path), admin };
+            let final_paths = WorktreePaths { dir: paths.dir.join(path), admin };
             let last = last.as_ref().and_then(|last| WorktreePaths::of(last.dir.join(path), self.root));
             let staged = last.and_then(|last| {
                 let (paths, threads) = (TemporaryTree::staged(self.root), store.resources().threads());
                 let plan = StagePlan { recyclable: None, last, id: self.id, paths, threads };
                 plan.run(self.interrupt).ok()
             });
-            let site = BuildSite { building: &inside, paths: &final_place, staged, early: &[] };
+            let site = BuildSite { building: &inside, paths: &final_paths, staged, early: &[] };
             self.tree(&submodule_store, &submodule.fetched, site)
                 .map_err(|err| err.within(&format!("check out submodule {:?}", submodule.path)))?;
         }
         Ok(())
     }
 
-    /// Let gix write what is not marked as done; it is shown nothing else.
+    /// Let gix write the files that are not yet written. It sees only these, and the attributes that apply to them.
+    /// Returns their number.
     fn write_rest(
         &self,
         objects: Objects,
@@ -187,9 +198,9 @@ impl Build<'_> {
     ) -> Result<usize> {
         let step = || format!("write the tree of {} to {}", self.id, dir.display());
         let (files, bytes) = (self.progress.files(), self.progress.bytes());
-        let (mut rest, places) = rest_of(index, attributes);
-        let is_left = |entry: &&gix::index::Entry| needs_writing(entry) && entry.mode != Mode::COMMIT;
-        let left = rest.entries().iter().filter(is_left).count();
+        let (mut rest, positions) = rest_of(index, attributes);
+        let is_pending = |entry: &&gix::index::Entry| needs_writing(entry) && entry.mode != Mode::COMMIT;
+        let pending = rest.entries().iter().filter(is_pending).count();
         gix::Count::set(&files, index.entries().len() - rest.entries().len());
         let options = gix_worktree_state::checkout::Options {
             thread_limit: Some(if attributes.are_large() { 1 } else { objects.resources.threads() }),
@@ -209,7 +220,7 @@ impl Build<'_> {
             options,
         )
         .map_err(|err| {
-            // An error of the file system is one of writing.
+            // Without a sign of damage, an I/O error is one of writing.
             let is_writing = err.downcast_any_ref::<io::Error>().is_some_and(|err| !is_damage(err));
             if is_writing { Error::gix(step(), &err) } else { Error::reading(step(), &err) }
         })?;
@@ -222,29 +233,30 @@ impl Build<'_> {
         if let Some(record) = outcome.errors.first() {
             return Err(Error::gix(format!("write {:?} of {}", record.path, self.id), &record.error));
         }
-        for (at, written) in places.into_iter().zip(rest.entries()) {
+        for (at, written) in positions.into_iter().zip(rest.entries()) {
             index.entries_mut()[at].stat = written.stat;
         }
-        Ok(left)
+        Ok(pending)
     }
 }
 
-/// What is not marked as done, what decides on its form, and where these are in the index.
+/// An index of the files that are not yet written and of the attributes files, and the positions of these entries in
+/// `index`.
 fn rest_of(index: &State, attributes: &AttributeFiles) -> (State, Vec<usize>) {
-    let (mut rest, mut places) = (State::new(index.object_hash()), Vec::new());
+    let (mut rest, mut positions) = (State::new(index.object_hash()), Vec::new());
     for (at, entry) in index.entries().iter().enumerate() {
         let path = entry.path(index);
         if needs_writing(entry) || (is_attributes(path) && !attributes.ignore(entry)) {
             rest.dangerously_push_entry(entry.stat, entry.id, entry.flags, entry.mode, path);
-            places.push(at);
+            positions.push(at);
         }
     }
-    (rest, places)
+    (rest, positions)
 }
 
-/// Mark the files that were written while the pack came as done; how many there are.
-fn set_branch(early: &[StreamedFile], index: &mut State) -> usize {
-    let mut adopted = 0;
+/// Mark the files that were written while the pack arrived. Returns their number.
+fn mark_early(early: &[StreamedFile], index: &mut State) -> usize {
+    let mut count = 0;
     let mut early = early.iter().peekable();
     let (entries, paths) = index.entries_mut_and_pathbacking();
     for entry in entries {
@@ -256,14 +268,14 @@ fn set_branch(early: &[StreamedFile], index: &mut State) -> usize {
         {
             entry.stat = file.stat;
             entry.flags.insert(Flags::SKIP_WORKTREE);
-            adopted += 1;
+            count += 1;
         }
     }
-    adopted
+    count
 }
 
-/// What makes the tree a worktree to git.
-fn admin(fetched: &Fetched, index: &State, dir: &Path, paths: &WorktreePaths) -> Result<()> {
+/// Write the admin directory, which makes the tree a worktree for git.
+fn write_admin(fetched: &Fetched, index: &State, dir: &Path, paths: &WorktreePaths) -> Result<()> {
     let step = || format!("write {}", dir.display());
     fs_err::create_dir_all(dir).step(step)?;
     fs_err::write(dir.join("HEAD"), format!("{}\n", fetched.commit)).step(step)?;

@@ -1,9 +1,9 @@
-//! Whether files can fit, before any of them is written.
+//! Check the free space before files are written.
 
 use std::io;
 use std::path::Path;
 
-/// What files to be written take up at least.
+/// The least space that files need.
 #[derive(Default)]
 pub(super) struct SpaceNeeded {
     bytes: u64,
@@ -11,17 +11,18 @@ pub(super) struct SpaceNeeded {
 }
 
 impl SpaceNeeded {
-    /// A symbolic link may be stored beside its inode.
+    /// Add a file. A symbolic link needs no bytes: its target may be stored in the inode.
     pub(super) fn add(&mut self, bytes: u64, is_link: bool) {
         self.bytes += if is_link { 0 } else { bytes };
         self.files += 1;
     }
 }
 
-/// ext2 to ext4, XFS and tmpfs. Others may store files in less than their size.
+/// The magic numbers of ext2 to ext4, XFS and tmpfs. Other file systems may compress or share data, so a file may need
+/// less than its size.
 const WITHOUT_COMPRESSION: [u64; 3] = [0xef53, 0x5846_5342, 0x0102_1994];
 
-/// An error where `needed` is more than the file system of `dir` has.
+/// Fail if `needed` is more than is free on the file system of `dir`.
 pub(super) fn check(dir: &Path, needed: &SpaceNeeded) -> io::Result<()> {
     let found = rustix::fs::statfs(dir)?;
     // The types differ between machines.
@@ -30,17 +31,17 @@ pub(super) fn check(dir: &Path, needed: &SpaceNeeded) -> io::Result<()> {
     if !WITHOUT_COMPRESSION.contains(&kind) {
         return Ok(());
     }
-    // A total of zero says that there is no limit.
+    // A total of zero means that there is no limit.
     let free = found.f_bfree.saturating_mul(block);
     refuse(found.f_blocks > 0, needed.bytes, free, "bytes")?;
     refuse(found.f_files > 0, needed.files, found.f_ffree, "new files")
 }
 
-fn refuse(is_limited: bool, needed: u64, free: u64, what: &str) -> io::Result<()> {
+fn refuse(is_limited: bool, needed: u64, free: u64, unit: &str) -> io::Result<()> {
     if !is_limited || needed <= free {
         return Ok(());
     }
-    let text = format!("there is no room: {needed} {what} are needed, {free} are free");
+    let text = format!("not enough free space: {needed} {unit} are needed, {free} are free");
     Err(io::Error::new(io::ErrorKind::StorageFull, text))
 }
 

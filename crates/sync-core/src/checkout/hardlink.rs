@@ -1,5 +1,5 @@
-//! A second tree of the same files by hard links: no inflating, no writing, no new inodes (ext4 makes creating
-//! files slow for minutes after deleting many).
+//! Reuse the files of a tree through hard links: nothing is inflated or written, and no inodes are created (on ext4
+//! creating files is slow for minutes after many were deleted).
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -14,18 +14,19 @@ use crate::interrupt::Interrupt;
 use crate::threads::on_threads;
 use crate::worktree::entry::{Modes, index_stat, needs_writing, to_path};
 
-/// What came of linking.
+/// The result of linking.
 pub(super) struct Linked {
-    /// How many files were copied because links to them were refused.
+    /// The number of files that were copied because the system refused links.
     pub(super) copied: usize,
-    /// Files of the old tree that are not as they were written.
+    /// Files of the old tree that were altered.
     pub(super) altered: Vec<BString>,
 }
 
-/// Link every file of `index` from `old_dir` to `new_dir`, a directory without other files, and mark every other entry as not there.
+/// Link every file of `index` from `old_dir` to `new_dir`, a directory without other files. The other entries, and those
+/// whose file was altered, get `SKIP_WORKTREE`.
 ///
-/// Link first, check after: linking changes the stat anyway, and nobody sees the new tree yet. A file that is not
-/// as its index says is left out.
+/// A file is linked first and checked afterwards: the link changes its ctime anyway, and no consumer sees the new tree
+/// yet.
 pub(super) fn link_files(
     old_dir: &Path,
     index: &mut State,
@@ -59,9 +60,10 @@ struct Linker<'a> {
     interrupt: &'a Interrupt,
 }
 
-/// What one thread did: for every entry the stat of its file, if it has one now.
+/// The result of one thread.
 #[derive(Default)]
 struct Share {
+    /// For every entry the stat of its new file, if there is one.
     stats: Vec<Option<entry::Stat>>,
     copied: usize,
     altered: Vec<BString>,
@@ -84,7 +86,7 @@ impl<'a> Linker<'a> {
                 open = Some((parent, self.open(to_path(parent.as_bstr()))?));
             }
             let stat = match &open {
-                Some((_, Some(dirs))) => self.take(entry, dirs, name.as_bstr(), &mut share)?,
+                Some((_, Some(dirs))) => self.link(entry, dirs, name.as_bstr(), &mut share)?,
                 _ => None,
             };
             share.stats.push(stat.as_ref().map(index_stat));
@@ -92,7 +94,7 @@ impl<'a> Linker<'a> {
         Ok(share)
     }
 
-    /// The same directory of both trees; `None` where the old one is gone.
+    /// Open a directory in both trees, and create the new one; `None` if the old one is gone.
     fn open(&self, parent: &Path) -> io::Result<Option<[OwnedFd; 2]>> {
         let open = |dir: &Path| {
             let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
@@ -106,7 +108,8 @@ impl<'a> Linker<'a> {
         Ok(Some([old, new]))
     }
 
-    fn take(
+    /// Link or copy one file; `None` if it was altered or cannot be copied.
+    fn link(
         &self,
         entry: &Entry,
         [from, to]: &[OwnedFd; 2],
@@ -122,7 +125,7 @@ impl<'a> Linker<'a> {
                 unlinkat(to, to_path(name), AtFlags::empty())?;
             }
             Err(rustix::io::Errno::NOENT) => {}
-            // Not on this file system, not for this user, or too many links.
+            // The file system has no links, the user may not link this file, or it has too many links.
             Err(_) => {
                 if let Some(copy) = self.copy(entry, [from, to], to_path(name)) {
                     share.copied += 1;
@@ -134,7 +137,7 @@ impl<'a> Linker<'a> {
         Ok(None)
     }
 
-    /// Copy a file, sharing its blocks where the file system can; `None` for one that is altered or cannot be copied.
+    /// Copy a file, and share its blocks if the file system can (reflink); `None` if it was altered or cannot be copied.
     fn copy(&self, entry: &Entry, [from, to]: [&OwnedFd; 2], name: &Path) -> Option<Stat> {
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let source = openat(from, name, flags, RawMode::empty()).ok()?;

@@ -1,8 +1,8 @@
-//! From a fetched commit to a complete tree of files under its final name.
+//! Check out a fetched commit: write its files to a complete tree under its final name.
 //!
-//! A tree is built beside its place ([`build`]): from what an earlier tree has already ([`staged`]), large files and
-//! those in a form that gix does not write are written here ([`filter`]), gix writes the rest. Symbolic links come
-//! last, so nothing is ever written through one. The name is the mark: a tree under its final name is complete.
+//! A tree is built under a temporary name ([`build`]). Files of an earlier tree are reused ([`staging`]); large files, and
+//! files that need a conversion that gix does not do, are written here ([`special`]); gix writes the rest. Symbolic links
+//! come last, so that nothing is ever written through one. A tree under its final name is always complete.
 
 mod build;
 mod free_space;
@@ -29,33 +29,48 @@ use crate::worktree::index_file;
 
 use build::{Build, BuildSite};
 
-/// Where a worktree's patterns are, as git has it.
+/// The file with the sparse patterns of a worktree, in its admin directory, as in git.
 const SPARSE_FILE: &str = "info/sparse-checkout";
 
-/// A complete tree under its final name. It is never written again.
+/// A complete tree under its final name. It is never written again under this name.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Worktree {
     /// The commit whose tree this is.
     pub commit: CommitId,
     /// The absolute path of the tree.
     pub path: PathBuf,
-    /// How many files were written.
+    /// The number of files that were written. 0 if the tree existed already and was unaltered.
     pub written: usize,
-    /// How many of these while the pack still came.
+    /// How many of them were written while the pack was still arriving.
     pub early: usize,
-    /// How many files came from an earlier tree, and how.
+    /// The number of files that were reused from an earlier tree.
     pub reused: usize,
-    /// How they came; `None` where there are none.
+    /// How they were reused; `None` if there are none.
     pub origin: Option<Origin>,
-    /// Files of the last tree that somebody altered, and which were therefore written anew.
+    /// Files of the last tree that were altered in place, and were therefore not reused. The paths are relative to the
+    /// root of the tree or submodule.
     pub altered: Vec<String>,
 }
 
-/// Make the tree of `fetched`, its submodules included, from `staged` where there is one
+/// Check out the tree of `fetched` and its submodules. The files of `staged` are reused if possible
 /// ([`StagePlan`](staging::StagePlan)).
 ///
-/// A tree of this commit that is there already is kept as it is when nobody altered it; otherwise a new one is
-/// built beside it and exchanged for it in one step. After an error the final name is as it was.
+/// If a tree of this commit exists and is unaltered, it is returned as it is. If it was altered, a new one is built and
+/// exchanged for it in one step. After an error the tree under the final name is unchanged.
+///
+/// `fetched` owns the files that were written while the pack arrived. They stay in a temporary directory until `fetched` is
+/// checked out, or the store is opened again.
+///
+/// # Errors
+///
+/// [`ErrorKind::Rejected`](crate::ErrorKind::Rejected) if the tree contains something that must not be checked out, such
+/// as a forbidden path or symbolic link; [`ErrorKind::Limit`](crate::ErrorKind::Limit) if it exceeds a limit;
+/// [`ErrorKind::StorageFull`](crate::ErrorKind::StorageFull) if it does not fit on the disk;
+/// [`ErrorKind::DamagedStore`](crate::ErrorKind::DamagedStore) if an object is missing or damaged;
+/// [`ErrorKind::Io`](crate::ErrorKind::Io) if the file system fails. After an interrupt
+/// [`ErrorKind::Cancelled`](crate::ErrorKind::Cancelled) or [`ErrorKind::TimedOut`](crate::ErrorKind::TimedOut); the
+/// incomplete tree is removed then, as after every error.
 pub fn checkout(
     store: &Store,
     fetched: &Fetched,
@@ -66,7 +81,7 @@ pub fn checkout(
     let id = fetched.commit;
     let step = || format!("check out {id}");
     let paths = store.worktree_paths(id);
-    let mut made = Worktree {
+    let mut worktree = Worktree {
         commit: id,
         path: paths.dir.clone(),
         written: 0,
@@ -78,27 +93,27 @@ pub fn checkout(
     let building = store.staging_paths(id);
     if paths.dir.exists() && verify::is_intact(store, fetched, interrupt) {
         remove_dir_if_there(&building.dir).step(step)?;
-        return Ok(made);
+        return Ok(worktree);
     }
     progress.enter(Stage::Writing);
     remove_dir_if_there(&building.admin).step(step)?;
-    let is_begun = !fetched.early.files.is_empty() && building.dir.is_dir();
-    if !is_begun {
+    let has_early_files = !fetched.early.files.is_empty() && building.dir.is_dir();
+    if !has_early_files {
         remove_dir_if_there(&building.dir).step(step)?;
         fs_err::create_dir(&building.dir).step(step)?;
     }
-    let staged = staged.filter(|_| !is_begun);
+    let staged = staged.filter(|_| !has_early_files);
     let mut build = Build {
         root: store.root(),
         id,
         submodules: Vec::new(),
-        made: &mut made,
+        made: &mut worktree,
         files: 0,
         bytes: 0,
         progress,
         interrupt,
     };
-    let early = if is_begun { &fetched.early.files[..] } else { &[] };
+    let early = if has_early_files { &fetched.early.files[..] } else { &[] };
     let outcome = symlinks::check(store, fetched, staged.as_ref().map(StagedTree::known), interrupt)
         .and_then(|()| {
             build.tree(store, fetched, BuildSite { building: &building, paths: &paths, staged, early })
@@ -108,28 +123,30 @@ pub fn checkout(
     let submodules = build.submodules;
     match &outcome {
         Ok(()) => store.keep_submodule_worktrees(id, &submodules).step(step)?,
-        // Give the space back at once; the disk may be full. What stays is cleared at the next start.
+        // Free the space at once: the disk may be full. The next start removes what cannot be removed now.
         Err(_) => {
             for leftover in submodules.iter().chain([&building.dir, &building.admin]) {
                 let _ = remove_dir_if_there(leftover);
             }
         }
     }
-    outcome.map(|()| made)
+    outcome.map(|()| worktree)
 }
 
-/// The bytes of all files of a published tree, as its index has them: of a file of 4 GiB or more only what is
-/// beyond that, and without submodules. 0 for a tree that is not there.
+/// The total size of the files of a published tree, in bytes, according to its index; 0 if there is no such tree. Files
+/// of submodules do not count. The size of each file is modulo 4 GiB, as in a git index.
+#[must_use]
 pub fn tree_size(store: &Store, id: CommitId) -> u64 {
     let index = index_file::read(store.worktree_paths(id).index(), id.0.kind());
     index.map_or(0, |index| index.entries().iter().map(|entry| u64::from(entry.stat.size)).sum())
 }
 
+/// The error for an object of commit `id` that is missing or damaged.
 fn missing(id: CommitId, err: &gix::Error) -> Error {
     Error::reading(format!("read the tree of {id}"), err)
 }
 
-/// Give both halves of the worktree their final names, in place of what may be there.
+/// Rename the tree and its admin directory to their final names, and replace what has these names.
 fn install(building: &WorktreePaths, paths: &WorktreePaths) -> io::Result<()> {
     remove_dir_if_there(&paths.admin)?;
     fs_err::create_dir_all(paths.admin.parent().unwrap_or(&paths.admin))?;
@@ -144,14 +161,14 @@ fn install(building: &WorktreePaths, paths: &WorktreePaths) -> io::Result<()> {
     }
 }
 
-/// Readers of `there` see the old or the new; on file systems that cannot exchange, there is a moment of
-/// neither.
+/// Exchange two directories. Readers of `there` see the old one or the new one. On a file system that cannot exchange
+/// names, there is a moment without either.
 fn exchange(here: &Path, there: &Path) -> io::Result<()> {
     use rustix::fs::{CWD, RenameFlags, renameat_with};
     if renameat_with(CWD, here, CWD, there, RenameFlags::EXCHANGE).is_ok() {
         return Ok(());
     }
-    // Should this be the end of us, `Store::open` puts it back.
+    // If the process is killed here, `Store::open` renames it back.
     let aside = here.with_extension("old");
     fs_err::rename(there, &aside)?;
     fs_err::rename(here, there).inspect_err(|_| {

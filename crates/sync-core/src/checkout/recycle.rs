@@ -1,7 +1,7 @@
-//! Whether a retired tree is still as it was written, so that it can become the next.
+//! Check that a retired tree is unaltered, so that it can be updated in place to become the next tree.
 //!
-//! This cannot be found out while there is time for it: the tree shares inodes with the published one, and what a
-//! consumer writes there must not get into the next. It takes a stat per file and a listing per directory.
+//! This is only possible at the moment of reuse: the retired tree shares inodes with the published one, and a consumer
+//! may still modify these files. The check needs one stat per file and one listing per directory.
 
 use std::collections::HashMap;
 use std::io;
@@ -23,11 +23,11 @@ use crate::threads::on_threads;
 use crate::worktree::entry::{Modes, index_stat, needs_writing, to_path};
 use crate::worktree::index_file;
 
-/// How many files are looked at in one go.
-const PART: usize = 256;
+/// The largest number of files in a part.
+const PART_SIZE: usize = 256;
 
-/// The index of the tree with its stats as they are now; `None` if anything in it is not as it was written, or
-/// cannot be taken over.
+/// The index of the tree with the current stats of its files; `None` if anything in the tree was altered, or if it has
+/// submodules.
 pub(super) fn check(
     paths: &WorktreePaths,
     id: CommitId,
@@ -49,36 +49,37 @@ pub(super) fn check(
     Ok(Some(index))
 }
 
-/// A part of a directory, or all of it.
+/// A directory or a part of it: the unit of work of a thread.
 struct Part<'a> {
     dir: &'a BStr,
-    /// Where its files are among the entries.
+    /// The index entries of the part.
     files: Range<usize>,
-    /// What the directory holds, said with one of its parts.
+    /// The expected content of the directory. Only one part of each directory has it.
     listing: Option<Listing>,
 }
 
+/// The number of files and directories in a directory.
 #[derive(Default, PartialEq)]
 struct Listing {
     files: usize,
     directories: usize,
 }
 
-/// The directories that the files of an index need.
+/// Divide the files of an index, and all their directories, into parts.
 fn parts(index: &State) -> Vec<Part<'_>> {
-    // In the tree's own there is `.git`.
+    // The root contains the file `.git` besides.
     let mut listings = HashMap::from([(BStr::new(""), Listing { files: 1, directories: 0 })]);
     let parent = |entry: &Entry| split(entry.path(index)).0;
     let (mut parts, mut end) = (Vec::new(), 0);
-    for side_by_side in index.entries().chunk_by(|a, b| parent(a) == parent(b)) {
-        let (start, mut dir) = (end, parent(&side_by_side[0]));
-        end += side_by_side.len();
-        let files = side_by_side.iter().filter(|entry| needs_writing(entry)).count();
+    for siblings in index.entries().chunk_by(|a, b| parent(a) == parent(b)) {
+        let (start, mut dir) = (end, parent(&siblings[0]));
+        end += siblings.len();
+        let files = siblings.iter().filter(|entry| needs_writing(entry)).count();
         if files == 0 {
             continue;
         }
-        let part = |at| Part { dir, files: at..end.min(at + PART), listing: None };
-        parts.extend((start..end).step_by(PART).map(part));
+        let part = |at| Part { dir, files: at..end.min(at + PART_SIZE), listing: None };
+        parts.extend((start..end).step_by(PART_SIZE).map(part));
         let mut is_known = listings.contains_key(dir);
         listings.entry(dir).or_default().files += files;
         while !is_known {
@@ -95,7 +96,7 @@ fn parts(index: &State) -> Vec<Part<'_>> {
     parts
 }
 
-/// The directory that a path is in, and its name there.
+/// The directory and the name of a path.
 fn split(path: &BStr) -> (&BStr, &BStr) {
     match path.rfind_byte(b'/') {
         Some(at) => (path[..at].as_bstr(), path[at + 1..].as_bstr()),
@@ -111,12 +112,12 @@ struct Checker<'a> {
 }
 
 impl Checker<'_> {
-    /// The stats of the files of whatever part is next; `None` if anything there is not as it was written.
+    /// Check one part after the other until none is left. Returns the stats of their files; `None` if anything was altered.
     fn stats(&self, parts: &[Part<'_>], next: &AtomicUsize) -> io::Result<Option<Vec<(usize, Stat)>>> {
         let (mut stats, mut buffer) = (Vec::new(), Vec::with_capacity(32 * 1024));
         while let Some(part) = parts.get(next.fetch_add(1, Ordering::Relaxed)) {
             self.interrupt.check()?;
-            if !self.part(part, &mut stats, buffer.spare_capacity_mut())? {
+            if !self.check_part(part, &mut stats, buffer.spare_capacity_mut())? {
                 next.store(parts.len(), Ordering::Relaxed);
                 return Ok(None);
             }
@@ -124,7 +125,8 @@ impl Checker<'_> {
         Ok(Some(stats))
     }
 
-    fn part(
+    /// Check one part, and add the stats of its files. False if anything was altered.
+    fn check_part(
         &self,
         part: &Part<'_>,
         stats: &mut Vec<(usize, Stat)>,
@@ -145,13 +147,13 @@ impl Checker<'_> {
             }
         }
         let Some(expected) = &part.listing else { return Ok(true) };
-        // Where all files are there and no more, nothing is foreign.
+        // All files exist. So if the numbers are right, the directory contains nothing else.
         Ok(fstat(&dir)?.st_mode & 0o7777 == self.modes.dir
             && count(RawDir::new(dir, buffer))?.as_ref() == Some(expected))
     }
 }
 
-/// What is listed, unless it is anything but files and directories.
+/// Count the entries of a directory; `None` if it contains anything but files, symbolic links and directories.
 fn count(mut listing: RawDir<'_, impl AsFd>) -> io::Result<Option<Listing>> {
     let mut found = Listing::default();
     while let Some(entry) = listing.next() {

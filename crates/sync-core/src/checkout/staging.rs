@@ -1,7 +1,7 @@
-//! What the next tree is made from, so that only what changed needs work: a tree beside the published ones that
-//! is as its index says. The tree that was retired last is one, where nobody altered it ([`recyclable`]); otherwise
-//! hard links to the published tree are made ([`link`]). That takes as long as there are files, so it is done
-//! while the pack is fetched; what remains is in proportion to what changed.
+//! Staging: prepare a tree from which the next one is made, so that a checkout writes only the files that changed. It is
+//! the tree that was retired last, if it is unaltered ([`recycle`]), or a tree of hard links to the published one
+//! ([`hardlink`]). The time for this grows with the number of files, so it is done while the pack is fetched. The time
+//! for the rest grows with the number of changes.
 
 use std::io;
 use std::os::unix::fs::MetadataExt;
@@ -21,19 +21,21 @@ use crate::trees::cache::TreeCache;
 use crate::worktree::entry::{Modes, needs_writing, to_path};
 use crate::worktree::index_file;
 
-/// How files that an earlier tree had already came into a tree.
+/// How files of an earlier tree were reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Origin {
-    /// They are shared with the last tree by hard links.
+    /// As hard links to the files of the last tree.
     Links,
-    /// They, or some of them, are copies, because links were refused.
+    /// At least some as copies, because the system refused hard links.
     Copies,
-    /// They were left where they were: the tree is a retired one, brought up to date.
+    /// In place: the tree is a retired one that was updated.
     RetiredTree,
 }
 
 impl Origin {
-    /// In two words, for a log.
+    /// A short text for a log.
+    #[must_use]
     pub fn describe(self) -> &'static str {
         match self {
             Origin::Links => "hard links",
@@ -43,47 +45,50 @@ impl Origin {
     }
 }
 
-/// How to make a [`StagedTree`]. It is owned, so that a staged can be made while a [`Store`](crate::Store) is fetched into.
+/// The plan for a [`StagedTree`]. It borrows nothing, so that another thread can run it during a fetch into the
+/// [`Store`].
 #[derive(Debug)]
+#[must_use = "a plan does nothing until it is run"]
 pub struct StagePlan {
+    /// A retired tree to update in place.
     pub(crate) recyclable: Option<TemporaryTree>,
-    /// The published tree, of this commit.
+    /// The published tree.
     pub(crate) last: WorktreePaths,
+    /// Its commit.
     pub(crate) id: CommitId,
-    /// Where links are made.
+    /// The paths for a tree of hard links.
     pub(crate) paths: TemporaryTree,
     pub(crate) threads: usize,
 }
 
-/// A tree beside the published ones, from which [`checkout`](super::checkout) makes the next. It is removed when it
-/// is not used.
+/// A tree under a temporary name, from which [`checkout`](super::checkout) makes the next tree. It is removed on drop.
 #[derive(Debug)]
+#[must_use = "a staged tree is removed on drop"]
 pub struct StagedTree {
     tree: TemporaryTree,
-    /// What is not there is marked SKIP_WORKTREE in its index.
+    /// Its index and trees. Entries without a file have `SKIP_WORKTREE`.
     known: TreeCache,
     origin: Origin,
     altered: Vec<String>,
     last: WorktreePaths,
 }
 
-/// What came from a staged.
-pub(super) struct Adopted {
+/// Files that were reused.
+pub(super) struct Reused {
     pub(super) count: usize,
     pub(super) origin: Origin,
-    /// Files of the last tree that are not as they were written.
+    /// Files of the last tree that were altered, and not reused.
     pub(super) altered: Vec<String>,
 }
 
 impl StagePlan {
-    /// How to make what the next tree is made from, now that the tree of `last` is published: if `takes_spare`, of
-    /// what was kept by [`Store::retain_for_reuse`] if that is still as it was written, else by hard links to the tree of
-    /// `last`.
+    /// Plan to stage a tree while that of commit `last` is published. With `reuse_retired` it is the tree that
+    /// [`Store::retain_for_reuse`] keeps, if that is unaltered; otherwise it is made of hard links to the tree of `last`.
     ///
-    /// Whoever still has the kept tree open would see the next commit's files come into it.
-    pub fn new(store: &mut Store, last: CommitId, takes_spare: bool) -> StagePlan {
+    /// A process that is still inside the retired tree will see the files of the next commit appear there.
+    pub fn new(store: &mut Store, last: CommitId, reuse_retired: bool) -> StagePlan {
         StagePlan {
-            recyclable: if takes_spare { store.take_recyclable() } else { None },
+            recyclable: if reuse_retired { store.take_recyclable() } else { None },
             last: store.worktree_paths(last),
             id: last,
             paths: TemporaryTree::staged(store.root()),
@@ -91,10 +96,15 @@ impl StagePlan {
         }
     }
 
-    /// Make the staged. An error means that the next tree has to be written in full, and nothing worse.
+    /// Stage the tree.
+    ///
+    /// # Errors
+    ///
+    /// An error of the file system, or one that an interrupt caused. It does no harm: without a staged tree, the checkout
+    /// writes all files.
     pub fn run(self, interrupt: &Interrupt) -> io::Result<StagedTree> {
         let StagePlan { recyclable, last, id, paths, threads } = self;
-        let modes = begin(&paths.dir)?;
+        let modes = create_dir(&paths.dir)?;
         if let Some(recyclable) = recyclable
             && let Some(index) = recycle::check(&recyclable, id, modes, threads, interrupt)?
         {
@@ -112,6 +122,7 @@ impl StagePlan {
 }
 
 impl StagedTree {
+    /// Make a tree of hard links.
     fn link(
         tree: TemporaryTree,
         last: WorktreePaths,
@@ -123,7 +134,7 @@ impl StagedTree {
         let mut index = index_file::read(last.index(), id.0.kind()).map_err(io::Error::other)?;
         let linked = hardlink::link_files(&last.dir, &mut index, &tree.dir, modes, threads, interrupt)?;
         for path in &linked.altered {
-            // Nothing may have come into the directory, and the next tree may have a file of that name.
+            // The directory of the file may be empty, and the next tree may have a file of that name.
             remove_empty_parents(&tree.dir, to_path(path.as_bstr()));
         }
         let origin = if linked.copied > 0 { Origin::Copies } else { Origin::Links };
@@ -131,26 +142,27 @@ impl StagedTree {
         Ok(StagedTree { tree, known: TreeCache::of(index), origin, altered, last })
     }
 
-    /// The published tree when the staged was made.
+    /// The paths of the tree that was published when this one was staged.
     pub(super) fn last(&self) -> &WorktreePaths {
         &self.last
     }
 
-    /// The index of the tree that it was made from.
+    /// The index and the trees of the staged tree.
     pub(super) fn known(&self) -> &TreeCache {
         &self.known
     }
 
-    /// Put the staged in the place of `dir`, an empty directory, remove from it what `new` has not or has otherwise,
-    /// and mark in `new` what is there. `None`, and nothing is done, where the form of every file may differ.
-    pub(super) fn set_branch(self, new: &mut State, dir: &Path) -> io::Result<Option<Adopted>> {
+    /// Move the tree to `dir`, an empty directory. Remove the files that are not in `new` or differ there, and mark the
+    /// others in `new` as written. If attributes differ, nothing is moved and the answer is `None`: every file may need
+    /// another conversion.
+    pub(super) fn move_to(self, dir: &Path, new: &mut State) -> io::Result<Option<Reused>> {
         let old = self.known.index();
-        // Attributes decide in which form an unchanged blob is written.
+        // Attributes decide how the content of a blob is converted.
         if !has_same_attributes(old, new) {
             return Ok(None);
         }
         fs_err::rename(&self.tree.dir, dir)?;
-        // It says where the staged was from, and may be open somewhere.
+        // Remove the file instead of overwriting it: a process may have it open.
         fs_err::remove_file(dir.join(".git"))?;
         let mut candidates = old.entries().iter().filter(|entry| needs_writing(entry)).peekable();
         let old_path = |entry: &gix::index::Entry| entry.path(old).to_owned();
@@ -175,19 +187,19 @@ impl StagedTree {
         for gone in candidates {
             remove(dir, to_path(old_path(gone).as_bstr()))?;
         }
-        Ok(Some(Adopted { count, origin: self.origin, altered: self.altered }))
+        Ok(Some(Reused { count, origin: self.origin, altered: self.altered }))
     }
 }
 
-/// Make a directory with a file in it, to see what permissions new ones get.
-fn begin(dir: &Path) -> io::Result<Modes> {
+/// Create a directory with a file in it, and return the permissions that they get.
+fn create_dir(dir: &Path) -> io::Result<Modes> {
     fs_err::create_dir(dir)?;
     fs_err::write(dir.join(".git"), "")?;
     let mode = |path: PathBuf| Ok::<_, io::Error>(fs_err::symlink_metadata(path)?.mode() & 0o7777);
     Ok(Modes { file: mode(dir.join(".git"))?, dir: mode(dir.to_owned())? })
 }
 
-/// Remove a file, and the directories above it that are empty then.
+/// Remove a file, and its parent directories that are then empty.
 fn remove(dir: &Path, file: &Path) -> io::Result<()> {
     fs_err::remove_file(dir.join(file))?;
     remove_empty_parents(dir, file);

@@ -1,5 +1,5 @@
-//! Where the symbolic links of a tree lead. Consumers follow them, so that a link of a stranger's may show them any
-//! file of their own machine in place of one of the tree.
+//! Check the targets of symbolic links. Consumers follow them, so a hostile link could make them read any file of their
+//! machine.
 
 use std::collections::BTreeMap;
 
@@ -19,13 +19,13 @@ use crate::trees::rules::PATH_MAX;
 use crate::trees::selected_files;
 use crate::worktree::entry::needs_writing;
 
-/// As many links as Linux follows.
-const HOPS: usize = 40;
+/// The number of links that Linux follows in one path.
+const MAX_HOPS: usize = 40;
 
-/// Links by their paths, with their targets.
+/// The target of each link, by its path.
 type Links = BTreeMap<BString, BString>;
 
-/// Refuse links that may not be, of the tree and of its submodules, which are inside of it.
+/// Refuse links that the policy forbids, in the tree and its submodules.
 pub(super) fn check(
     store: &Store,
     fetched: &Fetched,
@@ -43,7 +43,7 @@ pub(super) fn check(
         interrupt.check().step(step)?;
         let fault = match policy {
             SymlinkPolicy::Inside => fault(path, target, &links),
-            _ => Some("is a symbolic link, and none is allowed"),
+            _ => Some("is a symbolic link, and symbolic links are not allowed"),
         };
         if let Some(fault) = fault {
             let text = format!("{path:?} -> {target:?} {fault} (symlinks)");
@@ -53,6 +53,7 @@ pub(super) fn check(
     Ok(())
 }
 
+/// Collect the links of a tree and its submodules.
 fn gather(
     store: &Store,
     fetched: &Fetched,
@@ -66,7 +67,7 @@ fn gather(
     let is_link = |entry: &&gix::index::Entry| entry.mode == Mode::SYMLINK && needs_writing(entry);
     for entry in index.entries().iter().filter(is_link) {
         let missing = |err| missing(CommitId(entry.id), &err);
-        // What is too long for a link is refused when the tree is weighed.
+        // Build::measure refuses a target that is too long.
         if headers.header(&entry.id).map_err(missing)?.size >= PATH_MAX {
             continue;
         }
@@ -81,32 +82,33 @@ fn gather(
     Ok(())
 }
 
-/// What is wrong with a link, told by names alone: what is not there is taken for a directory.
+/// Why a link is refused, if it is. Only names and the targets of links count: every other part of a path is taken for a
+/// directory, whether it exists or not.
 fn fault(path: &BString, target: &BString, links: &Links) -> Option<&'static str> {
     if target.starts_with(b"/") {
         return Some("is absolute");
     }
-    let mut place: Vec<&[u8]> = path.split_str("/").collect();
-    place.pop();
-    let mut way: Vec<&[u8]> = target.rsplit_str("/").collect();
+    let mut dir: Vec<&[u8]> = path.split_str("/").collect();
+    dir.pop();
+    let mut rest: Vec<&[u8]> = target.rsplit_str("/").collect();
     let mut hops = 1;
-    while let Some(part) = way.pop() {
+    while let Some(part) = rest.pop() {
         match part {
             b"" | b"." => {}
-            b".." if place.is_empty() => return Some("leads out of the tree"),
-            b".." => _ = place.pop(),
+            b".." if dir.is_empty() => return Some("leads out of the tree"),
+            b".." => _ = dir.pop(),
             name => {
-                place.push(name);
-                let Some(target) = links.get(place.join(&b'/').as_bstr()) else { continue };
+                dir.push(name);
+                let Some(target) = links.get(dir.join(&b'/').as_bstr()) else { continue };
                 hops += 1;
                 if target.starts_with(b"/") {
                     return Some("leads out of the tree by another link");
                 }
-                if hops > HOPS {
+                if hops > MAX_HOPS {
                     return Some("leads through more than 40 links");
                 }
-                place.pop();
-                way.extend(target.rsplit_str("/"));
+                dir.pop();
+                rest.extend(target.rsplit_str("/"));
             }
         }
     }

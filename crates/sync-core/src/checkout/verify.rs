@@ -1,4 +1,4 @@
-//! Whether a published tree still is as it was written.
+//! Check whether a published tree was altered.
 
 use gix::index::entry::Mode;
 
@@ -15,11 +15,18 @@ use crate::store::worktree_paths::WorktreePaths;
 use crate::worktree::entry::{file_mode, is_same_file, needs_writing, to_path};
 use crate::worktree::index_file;
 
-/// How many altered files are named at most.
-const NAMED: usize = 10;
+/// The largest number of altered files that are reported.
+const MAX_REPORTED: usize = 10;
 
-/// The files of a published tree that are missing or were altered, compared by stat with its index; at most
-/// ten of them, submodules included. An error stands for a tree that cannot be compared at all.
+/// Find files of a published tree that are missing or altered, submodules included. Returns the paths of at most ten of
+/// them, relative to the tree. Files are compared with the index by type, permissions, size, mtime and inode; extra files
+/// do not count.
+///
+/// # Errors
+///
+/// [`ErrorKind::Other`] if the tree cannot be compared: it has other sparse patterns than `selection`, its HEAD or `.git`
+/// file was altered, or its index cannot be read; [`ErrorKind::Io`] if the file system fails; after an interrupt
+/// [`ErrorKind::Cancelled`] or [`ErrorKind::TimedOut`].
 pub fn altered_files(
     store: &Store,
     id: CommitId,
@@ -58,7 +65,7 @@ fn compare(
     }
     let file_mode = file_mode(&paths.dir).step(step)?;
     let index = index_file::read(paths.index(), id.0.kind()).step(step)?;
-    // Sparse patterns may leave it out; then any submodule may be there or not.
+    // Sparse patterns may leave .gitmodules out. Then a submodule may be checked out or not.
     let file = paths.dir.join(".gitmodules");
     let text = if file.is_file() { fs_err::read(file).ok() } else { None };
     let submodules = text.and_then(|text| parse(&text).ok());
@@ -80,21 +87,21 @@ fn compare(
                     let id = CommitId(entry.id);
                     compare(&inside, id, &prefix, store, (levels, rules), altered, interrupt)?;
                 }
-                // What is not wanted stays empty; a tree that should have none has one.
+                // The directory of a submodule that is not wanted has to be there, without a worktree.
                 (None, Some(false) | None) if path.is_dir() => {}
                 _ => altered.push(name),
             }
         } else if !rustix::fs::lstat(&path).is_ok_and(|found| is_same_file(&found, entry, file_mode)) {
             altered.push(name);
         }
-        if altered.len() >= NAMED {
+        if altered.len() >= MAX_REPORTED {
             break;
         }
     }
     Ok(())
 }
 
-/// Whether the tree of `fetched` is there and nobody altered it.
+/// Whether the tree of `fetched` exists and is unaltered.
 pub(super) fn is_intact(store: &Store, fetched: &Fetched, interrupt: &Interrupt) -> bool {
     altered_files(store, fetched.commit, &fetched.selection, interrupt).is_ok_and(|files| files.is_empty())
 }
