@@ -53,6 +53,14 @@ pub struct Worktree {
     pub altered: Vec<String>,
 }
 
+impl Worktree {
+    /// A tree that was there already: nothing was written for it. Tests of a [`Publisher`](crate::Publisher) start with
+    /// one.
+    pub fn new(commit: CommitId, path: PathBuf) -> Self {
+        Worktree { commit, path, written: 0, early: 0, reused: 0, origin: None, altered: Vec::new() }
+    }
+}
+
 /// Check out the tree of `fetched` and its submodules. The files of `staged` are reused if possible
 /// ([`StagePlan`](staging::StagePlan)).
 ///
@@ -81,15 +89,7 @@ pub fn checkout(
     let id = fetched.commit;
     let step = || format!("check out {id}");
     let paths = store.worktree_paths(id);
-    let mut worktree = Worktree {
-        commit: id,
-        path: paths.dir.clone(),
-        written: 0,
-        early: 0,
-        reused: 0,
-        origin: None,
-        altered: Vec::new(),
-    };
+    let mut worktree = Worktree::new(id, paths.dir.clone());
     let building = store.staging_paths(id);
     if paths.dir.exists() && verify::is_intact(store, fetched, interrupt) {
         remove_dir_if_there(&building.dir).step(step)?;

@@ -89,15 +89,7 @@ mod tests {
     }
 
     fn tree() -> Worktree {
-        Worktree {
-            commit: "a".repeat(40).parse().unwrap(),
-            path: "/".into(),
-            written: 0,
-            early: 0,
-            reused: 0,
-            origin: None,
-            altered: Vec::new(),
-        }
+        Worktree::new("a".repeat(40).parse().unwrap(), "/".into())
     }
 
     /// Ask a program with an argument whether the tree may be published.
