@@ -13,7 +13,7 @@ const STAND_INS: [(&str, &str); 2] = [
         "cargo",
         r#"case "$*" in
             "run --release -- "*) shift 3; exec syncline "$@" ;;
-            "run --example clone -- "*) shift 4; exec "$CLONE" "$@" ;;
+            "run --example ci_checkout -- "*) shift 4; exec "$CI_CHECKOUT" "$@" ;;
             *) exit 1 ;;
         esac"#,
     ),
@@ -21,16 +21,16 @@ const STAND_INS: [(&str, &str); 2] = [
 ];
 
 /// Where the commands write, besides /srv; nothing of it is seen outside of the test.
-const TEMPORARY: &str = "/tmp/syncline /tmp/clone";
+const TEMPORARY: &str = "/tmp/syncline /tmp/checkout";
 
-/// The lines of all blocks of `sh`.
-fn commands(text: &str) -> Vec<&str> {
+/// The lines of all blocks of a language.
+fn code<'a>(text: &'a str, language: &str) -> Vec<&'a str> {
     let mut lines = text.lines();
-    let mut commands = Vec::new();
-    while lines.any(|line| line == "```sh") {
-        commands.extend(lines.by_ref().take_while(|line| *line != "```"));
+    let mut code = Vec::new();
+    while lines.any(|line| line.strip_prefix("```") == Some(language)) {
+        code.extend(lines.by_ref().take_while(|line| *line != "```"));
     }
-    commands
+    code
 }
 
 fn script(path: &Path, text: &str) {
@@ -42,7 +42,7 @@ fn script(path: &Path, text: &str) {
 fn the_readmes_commands_do_what_it_says() {
     let project = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let readme = fs::read_to_string(project.join("README.md")).unwrap();
-    let commands = commands(&readme);
+    let commands = code(&readme, "sh");
     assert!(commands.len() >= 7, "{commands:?}");
     let unshare = Command::new("unshare").args(["--mount", "true"]).status().unwrap();
     if !unshare.success() {
@@ -65,11 +65,9 @@ fn the_readmes_commands_do_what_it_says() {
         script(&bin.join(name), text);
     }
     symlink(binary(), bin.join("syncline")).unwrap();
-    let clone = Path::new(env!("CARGO_BIN_EXE_syncline")).with_file_name("examples").join("clone");
-    assert!(clone.exists(), "build the examples first: cargo test --workspace does");
     let script = format!(
         "set -euo pipefail\nfor dir in /srv {TEMPORARY}; do mount -t tmpfs none $dir; done\n{}\n\
-         readlink /tmp/syncline/here\ncat /srv/site/site.git/file\ncat $(ls -d /tmp/clone/.worktrees/*)/file",
+         readlink /tmp/syncline/here\ncat /srv/site/site.git/file\ncat $(ls -d /tmp/checkout/.worktrees/*)/file",
         commands.join("\n"),
     );
     let dirs = TEMPORARY.split(' ').filter(|dir| fs::create_dir(dir).is_ok()).collect::<Vec<_>>();
@@ -77,7 +75,7 @@ fn the_readmes_commands_do_what_it_says() {
         .args(["--mount", "bash", "-c", &script])
         .current_dir(&here.path)
         .env("PATH", format!("{}:{}", bin.display(), std::env::var("PATH").unwrap()))
-        .env("CLONE", clone)
+        .env("CI_CHECKOUT", example("ci_checkout"))
         .env("HTTPS_PROXY", guide.url())
         .env("SSL_CERT_FILE", nginx.ca_file())
         .output()
@@ -90,4 +88,17 @@ fn the_readmes_commands_do_what_it_says() {
     assert_eq!(last[0], format!(".worktrees/{}", here.head()), "{shown}");
     assert_eq!(last[1..], ["one", "one"], "{shown}");
     assert!(shown.contains(&format!("commit {}", site.head())), "{shown}");
+}
+
+/// The compiler checks the documentation.
+#[test]
+fn the_readmes_show_the_code_of_the_documentation() {
+    let project = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let read = |file: &str| fs::read_to_string(project.join(file)).unwrap();
+    let documentation = read("crates/sync-core/src/mirror/mod.rs").replace("/// ", "").replace("///", "");
+    for readme in ["README.md", "crates/sync-core/README.md"] {
+        let shown = read(readme);
+        let shown = code(&shown, "rust");
+        assert!(!shown.is_empty() && documentation.contains(&shown.join("\n")), "{readme}: {shown:#?}");
+    }
 }
