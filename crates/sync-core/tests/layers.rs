@@ -21,7 +21,7 @@ fn rust_files(dir: &Path) -> Vec<PathBuf> {
     let entries = fs_err::read_dir(dir).expect("a directory");
     let mut files = Vec::new();
     for path in entries.map(|entry| entry.expect("a directory entry").path()) {
-        if path.is_dir() {
+        if path.is_dir() && !path.ends_with("tests") {
             files.extend(rust_files(&path));
         } else if path.extension() == Some("rs".as_ref()) && !path.ends_with("tests.rs") {
             files.push(path);

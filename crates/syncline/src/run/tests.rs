@@ -2,19 +2,23 @@
 //!
 //! tokio does not advance the clock by itself while blocking work runs, so tests do it where that matters.
 
+mod fake;
+
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::path::Path;
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 
-use sync_core::{CommitId, CommitInfo, Interrupt, Progress, Result};
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use sync_core::{Interrupt, Progress};
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::task::yield_now;
 use tokio::time::advance;
 
+use fake::{Call, Fake, Listener, Step, commit};
+
 use super::*;
 use crate::environment::Environment;
-use crate::hooks::{Delivery, Hook, HookConfig};
+use crate::hooks::{Hook, HookConfig};
 use crate::schedule::Policy;
 use crate::touch_and_error_files::Files;
 
@@ -31,139 +35,6 @@ const POLICY: Policy = Policy {
     max_failures: Some(-1),
     init_max_failures: None,
 };
-
-/// How an update goes.
-#[derive(Clone, Debug)]
-enum Step {
-    /// The commit of this letter is published.
-    Succeed(char),
-    Fail,
-    /// The server asks for a pause.
-    FailFor(Duration),
-    /// Work on this until the interrupt is triggered.
-    Work(Stage),
-    /// Hang as long as the test holds the other end, whatever the interrupt says.
-    Hang(Weak<()>),
-    Panic,
-}
-
-/// What the loop asks of its worker.
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Call {
-    Verify,
-    Update,
-    Describe(CommitId),
-    Maintain(CommitId),
-    MaintainAfterFailure,
-}
-
-/// Takes one step after the other, and repeats the last one.
-struct Fake {
-    steps: Vec<Step>,
-    calls: UnboundedSender<(Instant, Call)>,
-    interrupt: Interrupt,
-    progress: Progress,
-}
-
-impl Fake {
-    fn called(&self, call: Call) {
-        let _ = self.calls.send((Instant::now(), call));
-    }
-
-    fn failure(&self) -> Error {
-        Error::new(ErrorKind::Network, "fetch", "no answer")
-    }
-}
-
-impl Worker for Fake {
-    fn update(&mut self) -> Result<SyncOutcome> {
-        assert!(!self.interrupt.is_triggered(), "no update begins interrupted");
-        let step = if self.steps.len() > 1 { self.steps.remove(0) } else { self.steps[0].clone() };
-        self.progress.enter(Stage::Connecting);
-        if let Step::Work(stage) = step {
-            self.progress.enter(stage);
-        }
-        self.called(Call::Update);
-        match step {
-            Step::Succeed(letter) => return Ok(SyncOutcome::Unchanged(commit(letter))),
-            Step::Fail => {}
-            Step::FailFor(pause) => return Err(self.failure().with_retry_after(Some(pause))),
-            Step::Work(_) => {
-                while !self.interrupt.is_triggered() {
-                    std::thread::yield_now();
-                }
-            }
-            Step::Hang(held) => {
-                while held.strong_count() > 0 {
-                    std::thread::yield_now();
-                }
-            }
-            Step::Panic => panic!("as the test wants it"),
-        }
-        Err(self.failure())
-    }
-
-    fn tree(&self, commit: CommitId) -> std::path::PathBuf {
-        Path::new("/trees").join(commit.to_string())
-    }
-
-    fn describe(&mut self, commit: CommitId, status: &Status) {
-        status.published(CommitInfo { id: commit, time: 0, subject: String::new() }, 0);
-        self.called(Call::Describe(commit));
-    }
-
-    fn maintain(&mut self, commit: CommitId) {
-        self.called(Call::Maintain(commit));
-    }
-
-    fn maintain_after_failure(&mut self) {
-        self.called(Call::MaintainAfterFailure);
-    }
-
-    fn verify_next_time(&mut self) {
-        self.called(Call::Verify);
-    }
-
-    fn interrupt(&self) -> Interrupt {
-        self.interrupt.clone()
-    }
-
-    fn progress(&self) -> Progress {
-        self.progress.clone()
-    }
-}
-
-/// A hook that says what it is told.
-#[derive(Debug)]
-struct Listener {
-    heard: UnboundedSender<Event>,
-    /// `None`: a delivery never ends.
-    answer: Option<std::result::Result<(), String>>,
-}
-
-impl Hook for Listener {
-    fn name(&self) -> &'static str {
-        "listener"
-    }
-
-    fn backoff(&self) -> Duration {
-        PERIOD
-    }
-
-    fn deliver<'a>(&'a self, event: &'a Event) -> Delivery<'a> {
-        let _ = self.heard.send(event.clone());
-        Box::pin(async {
-            match &self.answer {
-                Some(answer) => answer.clone(),
-                None => std::future::pending().await,
-            }
-        })
-    }
-}
-
-fn commit(letter: char) -> CommitId {
-    letter.to_string().repeat(40).parse().unwrap()
-}
 
 type Calls = UnboundedReceiver<(Instant, Call)>;
 
