@@ -50,7 +50,7 @@ fn service<'a>(files: &'a Writer, steps: &[Step]) -> (Service<'a, Fake>, Calls) 
     let service = Service {
         worker,
         schedule: Schedule::new(POLICY, true),
-        hooks: hooks(None),
+        hooks: hooks(None, false),
         files,
         manager: Manager::default(),
         status: Status::new("repo".into(), "main".into()),
@@ -61,9 +61,9 @@ fn service<'a>(files: &'a Writer, steps: &[Step]) -> (Service<'a, Fake>, Calls) 
     (service, received)
 }
 
-fn hooks(listener: Option<Listener>) -> Hooks {
+fn hooks(listener: Option<Listener>, once: bool) -> Hooks {
     let list = listener.into_iter().map(|listener| Arc::new(listener) as Arc<dyn Hook>).collect();
-    Hooks::start(&HookConfig { list, gate: None }, true, &Status::new(String::new(), String::new()))
+    Hooks::start(&HookConfig { list, gate: None }, once, &Status::new(String::new(), String::new()))
 }
 
 /// A shutdown signal at a time when no blocking work runs.
@@ -121,9 +121,9 @@ async fn a_server_that_asks_for_a_pause_gets_it_once() {
 #[tokio::test(start_paused = true)]
 async fn the_first_success_is_news_and_an_unchanged_poll_is_not() {
     let files = files();
-    let (mut service, mut calls) = service(&files, &[Step::Fail, Step::Succeed('a')]);
+    let (mut service, mut calls) = service(&files, &[Step::Fail, Step::Succeed('a'), Step::Succeed('b')]);
     let (heard, mut events) = unbounded_channel();
-    service.hooks = hooks(Some(Listener { heard, answer: Some(Ok(())) }));
+    service.hooks = hooks(Some(Listener { heard, answer: Some(Ok(())) }), false);
     let name = format!("syncline-test-{}", std::process::id());
     let manager = UnixDatagram::bind_addr(&SocketAddr::from_abstract_name(&name).unwrap()).unwrap();
     manager.set_nonblocking(true).unwrap();
@@ -196,7 +196,7 @@ async fn a_one_time_run_waits_for_its_hooks() {
         let files = files();
         let (mut service, _calls) = service(&files, &[Step::Succeed('a')]);
         let (heard, mut events) = unbounded_channel();
-        service.hooks = hooks(Some(Listener { heard, answer: answer.clone() }));
+        service.hooks = hooks(Some(Listener { heard, answer: answer.clone() }), true);
         service.schedule = Schedule::new(Policy { one_time: true, ..POLICY }, false);
         assert_eq!(service.run(signal_after(TIMEOUT)).await, exit, "{answer:?}");
         assert_eq!(events.try_recv().unwrap().commit, commit('a'));

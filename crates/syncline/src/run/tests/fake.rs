@@ -15,7 +15,7 @@ use crate::worker::Worker;
 /// How an update goes.
 #[derive(Clone, Debug)]
 pub enum Step {
-    /// The commit of this letter is published.
+    /// The commit of this letter is published, and was before.
     Succeed(char),
     Fail,
     /// The server asks for a pause.
