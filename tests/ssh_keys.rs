@@ -91,7 +91,7 @@ fn keys_are_tried_in_turn_and_one_good_one_is_enough() {
         "127.0.0.1",
         &user,
         &shown,
-        "would take publickey",
+        "it accepts publickey",
         missing.to_str().unwrap(),
         broken.to_str().unwrap(),
     ] {
@@ -128,12 +128,12 @@ fn what_is_wrong_with_a_key_is_said_before_the_server_is_asked() {
     }
     let old = sshd.key("old", &["-t", "ecdsa", "-m", "PEM", "-N", "right"]);
     let log = sshd.knowing(&env, &url, &known).arg("--ssh-key-file").arg(&old).fail();
-    assert!(log.contains("in an old form that is not known here"), "{log}");
+    assert!(log.contains("in an old format that is not supported"), "{log}");
     let log = sshd.knowing(&env, &url, &known).arg("--ssh-key-file=/nonexistent/key").fail();
     assert!(log.contains("/nonexistent/key"), "{log}");
     // The default may be absent.
     let log = sshd.knowing(&env, &url, &known).fail();
-    let said = "there is no key to offer; it would take publickey; there is no /etc/git-secret/ssh";
+    let said = "there is no key to offer; it accepts publickey; there is no /etc/git-secret/ssh";
     assert!(log.contains(said), "{log}");
     assert_eq!(sshd.logins(), 0);
 }

@@ -1,11 +1,11 @@
-//! What a session may be encrypted with: what OpenSSH offers by default, in its order, as far as russh knows it.
+//! The algorithms that we offer: the defaults of OpenSSH in its order, as far as russh implements them.
 
 use std::borrow::Cow;
 
 use russh::{AlgorithmKind, Preferred, cipher, kex, mac};
 
-/// `ext-info` tells which signatures a server takes; `kex-strict` keeps others from dropping messages (Terrapin).
-/// Group exchange and the groups that OpenSSH 10 lets go of are for older servers. The rest of those rests on SHA-1.
+/// `ext-info` lets the server list the signatures that it accepts; `kex-strict` prevents the Terrapin attack. Group
+/// exchange and the fixed groups, which OpenSSH 10 has dropped, are for older servers; those with SHA-1 are left out.
 const KEY_EXCHANGES: &[kex::Name] = &[
     kex::MLKEM768X25519_SHA256,
     kex::CURVE25519,
@@ -32,7 +32,7 @@ const CIPHERS: &[cipher::Name] = &[
     cipher::AES_256_CTR,
 ];
 
-/// What is broken about SHA-1 does not matter in an HMAC.
+/// The known attacks on SHA-1 do not affect an HMAC.
 const MACS: &[mac::Name] = &[
     mac::HMAC_SHA256_ETM,
     mac::HMAC_SHA512_ETM,
@@ -51,7 +51,7 @@ pub(super) fn offered() -> Preferred {
     }
 }
 
-/// That both sides know no algorithm for one purpose.
+/// The error that the server and we share no algorithm for one purpose.
 pub(super) fn nothing_in_common(kind: &AlgorithmKind, ours: &[String], theirs: &[String]) -> String {
     let (purpose, setting) = match kind {
         AlgorithmKind::Kex => ("key exchange", "KexAlgorithms"),
@@ -62,12 +62,12 @@ pub(super) fn nothing_in_common(kind: &AlgorithmKind, ours: &[String], theirs: &
     };
     let (ours, theirs) = (listed(ours), listed(theirs));
     format!(
-        "the server has no {purpose} algorithm that is known here: it offers {theirs}; known are {ours}; let it \
-         offer one of these (sshd's {setting})"
+        "the server and we share no {purpose} algorithm: it offers {theirs}; supported are {ours}; enable \
+         one of these on the server (sshd's {setting})"
     )
 }
 
-/// Without what only marks an extension of the protocol.
+/// A list of algorithms, without the names that only announce a protocol extension.
 fn listed(names: &[String]) -> String {
     let is_mark = |name: &String| name.starts_with("ext-info-") || name.starts_with("kex-strict-");
     let names: Vec<&str> = names.iter().filter(|name| !is_mark(name)).map(String::as_str).collect();

@@ -1,4 +1,4 @@
-//! A channel as gix's transport: the input and output of `git-upload-pack` on the server.
+//! An SSH channel as a transport for gix: stdin and stdout of `git-upload-pack` on the server.
 
 use std::future::poll_fn;
 use std::io::{self, BufWriter, Cursor, Read, Write};
@@ -22,14 +22,14 @@ use crate::interrupt::Interrupt;
 use crate::transport::read_budget::ReadBudget;
 use crate::transport::server_messages::in_one_line;
 
-/// How much of what the server has to say is kept.
-const MAX_COMPLAINT: usize = 4096;
+/// How many bytes of stderr are kept.
+const MAX_STDERR: usize = 4096;
 
-/// How much output is taken at once.
-const ENOUGH: usize = 256 * 1024;
+/// About how many bytes of output are read at once.
+const CHUNK_SIZE: usize = 256 * 1024;
 
-/// How long the server has to close a channel whose input ended.
-const CLOSING: Duration = Duration::from_secs(5);
+/// How long to wait for the server to close a channel after the end of input.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Start `git-upload-pack` for `path` on the server.
 pub(super) fn open(
@@ -41,7 +41,7 @@ pub(super) fn open(
     let (handle, command) = (session.handle.clone(), format!("git-upload-pack {}", quoted(path)));
     let opening = async move {
         let channel = handle.channel_open_session().await?;
-        // A server that does not let us set it speaks version 0.
+        // A server that refuses the variable speaks version 0.
         let _ = channel.set_env(false, "GIT_PROTOCOL", "version=2").await;
         channel.exec(true, command).await?;
         Ok::<_, russh::Error>(channel.split())
@@ -56,9 +56,9 @@ pub(super) fn open(
     let output = Output {
         half: read,
         session_end: session.end.clone(),
-        complaint: Vec::new(),
+        stderr: Vec::new(),
         status: None,
-        has_spoken: false,
+        has_output: false,
         end: None,
     };
     let reader =
@@ -68,7 +68,7 @@ pub(super) fn open(
     Ok(Box::new(Connection::new(reader, writer, Protocol::V2, path, no_host, ConnectMode::Process, false)))
 }
 
-/// For the shell on the other side, as git does it: csh sees a `!` even between quotation marks.
+/// Quote a path for the shell on the server, as Git does: csh interprets a `!` even between quotation marks.
 fn quoted(path: &str) -> String {
     format!("'{}'", path.replace('\'', "'\\''").replace('!', "'\\!'"))
 }
@@ -96,7 +96,7 @@ struct Reader {
     session: Session,
     interrupt: Interrupt,
     half: Arc<ChannelWriteHalf<Msg>>,
-    /// `None` once all was read, or nothing more can be.
+    /// `None` at the end of the output or after an error.
     output: Option<Output>,
     chunk: Cursor<Vec<u8>>,
 }
@@ -126,22 +126,22 @@ impl Reader {
                 self.output = Some(output);
             }
             Err(err) => {
-                self.leave(output);
+                self.close(output);
                 return Err(err);
             }
         }
         Ok(())
     }
 
-    /// End the program's input, so that the server closes the channel: russh never forgets one that we close first.
-    fn leave(&self, mut output: Output) {
+    /// End the input in the background, and let the server close the channel: russh leaks a channel that we close first.
+    fn close(&self, mut output: Output) {
         let (half, leaked) = (self.half.clone(), self.session.leaked.clone());
         self.session.runtime.spawn(async move {
             let ending = async {
                 let _ = half.eof().await;
-                output.ends_quietly().await
+                output.closes_without_data().await
             };
-            if tokio::time::timeout(CLOSING, ending).await != Ok(true) {
+            if tokio::time::timeout(CLOSE_TIMEOUT, ending).await != Ok(true) {
                 leaked.fetch_add(1, Ordering::Relaxed);
                 let _ = half.close().await;
             }
@@ -152,44 +152,43 @@ impl Reader {
 impl Drop for Reader {
     fn drop(&mut self) {
         if let Some(output) = self.output.take() {
-            self.leave(output);
+            self.close(output);
         }
     }
 }
 
-/// What the program on the server says.
+/// The output of the program on the server.
 struct Output {
     half: ChannelReadHalf,
     session_end: End,
-    /// Its stderr.
-    complaint: Vec<u8>,
+    stderr: Vec<u8>,
     status: Option<String>,
-    /// Whether there was anything besides its stderr.
-    has_spoken: bool,
-    /// How it ended, once what it said before was passed on.
+    /// Whether the program wrote to stdout.
+    has_output: bool,
+    /// The result of the program, kept until the output before it is returned.
     end: Option<io::Result<()>>,
 }
 
 impl Output {
-    /// What it says next, with all that is here already: each wait costs two switches between threads. Nothing at
-    /// its good end; why it ended badly is the error.
+    /// The next output, or nothing at the end. It takes all that has arrived: each wait costs two switches between
+    /// threads. A failure of the program is an error.
     async fn next(&mut self) -> io::Result<Vec<u8>> {
         let mut chunk = Vec::new();
-        while self.end.is_none() && chunk.len() < ENOUGH {
+        while self.end.is_none() && chunk.len() < CHUNK_SIZE {
             let message = if chunk.is_empty() {
                 self.half.wait().await
             } else {
-                match at_hand(self.half.wait()).await {
+                match if_ready(self.half.wait()).await {
                     Some(message) => message,
                     None => break,
                 }
             };
             match message {
                 Some(ChannelMsg::Data { data }) => {
-                    self.has_spoken = true;
+                    self.has_output = true;
                     chunk.extend_from_slice(&data);
                 }
-                other => self.end = self.heed(other),
+                other => self.end = self.handle(other),
             }
         }
         match self.end.take() {
@@ -201,14 +200,14 @@ impl Output {
         }
     }
 
-    /// What is said besides output. Gives how it ended, if it did.
-    fn heed(&mut self, message: Option<ChannelMsg>) -> Option<io::Result<()>> {
+    /// Handle a message that is not output. Returns the result of the program if the channel has ended.
+    fn handle(&mut self, message: Option<ChannelMsg>) -> Option<io::Result<()>> {
         match message {
             Some(ChannelMsg::ExtendedData { data, .. }) => {
-                let room = MAX_COMPLAINT - self.complaint.len();
-                self.complaint.extend_from_slice(&data[..data.len().min(room)]);
+                let space = MAX_STDERR - self.stderr.len();
+                self.stderr.extend_from_slice(&data[..data.len().min(space)]);
             }
-            Some(ChannelMsg::ExitStatus { exit_status: 0 }) => self.complaint.clear(),
+            Some(ChannelMsg::ExitStatus { exit_status: 0 }) => self.stderr.clear(),
             Some(ChannelMsg::ExitStatus { exit_status }) => {
                 self.status = Some(format!("exit status {exit_status}"));
             }
@@ -216,10 +215,10 @@ impl Output {
                 self.status = Some(format!("signal {signal_name:?}"));
             }
             Some(ChannelMsg::Failure) => {
-                return Some(Err(io::Error::other("the server runs no git-upload-pack")));
+                return Some(Err(io::Error::other("the server refuses to run git-upload-pack")));
             }
             Some(ChannelMsg::Close) => {
-                return Some(judge(&self.complaint, self.status.as_deref(), self.has_spoken));
+                return Some(result(&self.stderr, self.status.as_deref(), self.has_output));
             }
             Some(_) => {}
             None => return Some(Err(self.session_end.error())),
@@ -227,8 +226,8 @@ impl Output {
         None
     }
 
-    /// Whether the channel is closed from there, with no more output.
-    async fn ends_quietly(&mut self) -> bool {
+    /// Wait for the end of the channel. Returns false if there is more output first.
+    async fn closes_without_data(&mut self) -> bool {
         loop {
             match self.half.wait().await {
                 Some(ChannelMsg::Data { .. }) => return false,
@@ -239,11 +238,11 @@ impl Output {
     }
 }
 
-/// What the end of a program means that said this on its stderr.
-fn judge(complaint: &[u8], status: Option<&str>, has_spoken: bool) -> io::Result<()> {
-    match (in_one_line(complaint), status) {
-        // A status may be missing, and what was said a warning.
-        (text, None) if text.is_empty() || has_spoken => Ok(()),
+/// The result of a program with this stderr and status.
+fn result(stderr: &[u8], status: Option<&str>, has_output: bool) -> io::Result<()> {
+    match (in_one_line(stderr), status) {
+        // Some servers send no status; with output, stderr is only a warning.
+        (text, None) if text.is_empty() || has_output => Ok(()),
         (text, Some(status)) if text.is_empty() => {
             Err(io::Error::other(format!("git-upload-pack on the server ended with {status}")))
         }
@@ -251,8 +250,8 @@ fn judge(complaint: &[u8], status: Option<&str>, has_spoken: bool) -> io::Result
     }
 }
 
-/// What the future comes to without waiting.
-async fn at_hand<T>(future: impl Future<Output = T>) -> Option<T> {
+/// The output of a future if it is ready now.
+async fn if_ready<T>(future: impl Future<Output = T>) -> Option<T> {
     let mut future = pin!(future);
     poll_fn(|context| match future.as_mut().poll(context) {
         Poll::Ready(done) => Poll::Ready(Some(done)),
@@ -280,15 +279,15 @@ mod tests {
 
     #[test]
     fn a_clean_end_needs_no_status() {
-        for (complaint, status, has_spoken, expected) in [
+        for (stderr, status, has_output, expected) in [
             ("", None, true, None),
             ("a warning", None, true, None),
             ("no such repository", None, false, Some("the server says: no such repository")),
             ("killed", Some("signal KILL"), true, Some("the server says: killed")),
             ("", Some("exit status 1"), true, Some("git-upload-pack on the server ended with exit status 1")),
         ] {
-            let judged = judge(complaint.as_bytes(), status, has_spoken).map_err(|err| err.to_string());
-            assert_eq!(judged.err().as_deref(), expected);
+            let result = result(stderr.as_bytes(), status, has_output).map_err(|err| err.to_string());
+            assert_eq!(result.err().as_deref(), expected);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What a server may do while a session lasts: show its key, and end it.
+//! Handles the server's side of a session: its host key, its requests, and the end of the session.
 
 use std::io;
 use std::sync::{Arc, OnceLock};
@@ -15,25 +15,26 @@ pub(super) enum Trust {
     Any,
 }
 
-/// How a session ended, once it did.
+/// Why a session ended; empty until then.
 #[derive(Clone, Default)]
 pub(super) struct End(Arc<OnceLock<Reason>>);
 
 #[derive(Clone, Debug)]
 pub(super) enum Reason {
-    /// One of the sides could not accept the other.
+    /// We did not accept the server, or it did not accept us.
     Refused(String),
-    /// The server ended it with these words.
+    /// The server ended the session with this message.
     Dismissed(String),
+    /// The connection broke.
     Lost(String),
 }
 
 impl End {
     pub(super) fn reason(&self) -> Reason {
-        self.0.get().cloned().unwrap_or_else(|| Reason::Lost("it broke down".into()))
+        self.0.get().cloned().unwrap_or_else(|| Reason::Lost("the connection broke".into()))
     }
 
-    /// The error of who needed the session after that.
+    /// The error for a use of the session after its end.
     pub(super) fn error(&self) -> io::Error {
         let (Reason::Refused(text) | Reason::Dismissed(text) | Reason::Lost(text)) = self.reason();
         io::Error::new(io::ErrorKind::ConnectionReset, format!("the SSH session ended: {text}"))
@@ -54,7 +55,7 @@ pub(super) struct Client {
     pub(super) end: End,
 }
 
-/// Nothing is forwarded for anybody. russh accepts such channels; a request whose handle is dropped is refused.
+/// Refuses channels that the server opens, by dropping their handle: we forward nothing. By default russh accepts them.
 macro_rules! refused {
     ($($kind:ident($($about:ty),*);)*) => {$(
         async fn $kind(

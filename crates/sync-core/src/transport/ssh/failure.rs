@@ -1,14 +1,14 @@
-//! Why there is no session.
+//! Failures of sessions and channels.
 
 use std::io;
 
 use super::algorithms;
 use crate::error::{Error, ErrorKind};
 
-/// Why there is no session.
+/// Why there is no session or channel.
 #[derive(Debug)]
 pub(crate) enum Failure {
-    /// Somebody has to change something: a key, a file, an account.
+    /// A retry does not help: a key, a file or an account must be changed.
     Refused(String),
     Io(io::Error),
 }
@@ -35,7 +35,7 @@ impl From<russh::Error> for Failure {
             russh::Error::NoCommonAlgo { kind, ours, theirs } => {
                 Failure::Refused(algorithms::nothing_in_common(&kind, &ours, &theirs))
             }
-            russh::Error::NoAuthMethod => Failure::Refused("the server takes no way to log in".into()),
+            russh::Error::NoAuthMethod => Failure::Refused("the server offers no way to log in".into()),
             russh::Error::Disconnect | russh::Error::HUP | russh::Error::SendError => {
                 Failure::Io(io::Error::new(io::ErrorKind::ConnectionReset, "the server hung up"))
             }

@@ -1,5 +1,5 @@
-//! Whether the files that a session was made by are still what they were: no key stays in use because a session
-//! outlived what said so.
+//! Detects changes of the files that a session depends on: a kept session must not outlive the keys and `known_hosts`
+//! that allowed it.
 
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use super::keys::certificate_file;
 use super::options::{HostKeys, SshOptions};
 
-/// What was there. An absent file may come to be there, too.
-pub(super) struct Files(Vec<(PathBuf, Option<Stamp>)>);
+/// Files and their state when the session started; `None` for a missing one, which may appear later.
+pub(super) struct WatchedFiles(Vec<(PathBuf, Option<Stamp>)>);
 
 #[derive(PartialEq)]
 struct Stamp {
@@ -17,9 +17,9 @@ struct Stamp {
     changed: (i64, i64),
 }
 
-impl Files {
-    /// To be asked for before they are read, so that no change is missed.
-    pub(super) fn of(options: &SshOptions) -> Files {
+impl WatchedFiles {
+    /// Record the state of the files. Call this before reading them, so that no change is missed.
+    pub(super) fn of(options: &SshOptions) -> WatchedFiles {
         let mut files = Vec::new();
         if let HostKeys::File(file) = &options.host_keys {
             files.push(file.clone());
@@ -31,7 +31,7 @@ impl Files {
             let stamp = stamp(&file);
             (file, stamp)
         });
-        Files(stamped.collect())
+        WatchedFiles(stamped.collect())
     }
 
     pub(super) fn are_unchanged(&self) -> bool {

@@ -1,5 +1,5 @@
-//! Keys to log in with, from files. Nobody asks who may read the files: a container's secrets are often open to a
-//! group.
+//! Private keys from files. Unlike OpenSSH, we accept files that others may read: the secrets of a container are often
+//! readable by a group.
 
 use std::ffi::OsString;
 use std::io::ErrorKind;
@@ -13,14 +13,14 @@ use russh::keys::{Certificate, Error, PrivateKey, decode_secret_key, ssh_key};
 use super::options::SshOptions;
 use crate::bounded_read::{LARGEST_FILE, read_bounded_text};
 
-/// A key to offer.
+/// A key to log in with.
 pub(super) struct Identity {
     pub(super) file: PathBuf,
     pub(super) key: Arc<PrivateKey>,
     pub(super) certificate: Option<Certificate>,
 }
 
-/// The keys that can be used, and what is wrong with the others, naming their files.
+/// Load all keys. Returns those that can be used, and for the others what is wrong with them.
 pub(super) fn load(options: &SshOptions) -> (Vec<Identity>, Vec<String>) {
     let (mut identities, mut faults) = (Vec::new(), Vec::new());
     for file in &options.keys {
@@ -45,7 +45,7 @@ pub(super) fn load(options: &SshOptions) -> (Vec<Identity>, Vec<String>) {
 }
 
 pub(crate) fn decode(text: &str, options: &SshOptions) -> Result<PrivateKey, String> {
-    // As editors of other systems leave it.
+    // Editors of other systems may write a byte order mark and CRLF.
     let text = &text.trim_start_matches('\u{feff}').replace("\r\n", "\n");
     if !text.contains("ENCRYPTED") {
         match decode_secret_key(text, None) {
@@ -59,7 +59,9 @@ pub(crate) fn decode(text: &str, options: &SshOptions) -> Result<PrivateKey, Str
     }
     let is_known = text.contains("BEGIN RSA ") && text.contains("DEK-Info: AES-128-CBC,");
     if text.contains("DEK-Info:") && !is_known {
-        return Err("is encrypted in an old form that is not known here; ssh-keygen -p writes it anew".into());
+        return Err(
+            "is encrypted in an old format that is not supported; convert it with ssh-keygen -p".into()
+        );
     }
     let Some(file) = &options.passphrase_file else {
         return Err("is encrypted, and no file with its passphrase was given".into());
@@ -69,13 +71,13 @@ pub(crate) fn decode(text: &str, options: &SshOptions) -> Result<PrivateKey, Str
     let passphrase = passphrase.lines().next().unwrap_or_default();
     decode_secret_key(text, Some(passphrase)).map_err(|err| match err {
         Error::SshKey(ssh_key::Error::Crypto) | Error::Unpad(_) | Error::Pkcs8(_) => {
-            format!("cannot be opened: the passphrase in {} is wrong", file.display())
+            format!("cannot be decrypted: the passphrase in {} is wrong", file.display())
         }
-        err => format!("cannot be opened by the passphrase in {}: {err}", file.display()),
+        err => format!("cannot be decrypted with the passphrase in {}: {err}", file.display()),
     })
 }
 
-/// What stands in place of a private key.
+/// A hint if the text is a common mistake instead of a private key.
 fn mistaken(text: &str) -> Option<&'static str> {
     let text = text.trim();
     if ["ssh-", "ecdsa-", "sk-", "---- BEGIN SSH2 PUBLIC", "-----BEGIN PUBLIC"]
@@ -85,7 +87,7 @@ fn mistaken(text: &str) -> Option<&'static str> {
         return Some("it is a public key; the private one is needed");
     }
     if text.starts_with("-----BEGIN ") && text.lines().count() == 1 {
-        return Some("its line breaks are lost; store it with them");
+        return Some("its line breaks are lost; keep them when you store it");
     }
     let joined: String = text.split_whitespace().collect();
     BASE64
@@ -94,7 +96,7 @@ fn mistaken(text: &str) -> Option<&'static str> {
         .then_some("it is the base64 of a key; store it decoded")
 }
 
-/// Where the certificate of a key is, if it has one.
+/// The path of the certificate of a key, if it has one.
 pub(super) fn certificate_file(key_file: &Path) -> PathBuf {
     let mut file = OsString::from(key_file);
     file.push("-cert.pub");

@@ -1,4 +1,5 @@
-//! Which host keys are trusted: files in the form of OpenSSH's known_hosts, judged as OpenSSH judges them.
+//! Host keys that are trusted, from `known_hosts` files, by the rules of OpenSSH (sshd(8), "SSH_KNOWN_HOSTS FILE
+//! FORMAT").
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -13,28 +14,29 @@ use crate::bounded_read::{LARGEST_FILE, read_bounded};
 
 const DEFAULT_PORT: u16 = 22;
 
-/// What a file says about one server.
+/// The entries of a `known_hosts` file for one server.
 #[derive(Debug)]
 pub(crate) struct KnownHost {
     file: PathBuf,
     host: String,
-    /// As it stands in the file: `host`, or `[host]:port`.
+    /// The host as in the file: `host`, or `[host]:port`.
     name: String,
     /// Seconds since 1970.
     now: Option<u64>,
+    /// The keys for `name`.
     keys: Vec<KeyData>,
-    /// What stands there for the host without its port, used where no key stands for both.
+    /// The keys for the host without its port. They are used if there are none for `name`.
     portless_keys: Vec<KeyData>,
-    /// Those for the host with its port and without.
+    /// The certificate authorities, both for `name` and for the host without its port.
     authorities: Vec<KeyData>,
     revoked: Vec<KeyData>,
 }
 
 impl KnownHost {
-    /// Read the file anew. `now` is the time since 1970, without which certificates cannot be judged.
+    /// Read the file. `now` is the time since 1970; without it no certificate is accepted.
     pub(super) fn read(file: &Path, host: &str, port: u16, now: Option<Duration>) -> Result<Self, String> {
         // Comments may be in any encoding.
-        let text = read_bounded(file, LARGEST_FILE).map_err(unknowing)?;
+        let text = read_bounded(file, LARGEST_FILE).map_err(cannot_check)?;
         Self::parse(&String::from_utf8_lossy(&text), file, host, port, now)
     }
 
@@ -57,13 +59,15 @@ impl KnownHost {
             revoked: Vec::new(),
         };
         for (number, line) in text.lines().enumerate() {
-            known.take(line).map_err(|fault| format!("line {} of {} {fault}", number + 1, file.display()))?;
+            known
+                .add_line(line)
+                .map_err(|fault| format!("line {} of {} {fault}", number + 1, file.display()))?;
         }
         Ok(known)
     }
 
-    /// Lines that cannot be read are passed over, as by OpenSSH, but not where they forbid something.
-    fn take(&mut self, line: &str) -> Result<(), &'static str> {
+    /// Add one line. As in OpenSSH, invalid lines are ignored; unlike there, an invalid `@revoked` line is an error.
+    fn add_line(&mut self, line: &str) -> Result<(), &'static str> {
         let mut words = line.split_ascii_whitespace().peekable();
         let marker = match words.peek() {
             Some(word) if word.starts_with('#') => return Ok(()),
@@ -100,13 +104,13 @@ impl KnownHost {
         Ok(())
     }
 
-    /// The keys that count.
+    /// The keys that are used.
     fn known(&self) -> &[KeyData] {
         if self.keys.is_empty() { &self.portless_keys } else { &self.keys }
     }
 
-    /// The kinds of host keys to ask for, those that are known first: a server has several and shows one. SHA-1
-    /// is not among them.
+    /// The host key algorithms to ask for, without SHA-1. Those of known keys come first, since a server with several
+    /// keys presents only one.
     pub(super) fn algorithms(&self) -> Vec<Algorithm> {
         let mut all = all_algorithms();
         let known = self.known();
@@ -115,12 +119,12 @@ impl KnownHost {
         all
     }
 
-    /// The kinds of certificates to ask for.
+    /// The host certificate algorithms to ask for.
     pub(super) fn certificate_algorithms(&self) -> Vec<Algorithm> {
         if self.authorities.is_empty() { Vec::new() } else { all_algorithms() }
     }
 
-    /// Whether what the server presented is trusted; if not, one line that says why and what to do.
+    /// Check the key or certificate that the server presents. The error says why it is not trusted and what to do.
     pub(crate) fn check(&self, presented: &PublicKeyOrCertificate) -> Result<(), String> {
         let (name, file, key) = (&self.name, self.file.display(), presented.public_key());
         let shown = describe(key.key_data());
@@ -128,7 +132,7 @@ impl KnownHost {
         if self.revoked.iter().any(|revoked| revoked == key.key_data() || Some(revoked) == authority) {
             return Err(format!("the host key of {name} is revoked in {file}; it presented {shown}"));
         }
-        // A key that is known by itself needs no certificate, or none that is good.
+        // A known key needs no certificate; whether it has a valid one does not matter.
         if self.known().contains(key.key_data()) {
             return Ok(());
         }
@@ -141,24 +145,24 @@ impl KnownHost {
         }
         match self.keys.iter().find(|known| known.algorithm() == key.key_data().algorithm()) {
             Some(known) => Err(format!(
-                "the host key of {name} has changed: {file} has {}, but it presented {shown}; somebody may be \
-                 posing as the server; replace it only after checking it",
+                "the host key of {name} has changed: {file} has {}, but it presented {shown}; an attacker may be \
+                 posing as the server; replace the key only after checking it",
                 describe(known)
             )),
             None => Err(format!(
-                "the host key of {name} is not in {file}; it presented {shown}; add it after checking it"
+                "the host key of {name} is not in {file}; it presented {shown}; add the key after checking it"
             )),
         }
     }
 
-    /// A certificate whose authority is trusted.
+    /// Check a certificate of a trusted authority.
     fn check_certificate(&self, certificate: &Certificate) -> Result<(), String> {
-        let now = self.now.ok_or("cannot be judged without a clock")?;
+        let now = self.now.ok_or("cannot be checked without a clock")?;
         if certificate.cert_type() != CertType::Host {
-            return Err("is not one for hosts".into());
+            return Err("is not a host certificate".into());
         }
         let principals = certificate.valid_principals();
-        // None at all stand for every host, as in OpenSSH.
+        // As in OpenSSH, a certificate without principals is for every host.
         if !principals.is_empty() && !principals.iter().any(|pattern| is_like(pattern, &self.host)) {
             return Err(format!("is for {} only", principals.join(", ")));
         }
@@ -169,27 +173,27 @@ impl KnownHost {
             return Err("has expired".into());
         }
         if certificate.critical_options().iter().next().is_some() {
-            return Err("has options that are not understood".into());
+            return Err("has unknown critical options".into());
         }
         if certificate.signature().algorithm() == (Algorithm::Rsa { hash: None }) {
-            return Err("is signed by means of SHA-1".into());
+            return Err("is signed with SHA-1".into());
         }
         let authority = certificate.signature_key().fingerprint(HashAlg::Sha256);
-        certificate.validate_at(now, [&authority]).map_err(|_| "has a wrong signature".to_owned())
+        certificate.validate_at(now, [&authority]).map_err(|_| "has an invalid signature".to_owned())
     }
 }
 
-/// `ssh-ed25519 SHA256:…`
+/// The algorithm and fingerprint of a key: `ssh-ed25519 SHA256:…`.
 pub(super) fn describe(key: &KeyData) -> String {
     format!("{} {}", key.algorithm(), key.fingerprint(HashAlg::Sha256))
 }
 
-/// What cannot be told without a file.
-pub(super) fn unknowing(why: impl std::fmt::Display) -> String {
+/// The error that host keys cannot be checked, because of `why`.
+pub(super) fn cannot_check(why: impl std::fmt::Display) -> String {
     format!("cannot check the host key: {why}; name a file that holds the server's key")
 }
 
-/// All kinds of host keys, but with SHA-1.
+/// All host key algorithms except those with SHA-1.
 pub(super) fn all_algorithms() -> Vec<Algorithm> {
     let curves = [EcdsaCurve::NistP256, EcdsaCurve::NistP384, EcdsaCurve::NistP521];
     let hashes = [HashAlg::Sha512, HashAlg::Sha256];
@@ -203,7 +207,7 @@ fn same_kind(key: &Algorithm, asked: &Algorithm) -> bool {
     matches!((key, asked), (Algorithm::Rsa { .. }, Algorithm::Rsa { .. })) || key == asked
 }
 
-/// Whether the first field of a line covers a name.
+/// Whether the host field of a line covers a name.
 fn covers(hosts: &HostPatterns, name: &str) -> bool {
     let patterns = match hosts {
         HostPatterns::HashedName { salt, hash } => {
@@ -223,12 +227,12 @@ fn covers(hosts: &HostPatterns, name: &str) -> bool {
     found
 }
 
-/// `*` stands for any text, `?` for one character, whatever the case of letters.
+/// Match a name against a pattern, ignoring case: `*` stands for any text, `?` for one character.
 fn is_like(pattern: &str, name: &str) -> bool {
     let (pattern, name) = (pattern.to_ascii_lowercase(), name.to_ascii_lowercase());
     let (pattern, name) = (pattern.as_bytes(), name.as_bytes());
     let (mut at, mut read) = (0, 0);
-    // Where the last star stood, and how much of the name it has taken.
+    // The position of the last star, and the end of the text that it stands for.
     let mut star = None;
     while read < name.len() {
         match pattern.get(at) {

@@ -1,4 +1,4 @@
-//! Offering keys to a server, one after the other, until it takes one.
+//! Logs in by offering keys to the server, one after the other, until it accepts one.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -18,19 +18,19 @@ use super::failure::Failure;
 use super::keys::Identity;
 use super::known_hosts::describe;
 
-/// All that can be offered.
+/// The user, and the keys to offer.
 pub(super) struct Offers {
     pub(super) user: String,
     pub(super) identities: Vec<Identity>,
     pub(super) agent: Option<PathBuf>,
-    /// What is wrong with other keys.
+    /// What is wrong with keys that cannot be used.
     pub(super) faults: Vec<String>,
 }
 
-/// Log in, or say in one line what was offered to whom in vain.
+/// Log in. The error lists what was offered.
 pub(super) async fn log_in(handle: &mut Handle<Client>, offers: Offers, end: End) -> Result<(), Failure> {
     let Offers { user, identities, agent, faults } = offers;
-    // Some servers want no key; the others say by this what they want.
+    // Some servers need no key. The others answer with the methods that they accept.
     let methods = match handle.authenticate_none(user.as_str()).await {
         Ok(AuthResult::Success) => return Ok(()),
         Ok(AuthResult::Failure { remaining_methods, .. }) => remaining_methods,
@@ -55,14 +55,14 @@ struct Attempt<'a> {
     end: End,
     user: String,
     methods: MethodSet,
-    /// What was offered, to be shown.
+    /// Descriptions of what was offered.
     tried: Vec<String>,
     faults: Vec<String>,
     rsa_hash: Option<HashAlg>,
 }
 
 impl Attempt<'_> {
-    /// Servers hang up after some keys that they do not know.
+    /// Whether the server has ended the session, as servers do after some unknown keys.
     fn is_over(&self) -> bool {
         self.handle.is_closed()
     }
@@ -149,7 +149,7 @@ impl Attempt<'_> {
         false
     }
 
-    /// RSA keys sign by means of SHA-2 or not at all.
+    /// The hash for signatures of this key. RSA keys use SHA-2, never SHA-1.
     async fn hash_for(&mut self, key: &KeyData) -> Option<HashAlg> {
         if !key.algorithm().is_rsa() {
             return None;
@@ -167,13 +167,13 @@ impl Attempt<'_> {
         }
         match self.end.reason() {
             Reason::Refused(text) => Failure::Refused(self.refusal("no key was offered", &text)),
-            // It has seen enough of our keys.
+            // The server ends the session after too many keys.
             Reason::Dismissed(text) if !self.tried.is_empty() => Failure::Refused(self.refusal("", &text)),
             Reason::Dismissed(_) | Reason::Lost(_) => self.end.into(),
         }
     }
 
-    /// `nothing` stands for the keys where none was offered.
+    /// The error text. `nothing` replaces the list of offered keys if it is empty.
     fn refusal(&self, nothing: &str, last_words: &str) -> String {
         let tried = if self.tried.is_empty() {
             nothing.to_owned()
@@ -186,7 +186,7 @@ impl Attempt<'_> {
             text.push_str(&format!(", and it hung up: {last_words}"));
         }
         if !methods.is_empty() {
-            text.push_str(&format!("; it would take {}", methods.join(", ")));
+            text.push_str(&format!("; it accepts {}", methods.join(", ")));
         }
         for fault in &self.faults {
             text.push_str(&format!("; {fault}"));
@@ -195,7 +195,7 @@ impl Attempt<'_> {
     }
 }
 
-/// Signs for a certificate; russh's own way knows only SHA-1 for RSA.
+/// Signs for a certificate. russh itself would use SHA-1 for RSA.
 struct FileSigner(Arc<PrivateKey>);
 
 impl russh::Signer for FileSigner {

@@ -1,7 +1,7 @@
-//! SSH without an `ssh` program. A session outlives the channels on it: it is kept between polls, alive on a thread
-//! of its own, and each exchange with `git-upload-pack` that needs a new channel finds it there.
+//! SSH without an `ssh` program. A session runs on a thread of its own and is kept between polls. Each run of
+//! `git-upload-pack` opens a new channel in it.
 //!
-//! The async runtime that the SSH client wants stays in here: `session` waits for it as a socket waits.
+//! The SSH client needs an async runtime. Only this module knows of it: [`session`] waits for it like a socket.
 
 mod algorithms;
 mod channel;
@@ -30,7 +30,7 @@ use super::read_budget::ReadBudget;
 use crate::interrupt::Interrupt;
 use crate::url::ssh::SshUrl;
 
-/// How many sessions are kept.
+/// The most sessions that are kept.
 const MAX_KEPT: usize = 8;
 
 /// The sessions of a repository and its submodules.
@@ -49,7 +49,7 @@ impl Sessions {
         Some(kept.remove(at))
     }
 
-    /// The one that was used least recently makes room.
+    /// Keep a session. The least recently used one is dropped if there are too many.
     fn keep(&self, session: Session) {
         let mut kept = self.lock();
         if kept.len() == MAX_KEPT {
@@ -59,8 +59,7 @@ impl Sessions {
     }
 }
 
-/// Run `git-upload-pack` over a session that is kept, where there is one to that server and it lives, or over
-/// a new one, which is kept then.
+/// Run `git-upload-pack` in a kept session to the server, or else in a new one, which is then kept.
 pub(crate) fn connect(
     sessions: &Sessions,
     url: &SshUrl,
@@ -75,7 +74,7 @@ pub(crate) fn connect(
     };
     if let Some(session) = sessions.take(url) {
         match open(session) {
-            // It was dropped while nobody looked.
+            // The kept session turned out to be dead.
             Err(_) if !interrupt.is_triggered() => {}
             opened => return opened,
         }

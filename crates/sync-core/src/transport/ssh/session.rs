@@ -1,4 +1,4 @@
-//! A session with a server, on a thread of its own so that it answers and is kept alive while nobody waits for it.
+//! A session with a server. It runs on a thread of its own, so that it answers the server and stays alive between uses.
 
 use std::io;
 use std::sync::Arc;
@@ -13,9 +13,9 @@ use tokio::sync::oneshot;
 use super::algorithms::offered;
 use super::client::{Client, End, Trust};
 use super::failure::Failure;
-use super::files::Files;
+use super::files::WatchedFiles;
 use super::keys;
-use super::known_hosts::{KnownHost, all_algorithms, unknowing};
+use super::known_hosts::{KnownHost, all_algorithms, cannot_check};
 use super::login::{Offers, log_in};
 use super::options::{HostKeys, SshOptions};
 use crate::interrupt::Interrupt;
@@ -24,34 +24,34 @@ use crate::transport::proxy::Proxy;
 use crate::transport::socket::{SLICE, WaitPolicy};
 use crate::url::ssh::SshUrl;
 
-/// A middlebox forgets connections that are silent for some minutes.
+/// Firewalls forget connections that are idle for some minutes.
 const KEEPALIVE: Duration = Duration::from_secs(15);
 const KEEPALIVES_UNANSWERED: usize = 3;
 
-/// How many channels russh may leak in one session.
+/// A session in which russh leaked this many channels is not used any longer.
 const MAX_LEAKED: usize = 100;
 
-/// A session that one user opened on one server.
+/// A session of one user on one server.
 #[derive(Clone)]
 pub(crate) struct Session {
     url: SshUrl,
     pub(super) runtime: Runtime,
     pub(super) handle: Arc<Handle<Client>>,
     pub(super) end: End,
-    /// How many channels we had to close before the server did.
+    /// How many channels we closed before the server did; russh never frees these.
     pub(super) leaked: Arc<AtomicUsize>,
-    files: Arc<Files>,
+    files: Arc<WatchedFiles>,
 }
 
 impl Session {
-    /// Connect, check who answers, and log in.
+    /// Connect, check the host key, and log in.
     pub(super) fn start(
         url: &SshUrl,
         options: &SshOptions,
         proxy: Option<&Proxy>,
         interrupt: &Interrupt,
     ) -> Result<Self, Failure> {
-        let files = Arc::new(Files::of(options));
+        let files = Arc::new(WatchedFiles::of(options));
         let trust = trust(url, options).map_err(Failure::Refused)?;
         let (identities, faults) = keys::load(options);
         if identities.is_empty()
@@ -82,7 +82,7 @@ impl Session {
         self.url.is_same_server(url)
     }
 
-    /// Whether it may be used, and it is worth trying.
+    /// Whether the session can be used again: it works, and its files have not changed.
     pub(crate) fn is_good(&self) -> bool {
         !self.handle.is_closed()
             && !self.runtime.is_stuck()
@@ -116,15 +116,15 @@ fn trust(url: &SshUrl, options: &SshOptions) -> Result<Trust, String> {
             let known = KnownHost::read(file, &url.host, url.port, options.now.map(|now| now()))?;
             Ok(Trust::Known(Box::new(known)))
         }
-        HostKeys::None => Err(unknowing("no known_hosts file was given")),
+        HostKeys::None => Err(cannot_check("no known_hosts file was given")),
     }
 }
 
-/// An async runtime on a thread of its own; it ends with the last clone.
+/// An async runtime on a thread of its own. It ends when the last clone is dropped.
 #[derive(Clone)]
 pub(super) struct Runtime {
     handle: tokio::runtime::Handle,
-    /// Whether a wait was given up: what it waited for may never come.
+    /// Whether an interrupt stopped a wait: the session may hang.
     stuck: Arc<AtomicBool>,
     _running: Arc<oneshot::Sender<()>>,
 }
@@ -140,7 +140,7 @@ impl Runtime {
         Ok(Runtime { handle, stuck: Arc::default(), _running: Arc::new(running) })
     }
 
-    /// What the future comes to, or an error soon after the interrupt.
+    /// Run a future and wait for its output, or fail soon after an interrupt.
     pub(super) fn wait<T: Send + 'static>(
         &self,
         interrupt: &Interrupt,
@@ -159,13 +159,13 @@ impl Runtime {
                     task.abort();
                 })?,
                 Err(RecvTimeoutError::Disconnected) => {
-                    return Err(io::Error::other("the SSH session broke down"));
+                    return Err(io::Error::other("the SSH session failed"));
                 }
             }
         }
     }
 
-    /// Have something done that nobody waits for.
+    /// Run a future in the background.
     pub(super) fn spawn(&self, future: impl Future<Output = ()> + Send + 'static) {
         self.handle.spawn(future);
     }

@@ -1,4 +1,4 @@
-//! Sessions with servers that stock sshd is not.
+//! Sessions with servers that behave unlike a stock sshd.
 
 use std::sync::atomic::Ordering;
 use std::sync::mpsc;
@@ -14,7 +14,7 @@ use crate::transport::ssh::options::HostKeys;
 
 struct Server {
     lets_in: bool,
-    /// What became of its channels.
+    /// What happened to its channels.
     seen: mpsc::Sender<Seen>,
 }
 
@@ -56,7 +56,7 @@ fn key() -> PrivateKey {
     PrivateKey::from(Ed25519Keypair::from_seed(&[7; 32]))
 }
 
-/// Serve one session: its port, the server's end of it, and what happens there.
+/// Serve one session. Returns its port, the server's side of it, and a log of events.
 fn serve(lets_in: bool) -> (u16, mpsc::Receiver<Handle>, mpsc::Receiver<Seen>) {
     let (port_sender, port) = mpsc::channel();
     let (handle_sender, handle) = mpsc::channel();
