@@ -181,7 +181,7 @@ fn endless_and_foreign_redirects_are_refused() {
     let login =
         Canned::start(|_| "HTTP/1.1 302 Found\r\nLocation: /login\r\nContent-Length: 0\r\n\r\n".into());
     let log = env.syncline(login.url("x")).fail();
-    assert!(log.contains("no repository there"), "{log}");
+    assert!(log.contains("there is no repository"), "{log}");
 }
 
 #[test]
