@@ -104,7 +104,8 @@ pub fn cookies(data: &[u8]) {
         assert!(!domain.is_empty() && !name.is_empty());
         assert!(!pair.contains(|c: char| c.is_control() || c == ';'), "{pair:?}");
     }
-    let credentials = sync_core::Credentials { cookies, ..Default::default() };
+    let mut credentials = sync_core::Credentials::default();
+    credentials.cookies = cookies;
     for host in ["host", "a.example.com", "example.com.evil", "notexample.com"] {
         let sent = sync_core::fuzzing::cookies_for(&credentials, &format!("http://{host}/"));
         let is_meant = |cookie: &Cookie| {

@@ -68,6 +68,7 @@ impl Cookie {
 
 /// All logins and cookies for HTTP. The default has none.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Credentials {
     /// The login that fits a URL closest is used, and among equals the last one. A login in the URL itself ranks below
     /// every [`Scope::Beginning`] and above every [`Scope::Host`].

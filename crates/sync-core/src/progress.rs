@@ -74,6 +74,7 @@ impl Stage {
 
 /// The stage and its counters at one moment.
 #[derive(Clone, Copy, Debug, Default)]
+#[non_exhaustive]
 pub struct Snapshot {
     /// The current stage.
     pub stage: Stage,

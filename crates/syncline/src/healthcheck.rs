@@ -35,14 +35,7 @@ pub fn ask(argv: Vec<OsString>, environment: &Environment) -> Result<Result<(), 
 }
 
 fn request(url: &str) -> Result<(), String> {
-    let request = HttpRequest {
-        method: "GET".into(),
-        url: url.to_owned(),
-        headers: Vec::new(),
-        body: Vec::new(),
-        follow_redirects: false,
-        timeout: Duration::from_secs(5),
-    };
+    let request = HttpRequest::new("GET", url, Duration::from_secs(5));
     match request.send(&ConnectOptions::default(), &Interrupt::new()) {
         Ok((200, _)) => Ok(()),
         Ok((status, _)) => Err(format!("{url} answered HTTP {status}")),

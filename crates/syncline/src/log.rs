@@ -146,10 +146,11 @@ mod tests {
 
     #[test]
     fn progress_reads_well() {
-        let snapshot =
-            Snapshot { stage: Stage::Receiving, done: 512, total: 2048, bytes: 3 << 20, finished: 0 };
+        let mut snapshot = Snapshot::default();
+        snapshot.stage = Stage::Connecting;
+        assert_eq!(describe(&snapshot, 0), "connecting");
+        snapshot.stage = Stage::Receiving;
+        (snapshot.done, snapshot.total, snapshot.bytes) = (512, 2048, 3 << 20);
         assert_eq!(describe(&snapshot, 1536), "receiving objects: 25% (512/2048), 3.0 MiB, 1.5 KiB/s");
-        let waiting = Snapshot { stage: Stage::Connecting, ..Snapshot::default() };
-        assert_eq!(describe(&waiting, 0), "connecting");
     }
 }

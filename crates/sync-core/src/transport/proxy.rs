@@ -82,6 +82,7 @@ pub(super) fn authority(host: &str, port: u16) -> String {
 
 /// Proxies by scheme, as in the variables `http_proxy`, `https_proxy`, `all_proxy` and `no_proxy`. The default has none.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Proxies {
     /// The proxy for `http://` URLs.
     pub http: Option<Proxy>,

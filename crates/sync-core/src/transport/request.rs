@@ -12,6 +12,7 @@ use crate::interrupt::Interrupt;
 /// One HTTP request that is not part of Git's protocol. It uses the proxies, TLS settings and user agent of the
 /// [`ConnectOptions`], but not their headers and credentials.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct HttpRequest {
     /// The method, such as `GET` or `POST`.
     pub method: String,
@@ -19,15 +20,20 @@ pub struct HttpRequest {
     pub url: String,
     /// Names and values of headers.
     pub headers: Vec<(String, String)>,
-    /// The body. It is not sent with `GET`, `HEAD`, `OPTIONS`, `TRACE` and `DELETE`.
+    /// The body, empty by default. It is not sent with `GET`, `HEAD`, `OPTIONS`, `TRACE` and `DELETE`.
     pub body: Vec<u8>,
-    /// Whether to follow up to ten redirects.
+    /// Whether to follow up to ten redirects. The default is `false`.
     pub follow_redirects: bool,
     /// The time limit for all: resolving the host, connecting, sending, and receiving the answer.
     pub timeout: Duration,
 }
 
 impl HttpRequest {
+    /// A request without headers and body.
+    pub fn new(method: impl Into<String>, url: impl Into<String>, timeout: Duration) -> HttpRequest {
+        let (method, url) = (method.into(), url.into());
+        HttpRequest { method, url, headers: Vec::new(), body: Vec::new(), follow_redirects: false, timeout }
+    }
     /// Send the request. Returns the status of the answer, whatever it is, and the first MiB of its body.
     ///
     /// # Errors

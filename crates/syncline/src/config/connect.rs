@@ -57,12 +57,12 @@ fn certificates(r: &mut OptionReader, connect: &mut ConnectOptions) {
 }
 
 fn proxies(r: &mut OptionReader) -> Proxies {
-    Proxies {
-        http: r.find(&HTTP_PROXY),
-        https: r.find(&HTTPS_PROXY),
-        all: r.find(&ALL_PROXY),
-        no_proxy: NoProxy::from(r.find(&NO_PROXY).unwrap_or_default().as_str()),
-    }
+    let mut proxies = Proxies::default();
+    proxies.http = r.find(&HTTP_PROXY);
+    proxies.https = r.find(&HTTPS_PROXY);
+    proxies.all = r.find(&ALL_PROXY);
+    proxies.no_proxy = NoProxy::from(r.find(&NO_PROXY).unwrap_or_default().as_str());
+    proxies
 }
 
 fn tunnel(r: &mut OptionReader) -> Option<Proxy> {

@@ -93,8 +93,11 @@ impl WebHook {
             let key = read_bounded_text(path, LARGEST_FILE).map_err(|err| err.to_string())?;
             headers.push(("X-Hub-Signature-256".into(), signature(key.trim_end().as_bytes(), &body)));
         }
-        let WebHook { method, url, timeout, .. } = self.clone();
-        Ok(HttpRequest { method, url, headers, body, follow_redirects: true, timeout })
+        let mut request = HttpRequest::new(self.method.as_str(), self.url.as_str(), self.timeout);
+        request.headers = headers;
+        request.body = body;
+        request.follow_redirects = true;
+        Ok(request)
     }
 }
 

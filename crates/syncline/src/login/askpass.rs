@@ -29,14 +29,7 @@ impl TokenSource for Askpass {
 /// Ask for lines `username=…` and `password=…`; the last of each counts.
 fn ask(url: &str, http: &Http) -> Result<Auth> {
     let step = "ask for the password (--askpass-url)";
-    let request = HttpRequest {
-        method: "GET".into(),
-        url: url.to_owned(),
-        headers: Vec::new(),
-        body: Vec::new(),
-        follow_redirects: false,
-        timeout: Duration::from_secs(1),
-    };
+    let request = HttpRequest::new("GET", url, Duration::from_secs(1));
     let (status, body) = http.send(&request).map_err(|err| Error::io(step, &err))?;
     if status != 200 {
         return Err(Error::new(ErrorKind::Server, step, format!("the answer is HTTP {status}")));

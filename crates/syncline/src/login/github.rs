@@ -106,14 +106,9 @@ fn fetch(app: &GitHubApp, http: &Http) -> Result<Token> {
         ("Accept", "application/vnd.github+json".into()),
         ("X-GitHub-Api-Version", "2022-11-28".into()),
     ];
-    let request = HttpRequest {
-        method: "POST".into(),
-        url: format!("{}/app/installations/{}/access_tokens", app.base_url, app.installation),
-        headers: headers.map(|(name, value)| (name.to_owned(), value)).into(),
-        body: Vec::new(),
-        follow_redirects: false,
-        timeout: http.timeout,
-    };
+    let url = format!("{}/app/installations/{}/access_tokens", app.base_url, app.installation);
+    let mut request = HttpRequest::new("POST", url, http.timeout);
+    request.headers = headers.map(|(name, value)| (name.to_owned(), value)).into();
     let (token, answer) = token::ask(&request, (201, "token"), http, &[jwt])?;
     let end = answer["expires_at"].as_str().and_then(|text| humantime::parse_rfc3339(text).ok());
     // git-sync's user name; GitHub checks the token only.

@@ -99,7 +99,10 @@ impl Logins {
             let scope = Scope::Beginning(credential.url.clone());
             logins.push(sync_core::Login { scope, auth: secret_files::auth(&credential.login)? });
         }
-        Ok(Credentials { logins, cookies: self.cookies()? })
+        let mut credentials = Credentials::default();
+        credentials.logins = logins;
+        credentials.cookies = self.cookies()?;
+        Ok(credentials)
     }
 
     fn cookies(&mut self) -> Result<Vec<Cookie>> {

@@ -130,17 +130,12 @@ fn fetch(oauth: &OAuth, http: &Http) -> Result<Token> {
     let secret = read("the OAuth client's secret", &oauth.client_secret_file)?;
     let assertion = read("the OAuth assertion", &oauth.assertion_file)?;
     let fields = fields(oauth, secret.as_ref(), assertion.as_ref());
-    let request = HttpRequest {
-        method: "POST".into(),
-        url: oauth.token_url.clone(),
-        headers: vec![
-            ("Content-Type".into(), "application/x-www-form-urlencoded".into()),
-            ("Accept".into(), "application/json".into()),
-        ],
-        body: form(&fields).into_bytes(),
-        follow_redirects: false,
-        timeout: http.timeout,
-    };
+    let mut request = HttpRequest::new("POST", oauth.token_url.as_str(), http.timeout);
+    request.headers = vec![
+        ("Content-Type".into(), "application/x-www-form-urlencoded".into()),
+        ("Accept".into(), "application/json".into()),
+    ];
+    request.body = form(&fields).into_bytes();
     let given = oauth.parameters.iter().map(|(_, value)| value.clone());
     let secrets: Vec<Secret> = given.chain(secret).chain(assertion).collect();
     let (token, answer) = token::ask(&request, (200, "access_token"), http, &secrets)?;

@@ -1,5 +1,4 @@
-//! Host keys that are trusted, from `known_hosts` files, by the rules of OpenSSH (sshd(8), "SSH_KNOWN_HOSTS FILE
-//! FORMAT").
+//! Trusted host keys from `known_hosts` files, by the rules of OpenSSH: see sshd(8), "SSH_KNOWN_HOSTS FILE FORMAT".
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
