@@ -229,7 +229,7 @@ fn links_that_cannot_be_made_are_refused() {
         let (blob, id) = (hostile.repo.blob("x"), hostile.repo.blob(&target));
         let tree = hostile.repo.raw_tree(&[("100644", b"file", &blob), ("120000", b"link", &id)]);
         hostile.repo.commit_tree(&tree);
-        let rule = format!("a link to {} bytes", target.len());
+        let rule = format!("impossible target of {} bytes", target.len());
         hostile.assert_refused(&["\"link\" is", &rule], |syncline| syncline);
     }
 }

@@ -97,8 +97,8 @@ impl Build<'_> {
         self.submodules(store, fetched, building, paths, last)
     }
 
-    /// Check all files against the limits. Returns the space that the files still to be written need, and the positions of
-    /// the large ones among them. Files that exist have their size in the index.
+    /// Check all files against the limits. Returns the space that the files still to be written need, and the
+    /// positions of the large ones among them. Files that exist have their size in the index.
     fn measure(
         &mut self,
         objects: &Objects,

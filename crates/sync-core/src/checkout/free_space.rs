@@ -18,8 +18,8 @@ impl SpaceNeeded {
     }
 }
 
-/// The magic numbers of ext2 to ext4, XFS and tmpfs. Other file systems may compress or share data, so a file may need
-/// less than its size.
+/// The magic numbers of ext2 to ext4, XFS and tmpfs. Other file systems may compress or share data, so a file may
+/// need less than its size.
 const WITHOUT_COMPRESSION: [u64; 3] = [0xef53, 0x5846_5342, 0x0102_1994];
 
 /// Fail if `needed` is more than is free on the file system of `dir`.

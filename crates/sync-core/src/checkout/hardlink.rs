@@ -22,11 +22,11 @@ pub(super) struct Linked {
     pub(super) altered: Vec<BString>,
 }
 
-/// Link every file of `index` from `old_dir` to `new_dir`, a directory without other files. The other entries, and those
-/// whose file was altered, get `SKIP_WORKTREE`.
+/// Link every file of `index` from `old_dir` to `new_dir`, a directory without other files. The other entries, and
+/// those whose file was altered, get `SKIP_WORKTREE`.
 ///
-/// A file is linked first and checked afterwards: the link changes its ctime anyway, and no consumer sees the new tree
-/// yet.
+/// A file is linked first and checked afterwards: the link changes its ctime anyway, and no consumer sees the new
+/// tree yet.
 pub(super) fn link_files(
     old_dir: &Path,
     index: &mut State,
@@ -137,7 +137,8 @@ impl<'a> Linker<'a> {
         Ok(None)
     }
 
-    /// Copy a file, and share its blocks if the file system can (reflink); `None` if it was altered or cannot be copied.
+    /// Copy a file, and share its blocks if the file system can (reflink); `None` if it was altered or cannot be
+    /// copied.
     fn copy(&self, entry: &Entry, [from, to]: [&OwnedFd; 2], name: &Path) -> Option<Stat> {
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let source = openat(from, name, flags, RawMode::empty()).ok()?;

@@ -1,8 +1,9 @@
 //! Check out a fetched commit: write its files to a complete tree under its final name.
 //!
-//! A tree is built under a temporary name ([`build`]). Files of an earlier tree are reused ([`staging`]); large files, and
-//! files that need a conversion that gix does not do, are written here ([`special`]); gix writes the rest. Symbolic links
-//! come last, so that nothing is ever written through one. A tree under its final name is always complete.
+//! A tree is built under a temporary name ([`build`]). Files of an earlier tree are reused ([`staging`]); large
+//! files, and files that need a conversion that gix does not do, are written here ([`special`]); gix writes the
+//! rest. Symbolic links come last, so that nothing is ever written through one. A tree under its final name is
+//! always complete.
 
 mod build;
 mod free_space;
@@ -48,8 +49,8 @@ pub struct Worktree {
     pub reused: usize,
     /// How they were reused; `None` if there are none.
     pub origin: Option<Origin>,
-    /// Files of the last tree that were altered in place, and were therefore not reused. The paths are relative to the
-    /// root of the tree or submodule.
+    /// Files of the last tree that were altered in place, and were therefore not reused. The paths are relative to
+    /// the root of the tree or submodule.
     pub altered: Vec<String>,
 }
 
@@ -64,21 +65,21 @@ impl Worktree {
 /// Check out the tree of `fetched` and its submodules. The files of `staged` are reused if possible
 /// ([`StagePlan`](staging::StagePlan)).
 ///
-/// If a tree of this commit exists and is unaltered, it is returned as it is. If it was altered, a new one is built and
-/// exchanged for it in one step. After an error the tree under the final name is unchanged.
+/// If a tree of this commit exists and is unaltered, it is returned as it is. If it was altered, a new one is built
+/// and exchanged for it in one step. After an error the tree under the final name is unchanged.
 ///
-/// `fetched` owns the files that were written while the pack arrived. They stay in a temporary directory until `fetched` is
-/// checked out, or the store is opened again.
+/// `fetched` owns the files that were written while the pack arrived. They stay in a temporary directory until
+/// `fetched` is checked out, or the store is opened again.
 ///
 /// # Errors
 ///
-/// [`ErrorKind::Rejected`](crate::ErrorKind::Rejected) if the tree contains something that must not be checked out, such
-/// as a forbidden path or symbolic link; [`ErrorKind::Limit`](crate::ErrorKind::Limit) if it exceeds a limit;
+/// [`ErrorKind::Rejected`](crate::ErrorKind::Rejected) if the tree contains something that must not be checked out,
+/// such as a forbidden path or symbolic link; [`ErrorKind::Limit`](crate::ErrorKind::Limit) if it exceeds a limit;
 /// [`ErrorKind::StorageFull`](crate::ErrorKind::StorageFull) if it does not fit on the disk;
 /// [`ErrorKind::DamagedStore`](crate::ErrorKind::DamagedStore) if an object is missing or damaged;
 /// [`ErrorKind::Io`](crate::ErrorKind::Io) if the file system fails. After an interrupt
-/// [`ErrorKind::Cancelled`](crate::ErrorKind::Cancelled) or [`ErrorKind::TimedOut`](crate::ErrorKind::TimedOut); the
-/// incomplete tree is removed then, as after every error.
+/// [`ErrorKind::Cancelled`](crate::ErrorKind::Cancelled) or [`ErrorKind::TimedOut`](crate::ErrorKind::TimedOut);
+/// the incomplete tree is removed then, as after every error.
 pub fn checkout(
     store: &Store,
     fetched: &Fetched,
@@ -122,7 +123,7 @@ pub fn checkout(
         .and_then(|()| install(&building, &paths).step(step));
     let submodules = build.submodules;
     match &outcome {
-        Ok(()) => store.keep_submodule_worktrees(id, &submodules).step(step)?,
+        Ok(()) => store.prune_submodule_worktrees(id, &submodules).step(step)?,
         // Free the space at once: the disk may be full. The next start removes what cannot be removed now.
         Err(_) => {
             for leftover in submodules.iter().chain([&building.dir, &building.admin]) {
@@ -133,8 +134,8 @@ pub fn checkout(
     outcome.map(|()| worktree)
 }
 
-/// The total size of the files of a published tree, in bytes, according to its index; 0 if there is no such tree. Files
-/// of submodules do not count. The size of each file is modulo 4 GiB, as in a git index.
+/// The total size of the files of a published tree, in bytes, according to its index; 0 if there is no such tree.
+/// Files of submodules do not count. The size of each file is modulo 4 GiB, as in a git index.
 #[must_use]
 pub fn tree_size(store: &Store, id: CommitId) -> u64 {
     let index = index_file::read(store.worktree_paths(id).index(), id.0.kind());

@@ -1,7 +1,7 @@
 //! Check that a retired tree is unaltered, so that it can be updated in place to become the next tree.
 //!
-//! This is only possible at the moment of reuse: the retired tree shares inodes with the published one, and a consumer
-//! may still modify these files. The check needs one stat per file and one listing per directory.
+//! This is only possible at the moment of reuse: the retired tree shares inodes with the published one, and a
+//! consumer may still modify these files. The check needs one stat per file and one listing per directory.
 
 use std::collections::HashMap;
 use std::io;
@@ -26,8 +26,8 @@ use crate::worktree::index_file;
 /// The largest number of files in a part.
 const PART_SIZE: usize = 256;
 
-/// The index of the tree with the current stats of its files; `None` if anything in the tree was altered, or if it has
-/// submodules.
+/// The index of the tree with the current stats of its files; `None` if anything in the tree was altered, or if it
+/// has submodules.
 pub(super) fn check(
     paths: &WorktreePaths,
     id: CommitId,
@@ -112,7 +112,8 @@ struct Checker<'a> {
 }
 
 impl Checker<'_> {
-    /// Check one part after the other until none is left. Returns the stats of their files; `None` if anything was altered.
+    /// Check one part after the other until none is left. Returns the stats of their files; `None` if anything was
+    /// altered.
     fn stats(&self, parts: &[Part<'_>], next: &AtomicUsize) -> io::Result<Option<Vec<(usize, Stat)>>> {
         let (mut stats, mut buffer) = (Vec::new(), Vec::with_capacity(32 * 1024));
         while let Some(part) = parts.get(next.fetch_add(1, Ordering::Relaxed)) {

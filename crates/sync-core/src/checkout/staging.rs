@@ -1,7 +1,7 @@
-//! Staging: prepare a tree from which the next one is made, so that a checkout writes only the files that changed. It is
-//! the tree that was retired last, if it is unaltered ([`recycle`]), or a tree of hard links to the published one
-//! ([`hardlink`]). The time for this grows with the number of files, so it is done while the pack is fetched. The time
-//! for the rest grows with the number of changes.
+//! Staging: prepare a tree from which the next one is made, so that a checkout writes only the files that changed.
+//! It is the tree that was retired last, if it is unaltered ([`recycle`]), or a tree of hard links to the published
+//! one ([`hardlink`]). The time for this grows with the number of files, so it is done while the pack is fetched.
+//! The time for the rest grows with the number of changes.
 
 use std::io;
 use std::os::unix::fs::MetadataExt;
@@ -61,7 +61,8 @@ pub struct StagePlan {
     pub(crate) threads: usize,
 }
 
-/// A tree under a temporary name, from which [`checkout`](super::checkout) makes the next tree. It is removed on drop.
+/// A tree under a temporary name, from which [`checkout`](super::checkout) makes the next tree. It is removed on
+/// drop.
 #[derive(Debug)]
 #[must_use = "a staged tree is removed on drop"]
 pub struct StagedTree {
@@ -83,7 +84,8 @@ pub(super) struct Reused {
 
 impl StagePlan {
     /// Plan to stage a tree while that of commit `last` is published. With `reuse_retired` it is the tree that
-    /// [`Store::retain_for_reuse`] keeps, if that is unaltered; otherwise it is made of hard links to the tree of `last`.
+    /// [`Store::retain_for_reuse`] keeps, if that is unaltered; otherwise it is made of hard links to the tree of
+    /// `last`.
     ///
     /// A process that is still inside the retired tree will see the files of the next commit appear there.
     pub fn new(store: &mut Store, last: CommitId, reuse_retired: bool) -> StagePlan {
@@ -100,8 +102,8 @@ impl StagePlan {
     ///
     /// # Errors
     ///
-    /// An error of the file system, or one that an interrupt caused. It does no harm: without a staged tree, the checkout
-    /// writes all files.
+    /// An error of the file system, or one that an interrupt caused. It does no harm: without a staged tree, the
+    /// checkout writes all files.
     pub fn run(self, interrupt: &Interrupt) -> io::Result<StagedTree> {
         let StagePlan { recyclable, last, id, paths, threads } = self;
         let modes = create_dir(&paths.dir)?;
@@ -152,9 +154,9 @@ impl StagedTree {
         &self.known
     }
 
-    /// Move the tree to `dir`, an empty directory. Remove the files that are not in `new` or differ there, and mark the
-    /// others in `new` as written. If attributes differ, nothing is moved and the answer is `None`: every file may need
-    /// another conversion.
+    /// Move the tree to `dir`, an empty directory. Remove the files that are not in `new` or differ there, and mark
+    /// the others in `new` as written. If attributes differ, nothing is moved and the answer is `None`: every file
+    /// may need another conversion.
     pub(super) fn move_to(self, dir: &Path, new: &mut State) -> io::Result<Option<Reused>> {
         let old = self.known.index();
         // Attributes decide how the content of a blob is converted.

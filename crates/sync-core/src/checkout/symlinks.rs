@@ -1,5 +1,5 @@
-//! Check the targets of symbolic links. Consumers follow them, so a hostile link could make them read any file of their
-//! machine.
+//! Check the targets of symbolic links. Consumers follow them, so a hostile link could make them read any file of
+//! their machine.
 
 use std::collections::BTreeMap;
 
@@ -82,8 +82,8 @@ fn gather(
     Ok(())
 }
 
-/// Why a link is refused, if it is. Only names and the targets of links count: every other part of a path is taken for a
-/// directory, whether it exists or not.
+/// Why a link is refused, if it is. Only names and the targets of links count: every other part of a path is taken
+/// for a directory, whether it exists or not.
 fn fault(path: &BString, target: &BString, links: &Links) -> Option<&'static str> {
     if target.starts_with(b"/") {
         return Some("is absolute");

@@ -18,15 +18,15 @@ use crate::worktree::index_file;
 /// The largest number of altered files that are reported.
 const MAX_REPORTED: usize = 10;
 
-/// Find files of a published tree that are missing or altered, submodules included. Returns the paths of at most ten of
-/// them, relative to the tree. Files are compared with the index by type, permissions, size, mtime and inode; extra files
-/// do not count.
+/// Find files of a published tree that are missing or altered, submodules included. Returns the paths of at most
+/// ten of them, relative to the tree. Files are compared with the index by type, permissions, size, mtime and
+/// inode; extra files do not count.
 ///
 /// # Errors
 ///
-/// [`ErrorKind::Other`] if the tree cannot be compared: it has other sparse patterns than `selection`, its HEAD or `.git`
-/// file was altered, or its index cannot be read; [`ErrorKind::Io`] if the file system fails; after an interrupt
-/// [`ErrorKind::Cancelled`] or [`ErrorKind::TimedOut`].
+/// [`ErrorKind::Other`] if the tree cannot be compared: it has other sparse patterns than `selection`, its HEAD or
+/// `.git` file was altered, or its index cannot be read; [`ErrorKind::Io`] if the file system fails; after an
+/// interrupt [`ErrorKind::Cancelled`] or [`ErrorKind::TimedOut`].
 pub fn altered_files(
     store: &Store,
     id: CommitId,

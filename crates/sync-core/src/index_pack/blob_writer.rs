@@ -182,7 +182,7 @@ impl<'a> CheckoutDir<'a> {
     }
 
     /// Turns an error into one that names a file.
-    fn named(&self, dir: &BString, name: &BString) -> impl Fn(rustix::io::Errno) -> io::Error {
+    fn path_error(&self, dir: &BString, name: &BString) -> impl Fn(rustix::io::Errno) -> io::Error {
         move |err| {
             let path = self.tree.dir.join(to_path(dir.as_bstr())).join(to_path(name.as_bstr()));
             let err = io::Error::from(err);
@@ -190,8 +190,8 @@ impl<'a> CheckoutDir<'a> {
         }
     }
 
-    /// Open a directory of the tree, and create it if it does not exist. No symbolic links exist yet, so the path cannot
-    /// lead outside of the tree.
+    /// Open a directory of the tree, and create it if it does not exist. No symbolic links exist yet, so the path
+    /// cannot lead outside of the tree.
     fn open_dir(&self, path: &BString) -> io::Result<OwnedFd> {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let open = || openat(&self.root, to_path(path.as_bstr()), flags, Mode::empty());
@@ -239,16 +239,17 @@ impl<'a> DirCursor<'a> {
         self.enter(checkout_dir, target.dir)?;
         let Some((_, path, dir)) = &self.open else { return Ok(()) };
         checkout_dir.admit(path, &target.name, content.len() as u64)?;
-        let named = checkout_dir.named(path, &target.name);
+        let path_error = checkout_dir.path_error(path, &target.name);
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let mode = Mode::from_raw_mode(if target.is_executable { 0o777 } else { 0o666 });
         let mut file: std::fs::File = match openat(dir, to_path(target.name.as_bstr()), flags, mode) {
             Ok(file) => file.into(),
             Err(rustix::io::Errno::EXIST | rustix::io::Errno::NAMETOOLONG) => return Ok(()),
-            Err(err) => return Err(named(err)),
+            Err(err) => return Err(path_error(err)),
         };
-        file.write_all(content).map_err(|err| rustix::io::Errno::from_io_error(&err).map_or(err, &named))?;
-        let stat = index_stat(&fstat(&file).map_err(named)?);
+        file.write_all(content)
+            .map_err(|err| rustix::io::Errno::from_io_error(&err).map_or(err, &path_error))?;
+        let stat = index_stat(&fstat(&file).map_err(path_error)?);
         self.record(id, target, stat);
         Ok(())
     }

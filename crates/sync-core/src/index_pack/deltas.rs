@@ -18,8 +18,8 @@ use crate::objects::{Objects, corrupt, refuse_huge};
 use crate::progress::Stage;
 use crate::resources::SPARE_BUFFERS;
 
-/// Resolve all deltas and set the ids of their objects. Bases that are not in the pack are copied into it from `bases`.
-/// Returns the files that were written.
+/// Resolve all deltas and set the ids of their objects. Bases that are not in the pack are copied into it from
+/// `bases`. Returns the files that were written.
 pub(super) fn resolve(
     pack_receiver: &PackReceiver<'_>,
     pack: &PackFile,
@@ -179,8 +179,8 @@ impl<'a> Worker<'a> {
         self.resolve_dependents(root.kind, content, children)
     }
 
-    /// Resolve all deltas of an object, depth first. A base is held only until its last delta is resolved. If too many
-    /// bases are held, further ones go to disk.
+    /// Resolve all deltas of an object, depth first. A base is held only until its last delta is resolved. If too
+    /// many bases are held, further ones go to disk.
     fn resolve_dependents(
         &mut self,
         kind: Kind,

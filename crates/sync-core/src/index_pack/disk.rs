@@ -30,7 +30,8 @@ impl PackFile {
         Ok(PackFile { path, file })
     }
 
-    /// Write the packets to the file. Returns the checksum of the pack. Buffers that are no longer needed go to `used`.
+    /// Write the packets to the file. Returns the checksum of the pack. Buffers that are no longer needed go to
+    /// `used`.
     pub(super) fn store(
         &self,
         packets: Receiver<Packet>,
@@ -80,8 +81,8 @@ impl PackFile {
         Ok(checksum)
     }
 
-    /// Write the index and give both files their names. The index gets its name last: a pack without an index does not
-    /// count. Returns the path of the pack.
+    /// Write the index and give both files their names. The index gets its name last: a pack without an index does
+    /// not count. Returns the path of the pack.
     pub(super) fn finish(&self, objects: &mut [Object], checksum: ObjectId) -> io::Result<PathBuf> {
         let name = self.path.with_file_name(format!("pack-{checksum}"));
         let (pack, index) = (name.with_extension("pack"), name.with_extension("idx"));

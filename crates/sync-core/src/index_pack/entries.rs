@@ -150,18 +150,18 @@ impl<'a> Entries<'a> {
         let mut id = ObjectId::null(self.kind);
         match entry.header {
             Header::Blob if size > self.large => self.large_blob(at, size, out)?,
-            Header::Blob => self.blob(at, size as usize, out)?,
+            Header::Blob => self.small_blob(at, size as usize, out)?,
             Header::OfsDelta { base_distance } => {
                 let base = offset.checked_sub(base_distance).ok_or_else(|| corrupt("a delta has no base"))?;
-                read.deltas.push(self.delta(at, data_offset, size, Base::Offset(base))?);
+                read.deltas.push(self.skip_delta(at, data_offset, size, Base::Offset(base))?);
             }
             Header::RefDelta { base_id } => {
-                read.deltas.push(self.delta(at, data_offset, size, Base::Id(base_id))?);
+                read.deltas.push(self.skip_delta(at, data_offset, size, Base::Id(base_id))?);
             }
             Header::Commit | Header::Tree | Header::Tag => {
                 let kind = entry.header.as_kind().unwrap_or(ObjectKind::Tag);
                 refuse_huge(kind, size, self.pack_receiver.resources)?;
-                id = self.other(kind, size, blob_writer)?;
+                id = self.read_other(kind, size, blob_writer)?;
             }
         }
         if let Some(kind) = entry.header.as_kind() {
@@ -172,7 +172,7 @@ impl<'a> Entries<'a> {
     }
 
     /// Add a small blob to the batch.
-    fn blob(&mut self, at: usize, size: usize, out: &mut Batches<'_>) -> io::Result<()> {
+    fn small_blob(&mut self, at: usize, size: usize, out: &mut Batches<'_>) -> io::Result<()> {
         let start = out.reserve(size)?;
         self.inflate_into(&mut out.bytes[start..], size)?;
         out.bytes.truncate(start + size);
@@ -184,7 +184,7 @@ impl<'a> Entries<'a> {
     fn large_blob(&mut self, at: usize, size: u64, out: &mut Batches<'_>) -> io::Result<()> {
         out.send()?;
         out.send_message(WriterMessage::Begin { at, size })?;
-        self.in_pieces(size, |piece| {
+        self.inflate_in_pieces(size, |piece| {
             let mut buffer = out.empty();
             buffer.extend_from_slice(piece);
             out.send_message(WriterMessage::Piece(buffer))
@@ -193,23 +193,28 @@ impl<'a> Entries<'a> {
     }
 
     /// Hash a commit, tag or tree, and add it to the plan unless it is very large.
-    fn other(&mut self, kind: ObjectKind, size: u64, blob_writer: &BlobWriter<'_>) -> io::Result<ObjectId> {
+    fn read_other(
+        &mut self,
+        kind: ObjectKind,
+        size: u64,
+        blob_writer: &BlobWriter<'_>,
+    ) -> io::Result<ObjectId> {
         if size > self.pack_receiver.resources.pending_tree_bytes() {
             let mut hasher = hasher(self.kind, kind, size);
-            self.in_pieces(size, |piece| {
+            self.inflate_in_pieces(size, |piece| {
                 hasher.update(piece);
                 Ok(())
             })?;
             return hasher.try_finalize().map_err(io::Error::other);
         }
-        let body = self.whole(size)?;
+        let body = self.inflate_whole(size)?;
         let id = hash(self.kind, kind, &body)?;
         blob_writer.add_object(kind, id, &body)?;
         Ok(id)
     }
 
     /// Inflate the next stream into memory.
-    fn whole(&mut self, size: u64) -> io::Result<Vec<u8>> {
+    fn inflate_whole(&mut self, size: u64) -> io::Result<Vec<u8>> {
         // The size in the header may be wrong: for a large one, memory is allocated as it is needed.
         let mut body = Vec::with_capacity(size.min(self.large) as usize + OUTPUT_SLACK);
         if size <= self.large {
@@ -217,7 +222,7 @@ impl<'a> Entries<'a> {
             self.inflate_into(&mut body, size as usize)?;
             body.truncate(size as usize);
         } else {
-            self.in_pieces(size, |piece| {
+            self.inflate_in_pieces(size, |piece| {
                 body.extend_from_slice(piece);
                 Ok(())
             })?;
@@ -226,11 +231,11 @@ impl<'a> Entries<'a> {
     }
 
     /// Skip a delta. It is resolved after the pack has arrived.
-    fn delta(&mut self, at: usize, data_offset: u64, size: u64, base: Base) -> io::Result<DeltaEntry> {
+    fn skip_delta(&mut self, at: usize, data_offset: u64, size: u64, base: Base) -> io::Result<DeltaEntry> {
         if size > MAX_BUFFERED_OBJECT {
             return Err(corrupt(format!("a delta of {size} bytes is too large")));
         }
-        self.in_pieces(size, |_| Ok(()))?;
+        self.inflate_in_pieces(size, |_| Ok(()))?;
         Ok(DeltaEntry { at, data_offset, size, base, is_done: AtomicBool::new(false) })
     }
 
@@ -254,7 +259,11 @@ impl<'a> Entries<'a> {
     }
 
     /// Inflate the next stream, of exactly `size` bytes, and pass it to `take` piece by piece.
-    fn in_pieces(&mut self, size: u64, mut take: impl FnMut(&[u8]) -> io::Result<()>) -> io::Result<()> {
+    fn inflate_in_pieces(
+        &mut self,
+        size: u64,
+        mut take: impl FnMut(&[u8]) -> io::Result<()>,
+    ) -> io::Result<()> {
         let mut window = std::mem::take(&mut self.window);
         window.resize(size.min(WINDOW) as usize + OUTPUT_SLACK, 0);
         let mut written = 0;

@@ -1,5 +1,5 @@
-//! Receive a pack in one pass: store it, hash its objects, and write the files of the wanted commit while it arrives. The
-//! checkout writes the files that are skipped here.
+//! Receive a pack in one pass: store it, hash its objects, and write the files of the wanted commit while it
+//! arrives. The checkout writes the files that are skipped here.
 //!
 //! ```text
 //! this thread      packets ─▶ entries ─▶ inflated objects ─▶ trees go into the plan
@@ -7,9 +7,9 @@
 //! writer thread                                          └─▶ blobs are hashed and written as files
 //! afterwards       resolve deltas, on several threads; add bases of a thin pack; write the index
 //! ```
-//! A file is written only if a tree entry of the commit names exactly this content. The tree has a temporary name until
-//! the checkout publishes it. Large objects are never held in memory: they pass through in pieces, and those that are
-//! delta bases go to temporary files.
+//! A file is written only if a tree entry of the commit names exactly this content. The tree has a temporary name
+//! until the checkout publishes it. Large objects are never held in memory: they pass through in pieces, and those
+//! that are delta bases go to temporary files.
 
 mod blob_writer;
 mod deltas;
@@ -77,8 +77,8 @@ pub(super) struct Object {
 }
 
 impl PackReceiver<'_> {
-    /// Read and store a pack. Its deltas may have their bases in `bases` (a thin pack). After an error no file of the pack
-    /// is left; discard the directory of the tree then.
+    /// Read and store a pack. Its deltas may have their bases in `bases` (a thin pack). After an error no file of
+    /// the pack is left; discard the directory of the tree then.
     pub(crate) fn take(&self, pack: &mut dyn BufRead, bases: Option<&Objects>) -> io::Result<ReceivedPack> {
         let file = disk::PackFile::create(&self.pack_dir)?;
         let blob_writer = BlobWriter::new(self)?;

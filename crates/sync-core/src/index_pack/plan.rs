@@ -115,8 +115,8 @@ impl Plan {
         }
     }
 
-    /// Plan the entries of a directory. Returns the trees below it. Entries that cannot be read or must not be written are
-    /// left out: the checkout reports them.
+    /// Plan the entries of a directory. Returns the trees below it. Entries that cannot be read or must not be
+    /// written are left out: the checkout reports them.
     fn expand(&mut self, dir: DirId, body: &[u8]) -> Vec<(ObjectId, DirId)> {
         let mut below = Vec::new();
         let depth = self.dirs[dir as usize].depth + 1;
@@ -154,8 +154,8 @@ impl Plan {
         below
     }
 
-    /// Take the paths of a blob that has arrived, except those where it may need conversion. `content` is needed only for
-    /// attributes; a blob that is too large for them has none here.
+    /// Take the paths of a blob that has arrived, except those where it may need conversion. `content` is needed
+    /// only for attributes; a blob that is too large for them has none here.
     pub(super) fn take(&mut self, id: ObjectId, content: Option<&[u8]>) -> Vec<PlannedPath> {
         if let Some(content) = content
             && let Some(dirs) = self.attributes.remove(&id)

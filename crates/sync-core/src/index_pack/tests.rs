@@ -124,8 +124,8 @@ fn pack_receiver<'a>(
     PackReceiver { pack_dir: packs.to_owned(), hash: Kind::Sha1, tree, resources, progress, interrupt }
 }
 
-/// Receive it in a new directory. Returns the paths of the files, or the error. No temporary file of a pack is left in
-/// either case.
+/// Receive it in a new directory. Returns the paths of the files, or the error. No temporary file of a pack is left
+/// in either case.
 fn unpacked(bytes: &[u8], commit: ObjectId) -> Result<Vec<String>, String> {
     let dir = tempfile::tempdir().unwrap();
     let (packs, tree) = (dir.path().join("packs"), dir.path().join("tree"));

@@ -21,8 +21,8 @@ pub(crate) enum Content {
 }
 
 impl Content {
-    /// Collect the `size` bytes that `make` passes on piece by piece: in memory if `size` is at most `limit`, otherwise
-    /// in a file in `dir`.
+    /// Collect the `size` bytes that `make` passes on piece by piece: in memory if `size` is at most `limit`,
+    /// otherwise in a file in `dir`.
     pub(crate) fn make(
         size: u64,
         limit: u64,

@@ -37,9 +37,9 @@ impl Deflater {
             let (read, written) = (self.compress.total_in(), self.compress.total_out());
             let status = self.compress.compress(input, &mut self.output, flush).map_err(io::Error::other)?;
             input = &input[(self.compress.total_in() - read) as usize..];
-            let made = (self.compress.total_out() - written) as usize;
-            out.write_all(&self.output[..made])?;
-            let is_full = made == self.output.len();
+            let produced = (self.compress.total_out() - written) as usize;
+            out.write_all(&self.output[..produced])?;
+            let is_full = produced == self.output.len();
             if matches!(status, Status::StreamEnd) || (input.is_empty() && !is_full) {
                 return Ok(());
             }

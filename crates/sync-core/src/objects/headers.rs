@@ -9,8 +9,8 @@ use gix::objs::{FindHeader, Header, HeaderExt, Kind};
 use super::chain::{MAX_CHAIN_LENGTH, PackLocation, Stored};
 use super::{Objects, corrupt};
 
-/// Reads headers. The kind of every entry on a delta chain is cached: otherwise asking for all objects of a chain would
-/// follow it again and again.
+/// Reads headers. The kind of every entry on a delta chain is cached: otherwise asking for all objects of a chain
+/// would follow it again and again.
 pub(crate) struct Headers<'a> {
     objects: &'a Objects,
     kinds: RefCell<HashMap<PackLocation, Kind>>,
@@ -52,7 +52,7 @@ impl FindHeader for Headers<'_> {
     fn try_header(&self, id: &gix::oid) -> gix::Result<Option<Header>> {
         match self.objects.locate(id) {
             Some(location) => self.of(location).map(Some).map_err(gix::Error::from_error),
-            None => FindHeader::try_header(&self.objects.others, id),
+            None => FindHeader::try_header(&self.objects.odb, id),
         }
     }
 }

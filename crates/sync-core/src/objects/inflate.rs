@@ -34,7 +34,8 @@ impl Inflater {
         Inflater { decoder: decoder(), input: vec![0; 16 * 1024] }
     }
 
-    /// Inflate the stream at `offset` into `out`, whose content is replaced. The result must have exactly `size` bytes.
+    /// Inflate the stream at `offset` into `out`, whose content is replaced. The result must have exactly `size`
+    /// bytes.
     pub(crate) fn whole(
         &mut self,
         file: &File,
@@ -46,10 +47,10 @@ impl Inflater {
         out.resize(size + OUTPUT_SLACK, 0);
         let (mut at, mut written) = (offset, 0);
         // Even data that does not compress grows only by a few bytes.
-        let most = self.input.len().min(size + OUTPUT_SLACK);
+        let read_size = self.input.len().min(size + OUTPUT_SLACK);
         self.decoder.reset();
         loop {
-            let read = file.read_at(&mut self.input[..most], at)?;
+            let read = file.read_at(&mut self.input[..read_size], at)?;
             let step = self.decoder.decompress(&self.input[..read], out, read == 0).map_err(corrupt)?;
             at += step.consumed as u64;
             written += step.output.len();

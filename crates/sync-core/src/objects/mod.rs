@@ -1,8 +1,8 @@
 //! Reading objects from packs without mapping the packs into memory; finding the objects that a commit needs
 //! ([`mod@closure`]); writing objects as a pack ([`mod@write_pack`]).
 //!
-//! gix maps a whole pack and holds a whole object: a large blob would be in memory twice, and a walk over all trees would
-//! load most of a pack. gix still reads the small loose objects.
+//! gix maps a whole pack and holds a whole object: a large blob would be in memory twice, and a walk over all trees
+//! would load most of a pack. gix still reads the small loose objects.
 
 mod chain;
 pub(crate) mod closure;
@@ -45,8 +45,8 @@ pub(crate) const MAX_BUFFERED_OBJECT: u64 = 1 << 31;
 /// Refuse an object that is too large for its kind. Commits, trees and tags are held in memory as a whole, so their
 /// limit is lower than that of blobs.
 pub(crate) fn refuse_huge(kind: Kind, size: u64, resources: Resources) -> io::Result<()> {
-    let most = if kind == Kind::Blob { MAX_BUFFERED_OBJECT } else { resources.max_tree_object() };
-    if size <= most { Ok(()) } else { Err(Excess::of_object(kind, size, most).into()) }
+    let limit = if kind == Kind::Blob { MAX_BUFFERED_OBJECT } else { resources.max_tree_object() };
+    if size <= limit { Ok(()) } else { Err(Excess::of_object(kind, size, limit).into()) }
 }
 
 /// The error for damaged data, in a pack or in a loose object.
@@ -64,7 +64,7 @@ pub(crate) struct Objects {
     dir: PathBuf,
     packs: Arc<[Pack]>,
     /// Reads the objects that are in no pack.
-    others: gix::OdbHandle,
+    odb: gix::OdbHandle,
     pub(crate) hash: HashKind,
     /// The directory for temporary files with large delta bases.
     spill_dir: PathBuf,
@@ -89,12 +89,12 @@ impl Objects {
         // The largest pack first, since most objects are in it. The order is total, so that a lookup always finds an
         // object in the same pack: write_pack relies on it.
         packs.sort_by(|a, b| b.index.num_objects().cmp(&a.index.num_objects()).then(a.path.cmp(&b.path)));
-        let mut others = repo.objects.clone();
-        others.refresh_never();
+        let mut odb = repo.objects.clone();
+        odb.refresh_never();
         Ok(Objects {
             dir,
             packs: packs.into(),
-            others,
+            odb,
             hash: repo.object_hash(),
             spill_dir: spill_dir.to_owned(),
             resources,
@@ -142,21 +142,21 @@ impl Objects {
             let content = Content::spill(&self.spill_dir, |put| pieces(loose.bytes()?, put))?;
             return Ok(Some((loose.kind, content)));
         }
-        let mut held = Vec::new();
-        let found = self.other(id, &mut held).map_err(|err| {
+        let mut buffer = Vec::new();
+        let found = self.find_unpacked(id, &mut buffer).map_err(|err| {
             let kind =
                 err.downcast_any_ref::<io::Error>().map_or(io::ErrorKind::InvalidData, io::Error::kind);
             io::Error::new(kind, Error::gix("", &err).cause())
         })?;
-        Ok(found.map(|data| data.kind).map(|kind| (kind, Content::Held(Arc::new(held)))))
+        Ok(found.map(|data| data.kind).map(|kind| (kind, Content::Held(Arc::new(buffer)))))
     }
 
     /// An object that is in no pack. The empty tree always exists, as in git.
-    fn other<'a>(&self, id: &gix::oid, buffer: &'a mut Vec<u8>) -> gix::Result<Option<Data<'a>>> {
+    fn find_unpacked<'a>(&self, id: &gix::oid, buffer: &'a mut Vec<u8>) -> gix::Result<Option<Data<'a>>> {
         if id == ObjectId::empty_tree(self.hash) {
             return Ok(Some(Data::new(&[], Kind::Tree, self.hash)));
         }
-        self.others.try_find(id, buffer)
+        self.odb.try_find(id, buffer)
     }
 
     /// The size of an object. That of a delta's result is at the start of the delta.
@@ -215,7 +215,7 @@ impl Clone for Objects {
         Objects {
             dir: self.dir.clone(),
             packs: self.packs.clone(),
-            others: self.others.clone(),
+            odb: self.odb.clone(),
             spill_dir: self.spill_dir.clone(),
             scratch: RefCell::default(),
             ..*self
@@ -226,7 +226,7 @@ impl Clone for Objects {
 impl Find for Objects {
     fn try_find<'a>(&self, id: &gix::oid, buffer: &'a mut Vec<u8>) -> gix::Result<Option<Data<'a>>> {
         buffer.clear();
-        let Some(location) = self.locate(id) else { return self.other(id, buffer) };
+        let Some(location) = self.locate(id) else { return self.find_unpacked(id, buffer) };
         let chain = self.chain(location).map_err(gix::Error::from_error)?;
         let result = self.stream_chain(&chain, &mut |piece| {
             refuse_huge(chain.kind, (buffer.len() + piece.len()) as u64, self.resources)?;

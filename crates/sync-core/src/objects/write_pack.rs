@@ -27,7 +27,7 @@ pub(crate) fn write_pack(
     writer.out.write_all(&gix_pack::data::header::encode(gix_pack::data::Version::V2, count))?;
     for id in ids {
         interrupt.check()?;
-        writer.object(id)?;
+        writer.write_object(id)?;
     }
     let Hashed { mut inner, hasher } = writer.out;
     inner.write_all(hasher.try_finalize().map_err(io::Error::other)?.as_slice())?;
@@ -45,19 +45,19 @@ struct Writer<'a, W> {
 }
 
 impl<W: Write> Writer<'_, W> {
-    fn object(&mut self, id: &ObjectId) -> io::Result<()> {
-        let Some(location) = self.objects.locate(id) else { return self.other(id) };
+    fn write_object(&mut self, id: &ObjectId) -> io::Result<()> {
+        let Some(location) = self.objects.locate(id) else { return self.write_unpacked(id) };
         let stored = self.objects.stored(location)?;
         let header = match stored.entry.header {
             Header::OfsDelta { .. } | Header::RefDelta { .. } => match self.base_id(&stored)? {
                 // There is no cycle: a base is found in the same pack as its delta, or in an earlier one.
                 Some(base_id) => Header::RefDelta { base_id },
-                None => return self.whole(location),
+                None => return self.write_whole(location),
             },
             whole => whole,
         };
         header.write_to(stored.entry.decompressed_size, &mut self.out)?;
-        self.raw(&stored)
+        self.copy_entry(&stored)
     }
 
     /// The base of a delta, if it goes into the new pack too.
@@ -72,7 +72,7 @@ impl<W: Write> Writer<'_, W> {
     }
 
     /// Copy the deflated bytes of an entry.
-    fn raw(&mut self, stored: &Stored) -> io::Result<()> {
+    fn copy_entry(&mut self, stored: &Stored) -> io::Result<()> {
         let PackLocation { pack, offset } = stored.location;
         let objects = self.objects;
         let next = self.order(pack).after(&objects.packs[pack], offset);
@@ -91,7 +91,7 @@ impl<W: Write> Writer<'_, W> {
     }
 
     /// Write an object whole that is stored as a delta to a base outside of the new pack.
-    fn whole(&mut self, location: PackLocation) -> io::Result<()> {
+    fn write_whole(&mut self, location: PackLocation) -> io::Result<()> {
         let size = self.objects.size(&self.objects.stored(location)?)?;
         let chain = self.objects.chain(location)?;
         header_of(chain.kind).write_to(size, &mut self.out)?;
@@ -100,7 +100,7 @@ impl<W: Write> Writer<'_, W> {
     }
 
     /// Write an object that is in no pack.
-    fn other(&mut self, id: &ObjectId) -> io::Result<()> {
+    fn write_unpacked(&mut self, id: &ObjectId) -> io::Result<()> {
         let found = self.objects.content(id)?;
         let (kind, content) = found.ok_or_else(|| corrupt(format!("{id} is missing")))?;
         header_of(kind).write_to(content.len(), &mut self.out)?;

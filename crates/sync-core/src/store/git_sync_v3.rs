@@ -9,8 +9,8 @@ use crate::fs_ext::{entries, is_gone, remove_dir_if_there};
 use crate::spec::reference::CommitId;
 
 impl Store {
-    /// Remove the trees of git-sync v3 and return their number. A tree that a symbolic link in the root points to stays:
-    /// v3 publishes through such a link, so consumers may still read it.
+    /// Remove the trees of git-sync v3 and return their number. A tree that a symbolic link in the root points to
+    /// stays: v3 publishes through such a link, so consumers may still read it.
     ///
     /// # Errors
     ///
@@ -36,7 +36,8 @@ impl Store {
         let doomed = self.trees_dir().join(format!(".tmp-v3-{}", name.to_string_lossy()));
         remove_dir_if_there(&doomed)?;
         fs_err::rename(path, &doomed)?;
-        // v3 and v4 give the admin directory the same name: if a new tree of this commit exists, it owns the directory.
+        // v3 and v4 give the admin directory the same name: if a new tree of this commit exists, it owns the
+        // directory.
         if is_gone(&self.trees_dir().join(name)) {
             remove_dir_if_there(&admin)?;
         }
@@ -44,8 +45,8 @@ impl Store {
     }
 }
 
-/// Whether `path` is a tree of git-sync v3. Its name and its `.git` file decide: the admin directory may be gone, and the
-/// root may have been mounted elsewhere.
+/// Whether `path` is a tree of git-sync v3. Its name and its `.git` file decide: the admin directory may be gone,
+/// and the root may have been mounted elsewhere.
 pub(super) fn is_v3_tree(root: &Path, path: &Path) -> bool {
     let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
     let is_named = name.strip_prefix("rev-").unwrap_or(name).parse::<CommitId>().is_ok();

@@ -54,9 +54,9 @@ impl Store {
         Ok(tips.into_iter().filter(|id| exists(repo, id)).collect())
     }
 
-    /// Whether a commit was received and recorded. Its tree is then here too, since both come in one pack. A commit that
-    /// was received by a process that was killed before [`Store::record`] does not count: the shallow boundary may lack
-    /// its entry.
+    /// Whether a commit was received and recorded. Its tree is then here too, since both come in one pack. A commit
+    /// that was received by a process that was killed before [`Store::record`] does not count: the shallow boundary
+    /// may lack its entry.
     pub(crate) fn has_commit(&self, id: ObjectId) -> bool {
         self.kind.is_some()
             && self.repository().is_ok_and(|repo| {
@@ -86,9 +86,9 @@ impl Store {
         Ok(kept)
     }
 
-    /// Set the branch to `id`. Its reflog keeps the commits that are no longer reachable, until the next repack: earlier
-    /// commits, and those that the shallow boundary now cuts off. So git reports nothing dangling, and the boundary
-    /// stays correct for the earlier commits.
+    /// Set the branch to `id`. Its reflog keeps the commits that are no longer reachable, until the next repack:
+    /// earlier commits, and those that the shallow boundary now cuts off. So git reports nothing dangling, and the
+    /// boundary stays correct for the earlier commits.
     ///
     /// `wanted` is the object that was fetched: `id`, or a tag that points to it.
     pub(crate) fn record(&self, repo: &gix::Repository, id: ObjectId, wanted: ObjectId) -> Result<()> {
@@ -104,14 +104,14 @@ impl Store {
         replace_file(&self.git_dir().join(BRANCH), &format!("{id}\n")).step(step)
     }
 
-    /// Set the branch to `id`, which must be in the store, and remove missing commits from its reflog. This repairs the
-    /// branch after a killed process or after a change from outside; a correct branch is not written.
+    /// Set the branch to `id`, which must be in the store, and remove missing commits from its reflog. This repairs
+    /// the branch after a killed process or after a change from outside; a correct branch is not written.
     ///
     /// # Errors
     ///
     /// [`ErrorKind::DamagedStore`](crate::ErrorKind::DamagedStore) if the repository cannot be read;
-    /// [`ErrorKind::Io`](crate::ErrorKind::Io) or [`ErrorKind::StorageFull`](crate::ErrorKind::StorageFull) if the branch
-    /// or its reflog cannot be written.
+    /// [`ErrorKind::Io`](crate::ErrorKind::Io) or [`ErrorKind::StorageFull`](crate::ErrorKind::StorageFull) if the
+    /// branch or its reflog cannot be written.
     pub fn set_branch(&self, id: CommitId) -> Result<()> {
         let repo = self.repository()?;
         let is_set = self.branch() == Some(id.0) && self.reflog_commits().iter().all(|id| exists(&repo, id));
@@ -146,7 +146,8 @@ impl Store {
         Ok(object.data.clone())
     }
 
-    /// The total size of the packs and their indexes, in bytes, without submodules. Files that cannot be read count as 0.
+    /// The total size of the packs and their indexes, in bytes, without submodules. Files that cannot be read count
+    /// as 0.
     #[must_use]
     pub fn disk_usage(&self) -> u64 {
         let entries = entries(&self.pack_dir()).into_iter().flatten().flatten();
@@ -171,13 +172,13 @@ impl Store {
         replace_file(&log, &lines)
     }
 
-    /// Check whether `id` can be checked out from the store and whether its history has the length `depth`. Every tree
-    /// of the commit is read; blobs are only looked up. Damage is an answer, not an error.
+    /// Check whether `id` can be checked out from the store and whether its history has the length `depth`. Every
+    /// tree of the commit is read; blobs are only looked up. Damage is an answer, not an error.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Cancelled`](crate::ErrorKind::Cancelled) or [`ErrorKind::TimedOut`](crate::ErrorKind::TimedOut) after
-    /// an interrupt; [`ErrorKind::Io`](crate::ErrorKind::Io) if the system refuses to read the store.
+    /// [`ErrorKind::Cancelled`](crate::ErrorKind::Cancelled) or [`ErrorKind::TimedOut`](crate::ErrorKind::TimedOut)
+    /// after an interrupt; [`ErrorKind::Io`](crate::ErrorKind::Io) if the system refuses to read the store.
     pub fn inspect(&self, id: CommitId, depth: Depth, interrupt: &Interrupt) -> Result<Condition> {
         let step = || format!("inspect {id} in {}", self.git_dir().display());
         if self.kind != Some(id.0.kind()) {
@@ -217,19 +218,19 @@ impl Store {
         self.git_dir().join("syncline-folding")
     }
 
-    /// Write one pack with the objects that the trees under the root and the newest commit need, with `depth` commits of
-    /// history each, and delete all other objects and references. Temporarily both the old packs and the new one are on
-    /// disk.
+    /// Write one pack with the objects that the trees under the root and the newest commit need, with `depth`
+    /// commits of history each, and delete all other objects and references. Temporarily both the old packs and the
+    /// new one are on disk.
     ///
     /// After an error or an interrupt the store is complete. If some old objects are deleted by then,
     /// [`Store::repack_was_interrupted`] says so.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Cancelled`](crate::ErrorKind::Cancelled) or [`ErrorKind::TimedOut`](crate::ErrorKind::TimedOut) after
-    /// an interrupt; [`ErrorKind::DamagedStore`](crate::ErrorKind::DamagedStore) if an object is missing or damaged;
-    /// [`ErrorKind::StorageFull`](crate::ErrorKind::StorageFull) or [`ErrorKind::Io`](crate::ErrorKind::Io) if the new pack
-    /// cannot be written or an old one cannot be removed.
+    /// [`ErrorKind::Cancelled`](crate::ErrorKind::Cancelled) or [`ErrorKind::TimedOut`](crate::ErrorKind::TimedOut)
+    /// after an interrupt; [`ErrorKind::DamagedStore`](crate::ErrorKind::DamagedStore) if an object is missing or
+    /// damaged; [`ErrorKind::StorageFull`](crate::ErrorKind::StorageFull) or
+    /// [`ErrorKind::Io`](crate::ErrorKind::Io) if the new pack cannot be written or an old one cannot be removed.
     pub fn repack(&self, depth: Depth, progress: &Progress, interrupt: &Interrupt) -> Result<()> {
         let step = || format!("repack {}", self.pack_dir().display());
         progress.enter(Stage::Repacking);
@@ -266,8 +267,8 @@ impl Store {
         remove_if_there(&self.repack_mark()).step(step)
     }
 
-    /// Remove files of git or git-sync that may name objects about to be deleted: references, reflogs, an index, commit
-    /// graphs and multi-pack indexes.
+    /// Remove files of git or git-sync that may name objects about to be deleted: references, reflogs, an index,
+    /// commit graphs and multi-pack indexes.
     fn remove_other_references(&self) -> io::Result<()> {
         for file in ["packed-refs", "logs/HEAD", "ORIG_HEAD", "FETCH_HEAD", "index"] {
             remove_if_there(&self.git.join(file))?;

@@ -14,8 +14,8 @@ use crate::objects::packs::{packs, remove_pack};
 use crate::spec::reference::CommitId;
 
 impl Store {
-    /// Remove temporary files, locks and incomplete packs of failed steps: they take up space, and a lock would make later
-    /// steps fail. The tree that [`Store::retain_for_reuse`] keeps stays.
+    /// Remove temporary files, locks and incomplete packs of failed steps: they take up space, and a lock would
+    /// make later steps fail. The tree that [`Store::retain_for_reuse`] keeps stays.
     ///
     /// Call it only while no fetch, checkout or repack is running on this store: it would remove their files.
     ///
@@ -29,13 +29,13 @@ impl Store {
         warnings.into_iter().next().map_or(Ok(()), Err)
     }
 
-    /// Remove files, links, and directories not named after a commit from `.worktrees`; temporary names of our own stay.
-    /// Links are removed, not followed.
+    /// Remove files, links, and directories not named after a commit from `.worktrees`; temporary names of our own
+    /// stay. Links are removed, not followed.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Io`] if `.worktrees` cannot be listed or an entry cannot be removed. A directory with a mount point in
-    /// it stays and is an error; the other entries are removed nevertheless.
+    /// [`ErrorKind::Io`] if `.worktrees` cannot be listed or an entry cannot be removed. A directory with a mount
+    /// point in it stays and is an error; the other entries are removed nevertheless.
     pub fn remove_foreign_worktrees(&self) -> Result<()> {
         let trees = self.trees_dir();
         let step = || format!("remove foreign entries from {}", trees.display());
@@ -64,8 +64,8 @@ impl Store {
         failure
     }
 
-    /// Remove admin directories (`.git/worktrees/<id>`) that have no tree: a checkout failed before it named its tree, or
-    /// a tree was removed before its admin directory.
+    /// Remove admin directories (`.git/worktrees/<id>`) that have no tree: a checkout failed before it named its
+    /// tree, or a tree was removed before its admin directory.
     pub(super) fn remove_stray_admin_dirs(&self) -> io::Result<()> {
         let has_no_tree = |name: &str| {
             let id = name.split('-').next().and_then(|id| id.parse().ok());
@@ -79,8 +79,8 @@ impl Store {
         Ok(())
     }
 
-    /// Remove all packs that are not in `before`, and set the branch back to `published`. Used when a commit does not fit
-    /// on the disk: its packs would also keep a smaller commit from fitting.
+    /// Remove all packs that are not in `before`, and set the branch back to `published`. Used when a commit does
+    /// not fit on the disk: its packs would also keep a smaller commit from fitting.
     ///
     /// # Errors
     ///
@@ -127,9 +127,9 @@ fn has_mount_point(dir: &Path) -> io::Result<bool> {
     Ok(false)
 }
 
-/// Remove locks of git, temporary files, packs without an index and incomplete trees. Only call it with the owner lock
-/// held: then no other process uses these files. `recyclable` stays.
-/// Returns an error for each tree that cannot be removed.
+/// Remove locks of git, temporary files, packs without an index and incomplete trees. Only call it with the owner
+/// lock held: then no other process uses these files. `recyclable` stays. Returns an error for each tree that
+/// cannot be removed.
 pub(super) fn clear_leftovers(root: &Path, recyclable: Option<&WorktreePaths>) -> io::Result<Vec<Error>> {
     clear_repository(&root.join(".git"), recyclable)?;
     for submodule in entries(&root.join(".git/modules"))? {

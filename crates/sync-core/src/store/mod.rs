@@ -44,8 +44,8 @@ const MAX_SLOTS: u16 = (1 << 15) - 1;
 /// The number of packs that may be added while a repository is open.
 const MORE_PACKS: usize = 64;
 
-/// The repository under a root directory. This process owns the root until the store is dropped: other processes cannot
-/// open it.
+/// The repository under a root directory. This process owns the root until the store is dropped: other processes
+/// cannot open it.
 #[derive(Debug)]
 pub struct Store {
     root: PathBuf,
@@ -59,16 +59,16 @@ pub struct Store {
 }
 
 impl Store {
-    /// Take ownership of `root`, create it if it does not exist, and remove leftovers of an earlier owner. All later work
-    /// on the store stays within `resources`.
+    /// Take ownership of `root`, create it if it does not exist, and remove leftovers of an earlier owner. All
+    /// later work on the store stays within `resources`.
     ///
     /// A `.git` that neither syncline nor git-sync made is taken over only if nothing is lost with it.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Busy`] while another process owns the root; [`ErrorKind::Configuration`] if the root holds somebody's
-    /// repository; [`ErrorKind::Io`] or [`ErrorKind::StorageFull`] if the root cannot be read or written. Opening cannot be
-    /// interrupted.
+    /// [`ErrorKind::Busy`] while another process owns the root; [`ErrorKind::Configuration`] if the root holds
+    /// somebody's repository; [`ErrorKind::Io`] or [`ErrorKind::StorageFull`] if the root cannot be read or
+    /// written. Opening cannot be interrupted.
     pub fn open(root: &Path, resources: Resources) -> Result<Store> {
         let step = || format!("open {}", root.display());
         fs_err::create_dir_all(root).step(step)?;
@@ -142,12 +142,12 @@ impl Store {
         self.git_dir().join("shallow")
     }
 
-    /// Initialise the repository for objects of `kind`. `promisor` is the remote that has the blobs that a filter leaves
-    /// out. The objects are deleted first if they are of the other kind, or if blobs are missing and there is no promisor
-    /// any more.
+    /// Initialise the repository for objects of `kind`. `promisor` is the remote that has the blobs that a filter
+    /// leaves out. The objects are deleted first if they are of the other kind, or if blobs are missing and there
+    /// is no promisor any more.
     pub(crate) fn prepare(&mut self, kind: Kind, promisor: Option<&RemoteUrl>) -> Result<()> {
         if self.kind.is_some_and(|stored| stored != kind || (self.is_partial() && promisor.is_none())) {
-            self.set_aside()?;
+            self.delete_contents()?;
         }
         self.init(kind, promisor.map(ToString::to_string))?;
         self.kind = Some(kind);
@@ -160,8 +160,8 @@ impl Store {
         promisor(&self.git).is_some()
     }
 
-    /// Delete all objects and references, of submodules too. Published trees stay as they are. The next fetch downloads
-    /// everything again.
+    /// Delete all objects and references, of submodules too. Published trees stay as they are. The next fetch
+    /// downloads everything again.
     ///
     /// # Errors
     ///
@@ -169,14 +169,16 @@ impl Store {
     pub fn rebuild(&mut self) -> Result<()> {
         // The damage may be in the repository of a submodule.
         for submodule in self.submodules()? {
-            submodule.set_aside()?;
+            submodule.delete_contents()?;
         }
-        self.set_aside()?;
+        self.delete_contents()?;
         self.kind = None;
         Ok(())
     }
 
-    fn set_aside(&self) -> Result<()> {
+    /// Delete everything but the trees' admin directories, the stores of submodules and the owner lock. The files
+    /// are moved to one temporary directory first, so that a kill does not leave half a repository.
+    fn delete_contents(&self) -> Result<()> {
         let step = || format!("empty the repository in {}", self.root.display());
         let aside = self.git_dir().join("tmp-damaged");
         fs_err::create_dir_all(&aside).step(step)?;
@@ -210,8 +212,8 @@ impl Store {
         write_if_different(&git.join("HEAD"), &format!("ref: {BRANCH}\n")).step(step)
     }
 
-    /// Open the repository. Open it again after a fetch: gix sees only a limited number of packs that are added later.
-    /// Opening takes a few milliseconds at most.
+    /// Open the repository. Open it again after a fetch: gix sees only a limited number of packs that are added
+    /// later. Opening takes a few milliseconds at most.
     ///
     /// gix silently skips packs that it cannot list and indexes that it cannot open. Their objects would seem to be
     /// missing, so that is checked here.
@@ -278,8 +280,8 @@ impl Store {
         Ok(trees)
     }
 
-    /// Write everything to disk: objects, trees and directories. One `syncfs` for the whole file system is much faster
-    /// than an `fsync` for each of many files.
+    /// Write everything to disk: objects, trees and directories. One `syncfs` for the whole file system is much
+    /// faster than an `fsync` for each of many files.
     ///
     /// # Errors
     ///
@@ -294,15 +296,15 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Io`] if there is no such tree or if it cannot be removed. If only a part of it was removed, the rest has
-    /// a temporary name.
+    /// [`ErrorKind::Io`] if there is no such tree or if it cannot be removed. If only a part of it was removed, the
+    /// rest has a temporary name.
     pub fn remove_tree(&self, id: CommitId) -> Result<()> {
         let step = || format!("remove the old tree {}", self.tree_path(id).display());
         self.set_tree_aside(id).and_then(TemporaryTree::remove).step(step)
     }
 
-    /// Set a retired tree aside so that the next checkout can reuse its files. Only the last one is kept; it is deleted
-    /// with the store. A tree with submodules is removed at once.
+    /// Set a retired tree aside so that the next checkout can reuse its files. Only the last one is kept; it is
+    /// deleted with the store. A tree with submodules is removed at once.
     ///
     /// # Errors
     ///
@@ -327,7 +329,8 @@ impl Store {
             dir: self.trees_dir().join(format!(".tmp-old-{id}")),
             admin: self.git.join(format!("tmp-old-{id}")),
         };
-        // An earlier tree of this name may still exist: we may have no permission to remove the files of others in it.
+        // An earlier tree of this name may still exist: we may have no permission to remove the files of others in
+        // it.
         while aside.dir.symlink_metadata().is_ok() || aside.admin.symlink_metadata().is_ok() {
             aside.dir.as_mut_os_string().push("-");
             aside.admin.as_mut_os_string().push("-");
@@ -337,7 +340,7 @@ impl Store {
         if paths.admin.exists() {
             fs_err::rename(&paths.admin, &aside.admin)?;
         }
-        self.keep_submodule_worktrees(id, &[])?;
+        self.prune_submodule_worktrees(id, &[])?;
         Ok(TemporaryTree::new(aside))
     }
 
@@ -346,9 +349,9 @@ impl Store {
         self.recyclable.take()
     }
 
-    /// Correct the absolute paths in the admin directories. They are wrong after the volume is mounted elsewhere, and git
-    /// would then prune a tree that exists. (Submodules need none of this: git prunes their worktrees only if asked to,
-    /// inside the submodule.)
+    /// Correct the absolute paths in the admin directories. They are wrong after the volume is mounted elsewhere,
+    /// and git would then prune a tree that exists. (Submodules need none of this: git prunes their worktrees only
+    /// if asked to, inside the submodule.)
     fn refresh_worktree_paths(&self) -> io::Result<()> {
         for paths in self.trees()?.into_iter().map(|id| self.worktree_paths(id)) {
             let gitdir = paths.admin.join("gitdir");

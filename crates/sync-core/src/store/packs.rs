@@ -24,8 +24,8 @@ const EXCESS: u64 = 1 << 20;
 const ENTRY_SIZE: u64 = 128;
 
 impl Store {
-    /// Whether there are so many packs that it is time to [`Store::repack`]. Also true if the packs cannot be counted: the
-    /// repack then reports why.
+    /// Whether there are so many packs that it is time to [`Store::repack`]. Also true if the packs cannot be
+    /// counted: the repack then reports why.
     #[must_use]
     pub fn has_many_packs(&self) -> bool {
         self.packs().map_or(true, |packs| packs.len() > MAX_PACKS)
@@ -37,31 +37,32 @@ impl Store {
         self.packs().map_or(true, |packs| packs.len() > 1)
     }
 
-    /// Whether the packs are clearly larger than the published trees need. `is_tip_only` means that the store keeps no
-    /// history and no commit except the published ones; `known` is the total size of the files of one published tree,
-    /// in bytes. False if that cannot be found out.
+    /// Whether the packs are clearly larger than the published trees need. `is_tip_only` means that the store keeps
+    /// no history and no commit except the published ones; `tree_bytes` is the total size of the files of one
+    /// published tree. False if that cannot be found out.
     ///
-    /// This is an estimate. With `is_tip_only` the trees need at most the size of their files, otherwise perhaps as much
-    /// as the largest pack has. So if a repack frees nothing, the next one comes only after the store grew by half.
+    /// This is an estimate. With `is_tip_only` the trees need at most the size of their files, otherwise perhaps as
+    /// much as the largest pack has. So if a repack frees nothing, the next one comes only after the store grew by
+    /// half.
     #[must_use]
-    pub fn has_excess_packs(&self, is_tip_only: bool, known: u64) -> bool {
-        self.exceeds_need(is_tip_only, known).unwrap_or(false)
+    pub fn has_excess_packs(&self, is_tip_only: bool, tree_bytes: u64) -> bool {
+        self.exceeds_need(is_tip_only, tree_bytes).unwrap_or(false)
     }
 
-    fn exceeds_need(&self, is_tip_only: bool, known: u64) -> io::Result<bool> {
+    fn exceeds_need(&self, is_tip_only: bool, tree_bytes: u64) -> io::Result<bool> {
         let sizes = self.packs()?.into_iter().map(|pack| Ok(fs_err::metadata(pack)?.len()));
         let sizes = sizes.collect::<io::Result<Vec<u64>>>()?;
         let (bytes, largest): (u64, u64) = (sizes.iter().sum(), sizes.iter().max().copied().unwrap_or(0));
         let exceeds = |needed: u64| bytes > needed + needed / 2 + EXCESS;
-        if sizes.len() < 2 || !exceeds(if is_tip_only { known } else { known.max(largest) }) {
+        if sizes.len() < 2 || !exceeds(if is_tip_only { tree_bytes } else { tree_bytes.max(largest) }) {
             return Ok(false);
         }
         let (needed, is_whole) = self.checked_out_size()?;
         Ok(exceeds(needed) && ((is_tip_only && is_whole) || exceeds(largest)))
     }
 
-    /// The total size of the files in all trees of this repository with their entries, in bytes, according to the indexes
-    /// of the trees; and whether all files are checked out (no index entry has `SKIP_WORKTREE`).
+    /// The total size of the files in all trees of this repository with their entries, in bytes, according to the
+    /// indexes of the trees; and whether all files are checked out (no index entry has `SKIP_WORKTREE`).
     fn checked_out_size(&self) -> io::Result<(u64, bool)> {
         let (hash, mut bytes, mut is_whole) = (self.kind.unwrap_or(Kind::Sha1), 0, true);
         for admin in entries(&self.git.join("worktrees"))? {

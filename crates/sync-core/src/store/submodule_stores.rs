@@ -1,4 +1,4 @@
-//! The stores of submodules, in `.git/submodules`.
+//! The stores of submodules, in `.git/modules`.
 
 use std::io;
 use std::path::PathBuf;
@@ -14,8 +14,8 @@ use crate::store::leftovers::clear_repository;
 use crate::url::RemoteUrl;
 
 impl Store {
-    /// Open the store of a submodule. Its name is a hash of its URL: all stores are then siblings, and none can be inside
-    /// another.
+    /// Open the store of a submodule. Its name is a hash of its URL: all stores are then siblings, and none can be
+    /// inside another.
     pub(crate) fn submodule(&self, url: &RemoteUrl) -> Result<Store> {
         let step = || format!("open the store of {url}");
         let name = gix::objs::compute_hash(Kind::Sha1, gix::objs::Kind::Blob, url.to_string().as_bytes())
@@ -48,8 +48,8 @@ impl Store {
         self.root.join(".git/modules")
     }
 
-    /// Open the stores of all submodules of published trees, of earlier ones too. This removes leftovers in them: call it
-    /// only while no fetch, checkout or repack is running on this root.
+    /// Open the stores of all submodules of published trees, of earlier ones too. This removes leftovers in them:
+    /// call it only while no fetch, checkout or repack is running on this root.
     ///
     /// # Errors
     ///
@@ -64,7 +64,7 @@ impl Store {
 
     /// Remove the admin directories of the submodules of a tree, except those in `kept`. They are leftovers of failed
     /// checkouts, or the tree is gone.
-    pub(crate) fn keep_submodule_worktrees(&self, id: CommitId, kept: &[PathBuf]) -> io::Result<()> {
+    pub(crate) fn prune_submodule_worktrees(&self, id: CommitId, kept: &[PathBuf]) -> io::Result<()> {
         let of_this_tree = format!("{id}-");
         for submodule in entries(&self.submodules_dir())? {
             for admin in entries(&submodule?.path().join("worktrees"))? {

@@ -12,8 +12,8 @@ use crate::fs_ext::entries;
 use crate::objects::packs::packs;
 use crate::spec::reference::CommitId;
 
-/// Refuse a root that holds somebody's repository; the error names the work found there. A `.git` that is not a directory
-/// is removed if nothing is lost with it.
+/// Refuse a root that holds somebody's repository; the error names the work found there. A `.git` that is not a
+/// directory is removed if nothing is lost with it.
 pub(super) fn take_over(root: &Path) -> Result<()> {
     let (git, step) = (root.join(".git"), || format!("open {}", root.display()));
     let found = match fs_err::symlink_metadata(&git) {

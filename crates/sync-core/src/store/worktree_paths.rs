@@ -36,8 +36,8 @@ impl WorktreePaths {
         admin.starts_with(root.join(".git")).then_some(WorktreePaths { dir, admin })
     }
 
-    /// Whether the tree's `.git` file points to its admin directory, and its HEAD is `id`. A commit made inside the tree
-    /// moves its HEAD.
+    /// Whether the tree's `.git` file points to its admin directory, and its HEAD is `id`. A commit made inside the
+    /// tree moves its HEAD.
     pub(crate) fn names(&self, id: CommitId) -> bool {
         let text = |path| fs_err::read_to_string(path).unwrap_or_default();
         let pointer = text(self.dir.join(".git"));

@@ -1,6 +1,6 @@
-//! The trees that an index was made from, computed from the index alone. Trees that are the same in the next commit are
-//! not read again. The index is untrusted, since it may have been altered: tree ids are computed from its entries, and
-//! the result is validated like a tree that is read.
+//! The trees that an index was made from, computed from the index alone. Trees that are the same in the next commit
+//! are not read again. The index is untrusted, since it may have been altered: tree ids are computed from its
+//! entries, and the result is validated like a tree that is read.
 
 use std::collections::HashMap;
 use std::ops::Range;

@@ -1,5 +1,5 @@
-//! Reading the trees of a commit into an index. Trees are untrusted: each is validated and counted before its entries are
-//! used, so that a small tree that contains another one again and again soon hits a limit.
+//! Reading the trees of a commit into an index. Trees are untrusted: each is validated and counted before its
+//! entries are used, so that a small tree that contains another one again and again soon hits a limit.
 
 pub(crate) mod cache;
 pub(crate) mod rules;
@@ -24,8 +24,8 @@ use crate::trees::rules::{join_length, validate_entry};
 
 use rules::{append, join};
 
-/// The limit for the total length of all paths, in bytes: about a thousand for each of a million files. An index holds
-/// them in memory.
+/// The limit for the total length of all paths, in bytes: about a thousand for each of a million files. An index
+/// holds them in memory.
 const MAX_PATH_BYTES: usize = 1 << 30;
 
 /// Read all files of `commit` into an index. `count` is increased by the number of files and directories, and checked
@@ -33,7 +33,8 @@ const MAX_PATH_BYTES: usize = 1 << 30;
 ///
 /// # Errors
 ///
-/// [`ErrorKind::Rejected`] if a tree breaks a rule or a limit; [`ErrorKind::DamagedStore`] if one is missing or damaged.
+/// [`ErrorKind::Rejected`] if a tree breaks a rule or a limit; [`ErrorKind::DamagedStore`] if one is missing or
+/// damaged.
 pub(crate) fn index_of(
     objects: &Objects,
     commit: ObjectId,
@@ -193,8 +194,8 @@ impl AddAssign for TreeTotals {
 /// Refuse a tree that breaks a rule. Returns the totals of its entries, without those of the trees below it.
 fn validate(dir: &BStr, body: &[u8], hash: gix::hash::Kind) -> std::result::Result<TreeTotals, Refusal> {
     let (mut totals, mut last) = (TreeTotals::default(), None::<EntryRef<'_>>);
-    // The last files whose names are prefixes of the current one. In the order of a tree, all names between a file and a
-    // directory of the same name begin with that name.
+    // The last files whose names are prefixes of the current one. In the order of a tree, all names between a file
+    // and a directory of the same name begin with that name.
     let mut files: Vec<&BStr> = Vec::new();
     for entry in TreeRefIter::from_bytes(body, hash) {
         let entry = entry?;

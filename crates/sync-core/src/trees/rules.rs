@@ -11,8 +11,8 @@ pub(crate) const PATH_RULES: gix::validate::path::component::Options =
 /// The limit of Linux for the target of a symbolic link, in bytes with the final NUL.
 pub(crate) const PATH_MAX: u64 = 4096;
 
-/// The longest path that gix reads from an index, in bytes. (Linux opens one that is a byte longer.) It also limits the
-/// depth.
+/// The longest path that gix reads from an index, in bytes. (Linux opens one that is a byte longer.) It also limits
+/// the depth.
 const MAX_PATH: usize = 4094;
 
 /// The longest name of any Linux file system, in bytes.

@@ -8,14 +8,14 @@ use gix::bstr::BStr;
 use gix::index::entry::{Flags, Mode, Stat};
 use rustix::fs::FileType;
 
-/// The permissions of the files of a tree that are not executable. Its `.git` file has them too, since both were created
-/// under the same umask.
+/// The permissions of the files of a tree that are not executable. Its `.git` file has them too, since both were
+/// created under the same umask.
 pub(crate) fn file_mode(dir: &Path) -> io::Result<u32> {
     Ok(fs_err::metadata(dir.join(".git"))?.permissions().mode() & 0o777)
 }
 
-/// Whether a file is unchanged: its type, permissions, size, mtime and inode are those of the entry. `file_mode` are the
-/// permissions of files that are not executable.
+/// Whether a file is unchanged: its type, permissions, size, mtime and inode are those of the entry. `file_mode`
+/// are the permissions of files that are not executable.
 pub(crate) fn is_same_file(found: &rustix::fs::Stat, entry: &gix::index::Entry, file_mode: u32) -> bool {
     let kind = match (entry.mode, FileType::from_raw_mode(found.st_mode)) {
         (Mode::SYMLINK, kind) => kind == FileType::Symlink,
@@ -30,8 +30,8 @@ pub(crate) fn permissions(entry: &gix::index::Entry, file_mode: u32) -> u32 {
     if entry.mode == Mode::FILE_EXECUTABLE { executable(file_mode) } else { file_mode }
 }
 
-/// Whether the file of an entry has to be written: `SKIP_WORKTREE` is not set. During a checkout that flag means that the
-/// file is left out or already written; in an index on disk, that it is left out.
+/// Whether the file of an entry has to be written: `SKIP_WORKTREE` is not set. During a checkout that flag means
+/// that the file is left out or already written; in an index on disk, that it is left out.
 pub(crate) fn needs_writing(entry: &gix::index::Entry) -> bool {
     !entry.flags.contains(Flags::SKIP_WORKTREE)
 }
