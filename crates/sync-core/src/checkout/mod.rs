@@ -35,7 +35,6 @@ const SPARSE_FILE: &str = "info/sparse-checkout";
 
 /// A complete tree under its final name. It is never written again under this name.
 #[derive(Clone, Debug)]
-#[non_exhaustive]
 pub struct Worktree {
     /// The commit whose tree this is.
     pub commit: CommitId,
