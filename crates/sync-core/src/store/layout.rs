@@ -8,11 +8,11 @@ use gix::hash::Kind;
 /// The branch that points to the newest commit. git-sync uses the same name.
 pub(crate) const BRANCH: &str = "refs/heads/git-sync";
 
-/// The format of what this version keeps under a root. A later version that keeps something else raises it, and can
-/// then tell what it finds. Stores of version 0.1.0 have none written down; they have this format, too.
+/// The version of the format under a root. Raise it with every incompatible change: an older syncline then refuses
+/// the root. A store without a version, as 0.1.0 wrote it, has this format too.
 const FORMAT: u32 = 1;
 
-/// The format of the store in `git`, if a later version wrote it that this one cannot read.
+/// The format version of the store in `git`, if it is too new for this program.
 pub(super) fn unknown_format(git: &Path) -> io::Result<Option<u32>> {
     let config = match fs_err::read_to_string(git.join("config")) {
         Err(err) if err.kind() == io::ErrorKind::NotFound => return Ok(None),
