@@ -266,7 +266,9 @@ fn why_a_store_is_damaged_is_said() {
     type Damage = fn(&std::path::Path);
     let damages: [(&str, Damage); 4] = [
         ("holds no sha1 objects", |git| fs::remove_file(git.join("config")).unwrap()),
-        ("does not end as its index says", |git| cut_packs(&git.join("objects/pack"), |length| length - 1)),
+        ("does not end with the checksum in its index", |git| {
+            cut_packs(&git.join("objects/pack"), |length| length - 1)
+        }),
         ("could not be found", |git| fs::remove_dir_all(git.join("objects/pack")).unwrap()),
         ("shallow", |git| fs::write(git.join("shallow"), "zzz\n").unwrap()),
     ];

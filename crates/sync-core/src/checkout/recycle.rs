@@ -67,7 +67,7 @@ struct Listing {
 
 /// Divide the files of an index, and all their directories, into parts.
 fn parts(index: &State) -> Vec<Part<'_>> {
-    // The root contains the file `.git` besides.
+    // The root also contains the file `.git`.
     let mut listings = HashMap::from([(BStr::new(""), Listing { files: 1, directories: 0 })]);
     let parent = |entry: &Entry| split(entry.path(index)).0;
     let (mut parts, mut end) = (Vec::new(), 0);

@@ -188,7 +188,7 @@ impl Store {
             repo.objects.refresh_never();
             let (objects, shallow) = (self.objects(&repo)?, boundary(&repo).step(step)?);
             if let Some(pack) = objects.incomplete_pack().step(step)? {
-                let text = format!("{} does not end as its index says", pack.display());
+                let text = format!("{} does not end with the checksum in its index", pack.display());
                 return Ok(Condition::Damaged(text));
             }
             let newest = (&shallow, Depth::default());

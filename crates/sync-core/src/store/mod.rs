@@ -231,7 +231,7 @@ impl Store {
         }
         let packs = self.packs().step(step)?;
         if packs.len() > usize::from(MAX_SLOTS) {
-            let text = format!("there are {} packs, and no more than {MAX_SLOTS} can be read", packs.len());
+            let text = format!("there are {} packs; at most {MAX_SLOTS} can be read", packs.len());
             return Err(Error::new(ErrorKind::DamagedStore, step(), text));
         }
         for pack in packs {
