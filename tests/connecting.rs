@@ -91,7 +91,7 @@ fn what_is_no_tls_that_we_speak_is_named() {
     let cbc = "ssl_protocols TLSv1.2; ssl_ciphers ECDHE-RSA-AES256-SHA384:ECDHE-ECDSA-AES256-SHA384;";
     let nginx = Nginx::with(&env.path(""), 2, cbc);
     let log = env.syncline(nginx.tls_url("up/.git")).arg("--ca-file").arg(nginx.ca_file()).fail();
-    assert!(log.contains("share no TLS cipher, key exchange or kind of key"), "{log}");
+    assert!(log.contains("share no TLS cipher, key exchange or key type"), "{log}");
     let log = env.syncline(nginx.url("up/.git").replace("http:", "https:")).fail();
     assert!(log.contains("does not speak TLS here (invalid content type)"), "{log}");
 }
@@ -113,7 +113,7 @@ fn a_certificate_that_cannot_do_is_named_with_the_reason() {
             (
                 "secp521r1",
                 &["-addext", "subjectAltName=DNS:localhost"],
-                "share no TLS cipher, key exchange or kind of key",
+                "share no TLS cipher, key exchange or key type",
             ),
         ],
         |(curve, options, words)| {

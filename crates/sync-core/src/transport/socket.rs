@@ -12,10 +12,10 @@ use rustix::net::{AddressFamily, RecvFlags, SocketFlags, SocketType, connect, re
 use crate::interrupt::Interrupt;
 
 /// How often a waiting socket checks the interrupt.
-pub(crate) const SLICE: Duration = Duration::from_millis(100);
+pub(crate) const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
-/// How long to wait for one address before the next is tried: three seconds.
-const SLICES_FOR_ONE_OF_SEVERAL: u32 = 30;
+/// How often one address is polled before the next is tried: for three seconds.
+const POLLS_PER_ADDRESS: u32 = 30;
 
 /// How long to wait: until the interrupt, or until a timeout that the caller measures.
 #[derive(Clone)]
@@ -64,8 +64,8 @@ impl Socket {
         for (number, address) in addresses.iter().enumerate() {
             // An address that does not answer must not block the others. The last one has no such limit.
             let is_last = number + 1 == addresses.len();
-            let slices = if is_last { u32::MAX } else { SLICES_FOR_ONE_OF_SEVERAL };
-            match connect_one(*address, slices, wait_policy) {
+            let polls = if is_last { u32::MAX } else { POLLS_PER_ADDRESS };
+            match connect_one(*address, polls, wait_policy) {
                 Ok(stream) => {
                     configure(&stream)?;
                     return Ok(Socket { stream, wait_policy: wait_policy.clone() });
@@ -134,8 +134,8 @@ impl Write for Socket {
 /// without telling either side.
 fn configure(stream: &TcpStream) -> io::Result<()> {
     stream.set_nodelay(true)?;
-    stream.set_read_timeout(Some(SLICE))?;
-    stream.set_write_timeout(Some(SLICE))?;
+    stream.set_read_timeout(Some(POLL_INTERVAL))?;
+    stream.set_write_timeout(Some(POLL_INTERVAL))?;
     sockopt::set_socket_keepalive(stream, true)?;
     sockopt::set_tcp_keepidle(stream, Duration::from_secs(30))?;
     sockopt::set_tcp_keepintvl(stream, Duration::from_secs(5))?;
@@ -157,7 +157,7 @@ fn resolve(host: &str, port: u16, wait_policy: &WaitPolicy) -> io::Result<Vec<So
         let _ = sender.send(found);
     })?;
     loop {
-        match receiver.recv_timeout(SLICE) {
+        match receiver.recv_timeout(POLL_INTERVAL) {
             Ok(found) => {
                 return found
                     .map_err(|err| io::Error::new(err.kind(), format!("cannot resolve {host}: {err}")));
@@ -170,17 +170,17 @@ fn resolve(host: &str, port: u16, wait_policy: &WaitPolicy) -> io::Result<Vec<So
     }
 }
 
-fn connect_one(address: SocketAddr, slices: u32, wait_policy: &WaitPolicy) -> io::Result<TcpStream> {
+fn connect_one(address: SocketAddr, polls: u32, wait_policy: &WaitPolicy) -> io::Result<TcpStream> {
     let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
     let fd = socket_with(family, SocketType::STREAM, flags, None)?;
     match connect(&fd, &address) {
         Ok(()) => {}
         Err(rustix::io::Errno::INPROGRESS) => {
-            let slice = Timespec::try_from(SLICE).map_err(io::Error::other)?;
-            let mut left = slices;
+            let interval = Timespec::try_from(POLL_INTERVAL).map_err(io::Error::other)?;
+            let mut left = polls;
             loop {
-                match poll(&mut [PollFd::new(&fd, PollFlags::OUT)], Some(&slice)) {
+                match poll(&mut [PollFd::new(&fd, PollFlags::OUT)], Some(&interval)) {
                     Ok(0) if left == 0 => return Err(io::Error::new(io::ErrorKind::TimedOut, "no answer")),
                     Ok(0) => left -= 1,
                     Err(rustix::io::Errno::INTR) => {}

@@ -72,7 +72,7 @@ fn alerted(alert: Alert) -> String {
 
 const NO_VERSION: &str = "the server speaks neither TLS 1.2 nor TLS 1.3";
 
-const NOTHING_IN_COMMON: &str = "the server and we share no TLS cipher, key exchange or kind of key; it needs ECDHE with \
+const NOTHING_IN_COMMON: &str = "the server and we share no TLS cipher, key exchange or key type; it needs ECDHE with \
      AES-GCM or ChaCha20, and an RSA, P-256, P-384 or Ed25519 key";
 
 fn incompatible(cause: &PeerIncompatible) -> String {

@@ -21,7 +21,7 @@ use super::options::{HostKeys, SshOptions};
 use crate::interrupt::Interrupt;
 use crate::transport::dial::dial;
 use crate::transport::proxy::Proxy;
-use crate::transport::socket::{SLICE, WaitPolicy};
+use crate::transport::socket::{POLL_INTERVAL, WaitPolicy};
 use crate::url::ssh::SshUrl;
 
 /// Firewalls forget connections that are idle for some minutes.
@@ -152,7 +152,7 @@ impl Runtime {
             let _ = sender.send(future.await);
         });
         loop {
-            match receiver.recv_timeout(SLICE) {
+            match receiver.recv_timeout(POLL_INTERVAL) {
                 Ok(done) => return Ok(done),
                 Err(RecvTimeoutError::Timeout) => interrupt.check().inspect_err(|_| {
                     self.stuck.store(true, Ordering::Relaxed);

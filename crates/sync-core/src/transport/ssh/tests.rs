@@ -141,7 +141,7 @@ fn a_server_that_is_lost_during_the_login_refused_nobody() {
     match start(port, trusting()) {
         Err(Failure::Io(err)) => assert!(err.to_string().contains("the SSH session ended: "), "{err}"),
         Err(Failure::Refused(text)) => panic!("{text}"),
-        Ok(_) => panic!("nobody was let in"),
+        Ok(_) => panic!("the server lets no user in"),
     }
 }
 
