@@ -125,7 +125,7 @@ fn servers_that_are_no_git_servers_are_named() {
     let answers = [
         (
             "HTTP/1.1 200 OK\r\nContent-Type: application/x-git-upload-pack-advertisement\r\nContent-Length: 9\r\n\r\nzzzz\0\0\0\0\0",
-            "this is no Git server's answer",
+            "this is not the answer of a Git server",
         ),
         ("complete garbage\r\n\r\n", ""),
         (

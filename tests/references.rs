@@ -127,7 +127,7 @@ fn what_only_git_can_read_is_refused_with_what_helps() {
     let log = env.syncline(bundle.to_str().unwrap()).fail();
     assert!(log.contains("is a bundle, not a repository") && log.contains("git clone --bare"), "{log}");
     let log = env.syncline(repo.url()).arg("--ref").arg(&repo.head()[..10]).fail();
-    assert!(log.contains("a commit is named by its full id"), "{log}");
+    assert!(log.contains("a commit must be given by its full id"), "{log}");
     // As a newer git than this machine's may write it.
     std::fs::create_dir(repo.path.join(".git/reftable")).unwrap();
     std::fs::write(repo.path.join(".git/reftable/tables.list"), "").unwrap();

@@ -190,7 +190,7 @@ fn a_server_that_lacks_a_feature_is_refused_by_its_name() {
     let env = Env::new();
     each_row(
         [
-            ("multi_ack_detailed side-band-64k", "ask for that with --depth=0"),
+            ("multi_ack_detailed side-band-64k", "use --depth=0"),
             ("multi_ack side-band-64k shallow", "lacks the feature 'multi_ack_detailed'"),
             ("multi_ack_detailed shallow", "lacks the feature 'side-band-64k'"),
         ],

@@ -1,5 +1,5 @@
-//! Commits that a server does not give out by their ids: git's before protocol v2, where one process serves a whole
-//! connection, knows only what it advertised. Such a commit comes with the branches that it is on.
+//! Fetching a commit that the server does not send by its id. Before protocol v2, git's server accepts only the ids that
+//! it advertised. So we fetch the branches and tags until the commit has arrived with them.
 
 use std::collections::BTreeSet;
 
@@ -19,26 +19,26 @@ use crate::store::Store;
 use crate::store::history::Condition;
 use crate::url::{Kind, RemoteUrl};
 
-/// How far below the tips to look first.
+/// The depths to try before the whole history, in commits.
 const DEPTHS: [u32; 2] = [100, 2_000];
 
-/// Whether the server of a connection refuses to give out `want` by its id, unless its settings are other than git's.
+/// Whether the server refuses to send `want` by its id, according to git's rules for what it advertises.
 pub(super) fn needs_branches(connection: &Connection, url: &RemoteUrl, want: ObjectId) -> bool {
     let handshake = &connection.handshake;
     let gives_any = ["allow-reachable-sha1-in-want", "allow-any-sha1-in-want"];
     handshake.server_protocol_version != Protocol::V2
-        // There each request meets a new process, which takes the word of the last one's for granted.
+        // Over HTTP each request starts a new server process, which accepts ids that an earlier process advertised.
         && !matches!(url.0, Kind::Http(_))
         && !gives_any.iter().any(|name| handshake.capabilities.contains(name))
         && !advertised(handshake, |_| true).contains(&want)
 }
 
-/// The objects that the server names.
-fn advertised(handshake: &Handshake, is_meant: impl Fn(&[u8]) -> bool) -> BTreeSet<ObjectId> {
+/// The objects of the advertised references whose names pass `is_wanted`.
+fn advertised(handshake: &Handshake, is_wanted: impl Fn(&[u8]) -> bool) -> BTreeSet<ObjectId> {
     let found = handshake.refs.iter().flatten().filter_map(|found| match found {
-        Ref::Direct { full_ref_name, object } if is_meant(full_ref_name) => Some(*object),
-        Ref::Peeled { full_ref_name, tag, .. } if is_meant(full_ref_name) => Some(*tag),
-        Ref::Symbolic { full_ref_name, tag, object, .. } if is_meant(full_ref_name) => {
+        Ref::Direct { full_ref_name, object } if is_wanted(full_ref_name) => Some(*object),
+        Ref::Peeled { full_ref_name, tag, .. } if is_wanted(full_ref_name) => Some(*tag),
+        Ref::Symbolic { full_ref_name, tag, object, .. } if is_wanted(full_ref_name) => {
             Some(tag.unwrap_or(*object))
         }
         _ => None,
@@ -47,13 +47,13 @@ fn advertised(handshake: &Handshake, is_meant: impl Fn(&[u8]) -> bool) -> BTreeS
 }
 
 impl Network {
-    /// Bring the branches and tags, as much of their history as it takes until `want` is there with the history asked
-    /// for. Whether it is.
+    /// Fetch the branches and tags, deeper each time, until `want` has arrived with its history down to the depth of
+    /// `source`. The answer is whether it has.
     pub(super) fn fetch_branches(&mut self, source: &Source, want: ObjectId, store: &Store) -> Result<bool> {
         let wanted_depth = source.depth;
         let is_deeper = |depth: &u32| wanted_depth.0.is_some_and(|wanted| *depth > wanted.get());
         let depths = DEPTHS.into_iter().filter(is_deeper).map(Depth::new).chain([Depth::FULL]);
-        let mut brought = BTreeSet::new();
+        let mut fetched_tips = BTreeSet::new();
         for depth in depths {
             let connection = self.connect(source)?;
             let is_tip = |name: &[u8]| {
@@ -62,7 +62,7 @@ impl Network {
             let tips = advertised(&connection.handshake, is_tip);
             let repo = store.repository()?;
             let mut haves = store.haves(&repo)?;
-            haves.append(&mut brought);
+            haves.append(&mut fetched_tips);
             let shallow = match depth.0 {
                 Some(depth) => Shallow::DepthAtRemote(depth),
                 None if store.is_shallow(&repo)? => Shallow::undo(),
@@ -81,13 +81,13 @@ impl Network {
             if !store.is_shallow(&store.repository()?)? {
                 break;
             }
-            brought = tips;
+            fetched_tips = tips;
         }
         Ok(false)
     }
 }
 
-/// What to do where a server does not give out a commit that was asked for by its id.
+/// Add advice to the error if the server refused to send a commit by its id.
 pub(super) fn advised(source: &Source, err: Error, version: Protocol) -> Error {
     let is_by_id = matches!(source.reference, Reference::Commit(_));
     if !is_by_id || !REFUSALS.iter().any(|words| err.cause().contains(words)) {
@@ -95,12 +95,12 @@ pub(super) fn advised(source: &Source, err: Error, version: Protocol) -> Error {
     }
     let advice = match version {
         Protocol::V2 => {
-            "there is no such commit, or none that may be asked for by its id: see \
-                         uploadpack.allowAnySHA1InWant"
+            "the commit does not exist, or the server does not send it by its id (see \
+             uploadpack.allowAnySHA1InWant)"
         }
         Protocol::V0 | Protocol::V1 => {
-            "it is on no branch or tag, and others are given out only where the server's \
-             uploadpack.allowReachableSHA1InWant or uploadpack.allowAnySHA1InWant is set, or where it speaks \
+            "the commit is on no branch or tag; the server sends such a commit only if \
+             uploadpack.allowReachableSHA1InWant or uploadpack.allowAnySHA1InWant is set there, or if it speaks \
              protocol v2 (sshd: AcceptEnv GIT_PROTOCOL)"
         }
     };
@@ -108,5 +108,5 @@ pub(super) fn advised(source: &Source, err: Error, version: Protocol) -> Error {
     Error::new(ErrorKind::NotFound, err.step().to_owned(), cause)
 }
 
-/// How servers say it: git, older ones, JGit.
+/// The words with which servers refuse an id: git, older git, JGit.
 const REFUSALS: [&str; 3] = ["not our ref", "not valid", "unadvertised object"];

@@ -1,4 +1,4 @@
-//! Packs: asking for them and taking them in.
+//! Which objects to request from a server, and in what order.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -38,7 +38,7 @@ impl Network {
         let step = || format!("fetch {} from {}", source.reference, source.url);
         let kind = object_kind(&connection.handshake.capabilities);
         if kind != want.kind() {
-            let text = format!("{want} is no {kind} id, but the repository's are");
+            let text = format!("{want} is not a {kind} id, but the repository uses {kind}");
             return Err(Error::new(ErrorKind::NotFound, step(), text));
         }
         let filter = source.filter.clone().filter(|_| can_filter(&connection.handshake));
@@ -74,7 +74,7 @@ impl Network {
             return Ok(arrived(files, false));
         }
         match self.request(source, connection, &request, store, None) {
-            // A delta whose base is not there or not readable: what we said we have is not to be relied on.
+            // A delta base is missing or unreadable although we said that we have it: fetch again without haves.
             Err(RequestFailure::Pack(_)) if !request.haves.is_empty() && !self.interrupt.is_triggered() => {
                 let connection = self.connect(source)?;
                 let alone = Request { haves: BTreeSet::new(), ..request };
@@ -85,9 +85,9 @@ impl Network {
         Ok(arrived(StreamedFiles::default(), false))
     }
 
-    /// Ask for the blobs that a filter left out and the checkout needs, all at once.
+    /// Fetch the blobs that a filter left out and the checkout needs, in one request.
     pub(super) fn fetch_blobs(&mut self, source: &Source, commit: ObjectId, store: &Store) -> Result<()> {
-        let step = || format!("find out what the tree of {commit} lacks");
+        let step = || format!("list the missing blobs of {commit}");
         let mut repo = store.repository()?;
         repo.objects.refresh_never();
         let mut index = index_of(&store.objects(&repo)?, commit, &source.selection.limits, &mut 0, None)?;
@@ -96,10 +96,11 @@ impl Network {
         }
         let mut wants = BTreeSet::new();
         for entry in index.entries().iter().filter(|entry| entry.mode != Mode::COMMIT) {
-            // The form of every file depends on them, wherever they are.
-            let decides =
+            // Attributes decide how other files are converted, and `.gitmodules` which submodules there are. So these files
+            // are needed even where sparse patterns leave them out.
+            let is_always_needed =
                 matches!(entry.path(&index).rsplit_str("/").next(), Some(b".gitattributes" | b".gitmodules"));
-            if (decides || needs_writing(entry)) && !repo.has_object(entry.id) {
+            if (is_always_needed || needs_writing(entry)) && !repo.has_object(entry.id) {
                 wants.insert(entry.id);
             }
         }
@@ -116,7 +117,8 @@ impl Network {
     }
 }
 
-/// The object to ask for. Before protocol v2 a server knows only what it advertised: the tag, not the commit below it.
+/// The object to request. Before protocol v2 a server accepts only ids that it advertised: the tag, not the commit below
+/// it.
 fn wanted(tip: &Tip, version: Protocol) -> ObjectId {
     match version {
         Protocol::V2 if tip.tag().is_some() => tip.commit.0,

@@ -1,4 +1,4 @@
-//! The submodules of a commit, each into a store of its own.
+//! Fetching the submodules of a commit, each into its own store.
 
 use std::sync::Arc;
 
@@ -14,7 +14,8 @@ use crate::spec::{Selection, Source};
 use crate::store::Store;
 
 impl Fetcher {
-    /// The submodules of a commit, `levels` deep. One whose pin did not move costs no network.
+    /// Fetch the submodules of a commit, `levels` deep. `count` is the number of all submodules so far. A submodule whose
+    /// commit is in its store already needs no network.
     pub(super) fn fetch_submodules(
         &self,
         commit: ObjectId,
@@ -29,7 +30,7 @@ impl Fetcher {
         let mut submodules = Vec::new();
         let selection = &self.source.selection;
         let sparse = selection.sparse.as_ref().filter(|_| *count == 0);
-        // Patterns are the repository's own; submodules come whole.
+        // Sparse patterns apply to the top repository only; submodules are checked out completely.
         let whole = Selection { sparse: None, ..selection.clone() };
         let rules = &selection.submodule_rules;
         for WantedSubmodule { path, commit, location } in
@@ -38,7 +39,7 @@ impl Fetcher {
             let url = &location.url;
             *count += 1;
             let step = || format!("fetch submodule {path:?} from {url}");
-            let refused = |fault: String| Error::new(ErrorKind::Rejected, step(), fault);
+            let refused = |reason: String| Error::new(ErrorKind::Rejected, step(), reason);
             selection.limits.check_submodules(*count).map_err(|excess| refused(excess.to_string()))?;
             if levels == 1 && selection.submodules == SubmoduleMode::Recursive {
                 return Err(refused(format!("submodules are nested more than {MAX_DEPTH} deep")));
@@ -54,7 +55,7 @@ impl Fetcher {
             let (options, sessions) = (self.options.clone(), self.sessions.clone());
             let (interrupt, progress) = (self.interrupt.clone(), self.progress.clone());
             let mut fetcher = Fetcher::with_sessions(source, options, interrupt, progress, sessions);
-            // What a filter left out may be wanted now; of a store without one, a commit is there with its tree.
+            // A partial store may lack blobs that this checkout needs; any other store has each commit with its whole tree.
             let received = match (submodule.has_commit(commit), submodule.is_partial(), &self.source.filter) {
                 (true, false, _) => Ok(()),
                 (true, true, Some(_)) => {

@@ -1,4 +1,4 @@
-//! A repository on this machine, read in process. gix would start `git-upload-pack` for it.
+//! Fetching from a repository on this machine. We read it directly; gix would run `git-upload-pack`.
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -18,13 +18,13 @@ use crate::spec::reference::{AdvertisedRef, RefQuery};
 use crate::store::Store;
 
 fn open(path: &Path, source: &Source) -> Result<gix::Repository> {
-    // The user named the path, so it is trusted whoever owns it; none of the machine's configuration is read.
-    // Replacements are for readers; what is fetched are the objects themselves.
+    // The user named the path, so we trust it whatever its owner is. The git configuration of the machine is not read.
+    // Like `git fetch`, we ignore replace refs and copy the original objects.
     let options = gix::open::Options::isolated()
         .with(gix::sec::Trust::Full)
         .config_overrides(["core.useReplaceRefs=false"]);
-    if let Some(fault) = unreadable(path) {
-        return Err(Error::new(ErrorKind::Configuration, format!("open {}", source.url), fault));
+    if let Some(reason) = unsupported(path) {
+        return Err(Error::new(ErrorKind::Configuration, format!("open {}", source.url), reason));
     }
     let mut repo = gix::open_opts(path, options)
         .map_err(|err| Error::new(ErrorKind::NotFound, format!("open {}", source.url), last_cause(&err)))?;
@@ -32,17 +32,17 @@ fn open(path: &Path, source: &Source) -> Result<gix::Repository> {
     Ok(repo)
 }
 
-/// What git can read and we cannot.
-fn unreadable(path: &Path) -> Option<&'static str> {
+/// Why we cannot read this repository, if git can and we cannot.
+fn unsupported(path: &Path) -> Option<&'static str> {
     let mut start = [0; 16];
     let read = fs_err::File::open(path).and_then(|mut file| file.read(&mut start)).unwrap_or_default();
     if start[..read].starts_with(b"# v2 git bundle") || start[..read].starts_with(b"# v3 git bundle") {
-        return Some("is a bundle, not a repository; make one of it with git clone --bare");
+        return Some("is a bundle, not a repository; convert it with git clone --bare");
     }
     let is_reftable = |dir: &Path| dir.join("reftable/tables.list").exists();
     (is_reftable(path) || is_reftable(&path.join(".git"))).then_some(
-        "keeps its references as reftable, which is not known here; git refs migrate --ref-format=files \
-         turns them into files",
+        "stores its references as reftable, which is not supported; convert them with git refs migrate \
+         --ref-format=files",
     )
 }
 
@@ -80,7 +80,7 @@ impl Remote for Local {
         Ok(refs)
     }
 
-    /// Copy what the tip needs and the store lacks, and draw the store's shallow boundary.
+    /// Copy the objects that the tip needs and the store lacks, and update the store's shallow boundary.
     fn fetch(&mut self, source: &Source, tip: &Tip, store: &mut Store, _: Option<&Path>) -> Result<Arrived> {
         let step = || format!("fetch {} from {}", source.reference, source.url);
         let within = |err: Error| err.within(&step());
@@ -95,16 +95,16 @@ impl Remote for Local {
         let mut here = store.repository()?;
         here.objects.refresh_never();
         let haves = store.haves(&here)?;
-        let uncut = source.depth.0.is_none() && !store.is_shallow(&here).map_err(within)?;
-        // With its history uncut, whatever is here is here with all that it needs.
-        // Not as `has_object` has it: to that, the empty tree is everywhere.
-        let is_complete = |id: &gix::oid| uncut && here.objects.exists(id);
+        let has_full_history = source.depth.0.is_none() && !store.is_shallow(&here).map_err(within)?;
+        // If the store has the full history, every object in it is there with all that it refers to. We ask the object
+        // database itself, because `has_object` always finds the empty tree.
+        let is_complete = |id: &gix::oid| has_full_history && here.objects.exists(id);
         let is_known = |id: &gix::oid| !haves.is_empty() && here.objects.exists(id);
         let (objects, shallow) = (store.objects(&repo)?, boundary(&repo).step(step)?);
         let until = (&shallow, source.depth);
         let needed =
             closure(&objects, &[commit], until, is_known, is_complete, &self.interrupt).step(step)?;
-        // Before the commits come, so that a kill in between leaves none without its place in the boundary.
+        // First the boundary, then the commits: a kill in between must not leave commits whose parents are missing.
         store.extend_shallow(&here, &needed.boundary).map_err(within)?;
         if !needed.objects.is_empty() {
             copy_objects(
@@ -118,13 +118,13 @@ impl Remote for Local {
         Ok(Arrived { object: commit, files: StreamedFiles::default(), has_others: false })
     }
 
-    /// A local repository is asked for everything.
+    /// A local repository is fetched without a filter, so no blobs are missing.
     fn fetch_missing_blobs(&mut self, _: &Source, _: ObjectId, _: &Store) -> Result<()> {
         Ok(())
     }
 }
 
-/// `None` for a reference that leads to nothing: no commit yet.
+/// `None` for a reference that names no object, such as `HEAD` of an empty repository.
 fn advertised_ref(mut found: gix::Reference<'_>) -> Option<AdvertisedRef> {
     let name = found.name().as_bstr().to_string();
     let object = found.follow_to_object().ok()?.detach();

@@ -1,7 +1,7 @@
-//! From a remote repository to objects in the store: where does the reference point, and bring it here.
+//! Resolve a reference of a remote repository, and fetch its commit into the store.
 //!
-//! The only user of the network. Nothing here writes outside `.git`, but for the files of a first sync, which
-//! [`unpack`](crate::unpack) writes where the checkout goes on.
+//! Only this module uses the network. It writes only to `.git`, with one exception: during a first sync,
+//! [`index_pack`](crate::index_pack) also writes files to the directory in which the checkout builds the tree.
 
 mod branches;
 mod fetch_pack;
@@ -37,7 +37,7 @@ use network::Network;
 use remote::Remote;
 use submodules::Location;
 
-/// A remote repository, its connection kept between requests where the server allows it.
+/// Fetches from one remote repository. The connection is kept between requests if the server allows it.
 pub struct Fetcher {
     source: Source,
     options: ConnectOptions,
@@ -46,13 +46,14 @@ pub struct Fetcher {
     remote: Box<dyn Remote>,
     /// Shared with the fetchers of submodules.
     sessions: ssh::Sessions,
-    /// What a commit id that turned out to be a tag's leads to.
+    /// The commit below the object that was fetched by its id, which may be a tag.
     peeled: Option<CommitId>,
 }
 
 impl Fetcher {
-    /// Nothing is contacted before it is asked for. `interrupt` stops all work of this fetcher; `progress`
-    /// shows it.
+    /// A fetcher for `source`. It connects only when it is first used. `interrupt` stops all its work; `progress`
+    /// reports it.
+    #[must_use]
     pub fn new(source: Source, options: ConnectOptions, interrupt: Interrupt, progress: Progress) -> Self {
         Self::with_sessions(source, options, interrupt, progress, ssh::Sessions::default())
     }
@@ -73,13 +74,13 @@ impl Fetcher {
         Fetcher { source, options, interrupt, progress, remote, sessions, peeled: None }
     }
 
-    /// Log in over HTTP with these from now on. Other transports do not use them.
+    /// Use these credentials from now on, for HTTP only.
     pub fn set_credentials(&mut self, credentials: Credentials) {
         self.remote.set_credentials(&credentials);
         self.options.credentials = credentials;
     }
 
-    /// Check out these paths from now on.
+    /// Check out only these paths from now on; all paths if `None`.
     pub fn set_sparse(&mut self, sparse: Option<SparsePatterns>) {
         self.source.selection.sparse = sparse;
     }
@@ -90,20 +91,29 @@ impl Fetcher {
         self.peeled = None;
     }
 
-    /// Whether the server was asked for a filter that it does not support: it sent everything.
+    /// Whether the server does not support the filter of the source, and the last fetch was therefore complete.
+    #[must_use]
     pub fn lacks_filter(&self) -> bool {
         self.remote.lacks_filter()
     }
 
-    /// What this fetcher was made for.
+    /// The source with all changes so far.
+    #[must_use]
     pub fn source(&self) -> &Source {
         &self.source
     }
 
-    /// Ask where the reference points. A commit id needs no answer, so nobody is asked.
+    /// Ask the remote where the reference points. For a commit id nothing is asked.
     ///
-    /// Over a kept connection this is one request and its answer. A connection that the server dropped in the
-    /// meantime is made anew, once.
+    /// Over a kept connection this is one request. If the server has closed that connection, it is opened again, once.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::NotFound`] if the repository or the reference does not exist; [`ErrorKind::Network`],
+    /// [`ErrorKind::Server`], [`ErrorKind::Login`] or [`ErrorKind::Denied`] if the server does not answer as it should;
+    /// [`ErrorKind::Limit`] if it lists too many references; [`ErrorKind::Configuration`] if the options do not suffice to
+    /// connect; [`ErrorKind::Io`] if a local repository cannot be read. After an interrupt [`ErrorKind::Cancelled`] or
+    /// [`ErrorKind::TimedOut`].
     pub fn resolve(&mut self) -> Result<Tip> {
         self.try_resolve().map_err(|err| self.hide_secrets(err))
     }
@@ -126,21 +136,30 @@ impl Fetcher {
         err.hiding(&secrets)
     }
 
-    /// Bring the commit and all that its tree needs into the store.
+    /// Fetch the commit, its tree and its submodules into the store.
     ///
-    /// After an error the store holds what it held before, and perhaps objects that nobody refers to. But where
-    /// the remote's objects are of another format than the store's, the store was emptied first; trees stay.
+    /// Check the result out with [`checkout`](crate::stages::checkout): some of its files may already be in a temporary
+    /// directory, which stays until then, or until the store is opened again.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Fetcher::resolve`]; also [`ErrorKind::Limit`] or [`ErrorKind::Rejected`] if the commit or one of its
+    /// submodules is not acceptable; [`ErrorKind::DamagedStore`], [`ErrorKind::StorageFull`] or [`ErrorKind::Io`] if the
+    /// store cannot be read or written. After an interrupt [`ErrorKind::Cancelled`] or [`ErrorKind::TimedOut`].
+    ///
+    /// After any of them the store has all objects that it had before, and may have more, which nothing refers to. The
+    /// exception is a remote with another object format than the store: the store is emptied first. Trees stay.
     pub fn fetch(&mut self, tip: &Tip, store: &mut Store) -> Result<Fetched> {
         self.try_fetch(tip, store).map_err(|err| self.hide_secrets(err))
     }
 
     fn try_fetch(&mut self, tip: &Tip, store: &mut Store) -> Result<Fetched> {
         let early_dir = store.staging_paths(tip.commit).dir;
-        // A tree that is there already needs no other beside it.
+        // If the tree exists already, no second one is started.
         let wanted = (!store.tree_path(tip.commit).exists()).then_some(early_dir.as_path());
         let received = self.fetch_all(tip, store, wanted);
         if !received.as_ref().is_ok_and(|fetched| fetched.commit == tip.commit) {
-            let _ = remove_dir_if_there(&early_dir); // nobody goes on with it
+            let _ = remove_dir_if_there(&early_dir); // no checkout will use it
         }
         received
     }
@@ -156,7 +175,7 @@ impl Fetcher {
         let repo = store.repository()?;
         let commit =
             repo.find_object(arrived.object).and_then(|object| object.peel_to_commit()).map_err(|err| {
-                // That it is not there at all is the server's doing.
+                // A missing object is a fault of the server: it is not in the pack. A damaged one is a fault of the store.
                 if err.is_corrupted() { Error::reading(step(), &err) } else { Error::gix(step(), &err) }
             })?;
         let commit = commit.id;
@@ -192,7 +211,7 @@ impl Fetcher {
 pub(crate) fn missing_reference(source: &Source) -> Error {
     let name = source.reference.to_string();
     let is_short_id = (7..64).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_hexdigit());
-    let hint = if is_short_id { "; a commit is named by its full id" } else { "" };
+    let hint = if is_short_id { "; a commit must be given by its full id" } else { "" };
     Error::new(
         ErrorKind::NotFound,
         format!("fetch {} from {}", source.reference, source.url),

@@ -1,4 +1,4 @@
-//! A repository on a server.
+//! Fetching from a server: the connection, and listing references.
 
 use std::path::Path;
 
@@ -26,13 +26,13 @@ use crate::transport::read_budget::ReadBudget;
 use crate::transport::{git, http, ssh};
 use crate::url::{Kind, RemoteUrl};
 
-/// A server, its connection kept between requests where the server allows it.
+/// A repository on a server. The connection is kept between requests if the server allows it.
 pub(super) struct Network {
     pub(super) options: ConnectOptions,
     pub(super) interrupt: Interrupt,
     pub(super) progress: Progress,
     pub(super) connection: Option<Connection>,
-    /// What outlives a connection that the server ends after each exchange.
+    /// SSH sessions outlive the connections in them, which the server closes after each exchange.
     sessions: ssh::Sessions,
     pub(super) lacks_filter: bool,
 }
@@ -40,14 +40,13 @@ pub(super) struct Network {
 pub(super) struct Connection {
     pub(super) transport: Box<dyn Transport + Send>,
     pub(super) handshake: Handshake,
-    /// What it is a part of, over SSH.
+    /// The SSH session that the connection is a channel of.
     session: Option<ssh::Session>,
     pub(super) budget: ReadBudget,
 }
 
 impl Remote for Network {
-    /// Over a kept connection this is one request and its answer. A connection that the server dropped in the meantime
-    /// is opened again, once.
+    /// Over a kept connection this is one request. If the server has closed that connection, it is opened again, once.
     fn list(&mut self, source: &Source, query: &RefQuery) -> Result<Vec<AdvertisedRef>> {
         let kept = self.connection.is_some();
         let listed = match self.try_list(source, query) {
@@ -100,8 +99,8 @@ impl Network {
         source: &Source,
         query: &RefQuery,
     ) -> std::result::Result<Vec<AdvertisedRef>, ListFailure> {
-        // Protocols before v2 list references once, in the handshake, so they need a new one. And where a server's
-        // program lives as long as the connection, git's goes on naming a branch as it first read it.
+        // Before v2, references are listed only in the handshake, so each list needs a new connection. Other transports than
+        // HTTP keep one server process for each connection, and git's process does not read a changed branch again.
         let is_http = matches!(source.url.0, Kind::Http(_));
         self.connection = self
             .connection
@@ -131,7 +130,7 @@ impl Network {
         Ok(refs.iter().filter_map(advertised_ref).collect())
     }
 
-    /// Take the kept connection or make one. It is put back by whoever leaves it usable.
+    /// Take the kept connection or open one. The caller puts it back if it is still usable afterwards.
     pub(super) fn connect(&mut self, source: &Source) -> Result<Connection> {
         let kept = self.connection.take();
         if let Some(kept) = kept.filter(|kept| kept.session.as_ref().is_none_or(ssh::Session::is_good)) {
@@ -154,7 +153,7 @@ impl Network {
                 transport
             }
             Kind::Local(_) => {
-                return Err(Error::new(ErrorKind::Configuration, step(), "a path needs no connection"));
+                return Err(Error::new(ErrorKind::Configuration, step(), "a local path needs no connection"));
             }
         };
         let service = gix::protocol::transport::Service::UploadPack;
@@ -162,7 +161,7 @@ impl Network {
         let mut handshake =
             gix::protocol::handshake(&mut transport, service, |_| Ok(None), Vec::new(), progress).map_err(
                 |err| match budget.noise().filter(|_| !matches!(url.0, Kind::Http(_))) {
-                    Some(noise) => Error::new(ErrorKind::Server, step(), is_no_protocol(&noise, url)),
+                    Some(noise) => Error::new(ErrorKind::Server, step(), no_protocol(&noise, url)),
                     None => protocol_error(step(), &err, &budget),
                 },
             )?;
@@ -173,18 +172,18 @@ impl Network {
     }
 }
 
-/// That a server printed something before git could speak.
-fn is_no_protocol(noise: &str, url: &RemoteUrl) -> String {
+/// The error text for a server that printed something before Git's protocol started.
+fn no_protocol(noise: &str, url: &RemoteUrl) -> String {
     let advice = match &url.0 {
         Kind::Ssh(_) => {
-            "; see that nothing is printed at login there, as by ~/.bashrc, and that the account may run git-upload-pack"
+            "; make sure that nothing is printed at login (for example by ~/.bashrc), and that the account may run git-upload-pack"
         }
         _ => "; is the URL right?",
     };
     format!("the server does not speak Git's protocol; it printed: {noise}{advice}")
 }
 
-/// Why references could not be listed: the server did answer, or the connection failed.
+/// Why references could not be listed: the server answered with an error, or the connection was lost.
 enum ListFailure {
     Answered(Error),
     Lost(Error),

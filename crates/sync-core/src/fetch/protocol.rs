@@ -1,5 +1,5 @@
-//! git's protocol as we speak it over gix: one round of negotiation, a capability that is passed over, and what
-//! errors mean.
+//! How we use Git's protocol through gix: one round of negotiation, a capability that is hidden from gix, and the kinds of
+//! errors.
 
 use std::collections::BTreeSet;
 
@@ -20,8 +20,8 @@ pub(crate) fn agent() -> gix::protocol::command::Feature {
     ("agent", Some(AGENT.into()))
 }
 
-/// Before v2, gix asks for `deepen-relative` whenever the server offers it, and a depth is then counted from
-/// our boundary in place of the tip: the whole history would come.
+/// Hide `deepen-relative` from gix. Before v2, gix requests it whenever the server offers it. The depth is then counted from
+/// our shallow boundary in place of the tip, so every fetch would deepen the history.
 pub(crate) fn without_deepen_relative(capabilities: &Capabilities) -> gix::Result<Capabilities> {
     let kept =
         capabilities.iter().filter(|capability| capability.name() != "deepen-relative").map(|capability| {
@@ -34,7 +34,7 @@ pub(crate) fn without_deepen_relative(capabilities: &Capabilities) -> gix::Resul
     Ok(Capabilities::from_bytes(&announced)?.0)
 }
 
-/// Only protocol v2 lets the blobs be asked for afterwards.
+/// Whether the server supports filters. Only over protocol v2 can the missing blobs be fetched later by their ids.
 pub(crate) fn can_filter(handshake: &Handshake) -> bool {
     let fetch = handshake.capabilities.capability("fetch");
     handshake.server_protocol_version == Protocol::V2
@@ -48,12 +48,12 @@ pub(crate) fn object_kind(capabilities: &Capabilities) -> HashKind {
     }
 }
 
-/// An answer other than success.
+/// The HTTP status that caused the error, if one did.
 pub(crate) fn http_status(err: &gix::Error) -> Option<&HttpStatus> {
     cause(err)
 }
 
-/// An error of ours, wherever in the chain it is: an `io::Error` hides what it wraps.
+/// The first cause of type `E`, also inside an `io::Error`, whose `source` skips the error that it wraps.
 fn cause<E: std::error::Error + 'static>(err: &gix::Error) -> Option<&E> {
     err.downcast_any_ref::<E>().or_else(|| {
         let errors = err.iter_errors().filter_map(|err| err.downcast_ref::<std::io::Error>());
@@ -61,29 +61,29 @@ fn cause<E: std::error::Error + 'static>(err: &gix::Error) -> Option<&E> {
     })
 }
 
-/// gix's words for what users meet most, and plainer ones.
+/// The texts of gix that users see most often, and plainer ones.
 const PLAINER: [(&str, &str); 8] = [
     (
         "Server lack feature \"shallow\": shallow clones need server support to remain shallow, otherwise bigger than \
          expected packs are sent effectively unshallowing the repository",
-        "the server can only send the whole history (it lacks the feature 'shallow'); ask for that with --depth=0",
+        "the server can only send the whole history (it lacks the feature 'shallow'); use --depth=0",
     ),
     (
         "Currently we require feature \"multi_ack_detailed\", which is not supported by the server",
-        "the server lacks the feature 'multi_ack_detailed' of git's protocol, which is needed here",
+        "the server lacks the feature 'multi_ack_detailed' of Git's protocol, which is required",
     ),
     (
         "Currently we require feature \"side-band OR side-band-64k\", which is not supported by the server",
-        "the server lacks the feature 'side-band-64k' of git's protocol, which is needed here",
+        "the server lacks the feature 'side-band-64k' of Git's protocol, which is required",
     ),
     ("Transport handshake failed: ", ""),
     ("An IO error occurred when talking to the server: ", ""),
     ("failed to fill whole buffer", "the server hung up"),
     ("Peer disconnected", "the server hung up"),
-    ("Capabilities could not be parsed: ", "this is no Git server's answer: "),
+    ("Capabilities could not be parsed: ", "this is not the answer of a Git server: "),
 ];
 
-/// An error that `budget`'s connection ended with: in the server's words, where it gave a reason.
+/// The error with which a connection ended, in the server's words if it gave a reason.
 pub(crate) fn protocol_error(step: String, err: &gix::Error, budget: &ReadBudget) -> Error {
     if let Some(excess) = cause::<Excess>(err) {
         return Error::new(ErrorKind::Limit, step, excess);
@@ -100,7 +100,7 @@ pub(crate) fn protocol_error(step: String, err: &gix::Error, budget: &ReadBudget
     }
 }
 
-/// All that one request says.
+/// The contents of a fetch request.
 pub(crate) struct Request<'a> {
     pub(crate) wants: Vec<ObjectId>,
     pub(crate) haves: BTreeSet<ObjectId>,
@@ -108,7 +108,7 @@ pub(crate) struct Request<'a> {
     pub(crate) filter: Option<&'a str>,
 }
 
-/// Everything is said in the first request: what is wanted, what is here, and that this is all.
+/// A negotiation of one round: the first request has all wants and all haves, and says that there are no more.
 pub(crate) struct OneRound<'a> {
     pub(crate) request: &'a Request<'a>,
     pub(crate) protocol: Protocol,
@@ -120,7 +120,7 @@ impl Negotiate for OneRound<'_> {
     }
 
     fn add_wants(&mut self, arguments: &mut Arguments, _: &[bool]) -> bool {
-        // Nobody would see it, and for a small change it is the larger part of the answer.
+        // The server's progress is not shown, and for a small change it is most of the answer.
         if self.protocol == Protocol::V2 {
             arguments.add_feature("no-progress");
         }

@@ -1,4 +1,4 @@
-//! Where a repository is read from: the seam for servers, repositories on this machine, and whatever comes next.
+//! The interface to remote repositories, implemented for servers and for repositories on this machine.
 
 use std::path::Path;
 
@@ -11,14 +11,13 @@ use crate::spec::Source;
 use crate::spec::reference::{AdvertisedRef, RefQuery};
 use crate::store::Store;
 
-/// A repository that can be read. Its URL is that of the [`Source`] that every call is given; a remote is used for one
-/// URL only.
+/// A repository to fetch from. Every call passes the [`Source`]; its URL must always be the same.
 pub(super) trait Remote: Send {
-    /// The references that a query may choose from; more do no harm.
+    /// List the references that the query may choose from. The list may contain others.
     fn list(&mut self, source: &Source, query: &RefQuery) -> Result<Vec<AdvertisedRef>>;
 
-    /// Bring the objects of a commit into the store. Where it can be done, its files are written to `early_dir`
-    /// meanwhile.
+    /// Fetch the objects of a commit into the store. With `early_dir`, the remote may write files of the commit to that
+    /// directory while the pack arrives.
     fn fetch(
         &mut self,
         source: &Source,
@@ -27,23 +26,23 @@ pub(super) trait Remote: Send {
         early_dir: Option<&Path>,
     ) -> Result<Arrived>;
 
-    /// Bring the blobs that a filter left out and the checkout of `commit` needs, in one request.
+    /// Fetch the blobs that a filter left out and the checkout of `commit` needs, in one request.
     fn fetch_missing_blobs(&mut self, source: &Source, commit: ObjectId, store: &Store) -> Result<()>;
 
-    /// Log in with these from now on, where logins are needed.
+    /// Use these credentials from now on, if the remote needs any.
     fn set_credentials(&mut self, _credentials: &Credentials) {}
 
-    /// Whether the last fetch asked for a filter that the remote does not support: it sent everything.
+    /// Whether the remote does not support the filter of the source, and the last fetch was therefore complete.
     fn lacks_filter(&self) -> bool {
         false
     }
 }
 
-/// What a fetch brought besides packs.
+/// The result of a fetch, besides packs.
 pub(super) struct Arrived {
     /// The commit, or a tag above it.
     pub(super) object: ObjectId,
     pub(super) files: StreamedFiles,
-    /// Whether commits came that nobody asked for.
+    /// Whether other commits came with it, which a repack should remove.
     pub(super) has_others: bool,
 }

@@ -1,4 +1,4 @@
-//! One request of git's protocol, and the pack that answers it.
+//! One fetch request, and the pack in the answer.
 
 use std::io::ErrorKind;
 use std::path::Path;
@@ -18,7 +18,7 @@ use crate::store::Store;
 use crate::store::layout::mark_promised;
 
 impl Network {
-    /// One fetch request and its pack.
+    /// Send a fetch request and store the pack. With `early`, files of that commit are written to that directory.
     pub(super) fn request(
         &mut self,
         source: &Source,
@@ -39,31 +39,31 @@ impl Network {
         let pack_receiver = PackReceiver { tree, ..store.pack_receiver(&self.progress, &self.interrupt) };
         let budget = connection.budget.clone();
         budget.renew();
-        // gix does not say where.
-        let (pack_place, shallow_file) = (store.pack_dir(), store.shallow_file());
+        // gix's errors do not name the paths.
+        let (pack_dir, shallow_file) = (store.pack_dir(), store.shallow_file());
         let failure = |err| {
             protocol_error(step(), err, &budget).rephrased(&[
                 (
                     "Failed to consume the pack sent by the remote",
-                    &format!("store the pack in {}", pack_place.display()),
+                    &format!("store the pack in {}", pack_dir.display()),
                 ),
                 ("'shallow' file", &shallow_file.display().to_string()),
             ])
         };
-        let (mut pack_failed, mut made) = (false, StreamedFiles::default());
+        let (mut pack_failed, mut files) = (false, StreamedFiles::default());
         let outcome = gix::protocol::fetch(
             &mut OneRound { request, protocol: connection.handshake.server_protocol_version },
             |pack, _, _| {
                 self.progress.enter(Stage::Receiving);
                 budget.lift();
-                let taken = pack_receiver.take(&mut limits.pack(pack), bases.as_ref()).map_err(|err| {
+                let received = pack_receiver.take(&mut limits.pack(pack), bases.as_ref()).map_err(|err| {
                     pack_failed = matches!(err.kind(), ErrorKind::InvalidData | ErrorKind::NotFound);
                     gix::Error::from_error(err)
                 })?;
-                if let Some(pack) = taken.pack.filter(|_| is_partial) {
+                if let Some(pack) = received.pack.filter(|_| is_partial) {
                     mark_promised(&pack).map_err(gix::Error::from_error)?;
                 }
-                made = taken.early;
+                files = received.early;
                 Ok(true)
             },
             gix::progress::Discard,
@@ -82,19 +82,19 @@ impl Network {
             },
         );
         match outcome {
-            // Before v2 the server hangs up after its pack.
+            // Before v2 the server closes the connection after the pack.
             Ok(_) if connection.handshake.server_protocol_version == Protocol::V2 => {
                 self.connection = Some(connection);
-                Ok(made)
+                Ok(files)
             }
-            Ok(_) => Ok(made),
+            Ok(_) => Ok(files),
             Err(err) if pack_failed => Err(RequestFailure::Pack(failure(&err))),
             Err(err) => Err(RequestFailure::Other(failure(&err))),
         }
     }
 }
 
-/// Why a request brought nothing: a pack that could not be taken in, or anything else.
+/// Why a request failed: the pack could not be stored, or anything else.
 pub(super) enum RequestFailure {
     Pack(Error),
     Other(Error),

@@ -1,6 +1,5 @@
-//! Which other repositories a commit wants inside its tree, and where they are. `.gitmodules` is the work of
-//! strangers: what it says is checked here, its `update` commands are never looked at, and its names go nowhere
-//! near the file system.
+//! Which submodules a commit has, and their URLs. `.gitmodules` is untrusted: the URLs are checked here, `update` commands
+//! are never run, and names are never used as paths.
 
 use gix::ObjectId;
 use gix::bstr::{BString, ByteSlice};
@@ -16,22 +15,22 @@ use crate::trees::index_of;
 use crate::url::RemoteUrl;
 use crate::worktree::entry::needs_writing;
 
-/// Where a repository is.
+/// The URL of a repository.
 #[derive(Clone)]
 pub(crate) struct Location {
     pub(crate) url: RemoteUrl,
-    /// As it was before `insteadOf`: there relative URLs start.
+    /// The URL before `insteadOf`. Relative URLs of submodules start there.
     pub(crate) written: RemoteUrl,
 }
 
-/// A submodule as a commit names it.
+/// A submodule of a commit.
 pub(crate) struct WantedSubmodule {
     pub(crate) path: BString,
     pub(crate) commit: ObjectId,
     pub(crate) location: Location,
 }
 
-/// The submodules that `commit` of `parent` pins and `.gitmodules` locates, but for those that `rules` or `sparse`
+/// The submodules of `commit`, a commit of `parent`: those with a URL in `.gitmodules` that neither `rules` nor `sparse`
 /// leave out.
 pub(crate) fn wanted(
     store: &Store,
@@ -74,15 +73,15 @@ pub(crate) fn wanted(
         let location = match options.submodule_url(name) {
             Some(url) => Location { url: url.clone(), written: url.clone() },
             None => resolve(parent, &url.to_str_lossy(), options)
-                .map_err(|fault| Error::new(ErrorKind::Rejected, step(), fault))?,
+                .map_err(|reason| Error::new(ErrorKind::Rejected, step(), reason))?,
         };
         wanted.push(WantedSubmodule { path: path.to_owned(), commit: entry.id, location });
     }
     Ok(wanted)
 }
 
-/// A URL of a `.gitmodules`: relative to its parent's, or one of the network's. A path on this machine is not
-/// for strangers to name.
+/// The location for a URL from `.gitmodules`, which is relative to the parent's URL or absolute. A path on this machine is
+/// refused, unless `protocol.file.allow` says otherwise: `.gitmodules` is untrusted.
 pub(crate) fn resolve(
     parent: &Location,
     url: &str,
@@ -98,12 +97,12 @@ pub(crate) fn resolve(
     };
     if !options.allows(&resolved, true) {
         return Err(match resolved.protocol() {
-            "file" => "is a path on this machine, which a repository may not name".into(),
-            protocol => format!("is a URL of {protocol}, which a repository may not name here"),
+            "file" => "is a path on this machine, which .gitmodules must not name".into(),
+            protocol => format!("is a {protocol} URL, which .gitmodules must not name here"),
         });
     }
     let resolved = resolved.with_login_of(&parent.url).with_login_of(&parent.written);
-    // What only `insteadOf` makes a URL has no other form.
+    // A text that becomes a URL only by `insteadOf` has no form before it.
     let written = joined.or_else(|| text.parse().ok()).unwrap_or_else(|| resolved.clone());
     Ok(Location { url: resolved, written })
 }
@@ -136,7 +135,7 @@ mod tests {
                 &["../sub"],
                 "https://mirror/g/sub",
             ),
-            // A nested one starts where its parent was said to be.
+            // A nested submodule starts at its parent's URL before `insteadOf`.
             (
                 &[("https://mirror/only", "https://origin/g/sub")],
                 "https://origin/g/up",
@@ -162,7 +161,7 @@ mod tests {
             }
             assert_eq!(found.url.to_string(), expected, "{parent} {urls:?}");
         }
-        // A path on this machine is no more for strangers to name than before.
+        // `insteadOf` must not lead a relative URL to a path on this machine.
         let rewrites = vec![("https://origin/".to_owned(), "/srv/".to_owned())];
         let options = ConnectOptions { rewrites, ..ConnectOptions::default() };
         assert!(resolve(&at("https://origin/g/up"), "../sub", &options).is_err());
