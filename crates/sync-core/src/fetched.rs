@@ -1,5 +1,5 @@
-//! What a fetch brings: the tip of a reference, its commit with all that its tree needs, and the files that were
-//! written meanwhile.
+//! The results of the fetch stages, which the checkout uses: the tip of a reference, the fetched commit, and the files that
+//! were written while its pack arrived.
 
 use std::sync::Arc;
 
@@ -16,7 +16,8 @@ use crate::url::RemoteUrl;
 pub struct Tip {
     /// The commit, annotated tags peeled.
     pub commit: CommitId,
-    /// The object to ask for: the commit, or a tag above it. An old server knows only what it advertised.
+    /// The object to request: the commit, or the tag above it. Before protocol v2 a server accepts only ids that it
+    /// advertised.
     pub(crate) want: ObjectId,
     pub(crate) reference: Option<String>,
     pub(crate) tag: Option<ObjectId>,
@@ -33,32 +34,35 @@ impl Tip {
         }
     }
 
-    /// The full name of the reference that was chosen; `None` for a commit that was asked for by its id.
+    /// The full name of the reference that was chosen; `None` if the source names a commit id.
+    #[must_use]
     pub fn reference(&self) -> Option<&str> {
         self.reference.as_deref()
     }
 
     /// The id of the annotated tag that the reference names, if it names one.
+    #[must_use]
     pub fn tag(&self) -> Option<String> {
         self.tag.map(|tag| tag.to_string())
     }
 }
 
-/// A commit whose tree is in the store, all of it.
+/// A commit that is in the store with its tree and its submodules. Check it out with
+/// [`checkout`](crate::stages::checkout) and the same store.
 #[derive(Clone, Debug)]
 pub struct Fetched {
     /// The commit.
     pub commit: CommitId,
     pub(crate) selection: Selection,
     pub(crate) submodules: Vec<FetchedSubmodule>,
-    /// What was made while the pack came.
+    /// The files that were written while the pack arrived.
     pub(crate) early: Arc<StreamedFiles>,
 }
 
-/// A submodule whose commit is in a store of its own.
+/// A submodule whose commit is in its own store.
 #[derive(Clone, Debug)]
 pub(crate) struct FetchedSubmodule {
-    /// Below the tree it belongs to.
+    /// The path in the tree of its parent.
     pub(crate) path: BString,
     pub(crate) url: RemoteUrl,
     pub(crate) fetched: Fetched,
@@ -68,14 +72,14 @@ pub(crate) fn tip(commit: ObjectId) -> Tip {
     Tip { commit: CommitId(commit), want: commit, reference: None, tag: None }
 }
 
-/// What was made on the way.
+/// The files that were written while a pack arrived.
 #[derive(Debug, Default)]
 pub(crate) struct StreamedFiles {
     /// Sorted by path.
     pub(crate) files: Vec<StreamedFile>,
 }
 
-/// A file that was written.
+/// A file that was written while a pack arrived.
 #[derive(Debug)]
 pub(crate) struct StreamedFile {
     pub(crate) path: BString,

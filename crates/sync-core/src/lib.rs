@@ -1,7 +1,7 @@
-//! Keep a directory in step with a Git reference: fetch it, shallowly, check its tree out, and publish it safely.
+//! Keep a directory in step with a Git reference: fetch a shallow history, check out the tree, and publish it atomically.
 //!
-//! [`Mirror`] is the whole of it: build one, and call [`Mirror::sync`] whenever it is time. What consumers read is shown
-//! by a [`Publisher`]; without one the caller gets the finished tree.
+//! [`Mirror`] does all of this: build one, and call [`Mirror::sync`] again and again. A [`Publisher`] shows the trees to
+//! consumers; without one the caller gets the path of the finished tree.
 //!
 //! ```text
 //! Source ──resolve──▶ Tip ──fetch──▶ Fetched ──checkout──▶ Worktree ──publish──▶ consumers
@@ -9,17 +9,17 @@
 //!                                  Store (.git)         .worktrees/<id>
 //! ```
 //!
-//! The crate is plain blocking Rust over gitoxide. It runs no other program, reads no clock, no environment variable and
-//! none of the machine's git configuration, and shows no async runtime (SSH has one inside). The caller decides when to
-//! sync, how long that may take ([`Interrupt`]), and how much of the machine to use ([`Resources`]).
+//! The crate is blocking Rust over gitoxide. It runs no other program, and reads no clock, no environment variable and no
+//! git configuration of the machine. It needs no async runtime (SSH uses one internally). The caller decides when to sync,
+//! how long that may take ([`Interrupt`]), and how much memory and how many threads to use ([`Resources`]).
 //!
-//! The features `http` and `ssh`, both on by default, build in these transports; git:// and local repositories are always
-//! there. A URL of a transport that is not built in is an error that names its feature.
+//! The features `http` and `ssh`, both on by default, add these transports; git:// and local repositories always work. A
+//! URL that needs a missing transport is an error that names the feature.
 //!
-//! The examples run for ever: `config_reloader`, `docs_builder` (under tokio) and `ci_checkout`. The single steps are
-//! in [`stages`].
+//! There are three examples, which run until they are stopped: `config_reloader`, `docs_builder` (under tokio) and
+//! `ci_checkout`. The single steps are in [`stages`].
 
-// Code that only one transport uses has no mark of its own: it is dead where that transport is left out.
+// Without one of the features, code that only its transport uses is dead. Marking each such item would be noise.
 #![cfg_attr(not(all(feature = "http", feature = "ssh")), allow(dead_code))]
 
 mod attributes;
@@ -83,8 +83,8 @@ pub use transport::ssh::options::{HostKeys, SshOptions};
 pub use url::RemoteUrl;
 pub use url::scope::UrlScope;
 
-/// The steps of a [`Mirror`], for those who arrange them otherwise. Nothing here repairs, publishes or removes anything
-/// by itself: what [`Mirror::update`] and [`Mirror::maintain`] do after each step is then up to the caller.
+/// The single steps of a [`Mirror`], for callers that need another procedure. They do not repair, publish, repack or
+/// delete anything: the caller then has to do what [`Mirror::update`] and [`Mirror::maintain`] do between the steps.
 ///
 /// ```no_run
 /// use sync_core::stages::{Fetcher, checkout};
