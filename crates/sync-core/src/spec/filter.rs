@@ -1,16 +1,21 @@
-//! Partial clone: which objects a server may leave out.
+//! Filters for partial clones.
 
 use std::str::FromStr;
 
 use crate::error::ParseError;
 
-/// Which objects a server may leave out of a pack, as git-rev-list(1) has it. What the checkout needs is asked
-/// for afterwards, all at once.
+/// A filter of git-rev-list(1): which objects the server leaves out of a pack. The objects among them that the checkout
+/// needs are fetched afterwards, in one request.
+///
+/// ```
+/// let filter: sync_core::Filter = "blob:limit=100k".parse()?;
+/// # Ok::<(), sync_core::ParseError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Filter(String);
 
 impl Filter {
-    /// As the server is told.
+    /// The text to send to the server.
     pub(crate) fn spec(&self) -> &str {
         &self.0
     }
@@ -19,8 +24,7 @@ impl Filter {
 impl FromStr for Filter {
     type Err = ParseError;
 
-    /// `blob:none`, `blob:limit=N[kmg]`, or `tree:N`. All trees are needed to check anything out, so `tree:N` leaves
-    /// out what `blob:none` does.
+    /// Parse `blob:none`, `blob:limit=N[kmg]`, or `tree:N`. A checkout needs all trees, so `tree:N` means `blob:none`.
     fn from_str(text: &str) -> Result<Self, ParseError> {
         let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
         if text == "blob:none" || text.strip_prefix("tree:").is_some_and(is_number) {

@@ -1,6 +1,6 @@
-//! What to fetch: a remote repository, a reference in it, and how much of its history.
+//! What to sync: a repository, a reference, the depth of the history, and which part of the tree.
 //!
-//! What is said in text is parsed here, and the URL in `url`.
+//! The texts of users are parsed here; only URLs are parsed in `url`.
 
 pub(crate) mod filter;
 pub(crate) mod reference;
@@ -19,25 +19,37 @@ use reference::Reference;
 use sparse::SparsePatterns;
 use submodules::{SubmoduleMode, SubmoduleRules};
 
-/// A repository, a reference in it, and how much of its history.
+/// A repository, a reference in it, the depth of the history, and which part of the tree becomes files.
+///
+/// ```
+/// use sync_core::{Depth, Source};
+///
+/// # fn main() -> Result<(), sync_core::ParseError> {
+/// let mut source = Source::new("https://example.com/site.git".parse()?, "main".parse()?);
+/// source.depth = Depth::FULL;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Source {
-    /// Where the repository is.
+    /// The URL to connect to.
     pub url: RemoteUrl,
-    /// The same before `insteadOf`: where relative URLs of its submodules start.
+    /// The URL before `insteadOf`. Relative URLs of submodules start there. The default is `url`.
     pub written: RemoteUrl,
-    /// What of it to publish.
+    /// The reference or commit to publish.
     pub reference: Reference,
-    /// How much of its history to keep.
+    /// How much of the history to keep. The default is one commit.
     pub depth: Depth,
-    /// Which objects the server may leave out at first.
+    /// Which objects the server may leave out at first. The default is none.
     pub filter: Option<Filter>,
-    /// What of the tree is to become files.
+    /// Which part of the tree becomes files. The default is all of it, with all submodules.
     pub selection: Selection,
 }
 
 impl Source {
-    /// One commit, with all of its tree and its submodules.
+    /// A source with the default for everything else: one commit, its whole tree, and all submodules.
+    #[must_use]
     pub fn new(url: RemoteUrl, reference: Reference) -> Self {
         Source {
             written: url.clone(),
@@ -50,7 +62,7 @@ impl Source {
     }
 }
 
-/// The number of commits to keep; [`Depth::FULL`] for all.
+/// The number of commits to keep along each line of history; `None` for all. The default is one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Depth(pub Option<NonZeroU32>);
 
@@ -58,7 +70,8 @@ impl Depth {
     /// The whole history.
     pub const FULL: Depth = Depth(None);
 
-    /// `0` means the whole history.
+    /// The depth of this number of commits; `0` means the whole history.
+    #[must_use]
     pub fn new(commits: u32) -> Self {
         Depth(NonZeroU32::new(commits))
     }
@@ -70,30 +83,32 @@ impl Default for Depth {
     }
 }
 
-/// What of a commit's tree is to become files, and what may not be in it.
+/// Which part of a commit's tree becomes files, and what it must not contain.
 #[derive(Clone, Debug, Default, PartialEq)]
+#[non_exhaustive]
 pub struct Selection {
-    /// Which submodules to bring along.
+    /// Which submodules to check out. The default is all, recursively.
     pub submodules: SubmoduleMode,
-    /// Which of these are left out all the same.
+    /// Which of these to leave out. The default is those that `.gitmodules` leaves out.
     pub submodule_rules: SubmoduleRules,
-    /// Which paths to check out; all where none are given.
+    /// Which paths to check out; all if `None`.
     pub sparse: Option<SparsePatterns>,
-    /// Which symbolic links may be in the tree.
+    /// Which symbolic links the tree may contain. The default is any.
     pub symlinks: SymlinkPolicy,
-    /// How much the commit may come to.
+    /// How large the commit may be.
     pub limits: Limits,
 }
 
-/// What becomes of symbolic links.
+/// Which symbolic links a commit may contain.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum SymlinkPolicy {
-    /// They are made as they are, wherever they lead.
+    /// Any. They are created as they are, even if they lead out of the tree.
     #[default]
     Keep,
-    /// A commit with one that leads out of its tree is refused, also where other links of the tree lead there.
+    /// Only links that stay in the tree, also by way of other links. A commit with any other is rejected.
     Inside,
-    /// A commit with any is refused.
+    /// None. A commit with any is rejected.
     Refuse,
 }
 

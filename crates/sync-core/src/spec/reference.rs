@@ -1,4 +1,4 @@
-//! References and commit ids.
+//! References, commit ids, and how the reference to follow is chosen.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,7 +7,7 @@ use gix::ObjectId;
 
 use crate::error::ParseError;
 
-/// The full id of a commit, SHA-1 or SHA-256, in lower-case hexadecimal when displayed.
+/// The full id of a commit, SHA-1 or SHA-256. It is displayed in lower-case hexadecimal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CommitId(pub(crate) ObjectId);
 
@@ -27,34 +27,37 @@ impl FromStr for CommitId {
     }
 }
 
-/// What a user names: a name that the server resolves, or a commit.
+/// What to follow: a reference name, or a commit id.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Reference {
-    /// `HEAD`, a full name (`refs/heads/main`) or a short one (`main`), looked up in git's order.
+    /// `HEAD`, a full name (`refs/heads/main`), or a short one (`main`), which is looked up in the order of
+    /// gitrevisions(7): a tag comes before a branch.
     Name(String),
-    /// One commit, never moving.
+    /// One commit, which never changes.
     Commit(CommitId),
 }
 
-/// A reference as a remote names it.
+/// A reference that a remote advertises.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct AdvertisedRef {
     /// The full name.
     pub(crate) name: String,
-    /// The object, annotated tags peeled.
+    /// The object that it names, annotated tags peeled.
     pub(crate) commit: ObjectId,
-    /// The annotated tag above it.
+    /// The annotated tag that it names, if any.
     pub(crate) tag: Option<ObjectId>,
 }
 
-/// Which references to list, and which of them to follow. It is pure, and the same for every remote.
+/// Which references to list, and which of them to follow. The choice depends on nothing else and is the same for every
+/// remote.
 pub(crate) struct RefQuery {
-    /// Full names; the first that exists is followed.
+    /// Full names. The first one that exists is followed.
     candidates: Vec<String>,
 }
 
 impl RefQuery {
-    /// A name is looked up in the order of gitrevisions(7). A commit needs no look.
+    /// The query for a name, in the order of gitrevisions(7). A commit id needs no references.
     pub(crate) fn of(reference: &Reference) -> RefQuery {
         let candidates = match reference {
             Reference::Commit(_) => Vec::new(),
@@ -66,12 +69,12 @@ impl RefQuery {
         RefQuery { candidates }
     }
 
-    /// The names of all references that may be chosen begin with one of these.
+    /// Prefixes of the names of all references that may be chosen.
     pub(crate) fn prefixes(&self) -> Vec<String> {
         self.candidates.clone()
     }
 
-    /// The reference to follow, of all that a remote lists.
+    /// Choose the reference to follow among those that a remote lists.
     pub(crate) fn choose<'a>(&self, refs: &'a [AdvertisedRef]) -> Option<&'a AdvertisedRef> {
         self.candidates.iter().find_map(|name| refs.iter().find(|found| found.name == *name))
     }

@@ -1,26 +1,29 @@
-//! What of a commit is wanted: which submodules, which paths, which objects.
+//! Sparse patterns: which paths to check out.
 
 use std::sync::Arc;
 
-/// Patterns of git-sparse-checkout(1). They are taken in cone mode where they have its shape, as git does.
+/// Patterns of git-sparse-checkout(1). As in git, patterns of the form of cone mode are matched in cone mode.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SparsePatterns(Arc<[u8]>);
 
 impl SparsePatterns {
-    /// The most bytes that a pattern file may have. Read, patterns take up to 70 times as much.
+    /// The largest size of a pattern file, in bytes. Parsed patterns need up to 70 times as much memory.
     pub const MAX_SIZE: u64 = 512 << 10;
 
-    /// The text of a pattern file, of no more than [`SparsePatterns::MAX_SIZE`].
+    /// The patterns in the text of a pattern file. The caller keeps the size below [`SparsePatterns::MAX_SIZE`].
+    #[must_use]
     pub fn from_text(text: impl Into<Vec<u8>>) -> Self {
         SparsePatterns(text.into().into())
     }
 
-    /// Cone patterns: these directories with all below them, and the files directly in each of their parents.
+    /// Patterns in cone mode: these directories with everything below them, and the files directly in each of their
+    /// parents.
+    #[must_use]
     pub fn directories<'a>(directories: impl IntoIterator<Item = &'a str>) -> Self {
         let mut lines = vec!["/*".to_owned(), "!/*/".to_owned()];
         let parts = |directory: &'a str| directory.split('/').filter(|part| !part.is_empty()).collect();
         let all: Vec<Vec<&str>> = directories.into_iter().map(parts).collect();
-        // What is below another one comes with it.
+        // A directory below another one of the list is already included.
         let is_below =
             |parts: &[&str]| all.iter().any(|other| other.len() < parts.len() && parts.starts_with(other));
         for parts in all.iter().filter(|parts| !is_below(parts)) {
@@ -42,7 +45,7 @@ impl SparsePatterns {
         &self.0
     }
 
-    /// Mark what is left out.
+    /// Mark the entries that are left out with `SKIP_WORKTREE`.
     pub(crate) fn apply(&self, index: &mut gix::index::State) -> gix::Result<()> {
         let case = gix::glob::pattern::Case::Sensitive;
         gix::worktree::sparse::apply_patterns(index, &self.0, "sparse-checkout".as_ref(), true, case)

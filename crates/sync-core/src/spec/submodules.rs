@@ -1,4 +1,4 @@
-//! Which submodules are wanted: what the user says, and what `.gitmodules` says.
+//! Which submodules to check out, by the rules of the user and of `.gitmodules`.
 
 use std::path::Path;
 
@@ -6,22 +6,24 @@ use gix::bstr::BStr;
 use gix::pathspec;
 use gix::submodule::File;
 
-/// How deep to look for submodules.
+/// Which submodules to check out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum SubmoduleMode {
-    /// Those of submodules too.
+    /// All, including submodules of submodules, up to ten levels deep.
     #[default]
     Recursive,
     /// Only those of the repository itself.
     Shallow,
-    /// None: their directories stay empty.
+    /// None. Their directories stay empty.
     Off,
 }
 
-/// What the user's configuration says of submodules, at any depth. Of rules for the same name the last counts.
+/// The user's rules for submodules at any depth, by the name in `.gitmodules`. The last rule for a name applies. By
+/// default there are none, and `.gitmodules` decides.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct SubmoduleRules {
-    /// git's `submodule.<name>.update`: whether it is anything but `none`.
+    /// git's `submodule.<name>.update`: false if the value is `none`.
     pub update: Vec<(String, bool)>,
     /// git's `submodule.<name>.active`.
     pub active: Vec<(String, bool)>,
@@ -29,22 +31,27 @@ pub struct SubmoduleRules {
 }
 
 impl SubmoduleRules {
-    /// One of git's `submodule.active`, a pathspec: where there is any, only submodules at such paths are wanted.
+    /// Add a pathspec, as git's `submodule.active` does. If there is any, only submodules at matching paths are checked
+    /// out, and those with a rule in [`active`](SubmoduleRules::active).
+    ///
+    /// # Errors
+    ///
+    /// A short text if `spec` is not a valid pathspec.
     pub fn add_active_path(&mut self, spec: &str) -> Result<(), &'static str> {
         let spec = pathspec::parse(spec.as_bytes(), pathspec::Defaults::default());
-        self.active_paths.push(spec.map_err(|_| "is no pathspec")?);
+        self.active_paths.push(spec.map_err(|_| "is not a pathspec")?);
         Ok(())
     }
 
-    /// The name of the submodule at `path`, unless it is to stay an empty directory: `.gitmodules` does not mention
-    /// it, or it or the user leaves it out.
+    /// The name of the submodule at `path`; `None` if its directory stays empty, because `.gitmodules` does not list it, or
+    /// because `.gitmodules` or the user leaves it out.
     pub(crate) fn wanted_name<'a>(&self, modules: &'a File, path: &BStr) -> Option<&'a BStr> {
         let name = modules.name_by_path(path)?;
-        let said = |rules: &[(String, bool)]| {
-            rules.iter().rev().find(|(ruled, _)| ruled.as_bytes() == name).map(|(_, value)| *value)
+        let last_rule = |rules: &[(String, bool)]| {
+            rules.iter().rev().find(|(rule, _)| rule.as_bytes() == name).map(|(_, value)| *value)
         };
-        let is_active = said(&self.active).unwrap_or_else(|| self.has_active_path(path));
-        let is_updated = said(&self.update).unwrap_or_else(|| {
+        let is_active = last_rule(&self.active).unwrap_or_else(|| self.has_active_path(path));
+        let is_updated = last_rule(&self.update).unwrap_or_else(|| {
             modules
                 .config()
                 .string_by("submodule", Some(name), "update")
@@ -65,12 +72,12 @@ impl SubmoduleRules {
     }
 }
 
-/// What a `.gitmodules` says.
+/// Parse a `.gitmodules`.
 pub(crate) fn parse(text: &[u8]) -> gix::Result<File> {
     File::from_bytes(text, None, &gix::config::File::default())
 }
 
-/// Beyond this, a repository is taken to be hostile.
+/// How deep submodules may be nested. A repository that exceeds this is considered hostile.
 pub(crate) const MAX_DEPTH: usize = 10;
 
 #[cfg(test)]

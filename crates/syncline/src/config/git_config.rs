@@ -250,7 +250,7 @@ mod tests {
         for (given, expected) in [
             ("submodule.x.update:canary", "submodule.update must be checkout, rebase, merge or none"),
             ("submodule.x.active:canary", "submodule.active must be true or false"),
-            ("submodule.active:\":(canary)\"", "submodule.active is no pathspec"),
+            ("submodule.active:\":(canary)\"", "submodule.active is not a pathspec"),
             ("submodule.x.url:\"ftp://canary/x\"", "submodule.url "),
             (
                 "submodule.x.url:\"/canary\",protocol.file.allow:never",

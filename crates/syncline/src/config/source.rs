@@ -17,15 +17,19 @@ pub fn source(r: &mut OptionReader, connect: &ConnectOptions, settings: &[GitSet
     let urls = r.required(&REPO).and_then(|text| urls(r, connect, &text));
     let reference = reference(r);
     let (depth, filter) = (r.get(&DEPTH), r.find(&FILTER));
-    let selection = Selection {
-        submodules: r.get(&SUBMODULES),
-        submodule_rules: git_config::submodule_rules(settings),
-        sparse: r.find(&SPARSE_DIRS).flatten(),
-        symlinks: r.get(&SYMLINKS),
-        limits: limits(r),
-    };
+    let mut selection = Selection::default();
+    selection.submodules = r.get(&SUBMODULES);
+    selection.submodule_rules = git_config::submodule_rules(settings);
+    selection.sparse = r.find(&SPARSE_DIRS).flatten();
+    selection.symlinks = r.get(&SYMLINKS);
+    selection.limits = limits(r);
     let (url, written) = urls?;
-    Some(Source { url, written, reference, depth, filter, selection })
+    let mut source = Source::new(url, reference);
+    source.written = written;
+    source.depth = depth;
+    source.filter = filter;
+    source.selection = selection;
+    Some(source)
 }
 
 /// Where the sparse patterns are, if they are in a file.
