@@ -1,6 +1,8 @@
-//! Files whose form in the working tree gix does not produce as git does: `ident`, some encodings, and whatever
-//! attributes say in files that gix does not look into; and large files, which it would hold as a whole on every
-//! thread. Everything else is left to gix.
+//! The files that we write ourselves. gix writes all others.
+//!
+//! - Files with attributes that gix does not apply as git does: `ident`, some encodings, and attributes from files that gix
+//!   does not read.
+//! - Large files, each of which gix would hold in memory as a whole on every thread.
 
 use std::collections::{HashMap, HashSet};
 use std::io::{self, Write};
@@ -29,21 +31,22 @@ use crate::progress::Progress;
 use crate::spec::reference::CommitId;
 use crate::worktree::entry::{needs_writing, stat_of, to_path};
 
-/// Attributes come from the tree itself and from nowhere else on the machine.
+/// The attributes of gix's stack, without any files of the machine: they come from the tree alone.
 pub(super) fn no_attributes() -> io::Result<Attributes> {
     let mut collection = gix::attrs::search::MetadataCollection::default();
     let globals = gix::attrs::Search::new_globals(None::<PathBuf>, &mut Vec::new(), &mut collection)?;
     Ok(Attributes::new(globals, None, Source::IdMapping, collection))
 }
 
-/// A pipeline that knows no external drivers: nothing in a repository can make it run a program.
+/// A filter pipeline without external drivers: a repository cannot make it run a program.
 pub(super) fn pipeline(hash: gix::hash::Kind) -> Pipeline {
     Pipeline::new(Default::default(), hash, Default::default())
 }
 
-/// Write the files that need it, and those of the `large` entries, one at a time; mark them as done and return how
-/// many there were. Where attributes ask for what gix does not do, they are then hidden from it by modes that are
-/// not theirs: all files are written that are not to be as their blobs are.
+/// Write the special files and the `large` entries, one at a time, mark them as done, and return their number.
+///
+/// If special attributes occur, we write every affected file ourselves and mark each `.gitattributes` executable, so that
+/// gix ignores it.
 pub(super) fn write_special(
     objects: &Objects,
     index: &mut State,
@@ -51,8 +54,8 @@ pub(super) fn write_special(
     dir: &Path,
     (progress, interrupt): (&Progress, &Interrupt),
 ) -> Result<usize> {
-    let is_mentioned = mentions_special(objects, index, attributes)?;
-    if !is_mentioned && large.is_empty() {
+    let has_special = has_special_attributes(objects, index, attributes)?;
+    if !has_special && large.is_empty() {
         return Ok(0);
     }
     let mut writer = Writer::new(objects, index, attributes, dir, (progress, interrupt))?;
@@ -61,7 +64,7 @@ pub(super) fn write_special(
     for (at, entry) in entries.iter_mut().enumerate() {
         let (path, is_large) = (entry.path_in(paths), large.contains(&at));
         let is_file = matches!(entry.mode, Mode::FILE | Mode::FILE_EXECUTABLE);
-        if is_file && needs_writing(entry) && (is_mentioned || is_large) {
+        if is_file && needs_writing(entry) && (has_special || is_large) {
             let conversion = writer.conversion(path, entry.mode)?;
             if is_large || conversion.is_needed() || is_attributes(path) {
                 writer.write(path, entry, &conversion)?;
@@ -70,7 +73,7 @@ pub(super) fn write_special(
                 written += 1;
             }
         }
-        if is_mentioned && entry.mode == Mode::FILE && is_attributes(path) {
+        if has_special && entry.mode == Mode::FILE && is_attributes(path) {
             entry.mode = Mode::FILE_EXECUTABLE;
         }
     }
@@ -86,7 +89,7 @@ struct Writer<'a> {
     dir: &'a Path,
     progress: &'a Progress,
     interrupt: &'a Interrupt,
-    shown: Shown,
+    texts: AttributeTexts,
     stack: Stack,
     found: Outcome,
     parents: Parents<'a>,
@@ -101,10 +104,10 @@ impl<'a> Writer<'a> {
         (progress, interrupt): (&'a Progress, &'a Interrupt),
     ) -> Result<Self> {
         let step = || step(dir);
-        let (mut shown, mut files, mut text) = (Shown::default(), Vec::new(), Vec::new());
+        let (mut texts, mut files, mut text) = (AttributeTexts::default(), Vec::new(), Vec::new());
         for entry in attribute_files(index).filter(|entry| !attributes.ignore(entry)) {
             let read = objects.find(&entry.id, &mut text).map_err(|err| missing(CommitId(entry.id), &err))?;
-            shown.0.insert(entry.id, as_git_reads(read.data).unwrap_or_else(|| read.data.to_owned()));
+            texts.0.insert(entry.id, as_git_reads(read.data).unwrap_or_else(|| read.data.to_owned()));
             files.push((entry.path(index).to_owned(), entry.id));
         }
         let case = gix::glob::pattern::Case::Sensitive;
@@ -116,7 +119,7 @@ impl<'a> Writer<'a> {
             dir,
             progress,
             interrupt,
-            shown,
+            texts,
             stack,
             found,
             parents: Parents { dir, last: None },
@@ -126,12 +129,12 @@ impl<'a> Writer<'a> {
     fn conversion(&mut self, path: &BStr, mode: Mode) -> Result<FileConversion> {
         let step = || step(self.dir);
         self.interrupt.check().step(step)?;
-        let platform = self.stack.at_path(to_path(path), Some(mode), &self.shown).step(step)?;
+        let platform = self.stack.at_path(to_path(path), Some(mode), &self.texts).step(step)?;
         platform.matching_attributes(&mut self.found);
         Ok(FileConversion::of(&self.found))
     }
 
-    /// A file that is not as its blob is has to be held.
+    /// A file that differs from its blob is converted in memory; any other is written in pieces.
     fn write(&mut self, path: &BStr, entry: &Entry, conversion: &FileConversion) -> Result<()> {
         let target = self.dir.join(to_path(path));
         let step = || format!("write {}", target.display());
@@ -155,11 +158,11 @@ impl<'a> Writer<'a> {
     }
 }
 
-/// The attribute files of a tree as gix must be shown them, by their ids.
+/// The attribute files of a tree by their ids, in a form that gix reads as git reads the original.
 #[derive(Default)]
-struct Shown(HashMap<ObjectId, Vec<u8>>);
+struct AttributeTexts(HashMap<ObjectId, Vec<u8>>);
 
-impl Find for Shown {
+impl Find for AttributeTexts {
     fn try_find<'a>(&self, id: &gix::oid, buffer: &'a mut Vec<u8>) -> gix::Result<Option<Data<'a>>> {
         let Some(text) = self.0.get(id) else { return Ok(None) };
         buffer.clone_from(text);
@@ -167,7 +170,7 @@ impl Find for Shown {
     }
 }
 
-/// Creates directories, each once as long as the paths come sorted.
+/// Creates directories. With sorted paths, each is created only once.
 struct Parents<'a> {
     dir: &'a Path,
     last: Option<PathBuf>,
@@ -184,12 +187,13 @@ impl Parents<'_> {
     }
 }
 
-/// Matching every path costs more than reading the few attribute files first.
-fn mentions_special(objects: &Objects, index: &State, attributes: &AttributeFiles) -> Result<bool> {
+/// Whether any attribute file asks for something special. Reading these few files first is cheaper than matching every
+/// path.
+fn has_special_attributes(objects: &Objects, index: &State, attributes: &AttributeFiles) -> Result<bool> {
     let mut buffer = Vec::new();
     for entry in attribute_files(index).filter(|entry| !attributes.ignore(entry)) {
         let text = objects.find(&entry.id, &mut buffer).map_err(|err| missing(CommitId(entry.id), &err))?;
-        // gix looks into plain files only; git into links, too: what they hold is where they lead.
+        // gix reads only regular files. git also reads links, whose content is their target.
         let is_misread = entry.mode != Mode::FILE || as_git_reads(text.data).is_some();
         if needs_us(text.data) || (is_misread && may_convert(text.data)) {
             return Ok(true);
@@ -198,29 +202,29 @@ fn mentions_special(objects: &Objects, index: &State, attributes: &AttributeFile
     Ok(false)
 }
 
-/// git passes over attribute files that are larger (`ATTR_MAX_FILE_SIZE` in its attr.h).
-const IGNORED: u64 = 100 << 20;
+/// git ignores attribute files that are larger (`ATTR_MAX_FILE_SIZE` in its attr.h).
+const MAX_ATTRIBUTE_FILE: u64 = 100 << 20;
 
-/// More than this is read on one thread, since each reads it for itself.
-const SHARED: u64 = 64 << 10;
+/// With more bytes of attributes, the checkout runs on one thread, since each thread has a copy of them.
+const MAX_COPIED_ATTRIBUTES: u64 = 64 << 10;
 
-/// What the attribute files of a tree come to.
+/// The sizes of the attribute files of a tree.
 #[derive(Default)]
 pub(super) struct AttributeFiles {
-    /// Those that git passes over for their size.
+    /// Files that git ignores because of their size.
     ignored: HashSet<ObjectId>,
-    /// The bytes of the others.
+    /// The total size of the others in bytes.
     bytes: u64,
 }
 
 impl AttributeFiles {
-    /// An error where they are too much to be read.
+    /// Add up the sizes. It is an error if the files do not fit into memory.
     pub(super) fn measure(objects: &Objects, index: &State, id: CommitId) -> Result<Self> {
         let (headers, most) = (objects.headers(), objects.resources.max_text());
         let mut files = AttributeFiles::default();
         for entry in attribute_files(index) {
             let size = headers.header(&entry.id).map_err(|err| missing(id, &err))?.size;
-            if size > IGNORED {
+            if size > MAX_ATTRIBUTE_FILE {
                 files.ignored.insert(entry.id);
                 continue;
             }
@@ -236,7 +240,7 @@ impl AttributeFiles {
     }
 
     pub(super) fn are_large(&self) -> bool {
-        self.bytes > SHARED
+        self.bytes > MAX_COPIED_ATTRIBUTES
     }
 
     pub(super) fn ignore(&self, entry: &Entry) -> bool {

@@ -1,4 +1,4 @@
-//! `working-tree-encoding`.
+//! The attribute `working-tree-encoding`.
 
 use gix::bstr::ByteSlice;
 use gix::filter::plumbing::worktree::{encode_to_worktree, encoding};
@@ -22,7 +22,7 @@ impl Conversion for WorkingTreeEncoding {
     }
 }
 
-/// `None` for UTF-8.
+/// The encoding of a file; `None` for UTF-8.
 pub(super) fn encoding_of(attributes: &States<'_>) -> Option<Encoding> {
     Encoding::of(&attributes.value("working-tree-encoding").to_str_lossy())
 }
@@ -30,16 +30,16 @@ pub(super) fn encoding_of(attributes: &States<'_>) -> Option<Encoding> {
 /// An encoding other than UTF-8.
 #[derive(Debug, PartialEq)]
 pub(super) enum Encoding {
-    /// UTF-16 or, when `wide`, UTF-32.
+    /// UTF-16, or UTF-32 if `wide`. `mark` is whether a byte order mark is written.
     Unicode { wide: bool, big_endian: bool, mark: bool },
-    /// ISO-8859-1, for which gix takes its superset windows-1252.
+    /// ISO-8859-1. gix would use its superset windows-1252.
     Latin1,
-    /// One that gix knows, or an unknown one.
+    /// Any other name, which gix may know.
     Named(String),
 }
 
 impl Encoding {
-    /// Names as git compares them: without regard to case and to the dash after `UTF`.
+    /// Look up a name as git does: case and the dash after `UTF` do not matter.
     fn of(name: &str) -> Option<Encoding> {
         let name = name.to_ascii_uppercase();
         let utf = name.strip_prefix("UTF").map(|rest| rest.strip_prefix('-').unwrap_or(rest));
@@ -57,7 +57,7 @@ impl Encoding {
             (_, Some(rest)) => (true, rest),
             _ => return None,
         };
-        // A bare name means a mark and, as iconv has it here, the machine's byte order.
+        // A name without a byte order means a mark and, as with glibc's iconv, the byte order of the machine.
         let (big_endian, mark) = match rest {
             "" => (cfg!(target_endian = "big"), true),
             "LE-BOM" if !wide => (false, true),
@@ -69,7 +69,8 @@ impl Encoding {
         Some(Encoding::Unicode { wide, big_endian, mark })
     }
 
-    /// `None` where it stays as it is, as git leaves it: it is empty, no UTF-8, or the encoding lacks a character.
+    /// Encode a text. `None` if it stays as it is, as in git: it is empty or not UTF-8, or a character does not exist in the
+    /// encoding.
     fn encode(&self, text: &[u8]) -> Option<Vec<u8>> {
         let text = std::str::from_utf8(text).ok().filter(|text| !text.is_empty())?;
         match self {

@@ -1,4 +1,4 @@
-//! Ends of lines: `text`, `crlf` and `eol`.
+//! The attributes for line endings: `text`, `crlf` and `eol`.
 
 use gix::attrs::StateRef;
 use gix::bstr::ByteSlice;
@@ -21,30 +21,30 @@ impl Conversion for Eol {
         true
     }
 
-    /// To LF nothing is converted on Linux.
+    /// Only CRLF needs a conversion: on checkout, git never converts to LF.
     fn step(&self, attributes: &States<'_>) -> Option<Step> {
         use AttributesDigest::{TextAutoCrlf, TextCrlf};
         let digest = digest(attributes);
         matches!(digest, TextCrlf | TextAutoCrlf).then(|| {
             let step = move |content: Vec<u8>, _| {
                 let mut converted = Vec::new();
-                let is_other = convert_to_worktree(&content, digest, &mut converted, Default::default())?;
-                Ok(if is_other { converted } else { content })
+                let is_converted = convert_to_worktree(&content, digest, &mut converted, Default::default())?;
+                Ok(if is_converted { converted } else { content })
             };
             Box::new(step) as Step
         })
     }
 }
 
-/// Of the attributes that say whether a file is text, the first that says so counts.
+/// How git treats the line endings of a file. `text` comes before its old name `crlf`.
 pub(super) fn digest(attributes: &States<'_>) -> AttributesDigest {
     use AttributesDigest::{Binary, TextAuto, TextAutoCrlf, TextAutoInput, TextCrlf, TextInput};
-    let says = |state: &StateRef<'_>| match *state {
+    let decides = |state: &StateRef<'_>| match *state {
         StateRef::Set | StateRef::Unset => true,
         state => value(state) == "auto" || value(state) == "input",
     };
     let states = ["text", "crlf"].map(|name| attributes.get(name));
-    let text = states.into_iter().find(says).unwrap_or(StateRef::Unspecified);
+    let text = states.into_iter().find(decides).unwrap_or(StateRef::Unspecified);
     match (value(text) == "auto", attributes.value("eol").as_bytes()) {
         _ if text == StateRef::Unset => Binary,
         (true, b"lf") => TextAutoInput,

@@ -1,4 +1,4 @@
-//! `ident`: the keyword `$Id$`.
+//! The attribute `ident`: the keyword `$Id$`.
 
 use gix::attrs::StateRef;
 use gix::bstr::ByteSlice;
@@ -11,7 +11,7 @@ pub(super) struct Ident;
 
 impl Conversion for Ident {
     fn attributes(&self) -> &'static [&'static str] {
-        // The others decide on which of Git's two readings of a keyword counts.
+        // The others decide which of git's two keyword parsers applies.
         &["ident", "text", "crlf", "eol", "working-tree-encoding"]
     }
 
@@ -30,8 +30,8 @@ impl Conversion for Ident {
     }
 }
 
-/// Put the id into every keyword. git has two readings of what one is: `streamed` that of files it need not hold in
-/// memory.
+/// Insert the id into every keyword. git has two parsers, which differ in odd cases; `streamed` selects the one for files
+/// that git does not hold in memory.
 pub(crate) fn expand_ident(text: &[u8], id: &str, streamed: bool) -> Vec<u8> {
     let mut expanded = Vec::with_capacity(text.len() + id.len());
     let mut rest = text;
@@ -50,15 +50,15 @@ pub(crate) fn expand_ident(text: &[u8], id: &str, streamed: bool) -> Vec<u8> {
     expanded
 }
 
-/// How much of a text that begins with `$` is dealt with, and whether that is a keyword: `$Id$`, or `$Id: … $` on one
-/// line without spaces inside, as an id of another system has.
+/// Parse a text that begins with `$`: the length to skip, and whether that is a keyword. A keyword is `$Id$`, or `$Id: … $`
+/// on one line without spaces inside, since the ids of other systems have such spaces.
 fn keyword(text: &[u8]) -> (usize, bool) {
     match text.strip_prefix(b"$Id") {
         Some([b'$', ..]) => (4, true),
         Some([b':', inside @ ..]) => {
             let end = inside.find_byteset(b"$\n").filter(|end| inside[*end] == b'$');
-            let own = end.filter(|end| !middle(&inside[..*end]).contains(&b' '));
-            own.map_or((1, false), |end| (4 + end + 1, true))
+            let keyword_end = end.filter(|end| !middle(&inside[..*end]).contains(&b' '));
+            keyword_end.map_or((1, false), |end| (4 + end + 1, true))
         }
         _ => (1, false),
     }
@@ -69,7 +69,7 @@ fn middle(text: &[u8]) -> &[u8] {
     text.get(1..text.len().saturating_sub(1)).unwrap_or_default()
 }
 
-/// The same, where whatever was looked at is dealt with.
+/// The same for streamed files: everything that was read is skipped, even if it is no keyword.
 fn streamed_keyword(text: &[u8]) -> (usize, bool) {
     let matched = text.iter().zip(b"$Id").take_while(|(found, wanted)| found == wanted).count();
     match (matched, text.get(matched)) {

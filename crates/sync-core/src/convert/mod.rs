@@ -1,7 +1,7 @@
-//! How a blob becomes the file of a working tree, by its attributes (gitattributes(5)).
+//! Conversion of a blob to the file in the working tree, by its attributes (gitattributes(5)).
 //!
-//! gix converts as Git does, with exceptions: those conversions are here. To add one, write a file with a type that
-//! implements [`Conversion`], and add a line to [`CONVERSIONS`].
+//! Here are the conversions that gix does not do as git does. To add one, implement [`Conversion`] in a new file, and add
+//! a line to [`CONVERSIONS`].
 
 mod encoding;
 mod eol;
@@ -17,22 +17,22 @@ const CONVERSIONS: [&dyn Conversion; 3] = [&ident::Ident, &eol::Eol, &encoding::
 
 /// One conversion.
 pub(crate) trait Conversion: Sync {
-    /// The attributes that it looks at.
+    /// The attributes on which it depends.
     fn attributes(&self) -> &'static [&'static str];
 
-    /// A text that is in every `.gitattributes` that asks for it.
+    /// A text that occurs in every `.gitattributes` that asks for this conversion.
     fn mark(&self) -> &'static str;
 
-    /// Whether gix does it as Git does. Then it is done here only for files that another conversion is needed for.
+    /// Whether gix does this as git does. If so, we do it only for files that need another conversion, too.
     fn is_done_by_gix(&self) -> bool {
         false
     }
 
-    /// What to do with a file that has these attributes; `None` for nothing.
+    /// The step for a file with these attributes; `None` if the file needs none.
     fn step(&self, attributes: &States<'_>) -> Option<Step>;
 }
 
-/// Converts the content of a file; the id is that of its blob.
+/// Converts the content of a file. The id is that of the blob.
 pub(crate) type Step = Box<dyn Fn(Vec<u8>, ObjectId) -> gix::Result<Vec<u8>>>;
 
 /// The attributes of a file.
@@ -62,11 +62,11 @@ fn value(state: StateRef<'_>) -> &BStr {
     }
 }
 
-/// What becomes of one file.
+/// All steps for one file, in order.
 pub(crate) struct FileConversion(Vec<Step>);
 
 impl FileConversion {
-    /// The attributes that all conversions look at.
+    /// The attributes on which any conversion depends.
     pub(crate) fn attributes() -> Vec<&'static str> {
         let mut names: Vec<_> =
             CONVERSIONS.iter().flat_map(|conversion| conversion.attributes()).copied().collect();
@@ -85,19 +85,19 @@ impl FileConversion {
         !self.0.is_empty()
     }
 
-    /// The content of the file.
+    /// Convert the blob to the content of the file.
     pub(crate) fn apply(&self, blob: &[u8], id: ObjectId) -> gix::Result<Vec<u8>> {
         self.0.iter().try_fold(blob.to_vec(), |content, step| step(content, id))
     }
 }
 
-/// Whether a `.gitattributes` may make any file differ from its blob. (`text` alone and filters that we do not know
-/// change nothing here.)
+/// Whether a `.gitattributes` may make any file differ from its blob. `text` alone does not on Linux, and unknown filters
+/// are ignored.
 pub(crate) fn may_convert(attributes: &[u8]) -> bool {
     CONVERSIONS.iter().any(|conversion| attributes.contains_str(conversion.mark()))
 }
 
-/// Whether a `.gitattributes` may ask for something that gix does not do as Git does.
+/// Whether a `.gitattributes` may ask for a conversion that gix does not do as git does.
 pub(crate) fn needs_us(attributes: &[u8]) -> bool {
     let mut ours = CONVERSIONS.iter().filter(|conversion| !conversion.is_done_by_gix());
     ours.any(|conversion| attributes.contains_str(conversion.mark()))
