@@ -148,7 +148,7 @@ fn what_is_printed_before_git_speaks_is_shown() {
             ),
             (
                 format!("echo; echo Welcome to host; echo Be nice; {upload}"),
-                "Welcome to host; Be nice; see that nothing",
+                "Welcome to host; Be nice; make sure that nothing",
             ),
             ("printf hm".to_owned(), "hm"),
         ],
