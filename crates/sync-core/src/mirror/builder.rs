@@ -18,7 +18,7 @@ use crate::spec::Source;
 use crate::store::Store;
 use crate::transport::options::ConnectOptions;
 
-/// Builds a [`Mirror`]. What is not set has the value that its method names.
+/// Builds a [`Mirror`]. Each method names the default that applies without it.
 #[must_use = "a builder does nothing until it opens a mirror"]
 pub struct MirrorBuilder {
     source: Source,
@@ -57,112 +57,116 @@ impl MirrorBuilder {
         }
     }
 
-    /// How to connect: proxies, certificates, SSH, `url.<base>.insteadOf`. By default directly, with the authorities
-    /// that are built in.
+    /// Set how to connect: proxies, certificates, SSH, submodule URLs. By default the mirror connects directly and trusts the
+    /// built-in certificate authorities. [`MirrorBuilder::resources`] replaces the resources of these options.
     pub fn connect(mut self, options: ConnectOptions) -> Self {
         self.connect = options;
         self
     }
 
-    /// How many threads and how much memory to use. By default all processors, and memory without a limit.
+    /// Set how many threads and how much memory to use. By default all processors, and memory without a limit.
     pub fn resources(mut self, resources: Resources) -> Self {
         self.resources = resources;
         self
     }
 
-    /// Show trees to consumers. Without a publisher [`Mirror::sync`] answers with the finished tree, which stays until
-    /// the next one is published and its last [`TreeGuard`](super::TreeGuard) is gone.
+    /// Set what shows the trees to consumers. Without a publisher, consumers get the path from [`Mirror::sync`]; the tree
+    /// stays until the next one is complete and its last [`TreeGuard`](super::TreeGuard) is dropped.
     pub fn publisher(mut self, publisher: impl Publisher + 'static) -> Self {
         self.publisher = Some(Box::new(publisher));
         self
     }
 
-    /// Where the credentials for HTTP come from. By default there are only those in the URL.
+    /// Set where the credentials for HTTP come from. By default there are only those in the URL.
     pub fn credentials(mut self, provider: impl CredentialProvider + 'static) -> Self {
         self.credentials = Box::new(provider);
         self
     }
 
-    /// What decides whether a received commit may be checked out. By default every commit may.
+    /// Set a check that each commit must pass before it is checked out. By default there is none.
     pub fn verifier(mut self, verifier: impl Verifier + 'static) -> Self {
         self.verifier = Some(Box::new(verifier));
         self
     }
 
-    /// Who hears of what the mirror repaired, and of what it could not do. By default nobody does.
+    /// Set a function that receives a [`Notice`] of each repair, and of each failure that does not fail the update. By default
+    /// they are dropped.
     pub fn observer(mut self, observer: impl Fn(&Notice) + Send + 'static) -> Self {
         self.observer = Observer(Box::new(observer));
         self
     }
 
-    /// What stops the mirror's work from another thread or at a deadline.
+    /// Set the interrupt that stops the mirror, from another thread or at a deadline. By default the mirror makes its own:
+    /// [`Mirror::interrupt`].
     pub fn interrupt(mut self, interrupt: Interrupt) -> Self {
         self.interrupt = interrupt;
         self
     }
 
-    /// What shows how far the work is.
+    /// Set where the mirror reports its progress. By default the mirror makes its own: [`Mirror::progress`].
     pub fn progress(mut self, progress: Progress) -> Self {
         self.progress = progress;
         self
     }
 
-    /// Whether unchanged files are shared between trees by hard links (the default). Consumers must not write to
-    /// shared files.
+    /// Set whether trees share unchanged files by hard links. The default is true. Consumers must not write to shared files.
     pub fn shares_files(mut self, shares: bool) -> Self {
         self.settings.shares_files = shares;
         self
     }
 
-    /// Whether the next tree may be made from a replaced one (the default), once
-    /// [`Retention::reuse_delay`] has passed. It needs [`MirrorBuilder::retention`].
+    /// Set whether a replaced tree may be updated in place to become the next one, after [`Retention::reuse_delay`]. The
+    /// default is true, but it has no effect without [`MirrorBuilder::retention`].
     pub fn reuses_trees(mut self, reuses: bool) -> Self {
         self.settings.reuses_trees = reuses;
         self
     }
 
-    /// Whether everything is written to disk before it is published. By default the system decides when.
+    /// Set whether everything is written to disk before it is published. The default is false: the operating system decides
+    /// when.
     pub fn flushes(mut self, flushes: bool) -> Self {
         self.settings.flushes = flushes;
         self
     }
 
-    /// When to repack the store.
+    /// Set when to repack the store. The default is [`Repack::WhenNeeded`].
     pub fn repack(mut self, repack: Repack) -> Self {
         self.settings.repack = repack;
         self
     }
 
-    /// A file of sparse patterns, read at every update, in place of those of the source.
+    /// Set a file of sparse patterns, which replaces those of the source. It is read at every update, so it may be edited. By
+    /// default there is none.
     pub fn sparse_file(mut self, path: impl Into<PathBuf>) -> Self {
         self.settings.sparse_file = Some(path.into());
         self
     }
 
-    /// How long replaced trees stay. By default they are removed by the next maintenance, and none is reused.
+    /// Set how long replaced trees stay. By default the next maintenance removes them, and none is reused.
     pub fn retention(mut self, retention: Retention) -> Self {
         self.settings.retention = Some(retention);
         self
     }
 
-    /// Whether [`Update::changes`](super::Update::changes) lists the paths that differ (the default). It takes time in
-    /// proportion to the number of files.
+    /// Set whether [`Update::changes`](super::Update::changes) lists the paths that differ. The default is true. The list takes
+    /// time in proportion to the number of files.
     pub fn lists_changes(mut self, lists: bool) -> Self {
         self.settings.lists_changes = lists;
         self
     }
 
-    /// Open the directory `root`, creating it if it does not exist, and own it until the mirror is dropped.
+    /// Open the directory `root` and create it if it does not exist. The mirror owns it until it is dropped.
     ///
     /// # Errors
     ///
-    /// Those of [`Store::open`].
+    /// Those of [`Store::open`]. Opening cannot be interrupted.
     pub fn open(self, root: impl AsRef<Path>) -> Result<Mirror> {
         let store = Store::open(root.as_ref(), self.resources)?;
         Ok(self.build(store))
     }
 
-    /// The same for a store that is open already, such as one that the publisher was made for.
+    /// The same for a store that is already open, for example because the publisher needs it.
+    #[must_use]
     pub fn build(self, store: Store) -> Mirror {
         let connect = ConnectOptions { resources: self.resources, ..self.connect };
         let fetcher = Fetcher::new(self.source, connect, self.interrupt.clone(), self.progress.clone());
@@ -183,7 +187,7 @@ impl MirrorBuilder {
             retired_at: None,
             tree_size: None,
             has_leftovers: false,
-            is_news: true,
+            has_changed: true,
         }
     }
 }

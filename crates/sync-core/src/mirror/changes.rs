@@ -1,4 +1,4 @@
-//! The paths that differ between two trees, told by their indices.
+//! The paths that differ between two trees, according to their indices.
 
 use std::cmp::Ordering;
 
@@ -18,27 +18,29 @@ pub struct Change {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ChangeKind {
-    /// It is new.
+    /// The path is new.
     Added,
-    /// Its content or mode is another, or it is a submodule at another commit.
+    /// Its content or its mode differs, or it is a submodule at another commit.
     Modified,
-    /// It is gone.
+    /// The path no longer exists.
     Removed,
 }
 
 impl Change {
     /// The path, relative to the root of the tree.
+    #[must_use]
     pub fn path(&self) -> &std::path::Path {
         to_path(self.path.as_bstr())
     }
 
-    /// How it differs.
+    /// How the path differs.
+    #[must_use]
     pub fn kind(&self) -> ChangeKind {
         self.kind
     }
 }
 
-/// What differs between two indices, whose entries are sorted by path.
+/// The differences between two indices. The entries of both are sorted by path.
 pub(super) fn between(old: &State, new: &State) -> Vec<Change> {
     let mut changes = Vec::new();
     let (mut before, mut after) = (old.entries().iter().peekable(), new.entries().iter().peekable());
@@ -50,9 +52,9 @@ pub(super) fn between(old: &State, new: &State) -> Vec<Change> {
             (None, Some(_)) => Ordering::Greater,
             (Some(a), Some(b)) => a.path(old).cmp(b.path(new)),
         };
-        let gone = before.next_if(|_| order != Ordering::Greater);
-        let there = after.next_if(|_| order != Ordering::Less);
-        match (gone, there) {
+        let removed = before.next_if(|_| order != Ordering::Greater);
+        let added = after.next_if(|_| order != Ordering::Less);
+        match (removed, added) {
             (Some(a), None) => changes.push(change(a, old, ChangeKind::Removed)),
             (None, Some(b)) => changes.push(change(b, new, ChangeKind::Added)),
             (Some(a), Some(b)) if (a.id, a.mode) != (b.id, b.mode) => {

@@ -1,4 +1,4 @@
-//! What follows an update and cannot fail it: replaced trees go, and the store stays small.
+//! Maintenance after an update: remove replaced trees, and keep the store small. Its failures do not fail the update.
 
 use std::cmp::Reverse;
 use std::time::Duration;
@@ -11,34 +11,40 @@ use crate::spec::reference::CommitId;
 use crate::store::Store;
 
 impl Mirror {
-    /// What follows a successful [`Mirror::update`], `commit` being what is published: remove replaced trees, unused
-    /// submodules and temporary files, and repack. What cannot be done is logged, and tried again the next time.
+    /// Maintain the root after a successful [`Mirror::update`]: remove replaced trees, unused submodules and temporary files,
+    /// and repack. `commit` is the published commit.
+    ///
+    /// A failure is reported to the observer, and the next maintenance tries again. An interrupt ends only the repack.
     pub fn maintain(&mut self, commit: CommitId) {
-        let is_news = std::mem::take(&mut self.is_news);
+        let has_changed = std::mem::take(&mut self.has_changed);
         let size = self.tree_size(commit);
         self.prune(&[commit], self.keeps_recyclable);
-        if is_news {
+        if has_changed {
             match self.store.remove_git_sync_v3_trees() {
                 Ok(0) => {}
-                Ok(_) => self.hear(&Notice::info("moved from git-sync v3's layout")),
-                Err(err) => self.hear(&Notice::warning("cannot remove the old tree").error(&err)),
+                Ok(_) => self.notify(&Notice::info("moved from git-sync v3's layout")),
+                Err(err) => {
+                    self.notify(&Notice::warning("cannot remove the trees of git-sync v3").error(&err))
+                }
             }
             self.remove_unused_submodules();
             self.remove_foreign_worktrees();
         }
-        if self.has_excess_history || (is_news && self.needs_repack(&self.store, size, false)) {
+        if self.has_excess_history || (has_changed && self.needs_repack(&self.store, size, false)) {
             self.repack();
         }
-        if is_news {
+        if has_changed {
             self.repack_submodules(false);
         }
-        self.has_leftovers |= is_news; // drafts go without a word when they cannot be removed
+        self.has_leftovers |= has_changed; // a staged tree that cannot be removed is not reported
         self.end_maintenance();
     }
 
-    /// What follows a failed [`Mirror::update`]. It bounds what commits leave that were fetched and then refused, one
-    /// after the other: trees that were not published, packs, and submodules that no tree has. The newest commit may be
-    /// tried again, so it stays.
+    /// Maintain the root after a failed [`Mirror::update`], so that the store stays small while each new commit is fetched and
+    /// then rejected: remove trees that were not published and unused submodules, and repack. The newest commit stays, since
+    /// the next update may need it.
+    ///
+    /// A failure is reported to the observer, and the next maintenance tries again. An interrupt ends only the repack.
     pub fn maintain_after_failure(&mut self) {
         let (Ok(named), Ok(current)) =
             (self.publisher.named(&self.store), self.publisher.current(&self.store))
@@ -49,7 +55,7 @@ impl Mirror {
         self.prune(&in_use, false);
         let size = self.tree_size.map_or(0, |(_, size)| size);
         if self.settings.repack != Repack::Never && self.needs_repack(&self.store, size, true) {
-            // Repacking keeps what the branch names.
+            // A repack keeps the commit of the branch.
             let _ = current.map(|current| self.store.set_branch(current));
             self.remove_unused_submodules();
             self.repack();
@@ -58,7 +64,7 @@ impl Mirror {
         self.end_maintenance();
     }
 
-    /// Whether nobody is likely to have the tree open any more that was kept to make the next one from.
+    /// Whether the retired tree may be updated in place: it was replaced long enough ago that no process should have it open.
     pub(super) fn may_recycle(&self) -> bool {
         let (Some(retired_at), Some(retention)) = (self.retired_at, &self.settings.retention) else {
             return false;
@@ -71,16 +77,19 @@ impl Mirror {
         let in_use: Vec<CommitId> = in_use.iter().copied().chain(held).collect();
         let pruned = self.prune_trees(&in_use, keeps_recyclable);
         self.has_leftovers |= self.observer.failed(pruned, "cannot remove old trees");
-        let pruned = self.publisher.prune(self.keep()).step(|| "remove what was published before".into());
-        self.observer.failed(pruned, "cannot remove what was published before");
+        let pruned = self
+            .publisher
+            .prune(self.keep())
+            .step(|| "remove what the publisher made for earlier trees".into());
+        self.observer.failed(pruned, "cannot remove what the publisher made for earlier trees");
     }
 
     fn keep(&self) -> Duration {
         self.settings.retention.map_or(Duration::ZERO, |retention| retention.keep)
     }
 
-    /// Remove the trees that were replaced long enough ago; the newest of them is kept without a name if `keeps_recyclable`.
-    /// One that cannot be removed does not keep the others.
+    /// Remove the trees that were replaced long enough ago. With `keeps_recyclable`, the newest of them is set aside for
+    /// reuse. If one cannot be removed, the others still are.
     fn prune_trees(&mut self, in_use: &[CommitId], keeps_recyclable: bool) -> Result<usize> {
         let trees = self.store.trees().map_err(|err| Error::io("list the old trees", &err))?;
         let others = trees.into_iter().filter(|id| !in_use.contains(id));
@@ -108,19 +117,21 @@ impl Mirror {
     }
 
     pub(super) fn remove_foreign_worktrees(&self) {
-        self.observer.failed(self.store.remove_foreign_worktrees(), "something foreign stays in .worktrees");
+        self.observer
+            .failed(self.store.remove_foreign_worktrees(), "cannot remove something unknown in .worktrees");
     }
 
     fn remove_unused_submodules(&self) {
         self.observer.failed(self.store.remove_unused_submodules(), "cannot remove unused submodules");
     }
 
-    /// `known`: bytes of the files of one of its trees. `has_failed`: something may be kept that is not published.
-    fn needs_repack(&self, store: &Store, known: u64, has_failed: bool) -> bool {
+    /// Whether to repack now. `tree_size` is the size of a tree of the store, in bytes, or 0. After a failure (`has_failed`) the
+    /// store may hold commits that are not published.
+    fn needs_repack(&self, store: &Store, tree_size: u64, has_failed: bool) -> bool {
         let is_tip_only = !has_failed && self.fetcher.source().depth.0.is_some_and(|depth| depth.get() == 1);
         let is_due = match self.settings.repack {
             Repack::Never => false,
-            Repack::WhenNeeded => store.has_many_packs() || store.has_excess_packs(is_tip_only, known),
+            Repack::WhenNeeded => store.has_many_packs() || store.has_excess_packs(is_tip_only, tree_size),
             Repack::Always => store.has_several_packs(),
         };
         is_due || store.repack_was_interrupted()
@@ -138,7 +149,7 @@ impl Mirror {
 
     fn repack_submodules(&mut self, has_failed: bool) {
         let stores = self.store.submodules().unwrap_or_else(|err| {
-            self.hear(&Notice::warning("cannot repack submodules").error(&err));
+            self.notify(&Notice::warning("cannot repack submodules").error(&err));
             Vec::new()
         });
         for store in stores {
@@ -151,13 +162,14 @@ impl Mirror {
     fn repack_store(&self, store: &Store) -> Result<()> {
         let repacked = store.repack(self.fetcher.source().depth, &self.progress, &self.interrupt);
         match &repacked {
-            Ok(()) => self.hear(&Notice::debug("repacked the store")),
-            Err(err) => self.hear(&Notice::warning("cannot repack the store").error(err)),
+            Ok(()) => self.notify(&Notice::debug("repacked the store")),
+            Err(err) => self.notify(&Notice::warning("cannot repack the store").error(err)),
         }
         repacked
     }
 
-    /// Damage in what no update looks at: the next one finds an empty store and fills it.
+    /// Rebuild the store if the repack found damage, which an update might not notice. The next update fetches everything
+    /// again.
     fn rebuild_after(&mut self, err: &Error) {
         if err.recovery() == Recovery::Rebuild && !self.interrupt.is_triggered() {
             self.is_verified = false;

@@ -1,11 +1,11 @@
-//! One directory that follows a reference: the whole safe procedure in one call.
+//! A directory that follows a reference: the whole procedure, with recovery and maintenance, in one call.
 //!
 //! ```text
 //! update    log in ─▶ resolve ─▶ inspect ─▶ fetch ─▶ verify ─▶ check out ─▶ publish
 //! maintain  prune replaced trees ─▶ remove unused submodules ─▶ repack ─▶ clean up
 //! ```
-//! A failed update leaves what is published as it was. A damaged store is rebuilt, and a refused login renewed, once
-//! within the same update. After a full disk, the packs that came are removed again.
+//! A failed update does not change what is published. A damaged store is rebuilt, or a refused login renewed, and the update
+//! tries again, once. If the disk is full, the packs of this update are removed.
 
 mod builder;
 mod changes;
@@ -40,9 +40,9 @@ use outcome::Guards;
 
 /// A directory that follows a reference of a repository.
 ///
-/// It owns its root: no other process and no other `Mirror` can open it. All methods block; they are made to be called
-/// from a thread that may wait (tokio's `spawn_blocking`). To stop one from another thread, trigger the
-/// [`Interrupt`] of the builder, or set its deadline.
+/// A mirror owns its root: no other process and no other `Mirror` can open it. All methods block; call them from a thread
+/// that may wait (in tokio by `spawn_blocking`). To stop a call, trigger [`Mirror::interrupt`] from another thread, or set
+/// its deadline.
 ///
 /// ```no_run
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -67,22 +67,21 @@ pub struct Mirror {
     interrupt: Interrupt,
     progress: Progress,
     guards: Guards,
-    /// Whether this process has seen that what is published is intact; an earlier one may have been killed, or had
-    /// other options.
+    /// Whether this process has verified the published tree. An earlier process may have been killed, or may have had other
+    /// options.
     is_verified: bool,
-    /// Whether the store holds more history than was asked for.
+    /// Whether the store holds more history than the depth of the source.
     has_excess_history: bool,
-    /// Whether a replaced tree is worth keeping to make the next one from it: it shares its files with the published
-    /// one.
+    /// Whether to set the replaced tree aside for reuse. It is worth it if it shares most files with the published one.
     keeps_recyclable: bool,
-    /// When, by the caller's clock, the tree that is kept for that was replaced.
+    /// When the tree that is set aside was retired, by the caller's monotonic clock.
     retired_at: Option<std::time::Duration>,
-    /// Bytes of the files of a commit's tree: the one that is published.
+    /// The published commit, and the size of its tree in bytes.
     tree_size: Option<(CommitId, u64)>,
-    /// Whether something incomplete could not be removed so far.
+    /// Whether temporary files may be left, which the next clean-up removes.
     has_leftovers: bool,
     /// Whether this is the first maintenance, or something changed since the last one.
-    is_news: bool,
+    has_changed: bool,
 }
 
 /// How a [`Mirror`] works.
@@ -97,27 +96,26 @@ struct Settings {
     lists_changes: bool,
 }
 
-/// When the packs of a store are copied into one, and what no tree needs is dropped.
+/// When to repack: to copy all needed objects into one pack, and drop the others.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Repack {
-    /// Never: the store grows.
+    /// Never, so the store grows with every commit.
     Never,
-    /// When there are many packs, or much in them that nothing needs.
+    /// When there are many packs, or many objects that are no longer needed.
     #[default]
     WhenNeeded,
-    /// After every update.
+    /// After every update that fetched something.
     Always,
 }
 
 impl Mirror {
-    /// A builder of a mirror of `source`, with the usual settings: no publisher, no credentials but those in the URL,
-    /// the authorities that are built in.
+    /// A builder for a mirror of `source`, with all defaults.
     pub fn builder(source: crate::spec::Source) -> MirrorBuilder {
         MirrorBuilder::new(source)
     }
 
-    /// Bring the mirror up to date, then do the maintenance: [`Mirror::update`] and [`Mirror::maintain`], or
+    /// Update the mirror, then maintain it: [`Mirror::update`], followed by [`Mirror::maintain`] or
     /// [`Mirror::maintain_after_failure`].
     ///
     /// # Errors
@@ -132,14 +130,17 @@ impl Mirror {
         outcome
     }
 
-    /// Resolve the reference, and where it points to a new commit, fetch it, check it out and publish it.
-    /// [`Mirror::maintain`] is to follow a success.
+    /// Resolve the reference. If it points to a new commit, fetch the commit, check it out and publish it. If the published
+    /// tree is damaged, repair it. Call [`Mirror::maintain`] or [`Mirror::maintain_after_failure`] afterwards.
     ///
     /// # Errors
     ///
-    /// The [kind](Error::kind) tells them apart. After any of them the tree that was published still is, and the next
-    /// call continues with what is there. [`ErrorKind::Cancelled`](crate::ErrorKind) and
-    /// [`ErrorKind::TimedOut`](crate::ErrorKind) say that the interrupt ended it.
+    /// Any [kind](Error::kind) but [`Busy`](crate::ErrorKind::Busy); its [`recovery`](Error::recovery) says whether a retry
+    /// may help. The published tree is unchanged, and the next call continues with what was already fetched. Errors of the
+    /// [`CredentialProvider`], the [`Verifier`] and [`Publisher::prepare`] are passed on.
+    ///
+    /// After an interrupt the kind is [`Cancelled`](crate::ErrorKind::Cancelled) or
+    /// [`TimedOut`](crate::ErrorKind::TimedOut).
     pub fn update(&mut self) -> Result<SyncOutcome> {
         if self.has_leftovers {
             self.clean_up();
@@ -147,11 +148,11 @@ impl Mirror {
         let outcome = match self.try_update() {
             Err(err) if self.interrupt.is_triggered() => Err(err),
             Err(err) if err.recovery() == Recovery::Rebuild => {
-                self.hear(&Notice::warning("the store is damaged: fetching everything again").error(&err));
+                self.notify(&Notice::warning("the store is damaged: fetching everything again").error(&err));
                 self.store.rebuild().and_then(|()| self.try_update())
             }
             Err(err) if err.recovery() == Recovery::Login && self.credentials.renew() => {
-                self.hear(&Notice::info("the login was refused: trying another").error(&err));
+                self.notify(&Notice::info("the login was refused: trying another").error(&err));
                 self.try_update()
             }
             outcome => outcome,
@@ -163,19 +164,19 @@ impl Mirror {
         outcome
     }
 
-    /// Compare what is published with what was written at the next update, and repair it. That is always done at the
-    /// first one.
+    /// Make the next update verify every published file, and repair the tree if necessary. The first update always does.
     pub fn verify_next_time(&mut self) {
         self.is_verified = false;
     }
 
-    /// The store under the root. What can be done by a shared reference does no harm to the mirror.
+    /// The store under the root.
+    #[must_use]
     pub fn store(&self) -> &Store {
         &self.store
     }
 
-    /// Bytes of the files of a published commit's tree, without its submodules; 0 if it has none. Of a file of 4 GiB or
-    /// more only the size modulo 4 GiB counts, as in Git's index.
+    /// The total size of the files of a commit's tree, in bytes; 0 if the root has no tree of this commit. Files of submodules
+    /// do not count. The size of each file is modulo 4 GiB, as in a git index.
     pub fn tree_size(&mut self, commit: CommitId) -> u64 {
         match self.tree_size {
             Some((known, size)) if known == commit => size,
@@ -183,12 +184,14 @@ impl Mirror {
         }
     }
 
-    /// What stops this mirror.
+    /// The interrupt of this mirror.
+    #[must_use]
     pub fn interrupt(&self) -> &Interrupt {
         &self.interrupt
     }
 
-    /// What shows how far this mirror's work is.
+    /// The progress of this mirror.
+    #[must_use]
     pub fn progress(&self) -> &Progress {
         &self.progress
     }
@@ -198,17 +201,17 @@ impl Mirror {
         self.fetcher.set_reference(reference);
     }
 
-    /// The commit that is published now.
+    /// The commit that is published now; `None` if there is none, or if its tree is gone.
     ///
     /// # Errors
     ///
-    /// Those of the publisher.
+    /// [`ErrorKind::Io`](crate::ErrorKind::Io) in most cases: that of the error of [`Publisher::current`].
     pub fn published(&self) -> Result<Option<CommitId>> {
         self.publisher.current(&self.store).map_err(|err| self.unreadable(&err))
     }
 
-    fn hear(&self, notice: &Notice) {
-        self.observer.hear(notice);
+    fn notify(&self, notice: &Notice) {
+        self.observer.notify(notice);
     }
 
     fn unreadable(&self, err: &std::io::Error) -> Error {
@@ -219,7 +222,7 @@ impl Mirror {
         let cleaned = self.store.clear_leftovers();
         self.has_leftovers = cleaned.is_err();
         if let Err(err) = cleaned {
-            self.hear(&Notice::debug("temporary files stay").error(&err));
+            self.notify(&Notice::debug("cannot remove all temporary files").error(&err));
         }
     }
 }

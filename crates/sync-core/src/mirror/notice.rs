@@ -1,37 +1,37 @@
-//! What is worth a log line, and no error of an update.
+//! Notices: messages for a log about events that do not fail an update.
 
 use std::fmt;
 
 use crate::error::Error;
 use crate::spec::reference::CommitId;
 
-/// Something that a mirror did or found besides what was asked for: it repaired something, or left something undone.
+/// A message for a log: the mirror repaired something, or failed to do something that the update does not depend on.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Notice {
-    /// How much it matters.
+    /// How important the message is.
     pub severity: Severity,
-    /// What happened, without particulars.
+    /// What happened, without details.
     pub text: &'static str,
-    /// The commit that it is about.
+    /// The commit that the message is about.
     pub commit: Option<CommitId>,
-    /// The error that was overcome or left.
+    /// The error that was repaired or ignored.
     pub error: Option<String>,
-    /// Why it was done, where no error says so.
+    /// The reason, if there is no error.
     pub reason: Option<String>,
-    /// The files that it is about; at most ten.
+    /// The files that the message is about, at most ten.
     pub files: Vec<String>,
 }
 
-/// How much a [`Notice`] matters.
+/// How important a [`Notice`] is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Severity {
-    /// Of interest to those who look for a fault.
+    /// Useful when searching for the cause of a problem.
     Debug,
-    /// Of interest.
+    /// Useful to an operator.
     Info,
-    /// Something was wrong.
+    /// Something went wrong.
     Warning,
 }
 
@@ -72,25 +72,25 @@ impl Notice {
 impl fmt::Display for Notice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.text)?;
-        let particulars = [&self.error, &self.reason].into_iter().flatten();
-        particulars.into_iter().try_for_each(|particular| write!(f, ": {particular}"))
+        let details = [&self.error, &self.reason].into_iter().flatten();
+        details.into_iter().try_for_each(|detail| write!(f, ": {detail}"))
     }
 }
 
-/// Who hears of notices.
+/// The function that receives the notices.
 pub(super) struct Observer(pub(super) Box<dyn Fn(&Notice) + Send>);
 
 impl Observer {
-    pub(super) fn hear(&self, notice: &Notice) {
+    pub(super) fn notify(&self, notice: &Notice) {
         (self.0)(notice);
     }
 
-    /// Hear of an error that fails nothing.
+    /// Report an error that does not fail the update. The answer is whether there was one.
     pub(super) fn failed<T>(&self, outcome: Result<T, Error>, text: &'static str) -> bool {
         match outcome {
             Ok(_) => false,
             Err(err) => {
-                self.hear(&Notice::warning(text).error(&err));
+                self.notify(&Notice::warning(text).error(&err));
                 true
             }
         }

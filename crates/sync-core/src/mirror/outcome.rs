@@ -1,4 +1,4 @@
-//! What an update came to.
+//! The outcome of an update.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -8,18 +8,19 @@ use super::changes::Change;
 use crate::checkout::Worktree;
 use crate::spec::reference::CommitId;
 
-/// What an update came to.
+/// The outcome of an update.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum SyncOutcome {
-    /// The same commit is published as before.
+    /// This commit was published before, and still is.
     Unchanged(CommitId),
-    /// A tree was published: of a new commit, or a repaired one of the same.
+    /// A tree was published: the tree of a new commit, or a repaired tree of the same commit.
     Updated(Box<Update>),
 }
 
 impl SyncOutcome {
     /// The commit that is published now.
+    #[must_use]
     pub fn commit(&self) -> CommitId {
         match self {
             SyncOutcome::Unchanged(commit) => *commit,
@@ -39,44 +40,51 @@ pub struct Update {
 
 impl Update {
     /// The commit that is published now.
+    #[must_use]
     pub fn commit(&self) -> CommitId {
         self.tree.commit
     }
 
-    /// The commit that was published before.
+    /// The commit that was published before, if any.
+    #[must_use]
     pub fn previous(&self) -> Option<CommitId> {
         self.previous
     }
 
-    /// The tree of the commit. With a publisher, consumers read elsewhere.
+    /// The path of the tree under the root. With a publisher, consumers read at its path instead.
+    #[must_use]
     pub fn path(&self) -> &Path {
         &self.tree.path
     }
 
-    /// The paths that differ between the previous tree and this one, sorted. There are none where no commit was
-    /// published before: then all files are new. A submodule counts as one path.
+    /// The paths that differ between the previous tree and this one, sorted. A submodule counts as one path.
+    ///
+    /// The list is empty if there is no previous commit, although all files are new then; if the index of either tree
+    /// cannot be read; and without [`MirrorBuilder::lists_changes`](crate::MirrorBuilder::lists_changes).
+    #[must_use]
     pub fn changes(&self) -> &[Change] {
         &self.changes
     }
 
-    /// How the tree was made.
+    /// The tree, with figures on how it was made.
+    #[must_use]
     pub fn tree(&self) -> &Worktree {
         &self.tree
     }
 
-    /// Keeps the tree from being removed while it, or a clone of it, lives.
+    /// A guard that keeps the tree from being removed until it and all its clones are dropped.
     pub fn guard(&self) -> TreeGuard {
         self.guard.clone()
     }
 }
 
-/// Keeps a tree from being removed or reused once another was published. The current tree needs none. It does not
-/// outlive the process: the next one removes the tree.
+/// Keeps a tree from being removed or reused after another one is published. The current tree needs no guard. A guard ends
+/// with the process: the next process may remove the tree.
 #[derive(Clone, Debug)]
-#[must_use = "the tree may go when its guard does"]
+#[must_use = "the tree may be removed when its guard is dropped"]
 pub struct TreeGuard(#[expect(dead_code, reason = "held, not read")] Arc<()>);
 
-/// The trees that callers hold.
+/// The trees for which callers hold guards.
 #[derive(Debug, Default)]
 pub(super) struct Guards(BTreeMap<CommitId, Weak<()>>);
 

@@ -1,4 +1,4 @@
-//! What consumers read.
+//! The interface to what consumers read.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -11,43 +11,44 @@ use crate::interrupt::Interrupt;
 use crate::spec::reference::CommitId;
 use crate::store::Store;
 
-/// Shows trees to consumers. What it shows is the only state that says which commit is current: it is read at every
-/// update.
+/// Shows trees to consumers. What it shows is the only record of the current commit, and is read at every update.
 pub trait Publisher: Send {
-    /// Where consumers read.
+    /// The path at which consumers read.
     fn path(&self) -> &Path;
 
-    /// The commit that the published path names, whether its tree is there or not.
+    /// The commit that the published path names, whether its tree exists or not.
     ///
     /// # Errors
     ///
-    /// If that cannot be told.
+    /// If the path cannot be read. The update then fails.
     fn named(&self, store: &Store) -> io::Result<Option<CommitId>>;
 
-    /// The commit that consumers see; `None` where they see nothing, something incomplete, or no tree of this store.
+    /// The commit that consumers see; `None` if they see nothing, something incomplete, or no tree of this store.
     ///
     /// # Errors
     ///
-    /// If that cannot be told.
+    /// If the path cannot be read. The update then fails.
     fn current(&self, store: &Store) -> io::Result<Option<CommitId>> {
         Ok(self.named(store)?.filter(|id| store.tree_path(*id).is_dir()))
     }
 
-    /// Whether consumers see all files of `tree` as they are, once [`Publisher::current`] has said that it is shown.
+    /// Whether consumers see all files of `tree` unaltered. It is called only if [`Publisher::current`] is the commit of
+    /// `tree`. A publisher that shows the tree itself needs no check: the mirror has verified the tree.
     ///
     /// # Errors
     ///
-    /// If that cannot be told, or `interrupt` is triggered.
+    /// If the files cannot be read, or that of [`Interrupt::check`]. The update then fails.
     fn is_intact(&self, tree: &Path, interrupt: &Interrupt) -> io::Result<bool> {
         let _ = (tree, interrupt);
         Ok(true)
     }
 
-    /// A new commit is about to be published; an error stops that.
+    /// Prepare for a new commit, or refuse it. It is called before [`Publisher::publish`], but not for a repaired tree of the
+    /// same commit.
     ///
     /// # Errors
     ///
-    /// Any: the update fails with it, and what was published stays.
+    /// Any. The update fails with this error, and the published tree stays.
     fn prepare(&mut self, tree: &Worktree, interrupt: &Interrupt) -> Result<()> {
         let _ = (tree, interrupt);
         Ok(())
@@ -57,14 +58,14 @@ pub trait Publisher: Send {
     ///
     /// # Errors
     ///
-    /// If it is not shown. What was shown before should still be.
+    /// If the tree is not shown, also because of `interrupt`. Consumers should then still see the earlier tree.
     fn publish(&mut self, tree: &Worktree, interrupt: &Interrupt) -> io::Result<()>;
 
-    /// Remove what this publisher made for earlier trees, if they were replaced longer ago than `keep`.
+    /// Remove what this publisher made for trees that were replaced longer ago than `keep`.
     ///
     /// # Errors
     ///
-    /// If something cannot be removed.
+    /// If something cannot be removed. The mirror reports this to its observer and goes on.
     fn prune(&mut self, keep: Duration) -> io::Result<()> {
         let _ = keep;
         Ok(())
@@ -101,25 +102,25 @@ impl<P: Publisher + ?Sized> Publisher for Box<P> {
     }
 }
 
-/// Shows trees to the caller alone: the current one is noted in the store.
+/// Shows trees to no consumers. A file in the store records the current commit.
 #[derive(Debug)]
 pub(super) struct Unpublished {
-    note: PathBuf,
+    record: PathBuf,
 }
 
 impl Unpublished {
     pub(super) fn new(store: &Store) -> Self {
-        Unpublished { note: store.git_dir().join("syncline-current") }
+        Unpublished { record: store.git_dir().join("syncline-current") }
     }
 }
 
 impl Publisher for Unpublished {
     fn path(&self) -> &Path {
-        &self.note
+        &self.record
     }
 
     fn named(&self, _: &Store) -> io::Result<Option<CommitId>> {
-        match fs_err::read_to_string(&self.note) {
+        match fs_err::read_to_string(&self.record) {
             Ok(text) => Ok(text.trim_end().parse().ok()),
             Err(err) if err.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(err) => Err(err),
@@ -127,6 +128,6 @@ impl Publisher for Unpublished {
     }
 
     fn publish(&mut self, tree: &Worktree, _: &Interrupt) -> io::Result<()> {
-        replace_file(&self.note, &format!("{}\n", tree.commit))
+        replace_file(&self.record, &format!("{}\n", tree.commit))
     }
 }

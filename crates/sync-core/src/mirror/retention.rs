@@ -1,39 +1,39 @@
-//! How long replaced trees stay, by the caller's clock.
+//! How long replaced trees are kept, by the caller's clock.
 
 use std::io;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-/// The caller's clocks: this crate reads none.
+/// The caller's clocks. The crate has none of its own.
 #[derive(Clone, Copy, Debug)]
 pub struct Clock {
-    /// The time of day, which is compared with times of files: `SystemTime::now`.
+    /// The current time, which is compared with modification times of files; usually `SystemTime::now`.
     pub wall: fn() -> SystemTime,
-    /// The time since any fixed moment, which never goes back.
+    /// The time since any fixed moment. It never decreases.
     pub monotonic: fn() -> Duration,
 }
 
-/// How long replaced trees stay.
+/// How long replaced trees are kept.
 #[derive(Clone, Copy, Debug)]
 pub struct Retention {
-    /// How long a replaced tree is kept under its name.
+    /// How long a replaced tree is kept at its path.
     pub keep: Duration,
-    /// How long a replaced tree stays untouched after that before the next one may be made from its files: a process
-    /// that still has it open would see them change.
+    /// How long after `keep` a retired tree stays unchanged before it may be updated in place. A process that still has it
+    /// open sees the changes.
     pub reuse_delay: Duration,
     /// The caller's clocks.
     pub clock: Clock,
 }
 
 impl Retention {
-    /// Start the time that a replaced tree is kept: by its directory's modification time, as git-sync does, so that it
-    /// outlives this process.
+    /// Record that a tree is replaced now. Like git-sync, we set the modification time of its directory, so that the next
+    /// process knows it, too.
     pub(super) fn start(&self, tree: &Path) -> io::Result<()> {
         fs_err::File::open(tree)?.set_modified((self.clock.wall)())
     }
 
-    /// How long ago a tree was replaced; `None` if that cannot be told. Where the clock was ahead then, the time starts
-    /// again.
+    /// How long ago a tree was replaced; `None` if the time cannot be read. If it is in the future, because the clock was wrong,
+    /// it is set to the current time.
     pub(super) fn age(&self, tree: &Path) -> Option<Duration> {
         let modified = fs_err::symlink_metadata(tree).and_then(|found| found.modified()).ok()?;
         (self.clock.wall)().duration_since(modified).inspect_err(|_| _ = self.start(tree)).ok()

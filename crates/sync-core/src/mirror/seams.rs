@@ -1,4 +1,4 @@
-//! What a caller can put into a mirror: logins, and a check of what was received.
+//! Interfaces for callers: where credentials come from, and a check of each received commit.
 
 use crate::credentials::Credentials;
 use crate::error::Result;
@@ -6,38 +6,37 @@ use crate::fetched::{Fetched, Tip};
 use crate::spec::reference::CommitId;
 use crate::store::Store;
 
-/// Where the credentials for HTTP come from. They are asked for at every update.
+/// Provides the credentials for HTTP, at the start of every update.
 pub trait CredentialProvider: Send {
-    /// What to log in with now.
+    /// The credentials to use now.
     ///
     /// # Errors
     ///
-    /// Any: the update fails with it.
+    /// Any. The update fails with this error.
     fn credentials(&mut self) -> Result<Credentials>;
 
-    /// A server refused what [`CredentialProvider::credentials`] said. Whether to ask again at once: there is something
-    /// else to show.
+    /// The server refused the credentials. Return true if [`CredentialProvider::credentials`] now provides different ones; the
+    /// update then tries again, once. The default is false.
     fn renew(&mut self) -> bool {
         false
     }
 }
 
-/// The same credentials every time.
+/// Provides the same credentials every time.
 impl CredentialProvider for Credentials {
     fn credentials(&mut self) -> Result<Credentials> {
         Ok(self.clone())
     }
 }
 
-/// Decides whether a commit may be checked out and published. It is asked for every commit that was received, before
-/// any of it becomes visible.
+/// Checks each received commit before it is checked out and published, for example its signature.
 pub trait Verifier: Send {
     /// Check a commit.
     ///
     /// # Errors
     ///
-    /// Any, preferably of kind [`ErrorKind::Rejected`](crate::ErrorKind): the update fails with it, and what was
-    /// published stays.
+    /// Any, preferably of kind [`ErrorKind::Rejected`](crate::ErrorKind::Rejected). The update fails with this error, and the
+    /// published tree stays.
     fn verify(&mut self, received: &Received<'_>) -> Result<()>;
 }
 
@@ -47,7 +46,7 @@ impl<F: FnMut(&Received<'_>) -> Result<()> + Send> Verifier for F {
     }
 }
 
-/// A commit that is in the store with its tree, and not checked out yet.
+/// A commit that is in the store and is not checked out yet.
 pub struct Received<'a> {
     pub(super) store: &'a Store,
     pub(super) tip: &'a Tip,
@@ -56,20 +55,22 @@ pub struct Received<'a> {
 
 impl Received<'_> {
     /// The commit.
+    #[must_use]
     pub fn commit(&self) -> CommitId {
         self.fetched.commit
     }
 
-    /// What the reference pointed to.
+    /// Where the reference points, including the annotated tag if there is one.
+    #[must_use]
     pub fn tip(&self) -> &Tip {
         self.tip
     }
 
-    /// The commit's object as it is stored, without its header: what a signature covers.
+    /// The content of the commit object, without the header of the object. A signature is part of it and covers the rest.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::DamagedStore`](crate::ErrorKind) if it cannot be read.
+    /// [`ErrorKind::DamagedStore`](crate::ErrorKind::DamagedStore) if the object cannot be read.
     pub fn commit_object(&self) -> Result<Vec<u8>> {
         self.store.read_object(self.fetched.commit)
     }

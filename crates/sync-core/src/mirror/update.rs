@@ -28,13 +28,13 @@ impl Mirror {
             return Ok(SyncOutcome::Unchanged(tip.commit));
         }
         if let Some(last) = current.filter(|current| *current != tip.commit && !self.is_verified) {
-            self.inspect(last)?; // what is the same in the next commit is not read again
+            self.inspect(last)?; // unchanged parts of the next commit are not read again
         }
         let packs = self.store.all_packs()?;
         let tree = self.make_tree(&tip, current).inspect_err(|err| {
             if err.kind() == ErrorKind::StorageFull {
                 let removed = self.store.discard_new_packs(&packs, current);
-                self.observer.failed(removed, "cannot remove what was received");
+                self.observer.failed(removed, "cannot remove the new packs");
             }
         })?;
         if current != Some(tree.commit) || !self.is_shown_intact(tree.commit)? {
@@ -47,13 +47,13 @@ impl Mirror {
         if current == Some(tree.commit) && tree.written + tree.reused == 0 {
             return Ok(SyncOutcome::Unchanged(tree.commit));
         }
-        self.is_news = true;
+        self.has_changed = true;
         let changes = self.changes(current, tree.commit);
         let guard = self.guards.guard(tree.commit);
         Ok(SyncOutcome::Updated(Box::new(Update { tree, previous: current, changes, guard })))
     }
 
-    /// The patterns may be edited while we run; they are used for the next tree.
+    /// Read the file of sparse patterns again. It may be edited at any time; the next tree uses the new patterns.
     fn refresh_sparse_patterns(&mut self) -> Result<()> {
         if let Some(path) = &self.settings.sparse_file {
             let text = read_bounded(path, SparsePatterns::MAX_SIZE)
@@ -63,21 +63,21 @@ impl Mirror {
         Ok(())
     }
 
-    /// Whether what is published is intact. Once that was seen, a look at two files says whether it still is.
+    /// Whether the published tree is intact. After a full check, later checks read only two files.
     fn is_intact(&mut self, commit: CommitId) -> Result<bool> {
         Ok((self.is_verified && self.store.has_untouched_tree(commit)) || self.is_all_intact(commit)?)
     }
 
-    /// The same for objects, depth and every file.
+    /// The full check: objects, depth and every file.
     fn is_all_intact(&mut self, commit: CommitId) -> Result<bool> {
         if self.store.is_partial() && self.fetcher.source().filter.is_none() {
-            self.hear(&Notice::info("the store lacks what a filter left out").of(commit));
+            self.notify(&Notice::info("the store lacks the objects that a filter left out").of(commit));
             return Ok(false);
         }
         match self.inspect(commit)? {
             Condition::Sound => self.store.set_branch(commit)?,
             Condition::TooShallow | Condition::TooDeep => {
-                self.hear(&Notice::info("the history is not as long as asked for").of(commit));
+                self.notify(&Notice::info("the history does not have the configured depth").of(commit));
                 return Ok(false);
             }
             Condition::Damaged(_) => return Ok(false),
@@ -85,20 +85,20 @@ impl Mirror {
         match altered_files(&self.store, commit, &self.fetcher.source().selection, &self.interrupt) {
             Ok(files) if files.is_empty() => self.is_shown_intact(commit).inspect(|is_intact| {
                 if !is_intact {
-                    self.hear(
+                    self.notify(
                         &Notice::warning("published files were altered: publishing them again").of(commit),
                     );
                 }
             }),
             Ok(files) => {
                 let text = "published files were altered: checking the tree out again";
-                self.hear(&Notice::warning(text).of(commit).files(files));
+                self.notify(&Notice::warning(text).of(commit).files(files));
                 Ok(false)
             }
             Err(err) if self.interrupt.is_triggered() => Err(err),
             Err(err) => {
                 let text = "the published tree is damaged: checking it out again";
-                self.hear(&Notice::warning(text).of(commit).error(&err));
+                self.notify(&Notice::warning(text).of(commit).error(&err));
                 Ok(false)
             }
         }
@@ -109,14 +109,14 @@ impl Mirror {
         self.publisher.is_intact(&tree, &self.interrupt).map_err(|err| self.unreadable(&err))
     }
 
-    /// How the store has a commit. Where it is damaged, all of it goes.
+    /// The condition of a commit in the store. If it is damaged, the whole store is rebuilt.
     fn inspect(&mut self, commit: CommitId) -> Result<Condition> {
         let depth = self.fetcher.source().depth;
         let condition = self.store.inspect(commit, depth, &self.interrupt)?;
         self.has_excess_history |= condition == Condition::TooDeep;
         if let Condition::Damaged(reason) = &condition {
             let text = "objects are missing or damaged: fetching them again";
-            self.hear(&Notice::warning(text).of(commit).reason(reason));
+            self.notify(&Notice::warning(text).of(commit).reason(reason));
             self.store.rebuild()?;
         }
         Ok(condition)
@@ -124,11 +124,11 @@ impl Mirror {
 
     /// Fetch a commit and check it out.
     fn make_tree(&mut self, tip: &Tip, current: Option<CommitId>) -> Result<Worktree> {
-        self.remove_foreign_worktrees(); // one may have this tree's name
+        self.remove_foreign_worktrees(); // one may have the name of this tree
         let lacked_filter = self.fetcher.lacks_filter();
         let (fetched, staged) = self.fetch(tip, current.filter(|current| *current != tip.commit))?;
         if self.fetcher.lacks_filter() && !lacked_filter {
-            self.hear(&Notice::warning("the server does not support --filter: it sends everything"));
+            self.notify(&Notice::warning("the server does not support --filter: it sends everything"));
         }
         if let Some(verifier) = &mut self.verifier {
             let (store, fetched) = (&self.store, &fetched);
@@ -137,20 +137,19 @@ impl Mirror {
         checkout(&self.store, &fetched, staged, &self.progress, &self.interrupt)
     }
 
-    /// Fetch, and meanwhile prepare what the next tree is made from.
+    /// Fetch, and meanwhile stage the files that the next tree reuses.
     fn fetch(&mut self, tip: &Tip, last: Option<CommitId>) -> Result<(Fetched, Option<StagedTree>)> {
-        let is_there = self.store.tree_path(tip.commit).exists();
-        let last = last.filter(|_| self.settings.shares_files && !is_there);
-        let takes_spare = self.may_recycle();
-        let plan = last.map(|last| StagePlan::new(&mut self.store, last, takes_spare));
+        let exists = self.store.tree_path(tip.commit).exists();
+        let last = last.filter(|_| self.settings.shares_files && !exists);
+        let may_recycle = self.may_recycle();
+        let plan = last.map(|last| StagePlan::new(&mut self.store, last, may_recycle));
         let interrupt = self.interrupt.clone();
         std::thread::scope(|scope| {
             let staged = plan.map(|plan| scope.spawn(move || plan.run(&interrupt)));
             let fetched = self.fetcher.fetch(tip, &mut self.store)?;
             let staged = staged.and_then(|staged| staged.join().ok()).and_then(|staged| {
-                let every =
-                    |err| self.observer.hear(&Notice::debug("every file has to be written").error(&err));
-                staged.map_err(every).ok()
+                let not_staged = Notice::debug("cannot reuse files: writing all");
+                staged.map_err(|err| self.observer.notify(&not_staged.error(&err))).ok()
             });
             Ok((fetched, staged))
         })
@@ -163,12 +162,16 @@ impl Mirror {
         if self.settings.flushes {
             self.store.flush()?;
         }
-        // Before it is replaced: a kill in between must not cost the old tree its time.
+        // This is done before the tree is replaced. If it were done after, a kill in between would shorten the time for which
+        // the old tree is kept.
         if let (Some(old), Some(retention)) =
             (current.filter(|old| *old != tree.commit), &self.settings.retention)
         {
             let started = retention.start(&self.store.tree_path(old));
-            self.observer.failed(started.step(|| "mark the old tree".into()), "cannot mark the old tree");
+            self.observer.failed(
+                started.step(|| "set the modification time of the old tree".into()),
+                "cannot record when the old tree was replaced",
+            );
         }
         let (commit, path) = (tree.commit, self.publisher.path().to_owned());
         self.publisher
@@ -176,7 +179,7 @@ impl Mirror {
             .map_err(|err| Error::io(format!("publish {commit} at {}", path.display()), &err))
     }
 
-    /// The paths that differ; none where the trees cannot be compared.
+    /// The paths that differ; none if the trees cannot be compared.
     fn changes(&self, old: Option<CommitId>, new: CommitId) -> Vec<Change> {
         let Some(old) = old.filter(|_| self.settings.lists_changes) else { return Vec::new() };
         let index =
