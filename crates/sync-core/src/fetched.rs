@@ -1,5 +1,5 @@
-//! The results of the fetch stages, which the checkout uses: the tip of a reference, the fetched commit, and the files that
-//! were written while its pack arrived.
+//! The results of the fetch stages, which the checkout uses: the tip of a reference, the fetched commit, and the files
+//! that were written while its pack arrived.
 
 use std::sync::Arc;
 

@@ -1,7 +1,8 @@
-//! Keep a directory in step with a Git reference: fetch a shallow history, check out the tree, and publish it atomically.
+//! Keep a directory in step with a Git reference: fetch a shallow history, check out the tree, and publish it
+//! atomically.
 //!
-//! [`Mirror`] does all of this: build one, and call [`Mirror::sync`] again and again. A [`Publisher`] shows the trees to
-//! consumers; without one the caller gets the path of the finished tree.
+//! [`Mirror`] does all of this: build one, and call [`Mirror::sync`] again and again. A [`Publisher`] shows the trees
+//! to consumers; without one the caller gets the path of the finished tree.
 //!
 //! ```text
 //! Source ──resolve──▶ Tip ──fetch──▶ Fetched ──checkout──▶ Worktree ──publish──▶ consumers
@@ -9,12 +10,12 @@
 //!                                  Store (.git)         .worktrees/<id>
 //! ```
 //!
-//! The crate is blocking Rust over gitoxide. It runs no other program, and reads no clock, no environment variable and no
-//! git configuration of the machine. It needs no async runtime (SSH uses one internally). The caller decides when to sync,
-//! how long that may take ([`Interrupt`]), and how much memory and how many threads to use ([`Resources`]).
+//! The crate is blocking Rust over gitoxide. It runs no other program, and reads no clock, no environment variable and
+//! no git configuration of the machine. It needs no async runtime (SSH uses one internally). The caller decides when to
+//! sync, how long that may take ([`Interrupt`]), and how much memory and how many threads to use ([`Resources`]).
 //!
-//! The features `http` and `ssh`, both on by default, add these transports; git:// and local repositories always work. A
-//! URL that needs a missing transport is an error that names the feature.
+//! The features `http` and `ssh`, both on by default, add these transports; git:// and local repositories always work.
+//! A URL that needs a missing transport is an error that names the feature.
 //!
 //! There are three examples, which run until they are stopped: `config_reloader`, `docs_builder` (under tokio) and
 //! `ci_checkout`. The single steps are in [`stages`].

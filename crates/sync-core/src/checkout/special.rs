@@ -1,7 +1,7 @@
 //! The files that we write ourselves. gix writes all others.
 //!
-//! - Files with attributes that gix does not apply as git does: `ident`, some encodings, and attributes from files that gix
-//!   does not read.
+//! - Files with attributes that gix does not apply as git does: `ident`, some encodings, and attributes from files that
+//!   gix does not read.
 //! - Large files, each of which gix would hold in memory as a whole on every thread.
 
 use std::collections::{HashMap, HashSet};
@@ -45,8 +45,8 @@ pub(super) fn pipeline(hash: gix::hash::Kind) -> Pipeline {
 
 /// Write the special files and the `large` entries, one at a time, mark them as done, and return their number.
 ///
-/// If special attributes occur, we write every affected file ourselves and mark each `.gitattributes` executable, so that
-/// gix ignores it.
+/// If special attributes occur, we write every affected file ourselves and mark each `.gitattributes` executable, so
+/// that gix ignores it.
 pub(super) fn write_special(
     objects: &Objects,
     index: &mut State,

@@ -69,8 +69,8 @@ impl Encoding {
         Some(Encoding::Unicode { wide, big_endian, mark })
     }
 
-    /// Encode a text. `None` if it stays as it is, as in git: it is empty or not UTF-8, or a character does not exist in the
-    /// encoding.
+    /// Encode a text. `None` if it stays as it is, as in git: it is empty or not UTF-8, or a character does not exist
+    /// in the encoding.
     fn encode(&self, text: &[u8]) -> Option<Vec<u8>> {
         let text = std::str::from_utf8(text).ok().filter(|text| !text.is_empty())?;
         match self {

@@ -30,8 +30,8 @@ impl Conversion for Ident {
     }
 }
 
-/// Insert the id into every keyword. git has two parsers, which differ in odd cases; `streamed` selects the one for files
-/// that git does not hold in memory.
+/// Insert the id into every keyword. git has two parsers, which differ in odd cases; `streamed` selects the one for
+/// files that git does not hold in memory.
 pub(crate) fn expand_ident(text: &[u8], id: &str, streamed: bool) -> Vec<u8> {
     let mut expanded = Vec::with_capacity(text.len() + id.len());
     let mut rest = text;
@@ -50,8 +50,9 @@ pub(crate) fn expand_ident(text: &[u8], id: &str, streamed: bool) -> Vec<u8> {
     expanded
 }
 
-/// Parse a text that begins with `$`: the length to skip, and whether that is a keyword. A keyword is `$Id$`, or `$Id: … $`
-/// on one line without spaces inside, since the ids of other systems have such spaces.
+/// Parse a text that begins with `$`: the length to skip, and whether that is a keyword.
+///
+/// A keyword is `$Id$`, or `$Id: … $` on one line without spaces inside. The ids of other systems have such spaces.
 fn keyword(text: &[u8]) -> (usize, bool) {
     match text.strip_prefix(b"$Id") {
         Some([b'$', ..]) => (4, true),

@@ -1,7 +1,7 @@
 //! Conversion of a blob to the file in the working tree, by its attributes (gitattributes(5)).
 //!
-//! Here are the conversions that gix does not do as git does. To add one, implement [`Conversion`] in a new file, and add
-//! a line to [`CONVERSIONS`].
+//! Here are the conversions that gix does not do as git does. To add one, implement [`Conversion`] in a new file, and
+//! add a line to [`CONVERSIONS`].
 
 mod encoding;
 mod eol;
@@ -91,8 +91,8 @@ impl FileConversion {
     }
 }
 
-/// Whether a `.gitattributes` may make any file differ from its blob. `text` alone does not on Linux, and unknown filters
-/// are ignored.
+/// Whether a `.gitattributes` may make any file differ from its blob. `text` alone does not on Linux, and unknown
+/// filters are ignored.
 pub(crate) fn may_convert(attributes: &[u8]) -> bool {
     CONVERSIONS.iter().any(|conversion| attributes.contains_str(conversion.mark()))
 }

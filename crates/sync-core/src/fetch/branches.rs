@@ -1,5 +1,5 @@
-//! Fetching a commit that the server does not send by its id. Before protocol v2, git's server accepts only the ids that
-//! it advertised. So we fetch the branches and tags until the commit has arrived with them.
+//! Fetching a commit that the server does not send by its id. Before protocol v2, git's server accepts only the ids
+//! that it advertised. So we fetch the branches and tags until the commit has arrived with them.
 
 use std::collections::BTreeSet;
 

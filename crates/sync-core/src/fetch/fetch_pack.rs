@@ -96,8 +96,8 @@ impl Network {
         }
         let mut wants = BTreeSet::new();
         for entry in index.entries().iter().filter(|entry| entry.mode != Mode::COMMIT) {
-            // Attributes decide how other files are converted, and `.gitmodules` which submodules there are. So these files
-            // are needed even where sparse patterns leave them out.
+            // Attributes decide how other files are converted, and `.gitmodules` which submodules there are. So these
+            // files are needed even where sparse patterns leave them out.
             let is_always_needed =
                 matches!(entry.path(&index).rsplit_str("/").next(), Some(b".gitattributes" | b".gitmodules"));
             if (is_always_needed || needs_writing(entry)) && !repo.has_object(entry.id) {
@@ -117,8 +117,8 @@ impl Network {
     }
 }
 
-/// The object to request. Before protocol v2 a server accepts only ids that it advertised: the tag, not the commit below
-/// it.
+/// The object to request. Before protocol v2 a server accepts only ids that it advertised: the tag, not the commit
+/// below it.
 fn wanted(tip: &Tip, version: Protocol) -> ObjectId {
     match version {
         Protocol::V2 if tip.tag().is_some() => tip.commit.0,

@@ -14,8 +14,8 @@ use crate::spec::{Selection, Source};
 use crate::store::Store;
 
 impl Fetcher {
-    /// Fetch the submodules of a commit, `levels` deep. `count` is the number of all submodules so far. A submodule whose
-    /// commit is in its store already needs no network.
+    /// Fetch the submodules of a commit, `levels` deep. `count` is the number of all submodules so far. A submodule
+    /// whose commit is in its store already needs no network.
     pub(super) fn fetch_submodules(
         &self,
         commit: ObjectId,
@@ -55,7 +55,8 @@ impl Fetcher {
             let (options, sessions) = (self.options.clone(), self.sessions.clone());
             let (interrupt, progress) = (self.interrupt.clone(), self.progress.clone());
             let mut fetcher = Fetcher::with_sessions(source, options, interrupt, progress, sessions);
-            // A partial store may lack blobs that this checkout needs; any other store has each commit with its whole tree.
+            // A partial store may lack blobs that this checkout needs; any other store has each commit with its whole
+            // tree.
             let received = match (submodule.has_commit(commit), submodule.is_partial(), &self.source.filter) {
                 (true, false, _) => Ok(()),
                 (true, true, Some(_)) => {

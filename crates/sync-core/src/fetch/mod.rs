@@ -111,9 +111,9 @@ impl Fetcher {
     ///
     /// [`ErrorKind::NotFound`] if the repository or the reference does not exist; [`ErrorKind::Network`],
     /// [`ErrorKind::Server`], [`ErrorKind::Login`] or [`ErrorKind::Denied`] if the server does not answer as it should;
-    /// [`ErrorKind::Limit`] if it lists too many references; [`ErrorKind::Configuration`] if the options do not suffice to
-    /// connect; [`ErrorKind::Io`] if a local repository cannot be read. After an interrupt [`ErrorKind::Cancelled`] or
-    /// [`ErrorKind::TimedOut`].
+    /// [`ErrorKind::Limit`] if it lists too many references; [`ErrorKind::Configuration`] if the options do not suffice
+    /// to connect; [`ErrorKind::Io`] if a local repository cannot be read. After an interrupt [`ErrorKind::Cancelled`]
+    /// or [`ErrorKind::TimedOut`].
     pub fn resolve(&mut self) -> Result<Tip> {
         self.try_resolve().map_err(|err| self.hide_secrets(err))
     }
@@ -144,8 +144,8 @@ impl Fetcher {
     /// # Errors
     ///
     /// Those of [`Fetcher::resolve`]; also [`ErrorKind::Limit`] or [`ErrorKind::Rejected`] if the commit or one of its
-    /// submodules is not acceptable; [`ErrorKind::DamagedStore`], [`ErrorKind::StorageFull`] or [`ErrorKind::Io`] if the
-    /// store cannot be read or written. After an interrupt [`ErrorKind::Cancelled`] or [`ErrorKind::TimedOut`].
+    /// submodules is not acceptable; [`ErrorKind::DamagedStore`], [`ErrorKind::StorageFull`] or [`ErrorKind::Io`] if
+    /// the store cannot be read or written. After an interrupt [`ErrorKind::Cancelled`] or [`ErrorKind::TimedOut`].
     ///
     /// After any of them the store has all objects that it had before, and may have more, which nothing refers to. The
     /// exception is a remote with another object format than the store: the store is emptied first. Trees stay.
@@ -175,7 +175,8 @@ impl Fetcher {
         let repo = store.repository()?;
         let commit =
             repo.find_object(arrived.object).and_then(|object| object.peel_to_commit()).map_err(|err| {
-                // A missing object is a fault of the server: it is not in the pack. A damaged one is a fault of the store.
+                // A missing object is a fault of the server: it is not in the pack. A damaged one is a fault of the
+                // store.
                 if err.is_corrupted() { Error::reading(step(), &err) } else { Error::gix(step(), &err) }
             })?;
         let commit = commit.id;

@@ -99,8 +99,9 @@ impl Network {
         source: &Source,
         query: &RefQuery,
     ) -> std::result::Result<Vec<AdvertisedRef>, ListFailure> {
-        // Before v2, references are listed only in the handshake, so each list needs a new connection. Other transports than
-        // HTTP keep one server process for each connection, and git's process does not read a changed branch again.
+        // Before v2, references are listed only in the handshake, so each list needs a new connection. Other transports
+        // than HTTP keep one server process for each connection, and git's process does not read a changed branch
+        // again.
         let is_http = matches!(source.url.0, Kind::Http(_));
         self.connection = self
             .connection
@@ -176,7 +177,8 @@ impl Network {
 fn no_protocol(noise: &str, url: &RemoteUrl) -> String {
     let advice = match &url.0 {
         Kind::Ssh(_) => {
-            "; make sure that nothing is printed at login (for example by ~/.bashrc), and that the account may run git-upload-pack"
+            "; make sure that nothing is printed at login (for example by ~/.bashrc), and that the account may \
+             run git-upload-pack"
         }
         _ => "; is the URL right?",
     };

@@ -1,5 +1,5 @@
-//! How we use Git's protocol through gix: one round of negotiation, a capability that is hidden from gix, and the kinds of
-//! errors.
+//! How we use Git's protocol through gix: one round of negotiation, a capability that is hidden from gix, and the kinds
+//! of errors.
 
 use std::collections::BTreeSet;
 
@@ -20,8 +20,8 @@ pub(crate) fn agent() -> gix::protocol::command::Feature {
     ("agent", Some(AGENT.into()))
 }
 
-/// Hide `deepen-relative` from gix. Before v2, gix requests it whenever the server offers it. The depth is then counted from
-/// our shallow boundary in place of the tip, so every fetch would deepen the history.
+/// Hide `deepen-relative` from gix. Before v2, gix requests it whenever the server offers it. The depth is then counted
+/// from our shallow boundary in place of the tip, so every fetch would deepen the history.
 pub(crate) fn without_deepen_relative(capabilities: &Capabilities) -> gix::Result<Capabilities> {
     let kept =
         capabilities.iter().filter(|capability| capability.name() != "deepen-relative").map(|capability| {

@@ -1,5 +1,5 @@
-//! Which submodules a commit has, and their URLs. `.gitmodules` is untrusted: the URLs are checked here, `update` commands
-//! are never run, and names are never used as paths.
+//! Which submodules a commit has, and their URLs. `.gitmodules` is untrusted: the URLs are checked here, `update`
+//! commands are never run, and names are never used as paths.
 
 use gix::ObjectId;
 use gix::bstr::{BString, ByteSlice};
@@ -30,8 +30,8 @@ pub(crate) struct WantedSubmodule {
     pub(crate) location: Location,
 }
 
-/// The submodules of `commit`, a commit of `parent`: those with a URL in `.gitmodules` that neither `rules` nor `sparse`
-/// leave out.
+/// The submodules of `commit`, a commit of `parent`: those with a URL in `.gitmodules` that neither `rules` nor
+/// `sparse` leave out.
 pub(crate) fn wanted(
     store: &Store,
     commit: ObjectId,
@@ -80,8 +80,8 @@ pub(crate) fn wanted(
     Ok(wanted)
 }
 
-/// The location for a URL from `.gitmodules`, which is relative to the parent's URL or absolute. A path on this machine is
-/// refused, unless `protocol.file.allow` says otherwise: `.gitmodules` is untrusted.
+/// The location for a URL from `.gitmodules`, which is relative to the parent's URL or absolute. A path on this machine
+/// is refused, unless `protocol.file.allow` says otherwise: `.gitmodules` is untrusted.
 pub(crate) fn resolve(
     parent: &Location,
     url: &str,

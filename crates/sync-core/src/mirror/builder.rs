@@ -57,8 +57,9 @@ impl MirrorBuilder {
         }
     }
 
-    /// Set how to connect: proxies, certificates, SSH, submodule URLs. By default the mirror connects directly and trusts the
-    /// built-in certificate authorities. [`MirrorBuilder::resources`] replaces the resources of these options.
+    /// Set how to connect: proxies, certificates, SSH, submodule URLs. By default the mirror connects directly and
+    /// trusts the built-in certificate authorities. [`MirrorBuilder::resources`] replaces the resources of these
+    /// options.
     pub fn connect(mut self, options: ConnectOptions) -> Self {
         self.connect = options;
         self
@@ -70,8 +71,8 @@ impl MirrorBuilder {
         self
     }
 
-    /// Set what shows the trees to consumers. Without a publisher, consumers get the path from [`Mirror::sync`]; the tree
-    /// stays until the next one is complete and its last [`TreeGuard`](super::TreeGuard) is dropped.
+    /// Set what shows the trees to consumers. Without a publisher, consumers get the path from [`Mirror::sync`]; the
+    /// tree stays until the next one is complete and its last [`TreeGuard`](super::TreeGuard) is dropped.
     pub fn publisher(mut self, publisher: impl Publisher + 'static) -> Self {
         self.publisher = Some(Box::new(publisher));
         self
@@ -89,15 +90,15 @@ impl MirrorBuilder {
         self
     }
 
-    /// Set a function that receives a [`Notice`] of each repair, and of each failure that does not fail the update. By default
-    /// they are dropped.
+    /// Set a function that receives a [`Notice`] of each repair, and of each failure that does not fail the update. By
+    /// default they are dropped.
     pub fn observer(mut self, observer: impl Fn(&Notice) + Send + 'static) -> Self {
         self.observer = Observer(Box::new(observer));
         self
     }
 
-    /// Set the interrupt that stops the mirror, from another thread or at a deadline. By default the mirror makes its own:
-    /// [`Mirror::interrupt`].
+    /// Set the interrupt that stops the mirror, from another thread or at a deadline. By default the mirror makes its
+    /// own: [`Mirror::interrupt`].
     pub fn interrupt(mut self, interrupt: Interrupt) -> Self {
         self.interrupt = interrupt;
         self
@@ -109,21 +110,22 @@ impl MirrorBuilder {
         self
     }
 
-    /// Set whether trees share unchanged files by hard links. The default is true. Consumers must not write to shared files.
+    /// Set whether trees share unchanged files by hard links. The default is true. Consumers must not write to shared
+    /// files.
     pub fn shares_files(mut self, shares: bool) -> Self {
         self.settings.shares_files = shares;
         self
     }
 
-    /// Set whether a replaced tree may be updated in place to become the next one, after [`Retention::reuse_delay`]. The
-    /// default is true, but it has no effect without [`MirrorBuilder::retention`].
+    /// Set whether a replaced tree may be updated in place to become the next one, after [`Retention::reuse_delay`].
+    /// The default is true, but it has no effect without [`MirrorBuilder::retention`].
     pub fn reuses_trees(mut self, reuses: bool) -> Self {
         self.settings.reuses_trees = reuses;
         self
     }
 
-    /// Set whether everything is written to disk before it is published. The default is false: the operating system decides
-    /// when.
+    /// Set whether everything is written to disk before it is published. The default is false: the operating system
+    /// decides when.
     pub fn flushes(mut self, flushes: bool) -> Self {
         self.settings.flushes = flushes;
         self
@@ -135,8 +137,8 @@ impl MirrorBuilder {
         self
     }
 
-    /// Set a file of sparse patterns, which replaces those of the source. It is read at every update, so it may be edited. By
-    /// default there is none.
+    /// Set a file of sparse patterns, which replaces those of the source. It is read at every update, so it may be
+    /// edited. By default there is none.
     pub fn sparse_file(mut self, path: impl Into<PathBuf>) -> Self {
         self.settings.sparse_file = Some(path.into());
         self
@@ -148,8 +150,8 @@ impl MirrorBuilder {
         self
     }
 
-    /// Set whether [`Update::changes`](super::Update::changes) lists the paths that differ. The default is true. The list takes
-    /// time in proportion to the number of files.
+    /// Set whether [`Update::changes`](super::Update::changes) lists the paths that differ. The default is true. The
+    /// list takes time in proportion to the number of files.
     pub fn lists_changes(mut self, lists: bool) -> Self {
         self.settings.lists_changes = lists;
         self

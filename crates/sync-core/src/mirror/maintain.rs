@@ -11,8 +11,8 @@ use crate::spec::reference::CommitId;
 use crate::store::Store;
 
 impl Mirror {
-    /// Maintain the root after a successful [`Mirror::update`]: remove replaced trees, unused submodules and temporary files,
-    /// and repack. `commit` is the published commit.
+    /// Maintain the root after a successful [`Mirror::update`]: remove replaced trees, unused submodules and temporary
+    /// files, and repack. `commit` is the published commit.
     ///
     /// A failure is reported to the observer, and the next maintenance tries again. An interrupt ends only the repack.
     pub fn maintain(&mut self, commit: CommitId) {
@@ -40,9 +40,9 @@ impl Mirror {
         self.end_maintenance();
     }
 
-    /// Maintain the root after a failed [`Mirror::update`], so that the store stays small while each new commit is fetched and
-    /// then rejected: remove trees that were not published and unused submodules, and repack. The newest commit stays, since
-    /// the next update may need it.
+    /// Maintain the root after a failed [`Mirror::update`], so that the store stays small while each new commit is
+    /// fetched and then rejected: remove trees that were not published and unused submodules, and repack. The newest
+    /// commit stays, since the next update may need it.
     ///
     /// A failure is reported to the observer, and the next maintenance tries again. An interrupt ends only the repack.
     pub fn maintain_after_failure(&mut self) {
@@ -64,7 +64,8 @@ impl Mirror {
         self.end_maintenance();
     }
 
-    /// Whether the retired tree may be updated in place: it was replaced long enough ago that no process should have it open.
+    /// Whether the retired tree may be updated in place: it was replaced long enough ago that no process should have it
+    /// open.
     pub(super) fn may_recycle(&self) -> bool {
         let (Some(retired_at), Some(retention)) = (self.retired_at, &self.settings.retention) else {
             return false;
@@ -88,8 +89,8 @@ impl Mirror {
         self.settings.retention.map_or(Duration::ZERO, |retention| retention.keep)
     }
 
-    /// Remove the trees that were replaced long enough ago. With `keeps_recyclable`, the newest of them is set aside for
-    /// reuse. If one cannot be removed, the others still are.
+    /// Remove the trees that were replaced long enough ago. With `keeps_recyclable`, the newest of them is set aside
+    /// for reuse. If one cannot be removed, the others still are.
     fn prune_trees(&mut self, in_use: &[CommitId], keeps_recyclable: bool) -> Result<usize> {
         let trees = self.store.trees().map_err(|err| Error::io("list the old trees", &err))?;
         let others = trees.into_iter().filter(|id| !in_use.contains(id));
@@ -125,8 +126,8 @@ impl Mirror {
         self.observer.failed(self.store.remove_unused_submodules(), "cannot remove unused submodules");
     }
 
-    /// Whether to repack now. `tree_size` is the size of a tree of the store, in bytes, or 0. After a failure (`has_failed`) the
-    /// store may hold commits that are not published.
+    /// Whether to repack now. `tree_size` is the size of a tree of the store, in bytes, or 0. After a failure
+    /// (`has_failed`) the store may hold commits that are not published.
     fn needs_repack(&self, store: &Store, tree_size: u64, has_failed: bool) -> bool {
         let is_tip_only = !has_failed && self.fetcher.source().depth.0.is_some_and(|depth| depth.get() == 1);
         let is_due = match self.settings.repack {
@@ -168,8 +169,8 @@ impl Mirror {
         repacked
     }
 
-    /// Rebuild the store if the repack found damage, which an update might not notice. The next update fetches everything
-    /// again.
+    /// Rebuild the store if the repack found damage, which an update might not notice. The next update fetches
+    /// everything again.
     fn rebuild_after(&mut self, err: &Error) {
         if err.recovery() == Recovery::Rebuild && !self.interrupt.is_triggered() {
             self.is_verified = false;

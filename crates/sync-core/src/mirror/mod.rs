@@ -4,8 +4,8 @@
 //! update    log in ─▶ resolve ─▶ inspect ─▶ fetch ─▶ verify ─▶ check out ─▶ publish
 //! maintain  prune replaced trees ─▶ remove unused submodules ─▶ repack ─▶ clean up
 //! ```
-//! A failed update does not change what is published. A damaged store is rebuilt, or a refused login renewed, and the update
-//! tries again, once. If the disk is full, the packs of this update are removed.
+//! A failed update does not change what is published. A damaged store is rebuilt, or a refused login renewed, and the
+//! update tries again, once. If the disk is full, the packs of this update are removed.
 
 mod builder;
 mod changes;
@@ -40,9 +40,9 @@ use outcome::Guards;
 
 /// A directory that follows a reference of a repository.
 ///
-/// A mirror owns its root: no other process and no other `Mirror` can open it. All methods block; call them from a thread
-/// that may wait (in tokio by `spawn_blocking`). To stop a call, trigger [`Mirror::interrupt`] from another thread, or set
-/// its deadline.
+/// A mirror owns its root: no other process and no other `Mirror` can open it. All methods block; call them from a
+/// thread that may wait (in tokio by `spawn_blocking`). To stop a call, trigger [`Mirror::interrupt`] from another
+/// thread, or set its deadline.
 ///
 /// ```no_run
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -67,8 +67,8 @@ pub struct Mirror {
     interrupt: Interrupt,
     progress: Progress,
     guards: Guards,
-    /// Whether this process has verified the published tree. An earlier process may have been killed, or may have had other
-    /// options.
+    /// Whether this process has verified the published tree. An earlier process may have been killed, or may have had
+    /// other options.
     is_verified: bool,
     /// Whether the store holds more history than the depth of the source.
     has_excess_history: bool,
@@ -130,14 +130,15 @@ impl Mirror {
         outcome
     }
 
-    /// Resolve the reference. If it points to a new commit, fetch the commit, check it out and publish it. If the published
-    /// tree is damaged, repair it. Call [`Mirror::maintain`] or [`Mirror::maintain_after_failure`] afterwards.
+    /// Resolve the reference. If it points to a new commit, fetch the commit, check it out and publish it. If the
+    /// published tree is damaged, repair it. Call [`Mirror::maintain`] or [`Mirror::maintain_after_failure`]
+    /// afterwards.
     ///
     /// # Errors
     ///
-    /// Any [kind](Error::kind) but [`Busy`](crate::ErrorKind::Busy); its [`recovery`](Error::recovery) says whether a retry
-    /// may help. The published tree is unchanged, and the next call continues with what was already fetched. Errors of the
-    /// [`CredentialProvider`], the [`Verifier`] and [`Publisher::prepare`] are passed on.
+    /// Any [kind](Error::kind) but [`Busy`](crate::ErrorKind::Busy); its [`recovery`](Error::recovery) says whether a
+    /// retry may help. The published tree is unchanged, and the next call continues with what was already fetched.
+    /// Errors of the [`CredentialProvider`], the [`Verifier`] and [`Publisher::prepare`] are passed on.
     ///
     /// After an interrupt the kind is [`Cancelled`](crate::ErrorKind::Cancelled) or
     /// [`TimedOut`](crate::ErrorKind::TimedOut).
@@ -164,7 +165,8 @@ impl Mirror {
         outcome
     }
 
-    /// Make the next update verify every published file, and repair the tree if necessary. The first update always does.
+    /// Make the next update verify every published file, and repair the tree if necessary. The first update always
+    /// does.
     pub fn verify_next_time(&mut self) {
         self.is_verified = false;
     }
@@ -175,8 +177,8 @@ impl Mirror {
         &self.store
     }
 
-    /// The total size of the files of a commit's tree, in bytes; 0 if the root has no tree of this commit. Files of submodules
-    /// do not count. The size of each file is modulo 4 GiB, as in a git index.
+    /// The total size of the files of a commit's tree, in bytes; 0 if the root has no tree of this commit. Files of
+    /// submodules do not count. The size of each file is modulo 4 GiB, as in a git index.
     pub fn tree_size(&mut self, commit: CommitId) -> u64 {
         match self.tree_size {
             Some((known, size)) if known == commit => size,

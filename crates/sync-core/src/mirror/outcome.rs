@@ -78,8 +78,8 @@ impl Update {
     }
 }
 
-/// Keeps a tree from being removed or reused after another one is published. The current tree needs no guard. A guard ends
-/// with the process: the next process may remove the tree.
+/// Keeps a tree from being removed or reused after another one is published. The current tree needs no guard. A guard
+/// ends with the process: the next process may remove the tree.
 #[derive(Clone, Debug)]
 #[must_use = "the tree may be removed when its guard is dropped"]
 pub struct TreeGuard(#[expect(dead_code, reason = "held, not read")] Arc<()>);

@@ -32,8 +32,8 @@ pub trait Publisher: Send {
         Ok(self.named(store)?.filter(|id| store.tree_path(*id).is_dir()))
     }
 
-    /// Whether consumers see all files of `tree` unaltered. It is called only if [`Publisher::current`] is the commit of
-    /// `tree`. A publisher that shows the tree itself needs no check: the mirror has verified the tree.
+    /// Whether consumers see all files of `tree` unaltered. It is called only if [`Publisher::current`] is the commit
+    /// of `tree`. A publisher that shows the tree itself needs no check: the mirror has verified the tree.
     ///
     /// # Errors
     ///
@@ -43,8 +43,8 @@ pub trait Publisher: Send {
         Ok(true)
     }
 
-    /// Prepare for a new commit, or refuse it. It is called before [`Publisher::publish`], but not for a repaired tree of the
-    /// same commit.
+    /// Prepare for a new commit, or refuse it. It is called before [`Publisher::publish`], but not for a repaired tree
+    /// of the same commit.
     ///
     /// # Errors
     ///

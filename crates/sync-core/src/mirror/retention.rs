@@ -18,22 +18,22 @@ pub struct Clock {
 pub struct Retention {
     /// How long a replaced tree is kept at its path.
     pub keep: Duration,
-    /// How long after `keep` a retired tree stays unchanged before it may be updated in place. A process that still has it
-    /// open sees the changes.
+    /// How long after `keep` a retired tree stays unchanged before it may be updated in place. A process that still has
+    /// it open sees the changes.
     pub reuse_delay: Duration,
     /// The caller's clocks.
     pub clock: Clock,
 }
 
 impl Retention {
-    /// Record that a tree is replaced now. Like git-sync, we set the modification time of its directory, so that the next
-    /// process knows it, too.
+    /// Record that a tree is replaced now. Like git-sync, we set the modification time of its directory, so that the
+    /// next process knows it, too.
     pub(super) fn start(&self, tree: &Path) -> io::Result<()> {
         fs_err::File::open(tree)?.set_modified((self.clock.wall)())
     }
 
-    /// How long ago a tree was replaced; `None` if the time cannot be read. If it is in the future, because the clock was wrong,
-    /// it is set to the current time.
+    /// How long ago a tree was replaced; `None` if the time cannot be read. If it is in the future, because the clock
+    /// was wrong, it is set to the current time.
     pub(super) fn age(&self, tree: &Path) -> Option<Duration> {
         let modified = fs_err::symlink_metadata(tree).and_then(|found| found.modified()).ok()?;
         (self.clock.wall)().duration_since(modified).inspect_err(|_| _ = self.start(tree)).ok()

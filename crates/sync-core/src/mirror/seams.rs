@@ -15,8 +15,8 @@ pub trait CredentialProvider: Send {
     /// Any. The update fails with this error.
     fn credentials(&mut self) -> Result<Credentials>;
 
-    /// The server refused the credentials. Return true if [`CredentialProvider::credentials`] now provides different ones; the
-    /// update then tries again, once. The default is false.
+    /// The server refused the credentials. Return true if [`CredentialProvider::credentials`] now provides different
+    /// ones; the update then tries again, once. The default is false.
     fn renew(&mut self) -> bool {
         false
     }
@@ -35,8 +35,8 @@ pub trait Verifier: Send {
     ///
     /// # Errors
     ///
-    /// Any, preferably of kind [`ErrorKind::Rejected`](crate::ErrorKind::Rejected). The update fails with this error, and the
-    /// published tree stays.
+    /// Any, preferably of kind [`ErrorKind::Rejected`](crate::ErrorKind::Rejected). The update fails with this error,
+    /// and the published tree stays.
     fn verify(&mut self, received: &Received<'_>) -> Result<()>;
 }
 
@@ -66,7 +66,8 @@ impl Received<'_> {
         self.tip
     }
 
-    /// The content of the commit object, without the header of the object. A signature is part of it and covers the rest.
+    /// The content of the commit object, without the header of the object. A signature is part of it and covers the
+    /// rest.
     ///
     /// # Errors
     ///

@@ -162,8 +162,8 @@ impl Mirror {
         if self.settings.flushes {
             self.store.flush()?;
         }
-        // This is done before the tree is replaced. If it were done after, a kill in between would shorten the time for which
-        // the old tree is kept.
+        // This is done before the tree is replaced. If it were done after, a kill in between would shorten the time for
+        // which the old tree is kept.
         if let (Some(old), Some(retention)) =
             (current.filter(|old| *old != tree.commit), &self.settings.retention)
         {

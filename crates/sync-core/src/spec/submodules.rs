@@ -43,8 +43,8 @@ impl SubmoduleRules {
         Ok(())
     }
 
-    /// The name of the submodule at `path`; `None` if its directory stays empty, because `.gitmodules` does not list it, or
-    /// because `.gitmodules` or the user leaves it out.
+    /// The name of the submodule at `path`; `None` if its directory stays empty, because `.gitmodules` does not list
+    /// it, or because `.gitmodules` or the user leaves it out.
     pub(crate) fn wanted_name<'a>(&self, modules: &'a File, path: &BStr) -> Option<&'a BStr> {
         let name = modules.name_by_path(path)?;
         let last_rule = |rules: &[(String, bool)]| {
