@@ -142,11 +142,9 @@ fn prepare<'a>(
         gate: config.hooks.gate.clone(),
         progress: progress.clone(),
     };
-    let retention = Retention {
-        keep: config.publishing.stale_worktree_timeout,
-        reuse_delay: config.publishing.worktree_reuse_delay,
-        clock: Clock { wall: clock::now, monotonic: clock::monotonic },
-    };
+    let mut retention = Retention::new(Clock { wall: clock::now, monotonic: clock::monotonic });
+    retention.keep = config.publishing.stale_worktree_timeout;
+    retention.reuse_delay = config.publishing.worktree_reuse_delay;
     let mirror = Mirror::builder(config.source.clone())
         .connect(config.connect.clone())
         .resources(config.connect.resources)

@@ -15,17 +15,24 @@ pub struct Clock {
 
 /// How long replaced trees are kept.
 #[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
 pub struct Retention {
-    /// How long a replaced tree is kept at its path.
+    /// How long a replaced tree is kept at its path. The default is zero: the next maintenance removes it.
     pub keep: Duration,
     /// How long after `keep` a retired tree stays unchanged before it may be updated in place. A process that still has
-    /// it open sees the changes.
+    /// it open sees the changes. The default is one minute.
     pub reuse_delay: Duration,
     /// The caller's clocks.
     pub clock: Clock,
 }
 
 impl Retention {
+    /// The defaults, with the caller's clocks.
+    #[must_use]
+    pub fn new(clock: Clock) -> Self {
+        Retention { keep: Duration::ZERO, reuse_delay: Duration::from_secs(60), clock }
+    }
+
     /// Record that a tree is replaced now. Like git-sync, we set the modification time of its directory, so that the
     /// next process knows it, too.
     pub(super) fn start(&self, tree: &Path) -> io::Result<()> {
