@@ -38,3 +38,20 @@ impl FromStr for Filter {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn filters_are_parsed_as_in_git() {
+        for (text, spec) in
+            [("blob:none", "blob:none"), ("tree:0", "blob:none"), ("blob:limit=1k", "blob:limit=1k")]
+        {
+            assert_eq!(text.parse::<Filter>().unwrap().spec(), spec);
+        }
+        for text in ["", "blob", "blob:limit=", "blob:limit=x", "tree:", "sparse:oid=x", "blob:none\n"] {
+            assert!(text.parse::<Filter>().is_err(), "{text:?}");
+        }
+    }
+}

@@ -55,19 +55,6 @@ impl SparsePatterns {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::spec::filter::Filter;
-
-    #[test]
-    fn filters_are_gits() {
-        for (text, spec) in
-            [("blob:none", "blob:none"), ("tree:0", "blob:none"), ("blob:limit=1k", "blob:limit=1k")]
-        {
-            assert_eq!(text.parse::<Filter>().unwrap().spec(), spec);
-        }
-        for text in ["", "blob", "blob:limit=", "blob:limit=x", "tree:", "sparse:oid=x", "blob:none\n"] {
-            assert!(text.parse::<Filter>().is_err(), "{text:?}");
-        }
-    }
 
     #[test]
     fn directories_become_cone_patterns() {
