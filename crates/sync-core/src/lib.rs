@@ -1,7 +1,7 @@
 //! Keep a directory in step with a Git reference: fetch a shallow history, check out the tree, and publish it
 //! atomically.
 //!
-//! [`Mirror`] does all of this: build one, and call [`Mirror::sync`] again and again. A [`Publisher`] shows the trees
+//! [`Mirror`] does all of this: build one, and call [`Mirror::sync`] periodically. A [`Publisher`] shows the trees
 //! to consumers; without one the caller gets the path of the finished tree.
 //!
 //! ```text

@@ -1,6 +1,6 @@
 //! Resolve a reference of a remote repository, and fetch its commit into the store.
 //!
-//! Only this module uses the network. It writes only to `.git`, with one exception: during a first sync,
+//! Only this module talks to remote repositories. It writes only to `.git`, with one exception: during a first sync,
 //! [`index_pack`](crate::index_pack) also writes files to the directory in which the checkout builds the tree.
 
 mod branches;
@@ -111,9 +111,9 @@ impl Fetcher {
     ///
     /// [`ErrorKind::NotFound`] if the repository or the reference does not exist; [`ErrorKind::Network`],
     /// [`ErrorKind::Server`], [`ErrorKind::Login`] or [`ErrorKind::Denied`] if the server does not answer as it should;
-    /// [`ErrorKind::Limit`] if it lists too many references; [`ErrorKind::Configuration`] if the options do not suffice
-    /// to connect; [`ErrorKind::Io`] if a local repository cannot be read. After an interrupt [`ErrorKind::Cancelled`]
-    /// or [`ErrorKind::TimedOut`].
+    /// [`ErrorKind::Limit`] if it lists too many references; [`ErrorKind::Configuration`] if an option is wrong or
+    /// missing; [`ErrorKind::Io`] if a local repository cannot be read. After an interrupt [`ErrorKind::Cancelled`] or
+    /// [`ErrorKind::TimedOut`].
     pub fn resolve(&mut self) -> Result<Tip> {
         self.try_resolve().map_err(|err| self.hide_secrets(err))
     }
@@ -147,8 +147,9 @@ impl Fetcher {
     /// submodules is not acceptable; [`ErrorKind::DamagedStore`], [`ErrorKind::StorageFull`] or [`ErrorKind::Io`] if
     /// the store cannot be read or written. After an interrupt [`ErrorKind::Cancelled`] or [`ErrorKind::TimedOut`].
     ///
-    /// After any of them the store has all objects that it had before, and may have more, which nothing refers to. The
-    /// exception is a remote with another object format than the store: the store is emptied first. Trees stay.
+    /// After any of them the store has all objects that it had before, and may have more, which nothing refers to. In
+    /// two cases the store is emptied first: the remote has another object format than the store, or the store is a
+    /// partial clone and the source no longer has a filter. Trees always stay.
     pub fn fetch(&mut self, tip: &Tip, store: &mut Store) -> Result<Fetched> {
         self.try_fetch(tip, store).map_err(|err| self.hide_secrets(err))
     }

@@ -207,7 +207,7 @@ impl Mirror {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Io`](crate::ErrorKind::Io) in most cases: that of the error of [`Publisher::current`].
+    /// The error of [`Publisher::current`], usually of kind [`ErrorKind::Io`](crate::ErrorKind::Io).
     pub fn published(&self) -> Result<Option<CommitId>> {
         self.publisher.current(&self.store).map_err(|err| self.unreadable(&err))
     }
