@@ -91,7 +91,12 @@ fn files_that_are_read_as_a_whole_fit_into_64_mib_or_are_refused() {
         (gitmodules, modules(500 << 10), None, None),
         (gitmodules, modules(600 << 10), None, Some("a .gitmodules of")),
         ("file", "one\n".into(), Some(lines("/*\n", 500 << 10)), None),
-        ("file", "one\n".into(), Some(lines("/*\n", 600 << 10)), Some("larger than the limit of 524288 bytes")),
+        (
+            "file",
+            "one\n".into(),
+            Some(lines("/*\n", 600 << 10)),
+            Some("larger than the limit of 524288 bytes"),
+        ),
     ];
     let group = Group::of(64 * MIB);
     if group.is_none() {

@@ -31,16 +31,16 @@ pub struct Service<'a, W> {
     pub status: Status,
     pub sync_timeout: Duration,
     pub worktree_check_period: Option<Duration>,
-    /// Starts a sync at once.
+    /// Starts a sync immediately.
     pub wake: Option<Signal>,
 }
 
-/// How a piece of blocking work came out.
+/// The result of blocking work.
 enum Ran<W, T> {
     Done(W, T),
-    /// It was stopped at this stage because its time was over.
+    /// It timed out at this stage.
     TimedOut(W, T, Stage),
-    /// The process is to end.
+    /// The process must end.
     Over(Exit),
 }
 
@@ -179,7 +179,7 @@ async fn blocking<W: Worker, T: Send + 'static>(
     match (finished, stopped_at) {
         (Ok((worker, done)), None) => Ran::Done(worker, done),
         (Ok((worker, done)), Some(stage)) => Ran::TimedOut(worker, done, stage),
-        // A panic: what the work owned is gone, so a fresh process has to go on.
+        // A panic: what the work owned is gone, so a new process has to go on.
         (Err(err), _) => {
             error!(error = %err, "a sync panicked");
             Ran::Over(Exit::Failure)

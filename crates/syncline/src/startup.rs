@@ -42,7 +42,7 @@ pub async fn work(config: &Config, status: &Status, progress: &Progress, manager
     exit
 }
 
-/// Those who are told what happens.
+/// The receivers of events.
 #[derive(Clone, Copy)]
 struct Told<'a> {
     status: &'a Status,
@@ -96,7 +96,7 @@ async fn own(root: &Path, resources: Resources, wait: bool) -> Result<Store, Err
     }
 }
 
-/// A store, what is published of it, and whether that is a commit of it.
+/// A store, its publisher, and whether a commit of the store is published already.
 type Prepared = (Store, Box<dyn Publisher>, bool);
 
 /// Find out what is published. That may be on another file system, and block.

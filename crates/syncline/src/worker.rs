@@ -15,22 +15,22 @@ pub trait Worker: Send + 'static {
     /// The tree of a commit.
     fn tree(&self, commit: CommitId) -> PathBuf;
 
-    /// Say what is published to those who ask.
+    /// Tell the status what is published.
     fn describe(&mut self, commit: CommitId, status: &Status);
 
-    /// What follows a success and cannot fail it.
+    /// Maintenance after a success. It cannot fail.
     fn maintain(&mut self, commit: CommitId);
 
-    /// What follows a failure.
+    /// Maintenance after a failure.
     fn maintain_after_failure(&mut self);
 
     /// Compare what is published with what was written at the next update.
     fn verify_next_time(&mut self);
 
-    /// What stops it.
+    /// The interrupt that stops it.
     fn interrupt(&self) -> Interrupt;
 
-    /// What it is doing.
+    /// The progress of its work.
     fn progress(&self) -> Progress;
 }
 

@@ -67,7 +67,7 @@ impl Store {
     /// # Errors
     ///
     /// [`ErrorKind::Busy`] while another process owns the root; [`ErrorKind::Configuration`] if the root holds
-    /// somebody's repository, or a store of a later syncline; [`ErrorKind::Io`] or [`ErrorKind::StorageFull`] if the
+    /// another repository, or a store of a later syncline; [`ErrorKind::Io`] or [`ErrorKind::StorageFull`] if the
     /// root cannot be read or written. Opening cannot be interrupted.
     pub fn open(root: &Path, resources: Resources) -> Result<Store> {
         let step = || format!("open {}", root.display());

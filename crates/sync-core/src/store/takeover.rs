@@ -1,4 +1,4 @@
-//! Take over an existing root, but refuse if somebody's work could be lost.
+//! Take over an existing root, but refuse if it may hold unsaved work.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ use crate::fs_ext::entries;
 use crate::objects::packs::packs;
 use crate::spec::reference::CommitId;
 
-/// Refuse a root that holds somebody's repository; the error names the work found there. A `.git` that is not a
+/// Refuse a root that holds another repository; the error names the work found there. A `.git` that is not a
 /// directory is removed if nothing is lost with it.
 pub(super) fn take_over(root: &Path) -> Result<()> {
     let (git, step) = (root.join(".git"), || format!("open {}", root.display()));

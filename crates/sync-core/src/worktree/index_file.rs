@@ -19,7 +19,7 @@ const BUFFER_SIZE: usize = 64 * 1024;
 const EXTENDED: u16 = 1 << 14;
 const SKIP_WORKTREE: u16 = 1 << 14;
 
-/// Read an index. Its checksum is not verified: that takes longer than reading, and somebody who alters the index can
+/// Read an index. Its checksum is not verified: that takes longer than reading, and a program that alters the index can
 /// write a matching one. Entries are compared with the files and with the trees anyway.
 pub(crate) fn read(path: PathBuf, hash: HashKind) -> gix::Result<State> {
     let file = gix::index::File::at(path, hash, true, Default::default())?;

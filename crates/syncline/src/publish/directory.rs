@@ -1,4 +1,4 @@
-//! A published directory, for consumers that cannot follow links: the next one is made beside it and takes its place
+//! A published directory, for consumers that cannot follow links. The next one is built beside it and exchanged with it
 //! in one step.
 
 use std::io;
@@ -15,7 +15,7 @@ use super::{CopyOptions, age, are_digits, digits, parent, start_time, temporary_
 /// old one until it is pruned.
 #[derive(Debug)]
 pub struct Directory {
-    /// Absolute, without symbolic links but its last part.
+    /// Absolute, without symbolic links except in its last component.
     path: PathBuf,
     options: CopyOptions,
 }
@@ -45,7 +45,7 @@ impl Directory {
         found.is_ok_and(|found| found.stx_attributes.contains(StatxAttributes::MOUNT_ROOT))
     }
 
-    /// Not every file system can.
+    /// Check that the file system can exchange directories.
     fn try_exchange(&self) -> io::Result<()> {
         let names = [self.beside(NEW), self.beside(NEW)];
         for name in &names {
@@ -62,12 +62,12 @@ impl Directory {
         })
     }
 
-    /// An unused name of a kind.
+    /// An unused temporary name beside the directory.
     fn beside(&self, kind: &str) -> PathBuf {
         self.path.with_file_name(format!("{}{kind}{}", temporary_prefix(&self.path), digits()))
     }
 
-    /// Whoever is inside what was replaced may go on for a while.
+    /// Keep the replaced directory for processes that are still inside it.
     fn set_aside(&self, old: &Path) -> io::Result<()> {
         if fs_err::symlink_metadata(old)?.is_symlink() {
             return fs_err::remove_file(old);
@@ -76,7 +76,7 @@ impl Directory {
         fs_err::rename(old, self.beside(OLD))
     }
 
-    /// Remove what was made beside it, by the last part of its name.
+    /// Remove the directories of ours beside it for which `is_due` returns true, by the last part of their names.
     fn remove(&self, is_due: impl Fn(&str, &Path) -> bool) -> io::Result<()> {
         let prefix = temporary_prefix(&self.path);
         for entry in fs_err::read_dir(self.path.parent().unwrap_or(&self.path))? {
@@ -93,8 +93,8 @@ impl Directory {
         Ok(())
     }
 
-    /// The commit whose files it has, as its `.git` file says. Anything else must not be there, but for an empty
-    /// directory or a link.
+    /// The commit that the `.git` file of the directory names. An empty directory and a symbolic link name none; any
+    /// other content is an error.
     fn content(&self, store: &Store) -> io::Result<Option<CommitId>> {
         let found = match fs_err::symlink_metadata(&self.path) {
             Ok(found) => found,
@@ -130,7 +130,7 @@ impl Publisher for Directory {
         Replica::new(tree, &self.path, self.options, interrupt)?.has_all(&list(tree)?)
     }
 
-    /// Make a directory with the files of `tree` beside this one and let it take its place.
+    /// Build a directory with the files of `tree` beside this one, and exchange the two.
     fn publish(&mut self, tree: &Worktree, interrupt: &Interrupt) -> io::Result<()> {
         self.remove(is_new)?;
         let new = self.beside(NEW);
@@ -159,10 +159,10 @@ impl Publisher for Directory {
     }
 }
 
-/// What is being made.
+/// In the name of a directory that is being built.
 const NEW: &str = "new-";
 
-/// What was replaced.
+/// In the name of a directory that was replaced.
 const OLD: &str = "old-";
 
 fn is_of(kind: &str, name: &str) -> bool {

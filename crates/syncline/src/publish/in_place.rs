@@ -1,5 +1,5 @@
-//! A given directory, a mount point perhaps, that is brought to the next commit file by file: each by a rename, what is
-//! new before what goes. What others have there stays.
+//! A directory, perhaps a mount point, that is updated file by file, each by one rename. New files come before old ones
+//! are removed. Files of other programs in it stay.
 
 use std::io;
 use std::os::unix::ffi::OsStrExt;
@@ -37,7 +37,7 @@ impl InPlace {
         Ok(InPlace { dir, root, memory, options: CopyOptions { shares_files, ..options } })
     }
 
-    /// What the directory is to have of `tree`. Where it is the root, its `.git` is the store.
+    /// The paths of `tree` that the directory gets. If it is the root, its `.git` is the store.
     fn wanted(&self, tree: &Path) -> io::Result<Paths> {
         let mut paths = list(tree)?;
         if self.dir == self.root {
@@ -53,7 +53,7 @@ impl InPlace {
         }
     }
 
-    /// The store is the repository of the files beside it: git's own commands there find them in order.
+    /// Write an index and an exclude file, so that git commands in the root find the files clean.
     fn explain_to_git(&self, tree: &Worktree) -> io::Result<()> {
         let git = self.root.join(".git");
         fs_err::create_dir_all(git.join("info"))?;
@@ -63,7 +63,7 @@ impl InPlace {
         fs_err::rename(&temporary, git.join("index"))
     }
 
-    /// What has to be put into its place. What others have there is refused before anything is touched.
+    /// The paths that have to be written. Files of other programs in their way are an error, before anything is changed.
     fn survey(&self, replica: &mut Replica, wanted: &Paths, ours: &Paths) -> io::Result<Paths> {
         let mut due = Paths::new();
         for path in wanted {
@@ -91,7 +91,7 @@ impl InPlace {
     fn make_room(&self, replica: &mut Replica, path: &[u8], ours: &Paths) -> io::Result<()> {
         match (replica.look(path)?, plain(path)) {
             (Found::OtherDirectory, _) => {
-                // Up to what comes after a slash.
+                // All paths below `path`: the byte after `/` is `0`.
                 let mut inside = ours.range([path, b"/"].concat()..[path, b"0"].concat()).rev();
                 inside.try_for_each(|inside| replica.remove(inside))
             }
@@ -106,7 +106,7 @@ impl Publisher for InPlace {
         &self.dir
     }
 
-    /// The commit whose files are all there.
+    /// The commit whose files are all there, and no others of ours.
     fn named(&self, _: &Store) -> io::Result<Option<CommitId>> {
         self.memory.commit()
     }
@@ -115,7 +115,7 @@ impl Publisher for InPlace {
         Replica::new(tree, &self.dir, self.options, interrupt)?.has_all(&self.wanted(tree)?)
     }
 
-    /// Bring the directory to `tree`. If this is interrupted, the next time completes it.
+    /// Update the directory to `tree`. The next update completes one that was interrupted.
     fn publish(&mut self, tree: &Worktree, interrupt: &Interrupt) -> io::Result<()> {
         let wanted = self.wanted(&tree.path)?;
         let mut before = self.memory.read()?;

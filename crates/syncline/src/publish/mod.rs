@@ -50,7 +50,7 @@ pub fn open(
     })
 }
 
-/// The directory that a published path is in, created if need be.
+/// The directory that contains a published path. It is created if it does not exist.
 fn parent(store: &Store, path: &Path) -> io::Result<PathBuf> {
     let directory = path.parent().unwrap_or(path);
     fs_err::create_dir_all(directory)?;
@@ -59,7 +59,7 @@ fn parent(store: &Store, path: &Path) -> io::Result<PathBuf> {
     Ok(place)
 }
 
-/// Nothing is published where the store keeps its own.
+/// Refuse the directories in which the store keeps its own files.
 fn refuse_own(store: &Store, place: &Path) -> io::Result<()> {
     match [".git", ".worktrees"].iter().any(|own| place.starts_with(store.root().join(own))) {
         true => Err(io::Error::other("this is where syncline keeps its own files; choose another --link")),
@@ -67,12 +67,12 @@ fn refuse_own(store: &Store, place: &Path) -> io::Result<()> {
     }
 }
 
-/// What the names begin with that are only for a while beside a published path.
+/// The beginning of temporary names beside a published path.
 fn temporary_prefix(path: &Path) -> String {
     format!(".{}.tmp-", path.file_name().unwrap_or_default().to_string_lossy())
 }
 
-/// Sixteen digits that nobody can foresee: a name with them is not a commit's, nor anybody else's.
+/// Sixteen random digits: a name with them belongs neither to a commit nor to another program.
 fn digits() -> String {
     format!("{:016x}", fastrand::u64(..))
 }
@@ -81,7 +81,7 @@ fn are_digits(text: &str) -> bool {
     text.len() == 16 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
-/// A name for a while among files of others.
+/// A temporary name among the files of other programs.
 fn temporary_name() -> String {
     format!(".syncline-{}", digits())
 }
@@ -95,8 +95,8 @@ fn start_time(directory: &Path) -> io::Result<()> {
     fs_err::File::open(directory)?.set_modified(now())
 }
 
-/// How long ago a directory was retired; `None` if that cannot be told. The clock may have been ahead: the time begins
-/// anew.
+/// How long ago a directory was replaced; `None` if that is unknown. If the clock was ahead then, the time starts
+/// again.
 fn age(directory: &Path) -> Option<Duration> {
     let modified = fs_err::symlink_metadata(directory).and_then(|found| found.modified()).ok()?;
     now().duration_since(modified).inspect_err(|_| _ = start_time(directory)).ok()

@@ -1,4 +1,4 @@
-//! The files of a tree a second time, in a directory that others may write to: no symbolic link of theirs is followed,
+//! A second copy of the files of a tree, in a directory that other programs may write to. No symbolic link is followed
 //! on either side.
 
 use std::collections::BTreeSet;
@@ -18,10 +18,10 @@ use sync_core::{Interrupt, relative_path};
 
 use super::{CopyOptions, temporary_name};
 
-/// Paths inside a tree; those of directories end in a slash, so that each comes before what is in it.
+/// Paths inside a tree. Those of directories end in a slash, so that a directory sorts before its content.
 pub type Paths = BTreeSet<Vec<u8>>;
 
-/// Everything that is in a tree.
+/// All paths of a tree.
 pub fn list(tree: &Path) -> io::Result<Paths> {
     let mut top = Top::open(tree)?;
     let (mut paths, mut waiting) = (Paths::new(), vec![PathBuf::new()]);
@@ -44,7 +44,7 @@ pub fn list(tree: &Path) -> io::Result<Paths> {
     Ok(paths)
 }
 
-/// A path of [`Paths`] as others write it, and whether it is a directory's.
+/// A path of [`Paths`] without its slash, and whether it is that of a directory.
 pub fn plain(path: &[u8]) -> (&Path, bool) {
     let name = path.strip_suffix(b"/").unwrap_or(path);
     (Path::new(OsStr::from_bytes(name)), name.len() < path.len())
@@ -55,7 +55,7 @@ pub struct Replica<'a> {
     from: Top,
     to: Top,
     options: CopyOptions,
-    /// What a file is called until it has its place: nothing that a commit or others could have foreseen.
+    /// The temporary name of a file before it is renamed. It is random.
     temporary: String,
     interrupt: &'a Interrupt,
 }
@@ -64,7 +64,7 @@ pub struct Replica<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Found {
     Nothing,
-    /// What the tree has there.
+    /// The same as in the tree.
     Same,
     OtherFile,
     OtherDirectory,
@@ -81,12 +81,12 @@ impl<'a> Replica<'a> {
         Ok(Replica { from, to, options, temporary: temporary_name(), interrupt })
     }
 
-    /// The name that files have in the directory until they have their places.
+    /// The temporary name of files in the directory.
     pub fn temporary(&self) -> &str {
         &self.temporary
     }
 
-    /// Remove what was left under such a name where one of `paths` is, by a process that was killed.
+    /// Remove the files with this temporary name that a killed process left beside one of `paths`.
     pub fn clear(&mut self, temporary: &str, paths: &Paths) -> io::Result<()> {
         let parents: BTreeSet<&Path> = paths.iter().map(|path| split(plain(path).0).0).collect();
         for parent in parents {
@@ -99,7 +99,7 @@ impl<'a> Replica<'a> {
         Ok(())
     }
 
-    /// Compare what is at a path with what the tree has there.
+    /// Compare a path of the directory with the tree.
     pub fn look(&mut self, path: &[u8]) -> io::Result<Found> {
         self.interrupt.check()?;
         let (path, is_dir) = plain(path);
@@ -118,7 +118,7 @@ impl<'a> Replica<'a> {
         })
     }
 
-    /// Whether each of these paths is in the directory as the tree has it.
+    /// Whether all of these paths are the same in the directory and in the tree.
     pub fn has_all(&mut self, paths: &Paths) -> io::Result<bool> {
         for path in paths {
             if self.look(path)? != Found::Same {
@@ -145,8 +145,8 @@ impl<'a> Replica<'a> {
         Ok(is_linked || (!self.options.shares_files && look(&wanted) == look(found)))
     }
 
-    /// Put what the tree has at a path into its place, where no directory is in the way of a file, nor a file in the
-    /// way of a directory.
+    /// Copy a path of the tree to the directory. No directory may be in the way of a file, nor a file in the way of a
+    /// directory.
     pub fn put(&mut self, path: &[u8]) -> io::Result<()> {
         self.interrupt.check()?;
         let (path, is_dir) = plain(path);
@@ -171,7 +171,7 @@ impl<'a> Replica<'a> {
         })
     }
 
-    /// Make the file under its temporary name.
+    /// Create the file under its temporary name.
     fn make(&mut self, path: &Path) -> io::Result<()> {
         let (parent, name) = split(path);
         if name == ".git" {
@@ -181,7 +181,7 @@ impl<'a> Replica<'a> {
             return self.finish(&file);
         }
         let (from, to) = (self.from.dir(parent)?, self.to.dir(parent)?);
-        // It may have too many links, or may not be linked to.
+        // It may have too many links, or linking may not be allowed.
         if self.options.shares_files && linkat(from, name, to, &self.temporary, AtFlags::empty()).is_ok() {
             return Ok(());
         }
@@ -204,7 +204,7 @@ impl<'a> Replica<'a> {
         if self.options.is_durable { file.sync_all() } else { Ok(()) }
     }
 
-    /// The text of a `.git` file that leads from the directory to where the tree's leads.
+    /// The text of a `.git` file in the directory that names the same target as that of the tree.
     fn pointer(&mut self, path: &Path) -> io::Result<String> {
         let text = self.from.read(path)?;
         let target = text.strip_prefix(b"gitdir: ").unwrap_or(&text).trim_ascii_end();
@@ -213,13 +213,13 @@ impl<'a> Replica<'a> {
         Ok(format!("gitdir: {}\n", relative_path(&self.to.path.join(parent), &admin).display()))
     }
 
-    /// Remove a file of the directory, or a directory if nothing is left in it.
+    /// Remove a file of the directory, or an empty directory.
     pub fn remove(&mut self, path: &[u8]) -> io::Result<()> {
         let (path, is_dir) = plain(path);
         let (parent, name) = split(path);
         let Ok(dir) = self.to.dir(parent) else { return Ok(()) };
         match unlinkat(dir, name, if is_dir { AtFlags::REMOVEDIR } else { AtFlags::empty() }) {
-            // It is gone, or is something else by now, or has what others put there.
+            // It is gone, is something else by now, or holds files of other programs.
             Ok(()) | Err(Errno::NOENT | Errno::NOTEMPTY | Errno::EXIST | Errno::NOTDIR | Errno::ISDIR) => {
                 self.to.last = None;
                 Ok(())
@@ -238,7 +238,7 @@ fn split(path: &Path) -> (&Path, &OsStr) {
     (path.parent().unwrap_or(Path::new("")), path.file_name().unwrap_or_default())
 }
 
-/// A directory, and the one below that was used last.
+/// An open directory, and the subdirectory that was used last.
 struct Top {
     path: PathBuf,
     fd: OwnedFd,
@@ -254,7 +254,7 @@ impl Top {
         Ok(Top { path, fd, last: None })
     }
 
-    /// A directory below, reached without following links.
+    /// Open a subdirectory without following links.
     fn dir(&mut self, path: &Path) -> io::Result<&OwnedFd> {
         if path.as_os_str().is_empty() {
             return Ok(&self.fd);

@@ -1,4 +1,4 @@
-//! What is remembered of a directory that is published in place: nothing else there is syncline's.
+//! The state file of a directory that is published in place. It lists the files that syncline owns there.
 
 use std::io::{self, BufRead, Read, Write};
 use std::os::unix::ffi::OsStrExt;
@@ -11,43 +11,44 @@ use sync_core::{CommitId, relative_path};
 use super::replica::Paths;
 use super::{is_temporary_name, temporary_name};
 
-/// What the file begins with. Older ones begin with the absolute path of the directory, and then the commit.
+/// The first field of the file: its version. Older files begin with the absolute path of the directory and the commit.
 const FORM: &[u8] = b"2";
 
-/// What is in the directory that was put there by syncline.
+/// What syncline has put into the directory.
 #[derive(Debug, Default)]
 pub struct State {
-    /// Once all of its files are there and nothing else.
+    /// The commit, once all of its files are there and no others of ours.
     pub commit: Option<CommitId>,
-    /// What a file is called until it has its place, as long as the directory is being changed.
+    /// The temporary name of files, while the directory is being updated.
     pub temporary: Option<String>,
     pub paths: Paths,
 }
 
-/// The file with the state, and what it calls the directory.
+/// The state file, and how it identifies the directory.
 #[derive(Debug)]
 pub struct Memory {
     file: PathBuf,
     dir: PathBuf,
-    /// From the root: it stays the same when a volume with both is mounted elsewhere.
+    /// Relative to the root: it stays the same if a volume with both is mounted elsewhere.
     way: PathBuf,
-    /// It stays the same when a volume with the directory alone is mounted elsewhere. Empty if it cannot be told.
+    /// Inode and time of birth: they stay the same if a volume with the directory alone is mounted elsewhere. Empty if
+    /// unknown.
     birth: String,
 }
 
 impl Memory {
-    /// Of the directory `dir` and a store under `root`, both absolute and without symbolic links.
+    /// For the directory `dir` and the store under `root`, both absolute and without symbolic links.
     pub fn new(root: &Path, dir: &Path) -> Memory {
         let (file, way) = (root.join(".worktrees/.in-place"), relative_path(root, dir));
         Memory { file, dir: dir.to_owned(), way, birth: birth(dir).unwrap_or_default() }
     }
 
-    /// The commit whose files are all there.
+    /// The commit whose files are all there, and no others of ours.
     pub fn commit(&self) -> io::Result<Option<CommitId>> {
         Ok(self.open()?.and_then(|(state, _)| state.commit))
     }
 
-    /// All that is remembered; nothing of another directory.
+    /// The state; an empty one if the file is that of another directory.
     pub fn read(&self) -> io::Result<State> {
         let Some((mut state, mut file)) = self.open()? else { return Ok(State::default()) };
         let mut text = Vec::new();
@@ -57,7 +58,8 @@ impl Memory {
         Ok(state)
     }
 
-    /// The state without its paths, which are the rest of the file; `None` if that is another directory's.
+    /// The state without its paths, and the rest of the file, which lists them; `None` if the file is that of another
+    /// directory.
     fn open(&self) -> io::Result<Option<(State, impl BufRead + use<>)>> {
         let mut file = match File::open(&self.file) {
             Ok(file) => io::BufReader::new(file),
@@ -82,7 +84,7 @@ impl Memory {
         Ok(is_ours.then_some((State { commit, temporary, paths: Paths::new() }, file)))
     }
 
-    /// It is on disk before anything is done by it.
+    /// Write the state to disk before anything is changed.
     pub fn write(&self, state: &State) -> io::Result<()> {
         let temporary = self.file.with_extension("tmp");
         let mut file = io::BufWriter::new(File::create(&temporary)?);
@@ -98,12 +100,12 @@ impl Memory {
         fs_err::rename(&temporary, &self.file)
     }
 
-    /// Whether the directory can have files in common with the store; an error if none can be made there.
+    /// Whether files of the store can be hard-linked into the directory; an error if no file can be created there.
     pub fn can_link(&self) -> io::Result<bool> {
         let probe = self.file.with_extension("probe");
         self.clear_probe(&probe)?;
         fs_err::create_dir_all(probe.parent().unwrap_or(&probe))?;
-        // A process that is killed leaves a file of this name at worst, and the next one knows it.
+        // A killed process leaves at most a file of this name, which the next one recognises.
         let name = temporary_name();
         let mut file = File::create(&probe)?;
         file.write_all(name.as_bytes())?;
@@ -133,8 +135,7 @@ fn text(bytes: Vec<u8>) -> String {
     String::from_utf8(bytes).unwrap_or_default()
 }
 
-/// An inode's number is used again, but not together with its time of birth. Devices have other numbers after every
-/// start of a machine.
+/// Inode numbers are reused, but not together with the time of birth. Device numbers change at every boot.
 fn birth(dir: &Path) -> Option<String> {
     let found = statx(CWD, dir, AtFlags::empty(), StatxFlags::INO | StatxFlags::BTIME).ok()?;
     let (number, born) = (found.stx_ino, found.stx_btime);

@@ -13,7 +13,7 @@ use super::{digits, parent, temporary_prefix};
 pub struct Symlink {
     /// Absolute.
     path: PathBuf,
-    /// Of the store.
+    /// The root of the store.
     root: PathBuf,
     is_durable: bool,
 }
@@ -31,11 +31,11 @@ impl Symlink {
         Ok(link)
     }
 
-    /// Remove the links that killed processes and failed flips left in the link's directory.
+    /// Remove the temporary links that killed processes and failed updates left in the directory of the link.
     fn clear_leftovers(&self, directory: &Path) -> io::Result<()> {
         for entry in fs_err::read_dir(directory)? {
             let entry = entry?;
-            // `tmp-link` is git-sync's; left behind, it would have stopped git-sync for good.
+            // `tmp-link` is git-sync's. If it was left behind, git-sync could not publish again.
             let is_named_so = (entry.file_name() == "tmp-link" && !self.path.ends_with("tmp-link"))
                 || entry.file_name().to_string_lossy().starts_with(&temporary_prefix(&self.path));
             let leads_home = |target: PathBuf| leads_home(&self.root, directory, &target);
@@ -46,7 +46,7 @@ impl Symlink {
         Ok(())
     }
 
-    /// The commit that the link names, wherever it leads.
+    /// The commit that the link names, wherever it points.
     fn target(&self) -> io::Result<Option<CommitId>> {
         match fs_err::read_link(&self.path) {
             Ok(target) => Ok(commit_in(&target)),
@@ -69,17 +69,16 @@ impl Publisher for Symlink {
         self.target()
     }
 
-    /// The commit that the link shows; `None` where there is no link or it shows no tree of this store.
+    /// The commit that the link shows; `None` if there is no link, or it points to no tree of this store.
     fn current(&self, store: &Store) -> io::Result<Option<CommitId>> {
         let shown = fs_err::canonicalize(&self.path).ok();
         Ok(self.target()?.filter(|id| shown.as_deref() == Some(&store.tree_path(*id))))
     }
 
-    /// Make the link show `tree`, in one step: readers see the old tree or the new one.
+    /// Point the link to `tree` in one step: readers see the old tree or the new one.
     ///
-    /// The target is relative, so that the volume may be mounted elsewhere, and its last component is the
-    /// commit's id: consumers rely on both. If durable, the link is on disk afterwards, so that what it showed before
-    /// may go.
+    /// The target is relative, so that the volume may be mounted elsewhere, and its last component is the commit id:
+    /// consumers rely on both. If durable, the link is on disk afterwards, so that the old tree may be removed.
     fn publish(&mut self, tree: &Worktree, _: &Interrupt) -> io::Result<()> {
         let directory = fs_err::canonicalize(self.path.parent().unwrap_or(&self.path))?;
         self.clear_leftovers(&directory)?;
@@ -95,12 +94,12 @@ impl Publisher for Symlink {
     }
 }
 
-/// The commit that a link's target names.
+/// The commit that the target of a link names.
 fn commit_in(target: &Path) -> Option<CommitId> {
     target.file_name()?.to_str()?.parse().ok()
 }
 
-/// Whether a link in a directory leads to a commit's tree under the root, so that it was made for this store.
+/// Whether a link in a directory points to a tree under the root, so that it was made for this store.
 fn leads_home(root: &Path, directory: &Path, target: &Path) -> bool {
     commit_in(target).is_some() && without_dots(&directory.join(target)).starts_with(root)
 }
