@@ -1,8 +1,6 @@
 //! The results of the fetch stages, which the checkout uses: the tip of a reference, the fetched commit, and the files
 //! that were written while its pack arrived.
 
-use std::sync::Arc;
-
 use gix::ObjectId;
 use gix::bstr::BString;
 use gix::index::entry::Stat;
@@ -49,18 +47,18 @@ impl Tip {
 
 /// A commit that is in the store with its tree and its submodules. Check it out with
 /// [`checkout`](crate::stages::checkout) and the same store.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Fetched {
     /// The commit.
     pub commit: CommitId,
     pub(crate) selection: Selection,
     pub(crate) submodules: Vec<FetchedSubmodule>,
     /// The files that were written while the pack arrived.
-    pub(crate) early: Arc<StreamedFiles>,
+    pub(crate) early: StreamedFiles,
 }
 
 /// A submodule whose commit is in its own store.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct FetchedSubmodule {
     /// The path in the tree of its parent.
     pub(crate) path: BString,

@@ -1,13 +1,11 @@
 //! Fetching the submodules of a commit, each into its own store.
 
-use std::sync::Arc;
-
 use gix::ObjectId;
 
 use super::Fetcher;
 use super::submodules::{Location, WantedSubmodule, wanted};
 use crate::error::{Error, ErrorKind, Result};
-use crate::fetched::{Fetched, FetchedSubmodule, tip};
+use crate::fetched::{Fetched, FetchedSubmodule, StreamedFiles, tip};
 use crate::spec::reference::{CommitId, Reference};
 use crate::spec::submodules::{MAX_DEPTH, SubmoduleMode};
 use crate::spec::{Selection, Source};
@@ -73,7 +71,7 @@ impl Fetcher {
                     commit: CommitId(commit),
                     selection: whole.clone(),
                     submodules: nested,
-                    early: Arc::default(),
+                    early: StreamedFiles::default(),
                 },
             });
         }

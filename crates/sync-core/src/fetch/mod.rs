@@ -13,8 +13,8 @@ mod remote;
 mod request;
 pub(crate) mod submodules;
 
+use std::fmt;
 use std::path::Path;
-use std::sync::Arc;
 
 use crate::credentials::Credentials;
 use crate::error::{Error, ErrorKind, Result};
@@ -206,7 +206,7 @@ impl Fetcher {
         let Source { url, written, .. } = &self.source;
         let location = Location { url: url.clone(), written: written.clone() };
         let submodules = self.fetch_submodules(commit.0, &location, store, levels, &mut 0)?;
-        Ok(Fetched { commit, selection: self.source.selection.clone(), submodules, early: Arc::new(early) })
+        Ok(Fetched { commit, selection: self.source.selection.clone(), submodules, early })
     }
 }
 
@@ -219,4 +219,10 @@ pub(crate) fn missing_reference(source: &Source) -> Error {
         format!("fetch {} from {}", source.reference, source.url),
         format!("couldn't find remote ref {}{}", source.reference, hint),
     )
+}
+
+impl fmt::Debug for Fetcher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Fetcher").field("source", &self.source).finish_non_exhaustive()
+    }
 }

@@ -117,12 +117,12 @@ impl Mirror {
         outcome
     }
 
-    pub(super) fn remove_foreign_worktrees(&self) {
+    pub(super) fn remove_foreign_worktrees(&mut self) {
         self.observer
             .failed(self.store.remove_foreign_worktrees(), "cannot remove something unknown in .worktrees");
     }
 
-    fn remove_unused_submodules(&self) {
+    fn remove_unused_submodules(&mut self) {
         self.observer.failed(self.store.remove_unused_submodules(), "cannot remove unused submodules");
     }
 
@@ -139,7 +139,9 @@ impl Mirror {
     }
 
     fn repack(&mut self) {
-        match self.repack_store(&self.store) {
+        let repacked = self.store.repack(self.fetcher.source().depth, &self.progress, &self.interrupt);
+        self.report_repack(&repacked);
+        match repacked {
             Ok(()) => self.has_excess_history = false,
             Err(err) => {
                 self.has_leftovers = true;
@@ -153,20 +155,20 @@ impl Mirror {
             self.notify(&Notice::warning("cannot repack submodules").error(&err));
             Vec::new()
         });
-        for store in stores {
+        for mut store in stores {
             if self.needs_repack(&store, 0, has_failed) {
-                self.has_leftovers |= self.repack_store(&store).is_err();
+                let repacked = store.repack(self.fetcher.source().depth, &self.progress, &self.interrupt);
+                self.report_repack(&repacked);
+                self.has_leftovers |= repacked.is_err();
             }
         }
     }
 
-    fn repack_store(&self, store: &Store) -> Result<()> {
-        let repacked = store.repack(self.fetcher.source().depth, &self.progress, &self.interrupt);
-        match &repacked {
+    fn report_repack(&self, repacked: &Result<()>) {
+        match repacked {
             Ok(()) => self.notify(&Notice::debug("repacked the store")),
             Err(err) => self.notify(&Notice::warning("cannot repack the store").error(err)),
         }
-        repacked
     }
 
     /// Rebuild the store if the repack found damage, which an update might not notice. The next update fetches

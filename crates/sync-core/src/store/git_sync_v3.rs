@@ -15,7 +15,7 @@ impl Store {
     /// # Errors
     ///
     /// [`ErrorKind::Io`](crate::ErrorKind::Io) if the root cannot be listed or a tree cannot be removed.
-    pub fn remove_git_sync_v3_trees(&self) -> Result<usize> {
+    pub fn remove_git_sync_v3_trees(&mut self) -> Result<usize> {
         let step = || format!("remove the trees of git-sync v3 in {}", self.root.display());
         let children: Vec<PathBuf> =
             entries(&self.root).step(step)?.flatten().map(|entry| entry.path()).collect();

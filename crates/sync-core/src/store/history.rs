@@ -112,7 +112,7 @@ impl Store {
     /// [`ErrorKind::DamagedStore`](crate::ErrorKind::DamagedStore) if the repository cannot be read;
     /// [`ErrorKind::Io`](crate::ErrorKind::Io) or [`ErrorKind::StorageFull`](crate::ErrorKind::StorageFull) if the
     /// branch or its reflog cannot be written.
-    pub fn set_branch(&self, id: CommitId) -> Result<()> {
+    pub fn set_branch(&mut self, id: CommitId) -> Result<()> {
         let repo = self.repository()?;
         let is_set = self.branch() == Some(id.0) && self.reflog_commits().iter().all(|id| exists(&repo, id));
         if is_set { Ok(()) } else { self.record(&repo, id.0, id.0) }
@@ -231,7 +231,7 @@ impl Store {
     /// after an interrupt; [`ErrorKind::DamagedStore`](crate::ErrorKind::DamagedStore) if an object is missing or
     /// damaged; [`ErrorKind::StorageFull`](crate::ErrorKind::StorageFull) or
     /// [`ErrorKind::Io`](crate::ErrorKind::Io) if the new pack cannot be written or an old one cannot be removed.
-    pub fn repack(&self, depth: Depth, progress: &Progress, interrupt: &Interrupt) -> Result<()> {
+    pub fn repack(&mut self, depth: Depth, progress: &Progress, interrupt: &Interrupt) -> Result<()> {
         let step = || format!("repack {}", self.pack_dir().display());
         progress.enter(Stage::Repacking);
         let old_packs = self.packs().step(step)?;

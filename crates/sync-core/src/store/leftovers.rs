@@ -22,7 +22,7 @@ impl Store {
     /// # Errors
     ///
     /// [`ErrorKind::Io`] if something cannot be removed. The rest is removed where possible.
-    pub fn clear_leftovers(&self) -> Result<()> {
+    pub fn clear_leftovers(&mut self) -> Result<()> {
         let step = || format!("remove leftovers in {}", self.root.display());
         let warnings = clear_leftovers(&self.root, self.recyclable.as_deref()).step(step)?;
         self.remove_stray_admin_dirs().step(step)?;
@@ -36,7 +36,7 @@ impl Store {
     ///
     /// [`ErrorKind::Io`] if `.worktrees` cannot be listed or an entry cannot be removed. A directory with a mount
     /// point in it stays and is an error; the other entries are removed nevertheless.
-    pub fn remove_foreign_worktrees(&self) -> Result<()> {
+    pub fn remove_foreign_worktrees(&mut self) -> Result<()> {
         let trees = self.trees_dir();
         let step = || format!("remove foreign entries from {}", trees.display());
         if trees.is_symlink() {
@@ -85,7 +85,11 @@ impl Store {
     /// # Errors
     ///
     /// [`ErrorKind::Io`] if a pack cannot be listed or removed. A branch that cannot be set is no error.
-    pub fn discard_new_packs(&self, before: &BTreeSet<PathBuf>, published: Option<CommitId>) -> Result<()> {
+    pub fn discard_new_packs(
+        &mut self,
+        before: &BTreeSet<PathBuf>,
+        published: Option<CommitId>,
+    ) -> Result<()> {
         for pack in self.all_packs()?.difference(before) {
             remove_pack(pack).step(|| format!("remove {}", pack.display()))?;
         }

@@ -298,7 +298,7 @@ impl Store {
     ///
     /// [`ErrorKind::Io`] if there is no such tree or if it cannot be removed. If only a part of it was removed, the
     /// rest has a temporary name.
-    pub fn remove_tree(&self, id: CommitId) -> Result<()> {
+    pub fn remove_tree(&mut self, id: CommitId) -> Result<()> {
         let step = || format!("remove the old tree {}", self.tree_path(id).display());
         self.set_tree_aside(id).and_then(TemporaryTree::remove).step(step)
     }

@@ -83,7 +83,7 @@ impl Store {
     /// # Errors
     ///
     /// [`ErrorKind::Io`](crate::ErrorKind::Io) if a store cannot be read or removed.
-    pub fn remove_unused_submodules(&self) -> Result<()> {
+    pub fn remove_unused_submodules(&mut self) -> Result<()> {
         let step = || format!("remove unused submodules in {}", self.submodules_dir().display());
         for submodule in entries(&self.submodules_dir()).step(step)? {
             let submodule = submodule.step(step)?.path();

@@ -18,10 +18,10 @@ use ssh::SshUrl;
 
 /// The URL of a repository, or its local path. `Display` and `Debug` show neither the password nor the user name of an
 /// HTTP URL.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct RemoteUrl(pub(crate) Kind);
 
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub(crate) enum Kind {
     Http(HttpUrl),
     /// `git://host[:port]/path`
@@ -34,7 +34,7 @@ pub(crate) enum Kind {
     Local(PathBuf),
 }
 
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub(crate) struct HttpUrl {
     /// Without user information and without a trailing slash.
     pub(crate) base: String,

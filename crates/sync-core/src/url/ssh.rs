@@ -12,7 +12,7 @@ const DEFAULT_PORT: u16 = 22;
 const DEFAULT_USER: &str = "git";
 
 /// The user, the server and the repository of an SSH URL.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub(crate) struct SshUrl {
     /// The text before the path, as given.
     start: String,
