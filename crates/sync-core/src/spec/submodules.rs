@@ -6,6 +6,8 @@ use gix::bstr::BStr;
 use gix::pathspec;
 use gix::submodule::File;
 
+use crate::error::ParseError;
+
 /// Which submodules to check out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -37,7 +39,7 @@ impl SubmoduleRules {
     /// # Errors
     ///
     /// A short text if `spec` is not a valid pathspec.
-    pub fn add_active_path(&mut self, spec: &str) -> Result<(), &'static str> {
+    pub fn add_active_path(&mut self, spec: &str) -> Result<(), ParseError> {
         let spec = pathspec::parse(spec.as_bytes(), pathspec::Defaults::default());
         self.active_paths.push(spec.map_err(|_| "is not a pathspec")?);
         Ok(())
