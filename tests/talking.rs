@@ -147,7 +147,8 @@ fn what_is_printed_before_git_speaks_is_shown() {
                 "This account is currently not available.",
             ),
             (
-                format!("echo; echo Welcome to host; echo Be nice; {upload}"),
+                // In one write: what comes later may be Git's protocol, so only the first is shown.
+                format!(r"printf '\nWelcome to host\nBe nice\n'; {upload}"),
                 "Welcome to host; Be nice; make sure that nothing",
             ),
             ("printf hm".to_owned(), "hm"),
