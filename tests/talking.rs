@@ -140,6 +140,8 @@ fn what_is_printed_before_git_speaks_is_shown() {
     let env = Env::new();
     let repo = env.repo("up");
     let upload = format!("git upload-pack {}", repo.path.display());
+    let motd = env.path("motd");
+    fs::write(&motd, "\nWelcome to host\nBe nice\n").unwrap();
     each_row(
         [
             (
@@ -147,8 +149,8 @@ fn what_is_printed_before_git_speaks_is_shown() {
                 "This account is currently not available.",
             ),
             (
-                // In one write: what comes later may be Git's protocol, so only the first is shown.
-                format!(r"printf '\nWelcome to host\nBe nice\n'; {upload}"),
+                // `cat` writes it at once: only the first write is shown, since none need follow.
+                format!("cat {}; {upload}", motd.display()),
                 "Welcome to host; Be nice; make sure that nothing",
             ),
             ("printf hm".to_owned(), "hm"),
