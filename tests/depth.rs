@@ -1,5 +1,7 @@
 //! How much history is kept.
 
+use std::fs;
+
 use crate::support::*;
 
 fn count(env: &Env) -> usize {
@@ -92,4 +94,25 @@ fn merges_keep_the_depth_on_every_side() {
         env.syncline(url).arg("--depth=1").sync();
         assert_eq!(count(&env), 1, "{url}");
     }
+}
+
+#[test]
+fn a_shallow_boundary_without_a_reference_does_not_block_the_whole_history() {
+    let env = Env::new();
+    let line = |number: u32| format!("line {number}\n");
+    let repo = env.repo("up");
+    repo.commit(&[("file", &(0..300).map(line).collect::<String>())]);
+    let daemon = GitDaemon::start(&env.path(""));
+    let url = daemon.url("up/.git");
+    env.syncline(&url).sync();
+    // As a kill leaves it before the first commit is recorded.
+    for dir in [".git/worktrees", ".git/logs", ".git/refs/heads", ".worktrees"] {
+        fs::remove_dir_all(env.root().join(dir)).unwrap();
+    }
+    fs::create_dir(env.root().join(".git/refs/heads")).unwrap();
+    fs::remove_file(env.root().join("link")).unwrap();
+    let commit = repo.commit(&[("file", &(1..300).map(line).collect::<String>())]);
+    env.syncline(&url).arg("--depth=0").sync();
+    env.assert_published(&repo, &commit);
+    env.assert_store_is_sound();
 }
