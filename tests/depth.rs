@@ -103,16 +103,25 @@ fn a_shallow_boundary_without_a_reference_does_not_block_the_whole_history() {
     let repo = env.repo("up");
     repo.commit(&[("file", &(0..300).map(line).collect::<String>())]);
     let daemon = GitDaemon::start(&env.path(""));
+    let old_server = Meddler::start(daemon.port(), Trouble::Old);
     let url = daemon.url("up/.git");
     env.syncline(&url).sync();
-    // As a kill leaves it before the first commit is recorded.
-    for dir in [".git/worktrees", ".git/logs", ".git/refs/heads", ".worktrees"] {
-        fs::remove_dir_all(env.root().join(dir)).unwrap();
+    let shorter = repo.commit(&[("file", &(1..300).map(line).collect::<String>())]);
+    let newest = repo.commit(&[("file", &(2..300).map(line).collect::<String>())]);
+    let shallow = fs::read(env.root().join(".git/shallow")).unwrap();
+    // An old server sends `shorter` only with the branches that it is on.
+    for (url, reference, commit) in
+        [(url, "HEAD", &newest), (old_server.url("git", "up/.git"), shorter.as_str(), &shorter)]
+    {
+        // As a kill leaves it before the first commit is recorded.
+        for dir in [".git/worktrees", ".git/logs", ".git/refs/heads", ".worktrees"] {
+            fs::remove_dir_all(env.root().join(dir)).unwrap();
+        }
+        fs::create_dir(env.root().join(".git/refs/heads")).unwrap();
+        fs::remove_file(env.root().join("link")).unwrap();
+        fs::write(env.root().join(".git/shallow"), &shallow).unwrap();
+        env.syncline(&url).arg("--depth=0").arg(format!("--ref={reference}")).sync();
+        env.assert_published(&repo, commit);
+        env.assert_store_is_sound();
     }
-    fs::create_dir(env.root().join(".git/refs/heads")).unwrap();
-    fs::remove_file(env.root().join("link")).unwrap();
-    let commit = repo.commit(&[("file", &(1..300).map(line).collect::<String>())]);
-    env.syncline(&url).arg("--depth=0").sync();
-    env.assert_published(&repo, &commit);
-    env.assert_store_is_sound();
 }

@@ -5,13 +5,12 @@ use std::collections::BTreeSet;
 
 use gix::ObjectId;
 use gix::protocol::Handshake;
-use gix::protocol::fetch::Shallow;
 use gix::protocol::handshake::Ref;
 use gix::protocol::transport::Protocol;
 
 use super::network::{Connection, Network};
 use super::protocol::Request;
-use super::request::RequestFailure;
+use super::request::{RequestFailure, haves_and_depth};
 use crate::error::{Error, ErrorKind, Result};
 use crate::spec::reference::{CommitId, Reference};
 use crate::spec::{Depth, Source};
@@ -60,15 +59,7 @@ impl Network {
                 name == b"HEAD" || name.starts_with(b"refs/heads/") || name.starts_with(b"refs/tags/")
             };
             let tips = advertised(&connection.handshake, is_tip);
-            let repo = store.repository()?;
-            let mut haves = store.haves(&repo)?;
-            haves.append(&mut fetched_tips);
-            let shallow = match depth.0 {
-                Some(depth) => Shallow::DepthAtRemote(depth),
-                None if store.is_shallow(&repo)? => Shallow::undo(),
-                None => Shallow::NoChange,
-            };
-            drop(repo);
+            let (haves, shallow) = haves_and_depth(store, fetched_tips, depth)?;
             if tips.is_empty() {
                 return Ok(false);
             }

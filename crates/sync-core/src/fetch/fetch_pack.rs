@@ -13,10 +13,10 @@ use super::branches::{advised, needs_branches};
 use super::network::Network;
 use super::protocol::{Request, can_filter, object_kind};
 use super::remote::Arrived;
-use super::request::RequestFailure;
+use super::request::{RequestFailure, haves_and_depth};
 use crate::error::{Context, Error, ErrorKind, Result};
 use crate::fetched::{StreamedFiles, Tip};
-use crate::fs_ext::{remove_dir_if_there, remove_if_there};
+use crate::fs_ext::remove_dir_if_there;
 use crate::spec::Source;
 use crate::spec::filter::Filter;
 use crate::store::Store;
@@ -52,20 +52,10 @@ impl Network {
             connection = self.connect(source)?;
         }
         let version = connection.handshake.server_protocol_version;
-        let haves = store.haves(&store.repository()?)?;
-        if haves.is_empty() {
-            // A killed fetch leaves a boundary whose objects the server would take as known.
-            remove_if_there(&store.shallow_file()).step(step)?;
-        }
-        let repo = store.repository()?;
-        let shallow = match source.depth.0 {
-            Some(depth) => Shallow::DepthAtRemote(depth),
-            None if store.is_shallow(&repo).map_err(|err| err.within(&step()))? => Shallow::undo(),
-            None => Shallow::NoChange,
-        };
+        let (haves, shallow) =
+            haves_and_depth(store, BTreeSet::new(), source.depth).map_err(|err| err.within(&step()))?;
         let request =
             Request { wants: vec![want], haves, shallow, filter: filter.as_ref().map(Filter::spec) };
-        drop(repo);
         let is_simple = request.haves.is_empty() && filter.is_none() && source.selection.sparse.is_none();
         if let Some(dir) = early_dir.filter(|_| is_simple) {
             remove_dir_if_there(dir).and_then(|()| fs_err::create_dir(dir)).step(step)?;

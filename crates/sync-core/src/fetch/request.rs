@@ -1,19 +1,20 @@
 //! One fetch request, and the pack in the answer.
 
+use std::collections::BTreeSet;
 use std::io::ErrorKind;
 use std::path::Path;
 
 use gix::ObjectId;
-use gix::protocol::fetch::{self, Tags};
+use gix::protocol::fetch::{self, Shallow, Tags};
 use gix::protocol::transport::Protocol;
 
 use super::network::{Connection, Network};
 use super::protocol::{OneRound, Request, agent, protocol_error};
-use crate::error::Error;
+use crate::error::{self, Context, Error};
 use crate::fetched::StreamedFiles;
 use crate::index_pack::{PackReceiver, StreamTarget};
 use crate::progress::Stage;
-use crate::spec::Source;
+use crate::spec::{Depth, Source};
 use crate::store::Store;
 use crate::store::layout::mark_promised;
 
@@ -92,6 +93,27 @@ impl Network {
             Err(err) => Err(RequestFailure::Other(failure(&err))),
         }
     }
+}
+
+/// What the store has, with `more` that it has too, and how a request gets history of this depth.
+pub(super) fn haves_and_depth(
+    store: &Store,
+    more: BTreeSet<ObjectId>,
+    depth: Depth,
+) -> error::Result<(BTreeSet<ObjectId>, Shallow)> {
+    let repo = store.repository()?;
+    let mut haves = store.haves(&repo)?;
+    haves.extend(more);
+    if haves.is_empty() {
+        // A killed fetch leaves a boundary whose objects the server would take as known.
+        store.write_shallow(&[]).step(|| format!("remove {}", store.shallow_file().display()))?;
+    }
+    let shallow = match depth.0 {
+        Some(depth) => Shallow::DepthAtRemote(depth),
+        None if store.is_shallow(&repo)? => Shallow::undo(),
+        None => Shallow::NoChange,
+    };
+    Ok((haves, shallow))
 }
 
 /// Why a request failed: the pack could not be stored, or anything else.
