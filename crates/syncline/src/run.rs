@@ -35,15 +35,6 @@ pub struct Service<'a, W> {
     pub wake: Option<Signal>,
 }
 
-/// The result of blocking work.
-enum Ran<W, T> {
-    Done(W, T),
-    /// It timed out at this stage.
-    TimedOut(W, T, Stage),
-    /// The process must end.
-    Over(Exit),
-}
-
 impl<W: Worker> Service<'_, W> {
     /// Sync until the schedule says that it is over, or `shutdown` completes.
     pub async fn run(self, shutdown: impl Future<Output = &'static str>) -> Exit {
@@ -67,18 +58,20 @@ impl<W: Worker> Service<'_, W> {
                 worker.verify_next_time();
                 checked = started;
             }
-            let outcome;
-            (worker, outcome) = match blocking(worker, sync_timeout, shutdown.as_mut(), W::update).await {
-                Ran::Done(worker, outcome) => (worker, outcome),
-                Ran::TimedOut(worker, outcome, stage) => {
-                    (worker, outcome.map_err(|err| timed_out(&err, sync_timeout, stage)))
-                }
-                Ran::Over(exit) => return exit,
+            let updated = blocking(worker, sync_timeout, shutdown.as_mut(), W::update).await;
+            let (outcome, stopped_at);
+            (worker, outcome, stopped_at) = match updated {
+                Ok(done) => done,
+                Err(exit) => return exit,
             };
+            let outcome = outcome.map_err(|err| match stopped_at {
+                Some(stage) => timed_out(&err, sync_timeout, stage),
+                None => err,
+            });
             let retry_after = outcome.as_ref().err().and_then(Error::retry_after);
             let next = schedule.next(outcome.is_ok(), retry_after, fastrand::f64());
             report(&outcome, &next, schedule.failures(), started.elapsed());
-            match &outcome {
+            let published = match &outcome {
                 Ok(outcome) => {
                     let commit = outcome.commit();
                     let event = Event { commit, tree: worker.tree(commit) };
@@ -92,29 +85,29 @@ impl<W: Worker> Service<'_, W> {
                     if std::mem::take(&mut is_first) {
                         manager.ready();
                     }
-                    let told = status.clone();
-                    let maintain = move |worker: &mut W| {
-                        if is_news {
-                            worker.describe(commit, &told);
-                        }
-                        worker.maintain(commit);
-                    };
-                    worker = match blocking(worker, sync_timeout, shutdown.as_mut(), maintain).await {
-                        Ran::Done(worker, ()) | Ran::TimedOut(worker, (), _) => worker,
-                        Ran::Over(exit) => return exit,
-                    };
+                    Some((commit, is_news))
                 }
                 Err(err) => {
                     status.failed(err.to_string(), schedule.failures(), started.elapsed());
                     let arguments = json!({ "failures": schedule.failures(), "step": err.step() });
                     files.failed("sync failed", &err.to_string(), &arguments);
-                    let maintain = W::maintain_after_failure;
-                    worker = match blocking(worker, sync_timeout, shutdown.as_mut(), maintain).await {
-                        Ran::Done(worker, ()) | Ran::TimedOut(worker, (), _) => worker,
-                        Ran::Over(exit) => return exit,
-                    };
+                    None
                 }
-            }
+            };
+            let told = status.clone();
+            let maintain = move |worker: &mut W| match published {
+                Some((commit, is_news)) => {
+                    if is_news {
+                        worker.describe(commit, &told);
+                    }
+                    worker.maintain(commit);
+                }
+                None => worker.maintain_after_failure(),
+            };
+            worker = match blocking(worker, sync_timeout, shutdown.as_mut(), maintain).await {
+                Ok((worker, (), _)) => worker,
+                Err(exit) => return exit,
+            };
             if let Next::Wait(pause) = next {
                 status.waiting(pause);
             }
@@ -145,13 +138,14 @@ impl<W: Worker> Service<'_, W> {
     }
 }
 
-/// Run `work` on a thread of its own. It cannot be aborted, only asked to stop.
+/// Run `work` on a thread of its own. It cannot be aborted, only asked to stop. The answer is the stage at which it timed
+/// out, if it did; an error means that the process must end.
 async fn blocking<W: Worker, T: Send + 'static>(
     mut worker: W,
     limit: Duration,
     mut shutdown: Pin<&mut impl Future<Output = &'static str>>,
     work: impl FnOnce(&mut W) -> T + Send + 'static,
-) -> Ran<W, T> {
+) -> Result<(W, T, Option<Stage>), Exit> {
     let (interrupt, progress) = (worker.interrupt(), worker.progress());
     interrupt.clear();
     let mut task = spawn_blocking(move || {
@@ -172,17 +166,16 @@ async fn blocking<W: Worker, T: Send + 'static>(
                 info!(signal, "stopping");
                 interrupt.trigger();
                 let _ = tokio::time::timeout(GRACE, &mut task).await;
-                return Ran::Over(Exit::Success);
+                return Err(Exit::Success);
             }
         }
     };
-    match (finished, stopped_at) {
-        (Ok((worker, done)), None) => Ran::Done(worker, done),
-        (Ok((worker, done)), Some(stage)) => Ran::TimedOut(worker, done, stage),
+    match finished {
+        Ok((worker, done)) => Ok((worker, done, stopped_at)),
         // A panic: what the work owned is gone, so a new process has to go on.
-        (Err(err), _) => {
+        Err(err) => {
             error!(error = %err, "a sync panicked");
-            Ran::Over(Exit::Failure)
+            Err(Exit::Failure)
         }
     }
 }
