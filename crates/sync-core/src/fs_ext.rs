@@ -19,27 +19,25 @@ pub(super) fn remove_matching(dir: &Path, is_leftover: &dyn Fn(&str) -> bool) ->
     Ok(())
 }
 
+/// What was found; `None` if it does not exist.
+pub(crate) fn if_there<T>(found: io::Result<T>) -> io::Result<Option<T>> {
+    match found {
+        Err(err) if err.kind() == io::ErrorKind::NotFound => Ok(None),
+        found => found.map(Some),
+    }
+}
+
 /// The entries of a directory; none if it does not exist.
 pub(crate) fn entries(dir: &Path) -> io::Result<impl Iterator<Item = io::Result<fs_err::DirEntry>> + use<>> {
-    match fs_err::read_dir(dir) {
-        Ok(entries) => Ok(Some(entries).into_iter().flatten()),
-        Err(err) if err.kind() == io::ErrorKind::NotFound => Ok(None.into_iter().flatten()),
-        Err(err) => Err(err),
-    }
+    Ok(if_there(fs_err::read_dir(dir))?.into_iter().flatten())
 }
 
 pub(super) fn remove_if_there(path: &Path) -> io::Result<()> {
-    match fs_err::remove_file(path) {
-        Err(err) if err.kind() != io::ErrorKind::NotFound => Err(err),
-        _ => Ok(()),
-    }
+    if_there(fs_err::remove_file(path)).map(|_| ())
 }
 
 pub(crate) fn remove_dir_if_there(path: &Path) -> io::Result<()> {
-    match fs_err::remove_dir_all(path) {
-        Err(err) if err.kind() != io::ErrorKind::NotFound => Err(err),
-        _ => Ok(()),
-    }
+    if_there(fs_err::remove_dir_all(path)).map(|_| ())
 }
 
 /// Replace a file unless it has this content already.

@@ -19,8 +19,9 @@ use crate::fetched::{StreamedFiles, Tip};
 use crate::fs_ext::remove_dir_if_there;
 use crate::spec::Source;
 use crate::spec::filter::Filter;
+use crate::spec::reference::CommitId;
 use crate::store::Store;
-use crate::trees::index_of;
+use crate::trees::selected_files;
 use crate::worktree::entry::needs_writing;
 
 impl Network {
@@ -78,13 +79,10 @@ impl Network {
 
     /// Fetch the blobs that a filter left out and the checkout needs, in one request.
     pub(super) fn fetch_blobs(&mut self, source: &Source, commit: ObjectId, store: &Store) -> Result<()> {
-        let step = || format!("list the missing blobs of {commit}");
         let mut repo = store.repository()?;
         repo.objects.refresh_never();
-        let mut index = index_of(&store.objects(&repo)?, commit, &source.selection.limits, &mut 0, None)?;
-        if let Some(sparse) = &source.selection.sparse {
-            sparse.apply(&mut index).step(step)?;
-        }
+        let objects = store.objects(&repo)?;
+        let index = selected_files(&objects, CommitId(commit), &source.selection, &mut 0, None)?;
         let mut wants = BTreeSet::new();
         for entry in index.entries().iter().filter(|entry| entry.mode != Mode::COMMIT) {
             // Attributes decide how other files are converted, and `.gitmodules` which submodules there are. So these

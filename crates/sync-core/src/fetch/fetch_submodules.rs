@@ -27,12 +27,11 @@ impl Fetcher {
         }
         let mut submodules = Vec::new();
         let selection = &self.source.selection;
-        let sparse = selection.sparse.as_ref().filter(|_| *count == 0);
         // Sparse patterns apply to the top repository only; submodules are checked out completely.
         let whole = Selection { sparse: None, ..selection.clone() };
-        let rules = &selection.submodule_rules;
+        let selected = if *count == 0 { selection } else { &whole };
         for WantedSubmodule { path, commit, location } in
-            wanted(store, commit, location, rules, sparse, &selection.limits, &self.options)?
+            wanted(store, commit, location, selected, &self.options)?
         {
             let url = &location.url;
             *count += 1;

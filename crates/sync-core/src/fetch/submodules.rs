@@ -6,12 +6,13 @@ use gix::bstr::{BString, ByteSlice};
 use gix::index::entry::Mode;
 
 use crate::error::{Context, Error, ErrorKind, Result};
-use crate::limits::{Excess, Limits};
-use crate::spec::sparse::SparsePatterns;
-use crate::spec::submodules::{SubmoduleRules, parse};
+use crate::limits::Excess;
+use crate::spec::Selection;
+use crate::spec::reference::CommitId;
+use crate::spec::submodules::parse;
 use crate::store::Store;
 use crate::transport::options::ConnectOptions;
-use crate::trees::index_of;
+use crate::trees::selected_files;
 use crate::url::RemoteUrl;
 use crate::worktree::entry::needs_writing;
 
@@ -30,15 +31,13 @@ pub(crate) struct WantedSubmodule {
     pub(crate) location: Location,
 }
 
-/// The submodules of `commit`, a commit of `parent`: those with a URL in `.gitmodules` that neither `rules` nor
-/// `sparse` leave out.
+/// The submodules of `commit`, a commit of `parent`: those with a URL in `.gitmodules` that `selection` does not
+/// leave out.
 pub(crate) fn wanted(
     store: &Store,
     commit: ObjectId,
     parent: &Location,
-    rules: &SubmoduleRules,
-    sparse: Option<&SparsePatterns>,
-    limits: &Limits,
+    selection: &Selection,
     options: &ConnectOptions,
 ) -> Result<Vec<WantedSubmodule>> {
     let step = || format!("read the submodules of {commit}");
@@ -59,15 +58,12 @@ pub(crate) fn wanted(
     let text = entry.object().map_err(|err| Error::reading(step(), &err))?;
     let submodules = parse(&text.data)
         .map_err(|err| Error::new(ErrorKind::Rejected, step(), Error::gix("", &err).cause()))?;
-    let mut index = index_of(&store.objects(&repo)?, commit, limits, &mut 0, None)?;
-    if let Some(sparse) = sparse {
-        sparse.apply(&mut index).step(step)?;
-    }
+    let index = selected_files(&store.objects(&repo)?, CommitId(commit), selection, &mut 0, None)?;
     let mut wanted = Vec::new();
     let is_wanted = |entry: &&gix::index::Entry| entry.mode == Mode::COMMIT && needs_writing(entry);
     for entry in index.entries().iter().filter(is_wanted) {
         let path = entry.path(&index);
-        let Some(name) = rules.wanted_name(&submodules, path) else { continue };
+        let Some(name) = selection.submodule_rules.wanted_name(&submodules, path) else { continue };
         let url = submodules.config().string_by("submodule", Some(name), "url").unwrap_or_default();
         let step = || format!("read the URL of submodule {path:?}");
         let location = match options.submodule_url(name) {

@@ -18,6 +18,7 @@ use super::plan::{DirId, Plan, PlannedPath};
 use super::{PackReceiver, StreamTarget, hash};
 use crate::fetched::StreamedFile;
 use crate::objects::content::{Content, Spill};
+use crate::trees::rules::join;
 use crate::worktree::entry::{executable, index_stat, to_path};
 
 /// A message to the writer thread.
@@ -300,11 +301,7 @@ impl<'a> DirCursor<'a> {
     /// Record a file that was written.
     fn record(&mut self, id: ObjectId, target: &PlannedPath, stat: gix::index::entry::Stat) {
         let Some((_, dir, _)) = &self.open else { return };
-        let mut path = dir.clone();
-        if !path.is_empty() {
-            path.push(b'/');
-        }
-        path.extend_from_slice(&target.name);
+        let path = join(dir.as_bstr(), target.name.as_bstr());
         self.files.push(StreamedFile { path, id, is_executable: target.is_executable, stat });
     }
 

@@ -17,6 +17,7 @@ use crate::objects::inflate::{Inflater, OUTPUT_SLACK, pieces, stream};
 use crate::objects::{Objects, corrupt, refuse_huge};
 use crate::progress::Stage;
 use crate::resources::SPARE_BUFFERS;
+use crate::threads::on_threads;
 
 /// Resolve all deltas and set the ids of their objects. Bases that are not in the pack are copied into it from
 /// `bases`. Returns the files that were written.
@@ -72,22 +73,16 @@ impl<'a> DeltaResolver<'a> {
         };
         let roots: Vec<&WholeEntry> = whole.iter().filter(is_root).collect();
         let next = AtomicUsize::new(0);
-        let PackReceiver { resources, .. } = self.pack_receiver;
-        let outcomes: Vec<_> = std::thread::scope(|scope| {
-            let run_worker = || {
-                let mut worker = Worker::new(self);
-                while let Some(root) = roots.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    worker.resolve_root(root)?;
-                }
-                Ok(worker.done())
-            };
-            let started: Vec<_> =
-                (0..resources.threads().min(roots.len())).map(|_| scope.spawn(run_worker)).collect();
-            started.into_iter().map(|thread| thread.join()).collect()
-        });
+        let threads = self.pack_receiver.resources.threads().min(roots.len());
+        let outcomes = on_threads(0..threads, |_| {
+            let mut worker = Worker::new(self);
+            while let Some(root) = roots.get(next.fetch_add(1, Ordering::Relaxed)) {
+                worker.resolve_root(root)?;
+            }
+            Ok(worker.done())
+        })?;
         let (mut resolved, mut files) = Written::default();
-        for outcome in outcomes {
-            let (ids, written) = super::join(outcome)?;
+        for (ids, written) in outcomes {
             resolved.extend(ids);
             files.extend(written);
         }

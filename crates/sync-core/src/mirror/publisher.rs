@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::checkout::Worktree;
 use crate::error::Result;
-use crate::fs_ext::replace_file;
+use crate::fs_ext::{if_there, replace_file};
 use crate::interrupt::Interrupt;
 use crate::spec::reference::CommitId;
 use crate::store::Store;
@@ -120,11 +120,8 @@ impl Publisher for Unpublished {
     }
 
     fn named(&self, _: &Store) -> io::Result<Option<CommitId>> {
-        match fs_err::read_to_string(&self.record) {
-            Ok(text) => Ok(text.trim_end().parse().ok()),
-            Err(err) if err.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(err) => Err(err),
-        }
+        let text = if_there(fs_err::read_to_string(&self.record))?;
+        Ok(text.and_then(|text| text.trim_end().parse().ok()))
     }
 
     fn publish(&mut self, tree: &Worktree, _: &Interrupt) -> io::Result<()> {

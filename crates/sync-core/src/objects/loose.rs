@@ -7,6 +7,7 @@ use gix::objs::Kind;
 
 use super::inflate::stream;
 use super::{Objects, corrupt};
+use crate::fs_ext::if_there;
 
 /// A file with a deflated header and object.
 pub(super) struct Loose {
@@ -20,11 +21,8 @@ impl Objects {
     /// A loose object; `None` if there is none or if it is small.
     pub(super) fn loose(&self, id: &gix::oid) -> io::Result<Option<Loose>> {
         let name = id.to_hex().to_string();
-        let file = match File::open(self.dir.join(&name[..2]).join(&name[2..])) {
-            Ok(file) => file,
-            Err(err) if err.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(err) => return Err(err),
-        };
+        let opened = File::open(self.dir.join(&name[..2]).join(&name[2..]));
+        let Some(file) = if_there(opened)? else { return Ok(None) };
         let mut start = [0; 64];
         let length = self.scratch.borrow_mut().inflater.start(&file, 0, &mut start)?;
         let (kind, size, header) = gix::objs::decode::loose_header(&start[..length]).map_err(corrupt)?;

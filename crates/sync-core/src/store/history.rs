@@ -194,7 +194,8 @@ impl Store {
             let newest = (&shallow, Depth::default());
             let one = closure(&objects, &[id.0], newest, |_| false, |_| false, interrupt);
             let one = one.map_err(|err| Error::reading(step(), &err))?;
-            let missing = one.objects.iter().find(|id| !self.is_partial() && !repo.has_object(id));
+            let is_partial = self.is_partial();
+            let missing = one.objects.iter().find(|id| !is_partial && !repo.has_object(id));
             if let Some(missing) = missing {
                 return Ok(Condition::Damaged(format!("{missing} is missing")));
             }

@@ -5,6 +5,8 @@ use std::path::Path;
 
 use gix::hash::Kind;
 
+use crate::fs_ext::if_there;
+
 /// The branch that points to the newest commit. git-sync uses the same name.
 pub(crate) const BRANCH: &str = "refs/heads/git-sync";
 
@@ -14,10 +16,7 @@ const FORMAT: u32 = 1;
 
 /// The format version of the store in `git`, if it is too new for this program.
 pub(super) fn unknown_format(git: &Path) -> io::Result<Option<u32>> {
-    let config = match fs_err::read_to_string(git.join("config")) {
-        Err(err) if err.kind() == io::ErrorKind::NotFound => return Ok(None),
-        read => read?,
-    };
+    let Some(config) = if_there(fs_err::read_to_string(git.join("config")))? else { return Ok(None) };
     let mut lines = config.lines().skip_while(|line| line.trim() != "[syncline]").skip(1);
     let format = lines.find_map(|line| line.trim().strip_prefix("format = ")?.parse().ok());
     Ok(format.filter(|format| *format > FORMAT))
@@ -52,17 +51,12 @@ pub(crate) fn promisor(git: &Path) -> Option<String> {
 
 /// The hash kind of an existing repository; `None` if there is no repository.
 pub(crate) fn stored_kind(git: &Path) -> io::Result<Option<Kind>> {
-    match fs_err::read_to_string(git.join("config")) {
-        Err(err) if err.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(err) => Err(err),
-        Ok(config) => {
-            let sha256 = config.lines().any(|line| {
-                let line = line.to_ascii_lowercase();
-                line.trim_start().starts_with("objectformat") && line.contains("sha256")
-            });
-            Ok(Some(if sha256 { Kind::Sha256 } else { Kind::Sha1 }))
-        }
-    }
+    let Some(config) = if_there(fs_err::read_to_string(git.join("config")))? else { return Ok(None) };
+    let is_sha256 = config.lines().any(|line| {
+        let line = line.to_ascii_lowercase();
+        line.trim_start().starts_with("objectformat") && line.contains("sha256")
+    });
+    Ok(Some(if is_sha256 { Kind::Sha256 } else { Kind::Sha1 }))
 }
 
 /// Mark a pack as one of a partial clone: git expects missing objects that it refers to at the promisor.

@@ -3,7 +3,6 @@
 use std::io;
 
 use gix::hash::Kind;
-use gix::index::entry::Flags;
 
 use super::Store;
 use crate::error::{Error, Result};
@@ -13,6 +12,8 @@ use crate::interrupt::Interrupt;
 use crate::objects::Objects;
 use crate::progress::Progress;
 use crate::resources::Resources;
+use crate::worktree::entry::needs_writing;
+use crate::worktree::index_file;
 
 /// With more packs than this it is time to repack: every lookup searches each of them.
 const MAX_PACKS: usize = 40;
@@ -67,11 +68,10 @@ impl Store {
         let (hash, mut bytes, mut is_whole) = (self.kind.unwrap_or(Kind::Sha1), 0, true);
         for admin in entries(&self.git.join("worktrees"))? {
             let path = admin?.path().join("index");
-            let index =
-                gix::index::File::at(path, hash, true, Default::default()).map_err(io::Error::other)?;
+            let index = index_file::read(path, hash).map_err(io::Error::other)?;
             for entry in index.entries() {
                 bytes += u64::from(entry.stat.size) + ENTRY_SIZE;
-                is_whole &= !entry.flags.contains(Flags::SKIP_WORKTREE);
+                is_whole &= needs_writing(entry);
             }
         }
         Ok((bytes, is_whole))

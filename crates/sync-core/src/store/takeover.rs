@@ -8,7 +8,7 @@ use gix::ObjectId;
 use super::git_sync_v3::is_v3_tree;
 use super::layout::BRANCH;
 use crate::error::{Context, Error, ErrorKind, Result};
-use crate::fs_ext::entries;
+use crate::fs_ext::{entries, if_there};
 use crate::objects::packs::packs;
 use crate::spec::reference::CommitId;
 
@@ -16,11 +16,7 @@ use crate::spec::reference::CommitId;
 /// directory is removed if nothing is lost with it.
 pub(super) fn take_over(root: &Path) -> Result<()> {
     let (git, step) = (root.join(".git"), || format!("open {}", root.display()));
-    let found = match fs_err::symlink_metadata(&git) {
-        Ok(found) => found,
-        Err(err) if err.kind() == io::ErrorKind::NotFound => return Ok(()),
-        Err(err) => return Err(Error::io(step(), &err)),
-    };
+    let Some(found) = if_there(fs_err::symlink_metadata(&git)).step(step)? else { return Ok(()) };
     if is_ours(root).step(step)? {
         return if git.is_dir() { Ok(()) } else { fs_err::remove_file(&git).step(step) };
     }

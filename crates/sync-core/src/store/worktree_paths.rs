@@ -30,9 +30,7 @@ impl WorktreePaths {
 
     /// The paths of the tree in `dir`, if its `.git` file points to an admin directory in this root.
     pub(crate) fn of(dir: PathBuf, root: &Path) -> Option<WorktreePaths> {
-        let text = fs_err::read_to_string(dir.join(".git")).ok()?;
-        let target = text.trim_end().strip_prefix("gitdir: ")?;
-        let admin = fs_err::canonicalize(dir.join(target)).ok()?;
+        let admin = led_to(&dir)?;
         admin.starts_with(root.join(".git")).then_some(WorktreePaths { dir, admin })
     }
 
@@ -40,15 +38,16 @@ impl WorktreePaths {
     /// tree moves its HEAD.
     pub(crate) fn names(&self, id: CommitId) -> bool {
         let text = |path| fs_err::read_to_string(path).unwrap_or_default();
-        let pointer = text(self.dir.join(".git"));
-        let leads_to = |admin: &Path| {
-            let target = Path::new(pointer.trim_end().strip_prefix("gitdir: ").unwrap_or_default());
-            let (led, known) = (fs_err::canonicalize(self.dir.join(target)), fs_err::canonicalize(admin));
-            led.is_ok_and(|led| known.is_ok_and(|known| led == known))
-        };
+        let is_known = |led: PathBuf| fs_err::canonicalize(&self.admin).is_ok_and(|known| led == known);
         text(self.admin.join("HEAD")).trim_end() == id.to_string()
-            && (pointer == self.pointer() || leads_to(&self.admin)) // git-sync may write the path in another form
+            && (text(self.dir.join(".git")) == self.pointer() || led_to(&self.dir).is_some_and(is_known)) // git-sync may write the path in another form
     }
+}
+
+/// The directory that the `.git` file in `dir` points to.
+fn led_to(dir: &Path) -> Option<PathBuf> {
+    let text = fs_err::read_to_string(dir.join(".git")).ok()?;
+    fs_err::canonicalize(dir.join(text.trim_end().strip_prefix("gitdir: ")?)).ok()
 }
 
 /// A tree under a temporary name. It is removed on drop.

@@ -35,7 +35,7 @@ const MAX_PATH_BYTES: usize = 1 << 30;
 ///
 /// [`ErrorKind::Rejected`] if a tree breaks a rule or a limit; [`ErrorKind::DamagedStore`] if one is missing or
 /// damaged.
-pub(crate) fn index_of(
+fn index_of(
     objects: &Objects,
     commit: ObjectId,
     limits: &Limits,

@@ -46,7 +46,7 @@ pub(crate) fn validate_entry(dir: &BStr, entry: EntryRef<'_>) -> Result<(), Stri
     Ok(())
 }
 
-pub(super) fn join(dir: &BStr, name: &BStr) -> BString {
+pub(crate) fn join(dir: &BStr, name: &BStr) -> BString {
     let mut path = dir.to_owned();
     append(&mut path, name);
     path

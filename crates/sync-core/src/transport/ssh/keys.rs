@@ -12,6 +12,7 @@ use russh::keys::{Certificate, Error, PrivateKey, decode_secret_key, ssh_key};
 
 use super::options::SshOptions;
 use crate::bounded_read::{LARGEST_FILE, read_bounded_text};
+use crate::fs_ext::if_there;
 
 /// A key to log in with.
 pub(super) struct Identity {
@@ -105,10 +106,9 @@ pub(super) fn certificate_file(key_file: &Path) -> PathBuf {
 
 fn certificate(key_file: &Path, key: &PrivateKey) -> Result<Option<Certificate>, String> {
     let file = certificate_file(key_file);
-    let text = match read_bounded_text(&file, LARGEST_FILE) {
-        Err(err) if err.kind() == ErrorKind::NotFound => return Ok(None),
-        read => read.map_err(|err| format!("cannot read the certificate: {err}"))?,
-    };
+    let text = if_there(read_bounded_text(&file, LARGEST_FILE))
+        .map_err(|err| format!("cannot read the certificate: {err}"))?;
+    let Some(text) = text else { return Ok(None) };
     let certificate = Certificate::from_openssh(text.trim())
         .map_err(|err| format!("the certificate in {} cannot be read: {err}", file.display()))?;
     if certificate.public_key() != key.public_key().key_data() {
