@@ -246,7 +246,7 @@ fn a_store_of_thousands_of_packs_is_no_damaged_one() {
     env.syncline(nginx.url("up/.git")).sync();
     let blobs = (0..1_100).map(|number| format!("blob\ndata 5\n{number:05}\ncheckpoint\n"));
     let import = ["-c", "fastimport.unpackLimit=0", "fast-import", "--quiet"];
-    git_with_input(&env.root().join(".git"), &import, &String::from_iter(blobs));
+    git_with_input(&env.root().join(".git"), &import, String::from_iter(blobs));
     assert!(packs(&env).len() > 1_100);
     for (mode, restarts) in [("off", 2), ("auto", 1)] {
         for number in 0..restarts {

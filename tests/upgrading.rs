@@ -32,7 +32,7 @@ fn write_store(root: &Path, repo: &Repo) {
     let below = repo.git(&["ls-tree", "-r", "-t", "--format=%(objectname)", "HEAD"]);
     let pack = store.join("objects/pack/pack");
     let arguments = ["-c", "pack.writeReverseIndex=false", "pack-objects", "--quiet", pack.to_str().unwrap()];
-    git_with_input(&repo.path, &arguments, &format!("{commit}\n{tree}\n{below}\n"));
+    git_with_input(&repo.path, &arguments, format!("{commit}\n{tree}\n{below}\n"));
 
     let (worktree, record) = (root.join(".worktrees").join(&commit), store.join("worktrees").join(&commit));
     write(&record.join("HEAD"), format!("{commit}\n"));

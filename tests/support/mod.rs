@@ -169,17 +169,14 @@ pub fn git(dir: &Path, args: &[&str]) -> String {
 
 /// The same for a git that reads `input`.
 #[track_caller]
-pub fn git_with_input(dir: &Path, args: &[&str], input: &str) {
-    let mut git = isolated_git()
-        .arg("-C")
-        .arg(dir)
-        .args(args)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::null())
-        .spawn()
-        .unwrap();
-    git.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
-    assert!(git.wait().unwrap().success(), "git {args:?} in {}", dir.display());
+pub fn git_with_input(dir: &Path, args: &[&str], input: impl AsRef<[u8]>) -> String {
+    let mut git = isolated_git();
+    git.arg("-C").arg(dir).args(args).stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut child = git.spawn().unwrap();
+    child.stdin.take().unwrap().write_all(input.as_ref()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success(), "git {args:?} in {}", dir.display());
+    text(&output.stdout).trim_end().to_owned()
 }
 
 /// Whether git finds a store sound, and what it says.

@@ -1,10 +1,8 @@
 //! Objects that git refuses to make, and what a refused commit must leave alone.
 
 use std::fs;
-use std::io::Write;
-use std::process::Stdio;
 
-use super::{Env, Nginx, Repo, Syncline, isolated_git, listing, text};
+use super::{Env, Nginx, Repo, Syncline, git_with_input, listing};
 
 /// An entry of a tree: mode, name and id.
 pub type RawEntry<'a> = (&'a str, &'a [u8], &'a str);
@@ -13,13 +11,7 @@ impl Repo {
     /// Feed git on its standard input.
     #[track_caller]
     pub fn git_with(&self, args: &[&str], input: &[u8]) -> String {
-        let mut git = isolated_git();
-        git.arg("-C").arg(&self.path).args(args).stdin(Stdio::piped()).stdout(Stdio::piped());
-        let mut child = git.spawn().unwrap();
-        child.stdin.take().unwrap().write_all(input).unwrap();
-        let output = child.wait_with_output().unwrap();
-        assert!(output.status.success(), "git {args:?}");
-        text(&output.stdout).trim_end().to_owned()
+        git_with_input(&self.path, args, input)
     }
 
     pub fn blob(&self, content: impl AsRef<[u8]>) -> String {

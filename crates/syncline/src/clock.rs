@@ -3,6 +3,7 @@
 use std::sync::OnceLock;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use sync_core::Clock;
 use tokio::time::Instant;
 
 /// Now.
@@ -16,6 +17,9 @@ pub fn monotonic() -> Duration {
     static START: OnceLock<Instant> = OnceLock::new();
     START.get_or_init(Instant::now).elapsed()
 }
+
+/// Both, for the library.
+pub const CLOCK: Clock = Clock { wall: now, monotonic };
 
 /// The time since 1970; 0 for a clock before that.
 pub fn since_1970() -> Duration {

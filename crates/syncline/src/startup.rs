@@ -4,13 +4,13 @@ use std::path::Path;
 use std::time::Duration;
 
 use sync_core::{
-    Clock, Error, ErrorKind, Interrupt, Mirror, Progress, Publisher, Repack, Resources, Retention, Store,
+    Error, ErrorKind, Interrupt, Mirror, Progress, Publisher, Repack, Resources, Retention, Store,
 };
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::spawn_blocking;
 use tracing::{error, info, warn};
 
-use crate::clock;
+use crate::clock::CLOCK;
 use crate::config::{Config, FileReuse, Fsync, GitGc, Publishing};
 use crate::hooks::{Gated, Hooks};
 use crate::log;
@@ -142,7 +142,7 @@ fn prepare<'a>(
         gate: config.hooks.gate.clone(),
         progress: progress.clone(),
     };
-    let mut retention = Retention::new(Clock { wall: clock::now, monotonic: clock::monotonic });
+    let mut retention = Retention::new(CLOCK);
     retention.keep = config.publishing.stale_worktree_timeout;
     retention.reuse_delay = config.publishing.worktree_reuse_delay;
     let mirror = Mirror::builder(config.source.clone())

@@ -69,7 +69,6 @@ pub struct Facts {
     pub source: String,
     pub reference: String,
     pub passes: BTreeMap<Outcome, Sum>,
-    pub updates: u64,
     pub hooks: BTreeMap<(&'static str, Outcome), u64>,
     pub logins: BTreeMap<(&'static str, Outcome), u64>,
     pub stages: BTreeMap<&'static str, Sum>,
@@ -82,7 +81,6 @@ pub struct Facts {
     pub succeeded: Option<Instant>,
     pub next_attempt: Option<f64>,
     pub consecutive_failures: u32,
-    pub last_error: Option<String>,
     pub published: Option<CommitInfo>,
     pub published_at: Option<f64>,
     pub tree_bytes: u64,
@@ -92,6 +90,16 @@ pub struct Facts {
 impl Facts {
     pub fn last_attempt(&self) -> Option<f64> {
         self.attempts.front().map(|attempt| attempt.at)
+    }
+
+    /// The error of the last attempt, if it failed.
+    pub fn last_error(&self) -> Option<&str> {
+        self.attempts.front()?.error.as_deref()
+    }
+
+    /// How many syncs published something.
+    pub fn updates(&self) -> u64 {
+        self.passes.get(&Outcome::Success).map_or(0, |sum| sum.count)
     }
 
     fn attempted(&mut self, outcome: Outcome, took: Duration, error: Option<String>) {
@@ -147,19 +155,14 @@ impl Status {
     pub fn passed(&self, outcome: Outcome, took: Duration) {
         let mut facts = self.lock();
         facts.attempted(outcome, took, None);
-        if outcome == Outcome::Success {
-            facts.updates += 1;
-        }
         facts.last_success = facts.last_attempt();
         facts.succeeded = Some(Instant::now());
-        facts.last_error = None;
         facts.consecutive_failures = 0;
     }
 
     pub fn failed(&self, error: String, failures: u32, took: Duration) {
         let mut facts = self.lock();
-        facts.attempted(Outcome::Error, took, Some(error.clone()));
-        facts.last_error = Some(error);
+        facts.attempted(Outcome::Error, took, Some(error));
         facts.consecutive_failures = failures;
     }
 
@@ -240,12 +243,12 @@ mod tests {
         let facts = status.facts();
         let errors: Vec<_> = facts.attempts.iter().filter_map(|attempt| attempt.error.clone()).collect();
         assert_eq!(errors, (16..=25).rev().map(|number| format!("error {number}")).collect::<Vec<_>>());
-        assert_eq!((facts.consecutive_failures, facts.last_error.as_deref()), (25, Some("error 25")));
+        assert_eq!((facts.consecutive_failures, facts.last_error()), (25, Some("error 25")));
         status.passed(Outcome::Noop, Duration::from_secs(1));
         let facts = status.facts();
-        assert_eq!((facts.consecutive_failures, facts.last_error), (0, None));
+        assert_eq!((facts.consecutive_failures, facts.last_error()), (0, None));
         assert_eq!(facts.passes[&Outcome::Error].count, 25);
-        assert_eq!(facts.updates, 0, "nothing new was published");
+        assert_eq!(facts.updates(), 0, "nothing new was published");
     }
 
     #[tokio::test(start_paused = true)]

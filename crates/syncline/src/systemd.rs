@@ -139,7 +139,7 @@ fn describe(facts: &Facts, stage: Stage) -> String {
     if stage != Stage::Idle {
         text.push_str(&format!("; {}", stage.describe()));
     }
-    if let Some(error) = &facts.last_error {
+    if let Some(error) = facts.last_error() {
         text.push_str(&format!("; failed syncs in a row: {}; {error}", facts.consecutive_failures));
     }
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(LIMIT).collect()
@@ -150,6 +150,7 @@ mod tests {
     use sync_core::CommitInfo;
 
     use super::*;
+    use crate::status::{Attempt, Outcome};
 
     fn pulse(variables: &[(&str, &str)]) -> Option<Duration> {
         Manager::new(&Environment::of(&[&[("NOTIFY_SOCKET", "@none")], variables].concat())).pulse
@@ -174,7 +175,8 @@ mod tests {
         let id = "0123456789abcdef0123456789abcdef01234567".parse().unwrap();
         facts.published = Some(CommitInfo { id, time: 0, subject: "READY=0".into() });
         assert_eq!(describe(&facts, Stage::Idle), "0123456789ab is published");
-        facts.last_error = Some(format!("no answer\nMAINPID=1{}", "x".repeat(1000)));
+        let error = Some(format!("no answer\nMAINPID=1{}", "x".repeat(1000)));
+        facts.attempts.push_front(Attempt { at: 0.0, outcome: Outcome::Error, seconds: 0.0, error });
         let text = describe(&facts, Stage::Idle);
         assert!(text.contains("; failed syncs in a row: 0; no answer MAINPID=1"), "{text}");
         assert!(!text.contains('\n') && text.len() == LIMIT, "{text}");

@@ -127,7 +127,7 @@ fn temporary(path: &Path) -> PathBuf {
     path.with_file_name(format!(".{}.tmp", path.file_name().unwrap_or_default().to_string_lossy()))
 }
 
-fn remove_if_there(path: &Path) -> io::Result<()> {
+pub(crate) fn remove_if_there(path: &Path) -> io::Result<()> {
     match fs_err::remove_file(path) {
         Err(err) if err.kind() != io::ErrorKind::NotFound => Err(err),
         _ => Ok(()),

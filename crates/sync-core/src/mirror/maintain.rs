@@ -96,7 +96,7 @@ impl Mirror {
         let others = trees.into_iter().filter(|id| !in_use.contains(id));
         let retention = self.settings.retention;
         let age = |id: &CommitId| match &retention {
-            Some(retention) => retention.age(&self.store.tree_path(*id)),
+            Some(retention) => retention.clock.time_since_replacement(&self.store.tree_path(*id)),
             None => Some(Duration::ZERO),
         };
         let with_age = others.filter_map(|id| Some((age(&id)?, id)));

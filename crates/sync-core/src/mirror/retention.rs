@@ -13,6 +13,26 @@ pub struct Clock {
     pub monotonic: fn() -> Duration,
 }
 
+impl Clock {
+    /// Record that a directory is replaced now. Like git-sync, we set its modification time, so that the next process
+    /// knows it, too.
+    ///
+    /// # Errors
+    ///
+    /// If the time cannot be set.
+    pub fn record_replacement(&self, dir: &Path) -> io::Result<()> {
+        fs_err::File::open(dir)?.set_modified((self.wall)())
+    }
+
+    /// How long ago a directory was replaced; `None` if the time cannot be read. If it is in the future, because the
+    /// clock was wrong, it is set to the current time.
+    #[must_use]
+    pub fn time_since_replacement(&self, dir: &Path) -> Option<Duration> {
+        let modified = fs_err::symlink_metadata(dir).and_then(|found| found.modified()).ok()?;
+        (self.wall)().duration_since(modified).inspect_err(|_| _ = self.record_replacement(dir)).ok()
+    }
+}
+
 /// How long replaced trees are kept.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
@@ -31,18 +51,5 @@ impl Retention {
     #[must_use]
     pub fn new(clock: Clock) -> Self {
         Retention { keep: Duration::ZERO, reuse_delay: Duration::from_secs(60), clock }
-    }
-
-    /// Record that a tree is replaced now. Like git-sync, we set the modification time of its directory, so that the
-    /// next process knows it, too.
-    pub(super) fn start(&self, tree: &Path) -> io::Result<()> {
-        fs_err::File::open(tree)?.set_modified((self.clock.wall)())
-    }
-
-    /// How long ago a tree was replaced; `None` if the time cannot be read. If it is in the future, because the clock
-    /// was wrong, it is set to the current time.
-    pub(super) fn age(&self, tree: &Path) -> Option<Duration> {
-        let modified = fs_err::symlink_metadata(tree).and_then(|found| found.modified()).ok()?;
-        (self.clock.wall)().duration_since(modified).inspect_err(|_| _ = self.start(tree)).ok()
     }
 }

@@ -167,7 +167,7 @@ impl Mirror {
         if let (Some(old), Some(retention)) =
             (current.filter(|old| *old != tree.commit), &self.settings.retention)
         {
-            let started = retention.start(&self.store.tree_path(old));
+            let started = retention.clock.record_replacement(&self.store.tree_path(old));
             self.observer.failed(
                 started.step(|| "set the modification time of the old tree".into()),
                 "cannot record when the old tree was replaced",

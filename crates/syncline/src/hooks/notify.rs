@@ -7,9 +7,10 @@ use std::path::Path;
 use std::time::Duration;
 
 use rustix::io::Errno;
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Signal, kill_process};
 use tokio::task::spawn_blocking;
 
+use super::reap::pid;
 use super::{Delivery, Event, Hook};
 use crate::options::{NOTIFY_PROCESS, NOTIFY_SIGNAL};
 use crate::processes;
@@ -62,7 +63,7 @@ fn send(hook: &NotifyHook) -> Result<(), String> {
         .map(|process| (process.id, process.parent));
     let (mut sent, mut refusal) = (0, None);
     for id in topmost(&of_name.collect()) {
-        let Some(pid) = i32::try_from(id).ok().and_then(Pid::from_raw) else { continue };
+        let Some(pid) = pid(id) else { continue };
         match kill_process(pid, hook.signal) {
             Ok(()) => sent += 1,
             Err(Errno::SRCH) => {} // it has just ended

@@ -81,7 +81,7 @@ fn end(id: u32) {
     let _ = kill_process_group(pid, Signal::KILL);
 }
 
-fn pid(id: u32) -> Option<Pid> {
+pub(super) fn pid(id: u32) -> Option<Pid> {
     i32::try_from(id).ok().and_then(Pid::from_raw)
 }
 

@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use sync_core::RemoteUrl;
+use sync_core::{RemoteUrl, Secret};
 
-use super::credential::{self, Credential, SecretSource, StaticCredential};
+use super::credential::{self, Credential, SecretSource, StaticCredential, either};
 use super::source::{SourceKind, TokenSource};
 use super::sources::SOURCES;
 use crate::options::values::CookieFile;
@@ -90,18 +90,15 @@ fn own(r: &mut OptionReader, url: Option<&RemoteUrl>) -> Option<AuthMethod> {
 }
 
 fn password(r: &mut OptionReader) -> Option<StaticCredential> {
-    let given = r.find(&PASSWORD).map(|password| SecretSource::Given(password.into()));
-    let file = r.file_to_send(&PASSWORD_FILE).map(SecretSource::File);
+    let given = r.find(&PASSWORD).map(Secret::from);
+    let file = r.file_to_send(&PASSWORD_FILE);
     let Some(user) = r.find(&USERNAME) else {
         if given.is_some() || file.is_some() {
             r.error(&USERNAME, "must be given with a password");
         }
         return None;
     };
-    if given.is_some() && file.is_some() {
-        r.error(&PASSWORD_FILE, "cannot be combined with GITSYNC_PASSWORD");
-    }
-    let password = given.or(file);
+    let password = either(r, (&PASSWORD, given), (&PASSWORD_FILE, file));
     if password.is_none() {
         r.error(&USERNAME, "needs GITSYNC_PASSWORD or --password-file");
     }
@@ -109,12 +106,9 @@ fn password(r: &mut OptionReader) -> Option<StaticCredential> {
 }
 
 fn bearer(r: &mut OptionReader) -> Option<StaticCredential> {
-    let given = r.secret(&BEARER_TOKEN).map(SecretSource::Given);
-    let file = r.file_to_send(&BEARER_TOKEN_FILE).map(SecretSource::File);
-    if given.is_some() && file.is_some() {
-        r.error(&BEARER_TOKEN_FILE, "cannot be combined with GITSYNC_BEARER_TOKEN");
-    }
-    given.or(file).map(StaticCredential::Bearer)
+    let given = r.secret(&BEARER_TOKEN);
+    let file = r.file_to_send(&BEARER_TOKEN_FILE);
+    either(r, (&BEARER_TOKEN, given), (&BEARER_TOKEN_FILE, file)).map(StaticCredential::Bearer)
 }
 
 fn credentials(r: &mut OptionReader) -> Vec<Credential> {

@@ -1,18 +1,17 @@
 //! Cookies in Netscape's format, as browsers export them and curl writes them.
 
 use std::path::Path;
-use std::time::UNIX_EPOCH;
 
 use sync_core::{Cookie, Result};
 
 use super::secret_files;
-use crate::clock::now;
+use crate::clock::since_1970;
 
 const WHAT: &str = "the cookie file";
 
 /// The cookies of a file that have not expired.
 pub(super) fn read(path: &Path) -> Result<Vec<Cookie>> {
-    let now = now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    let now = since_1970().as_secs();
     parse(&secret_files::text(WHAT, path)?, now).map_err(|line| {
         let error =
             format!("line {line} is not a cookie in Netscape's format (six or seven fields between tabs)");

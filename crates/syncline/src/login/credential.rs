@@ -5,6 +5,9 @@ use std::path::PathBuf;
 use serde_json::Value;
 use sync_core::{Secret, UrlScope};
 
+use crate::options::Row;
+use crate::reader::OptionReader;
+
 /// A login for all URLs below one.
 #[derive(Clone, Debug)]
 pub struct Credential {
@@ -30,6 +33,18 @@ pub enum SecretSource {
     Given(Secret),
     /// It is read from a file for every sync.
     File(PathBuf),
+}
+
+/// A secret from the variable of its option or from a file, not from both.
+pub(super) fn either(
+    r: &mut OptionReader,
+    (secret, given): (&Row, Option<Secret>),
+    (option, file): (&Row, Option<PathBuf>),
+) -> Option<SecretSource> {
+    if given.is_some() && file.is_some() {
+        r.error(option, format!("cannot be combined with {}", secret.variables()[0]));
+    }
+    given.map(SecretSource::Given).or(file.map(SecretSource::File))
 }
 
 const KEYS: [&str; 6] = ["url", "username", "password", "password-file", "bearer-token", "bearer-token-file"];

@@ -1,7 +1,5 @@
 //! Tokens of a GitHub App's installation.
 
-use std::time::UNIX_EPOCH;
-
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
 use ring::rand::SystemRandom;
@@ -11,12 +9,12 @@ use rustls_pki_types::pem::PemObject;
 use serde_json::json;
 use sync_core::{Auth, Error, ErrorKind, HttpRequest, Result, Secret};
 
-use super::credential::SecretSource;
+use super::credential::{SecretSource, either};
 use super::http::Http;
 use super::secret_files;
 use super::source::{SourceKind, TokenSource, shared};
 use super::token::{self, Token, USUAL_LIFE};
-use crate::clock::now;
+use crate::clock::{now, since_1970};
 use crate::options::{
     GITHUB_APP_APPLICATION_ID, GITHUB_APP_CLIENT_ID, GITHUB_APP_INSTALLATION_ID, GITHUB_APP_PRIVATE_KEY,
     GITHUB_APP_PRIVATE_KEY_FILE, GITHUB_BASE_URL,
@@ -56,8 +54,8 @@ fn read(r: &mut OptionReader) -> Option<GitHubApp> {
     let mut id = |option| r.given(option).filter(|id| *id != 0);
     let (application, installation) = (id(&GITHUB_APP_APPLICATION_ID), id(&GITHUB_APP_INSTALLATION_ID));
     let client = r.find(&GITHUB_APP_CLIENT_ID);
-    let given = r.secret(&GITHUB_APP_PRIVATE_KEY).map(SecretSource::Given);
-    let file = r.path(&GITHUB_APP_PRIVATE_KEY_FILE).map(SecretSource::File);
+    let given = r.secret(&GITHUB_APP_PRIVATE_KEY);
+    let file = r.path(&GITHUB_APP_PRIVATE_KEY_FILE);
     let issuer = match (client, application) {
         (None, None) => {
             if installation.is_some() {
@@ -76,10 +74,7 @@ fn read(r: &mut OptionReader) -> Option<GitHubApp> {
     if installation.is_none() {
         r.error(&GITHUB_APP_INSTALLATION_ID, "must be given for a GitHub App");
     }
-    if given.is_some() && file.is_some() {
-        r.error(&GITHUB_APP_PRIVATE_KEY_FILE, "cannot be combined with GITSYNC_GITHUB_APP_PRIVATE_KEY");
-    }
-    let key = given.or(file);
+    let key = either(r, (&GITHUB_APP_PRIVATE_KEY, given), (&GITHUB_APP_PRIVATE_KEY_FILE, file));
     if key.is_none() {
         let text = "or GITSYNC_GITHUB_APP_PRIVATE_KEY must be given for a GitHub App";
         r.error(&GITHUB_APP_PRIVATE_KEY_FILE, text);
@@ -89,30 +84,25 @@ fn read(r: &mut OptionReader) -> Option<GitHubApp> {
 
 impl TokenSource for GitHubApp {
     fn fetch(&self, http: &Http) -> Result<Token> {
-        fetch(self, http)
+        let pem = match &self.key {
+            SecretSource::Given(pem) => pem.clone(),
+            SecretSource::File(path) => secret_files::text("the GitHub App's private key", path)?.into(),
+        };
+        let jwt = jwt(&self.issuer, &pem, since_1970().as_secs())
+            .map_err(|error| Error::new(ErrorKind::Configuration, "sign as the GitHub App", error))?;
+        let headers = [
+            ("Authorization", format!("Bearer {}", jwt.expose())),
+            ("Accept", "application/vnd.github+json".into()),
+            ("X-GitHub-Api-Version", "2022-11-28".into()),
+        ];
+        let url = format!("{}/app/installations/{}/access_tokens", self.base_url, self.installation);
+        let mut request = HttpRequest::new("POST", url, http.timeout);
+        request.headers = headers.map(|(name, value)| (name.to_owned(), value)).into();
+        let (token, answer) = token::ask(&request, (201, "token"), http, &[jwt])?;
+        let end = answer["expires_at"].as_str().and_then(|text| humantime::parse_rfc3339(text).ok());
+        // git-sync's user name; GitHub checks the token only.
+        Ok(Token::new(Auth::basic("-", token), end.unwrap_or_else(|| now() + USUAL_LIFE)))
     }
-}
-
-fn fetch(app: &GitHubApp, http: &Http) -> Result<Token> {
-    let pem = match &app.key {
-        SecretSource::Given(pem) => pem.clone(),
-        SecretSource::File(path) => secret_files::text("the GitHub App's private key", path)?.into(),
-    };
-    let seconds = now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-    let jwt = jwt(&app.issuer, &pem, seconds)
-        .map_err(|error| Error::new(ErrorKind::Configuration, "sign as the GitHub App", error))?;
-    let headers = [
-        ("Authorization", format!("Bearer {}", jwt.expose())),
-        ("Accept", "application/vnd.github+json".into()),
-        ("X-GitHub-Api-Version", "2022-11-28".into()),
-    ];
-    let url = format!("{}/app/installations/{}/access_tokens", app.base_url, app.installation);
-    let mut request = HttpRequest::new("POST", url, http.timeout);
-    request.headers = headers.map(|(name, value)| (name.to_owned(), value)).into();
-    let (token, answer) = token::ask(&request, (201, "token"), http, &[jwt])?;
-    let end = answer["expires_at"].as_str().and_then(|text| humantime::parse_rfc3339(text).ok());
-    // git-sync's user name; GitHub checks the token only.
-    Ok(Token::new(Auth::basic("-", token), end.unwrap_or_else(|| now() + USUAL_LIFE)))
 }
 
 /// RFC 7519 with RS256.

@@ -117,33 +117,29 @@ fn parameters(r: &mut OptionReader) -> Vec<(String, Secret)> {
 }
 
 impl TokenSource for OAuth {
+    /// Get a token with what the files contain now.
     fn fetch(&self, http: &Http) -> Result<Token> {
-        fetch(self, http)
+        let read = |what: &str, path: &Option<PathBuf>| {
+            path.as_ref().map(|path| secret_files::token(what, path)).transpose()
+        };
+        let secret = read("the OAuth client's secret", &self.client_secret_file)?;
+        let assertion = read("the OAuth assertion", &self.assertion_file)?;
+        let fields = fields(self, secret.as_ref(), assertion.as_ref());
+        let mut request = HttpRequest::new("POST", self.token_url.as_str(), http.timeout);
+        request.headers = vec![
+            ("Content-Type".into(), "application/x-www-form-urlencoded".into()),
+            ("Accept".into(), "application/json".into()),
+        ];
+        request.body = form(&fields).into_bytes();
+        let given = self.parameters.iter().map(|(_, value)| value.clone());
+        let secrets: Vec<Secret> = given.chain(secret).chain(assertion).collect();
+        let (token, answer) = token::ask(&request, (200, "access_token"), http, &secrets)?;
+        let auth = match &self.username {
+            Some(user) => Auth::basic(user, token),
+            None => Auth::Bearer(token),
+        };
+        Ok(Token::new(auth, now() + life(&answer)))
     }
-}
-
-/// Get a token with what the files contain now.
-fn fetch(oauth: &OAuth, http: &Http) -> Result<Token> {
-    let read = |what: &str, path: &Option<PathBuf>| {
-        path.as_ref().map(|path| secret_files::token(what, path)).transpose()
-    };
-    let secret = read("the OAuth client's secret", &oauth.client_secret_file)?;
-    let assertion = read("the OAuth assertion", &oauth.assertion_file)?;
-    let fields = fields(oauth, secret.as_ref(), assertion.as_ref());
-    let mut request = HttpRequest::new("POST", oauth.token_url.as_str(), http.timeout);
-    request.headers = vec![
-        ("Content-Type".into(), "application/x-www-form-urlencoded".into()),
-        ("Accept".into(), "application/json".into()),
-    ];
-    request.body = form(&fields).into_bytes();
-    let given = oauth.parameters.iter().map(|(_, value)| value.clone());
-    let secrets: Vec<Secret> = given.chain(secret).chain(assertion).collect();
-    let (token, answer) = token::ask(&request, (200, "access_token"), http, &secrets)?;
-    let auth = match &oauth.username {
-        Some(user) => Auth::basic(user, token),
-        None => Auth::Bearer(token),
-    };
-    Ok(Token::new(auth, now() + life(&answer)))
 }
 
 /// The fields of the form; a parameter replaces the default field of the same name.

@@ -9,7 +9,8 @@ use rustix::fs::{AtFlags, CWD, RenameFlags, StatxAttributes, StatxFlags, renamea
 use sync_core::{CommitId, Interrupt, Publisher, Store, Worktree, without_dots};
 
 use super::replica::{Replica, list};
-use super::{CopyOptions, age, are_digits, digits, parent, start_time, temporary_prefix};
+use super::{CopyOptions, are_digits, digits, parent, temporary_prefix};
+use crate::clock::CLOCK;
 
 /// A directory with the files of the tree, exchanged for the next one in one step. Consumers that stay inside see the
 /// old one until it is pruned.
@@ -72,7 +73,7 @@ impl Directory {
         if fs_err::symlink_metadata(old)?.is_symlink() {
             return fs_err::remove_file(old);
         }
-        start_time(old)?;
+        CLOCK.record_replacement(old)?;
         fs_err::rename(old, self.beside(OLD))
     }
 
@@ -155,7 +156,9 @@ impl Publisher for Directory {
 
     /// Remove the directories that were replaced longer ago than `keep`.
     fn prune(&mut self, keep: Duration) -> io::Result<()> {
-        self.remove(|name, path| is_of(OLD, name) && age(path).is_some_and(|age| age >= keep))
+        self.remove(|name, path| {
+            is_of(OLD, name) && CLOCK.time_since_replacement(path).is_some_and(|age| age >= keep)
+        })
     }
 }
 

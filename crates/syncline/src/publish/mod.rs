@@ -11,11 +11,9 @@ mod symlink;
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use sync_core::{Publisher, Store};
 
-use crate::clock::now;
 use crate::config::Publish;
 
 pub use directory::Directory;
@@ -88,16 +86,4 @@ fn temporary_name() -> String {
 
 fn is_temporary_name(name: &str) -> bool {
     name.strip_prefix(".syncline-").is_some_and(are_digits)
-}
-
-/// Start the time that a replaced directory is kept: by its modification time, so that it outlives this process.
-fn start_time(directory: &Path) -> io::Result<()> {
-    fs_err::File::open(directory)?.set_modified(now())
-}
-
-/// How long ago a directory was replaced; `None` if that is unknown. If the clock was ahead then, the time starts
-/// again.
-fn age(directory: &Path) -> Option<Duration> {
-    let modified = fs_err::symlink_metadata(directory).and_then(|found| found.modified()).ok()?;
-    now().duration_since(modified).inspect_err(|_| _ = start_time(directory)).ok()
 }

@@ -10,6 +10,7 @@ use sync_core::{CommitId, relative_path};
 
 use super::replica::Paths;
 use super::{is_temporary_name, temporary_name};
+use crate::touch_and_error_files::remove_if_there;
 
 /// The first field of the file: its version. Older files begin with the absolute path of the directory and the commit.
 const FORM: &[u8] = b"2";
@@ -122,10 +123,7 @@ impl Memory {
     fn clear_probe(&self, probe: &Path) -> io::Result<()> {
         let Ok(name) = fs_err::read_to_string(probe) else { return Ok(()) };
         if is_temporary_name(&name) {
-            match fs_err::remove_file(self.dir.join(&name)) {
-                Err(err) if err.kind() != io::ErrorKind::NotFound => return Err(err),
-                _ => {}
-            }
+            remove_if_there(&self.dir.join(&name))?;
         }
         fs_err::remove_file(probe)
     }

@@ -103,7 +103,7 @@ async fn failures_are_retried_with_growing_pauses() {
     }
     let facts = status.facts();
     assert_eq!(facts.consecutive_failures as usize, pauses.len() + 1);
-    assert_eq!(facts.last_error.as_deref(), Some("fetch: no answer"));
+    assert_eq!(facts.last_error(), Some("fetch: no answer"));
     assert!(!status.is_ready());
 }
 
@@ -141,7 +141,7 @@ async fn the_first_success_is_news_and_an_unchanged_poll_is_not() {
     let facts = status.facts();
     assert!(status.is_ready());
     assert_eq!(facts.published.as_ref().map(|info| info.id), Some(commit('a')));
-    assert_eq!((&facts.last_error, facts.consecutive_failures), (&None, 0));
+    assert_eq!((facts.last_error(), facts.consecutive_failures), (None, 0));
     let count = |outcome| facts.passes.get(&outcome).map_or(0, |sum| sum.count);
     assert_eq!((count(Outcome::Error), count(Outcome::Success)), (1, 1));
     assert!(count(Outcome::Noop) >= 5, "{facts:?}");

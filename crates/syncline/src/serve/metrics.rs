@@ -24,7 +24,7 @@ pub(super) fn render(facts: &Facts, process: &Process) -> String {
         "How many git syncs completed, partitioned by state",
         counts,
     );
-    page.one("git_fetch_count_total", "counter", "How many git fetches were run", facts.updates as f64);
+    page.one("git_fetch_count_total", "counter", "How many git fetches were run", facts.updates() as f64);
     let hooks = facts.hooks.iter().map(|((name, outcome), count)| {
         (format!("{},{}", label("name", name), label("status", outcome.as_str())), *count as f64)
     });

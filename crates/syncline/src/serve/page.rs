@@ -24,7 +24,7 @@ pub(super) fn render(facts: &Facts) -> String {
         "last_success": time(facts.last_success),
         "next_attempt": time(facts.next_attempt),
         "consecutive_failures": facts.consecutive_failures,
-        "last_error": facts.last_error,
+        "last_error": facts.last_error(),
         "last_attempts": attempts.collect::<Value>(),
     });
     format!("{page:#}\n")
