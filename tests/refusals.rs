@@ -39,7 +39,7 @@ fn folding_survives_refusals_at_every_step() {
 
 #[test]
 fn packs_that_cannot_be_listed_are_not_taken_for_gone() {
-    let mut scene = scenes::change(false);
+    let mut scene = scenes::changes();
     let steps = scene.rehearse();
     let lists_packs = |call: &Call| call.name == "getdents64" && call.object == ".git/objects/pack";
     let fault = Fault { errno: Errno::EIO, lasts: false, concerns: reads };

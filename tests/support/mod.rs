@@ -101,9 +101,13 @@ impl Env {
         assert!(succeeded && said.trim().is_empty(), "git fsck: {said}");
     }
 
-    /// Nothing half-made is left anywhere.
     #[track_caller]
     pub fn assert_no_leftovers(&self) {
+        assert_eq!(self.leftovers(), Vec::<PathBuf>::new());
+    }
+
+    /// Everything in the root that has a temporary name.
+    pub fn leftovers(&self) -> Vec<PathBuf> {
         let mut leftovers = Vec::new();
         walk(&self.root(), &mut |path| {
             let name = path.file_name().unwrap().to_str().unwrap_or_default();
@@ -112,7 +116,7 @@ impl Env {
                 leftovers.push(path.to_owned());
             }
         });
-        assert!(leftovers.is_empty(), "{leftovers:?}");
+        leftovers
     }
 }
 
