@@ -1,10 +1,10 @@
-//! Interfaces for callers: where credentials come from, and a check of each received commit.
+//! Interfaces for callers: where credentials come from, and a check of each commit.
 
 use crate::credentials::Credentials;
 use crate::error::Result;
-use crate::fetched::{Fetched, Tip};
+use crate::fetched::Tip;
+use crate::signatures::Signer;
 use crate::spec::reference::CommitId;
-use crate::store::Store;
 
 /// Provides the credentials for HTTP, at the start of every update.
 pub trait CredentialProvider: Send {
@@ -29,50 +29,56 @@ impl CredentialProvider for Credentials {
     }
 }
 
-/// Checks each received commit before it is checked out and published, for example its signature.
+/// Checks each commit before it is checked out and published, for example its signature. It may be called again for the
+/// same commit, also for the published one: at every update it decides anew.
 pub trait Verifier: Send {
-    /// Check a commit.
+    /// Check a commit. The answer is who signed it, as far as the check is about signatures.
     ///
     /// # Errors
     ///
     /// Any, preferably of kind [`ErrorKind::Rejected`](crate::ErrorKind::Rejected). The update fails with this error,
     /// and the published tree stays.
-    fn verify(&mut self, received: &Received<'_>) -> Result<()>;
+    fn verify(&mut self, received: &Received) -> Result<Vec<Signer>>;
 }
 
-impl<F: FnMut(&Received<'_>) -> Result<()> + Send> Verifier for F {
-    fn verify(&mut self, received: &Received<'_>) -> Result<()> {
+impl<F: FnMut(&Received) -> Result<Vec<Signer>> + Send> Verifier for F {
+    fn verify(&mut self, received: &Received) -> Result<Vec<Signer>> {
         self(received)
     }
 }
 
-/// A commit that is in the store and is not checked out yet.
-pub struct Received<'a> {
-    pub(super) store: &'a Store,
-    pub(super) tip: &'a Tip,
-    pub(super) fetched: &'a Fetched,
+/// The objects of a commit that is not checked out yet.
+#[derive(Clone, Debug)]
+pub struct Received {
+    pub(crate) tip: Tip,
+    pub(crate) commit_object: Vec<u8>,
+    pub(crate) tag_object: Option<Vec<u8>>,
 }
 
-impl Received<'_> {
+impl Received {
     /// The commit.
     #[must_use]
     pub fn commit(&self) -> CommitId {
-        self.fetched.commit
+        self.tip.commit
     }
 
     /// Where the reference points, including the annotated tag if there is one.
     #[must_use]
     pub fn tip(&self) -> &Tip {
-        self.tip
+        &self.tip
     }
 
     /// The content of the commit object, without the header of the object. A signature is part of it and covers the
-    /// rest.
-    ///
-    /// # Errors
-    ///
-    /// [`ErrorKind::DamagedStore`](crate::ErrorKind::DamagedStore) if the object cannot be read.
-    pub fn commit_object(&self) -> Result<Vec<u8>> {
-        self.store.read_object(self.fetched.commit)
+    /// rest. Its hash is the id of the commit.
+    #[must_use]
+    pub fn commit_object(&self) -> &[u8] {
+        &self.commit_object
+    }
+
+    /// The content of the annotated tag that the reference names; `None` if it names none. Its hash is
+    /// [`Tip::tag`].
+    #[must_use]
+    pub fn tag_object(&self) -> Option<&[u8]> {
+        self.tag_object.as_deref()
     }
 }

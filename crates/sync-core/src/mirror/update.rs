@@ -131,8 +131,8 @@ impl Mirror {
             self.notify(&Notice::warning("the server does not support --filter: it sends everything"));
         }
         if let Some(verifier) = &mut self.verifier {
-            let (store, fetched) = (&self.store, &fetched);
-            verifier.verify(&Received { store, tip, fetched })?;
+            let commit_object = self.store.read_object(tip.commit)?;
+            verifier.verify(&Received { tip: tip.clone(), commit_object, tag_object: None })?;
         }
         checkout(&self.store, &fetched, staged, &self.progress, &self.interrupt)
     }
