@@ -41,6 +41,7 @@ mod readme;
 mod references;
 mod refusals;
 mod reusing;
+mod rules;
 mod secrets;
 mod security;
 mod selecting;

@@ -4,6 +4,7 @@
 use gix::ObjectId;
 use gix::bstr::BString;
 use gix::index::entry::Stat;
+use gix::objs::{Find, Kind};
 
 use crate::spec::Selection;
 use crate::spec::reference::{AdvertisedRef, CommitId};
@@ -19,6 +20,8 @@ pub struct Tip {
     pub(crate) want: ObjectId,
     pub(crate) reference: Option<String>,
     pub(crate) tag: Option<ObjectId>,
+    /// Whether a verifier has yet to see the commit. Then the tag is fetched, too, and no file is written meanwhile.
+    pub(crate) is_unverified: bool,
 }
 
 impl Tip {
@@ -29,7 +32,13 @@ impl Tip {
             want: tag.unwrap_or(*commit),
             reference: Some(name.clone()),
             tag: *tag,
+            is_unverified: false,
         }
+    }
+
+    /// Whether both are the same commit, by the same reference and tag.
+    pub(crate) fn is_same(&self, other: &Tip) -> bool {
+        (self.commit, self.tag, &self.reference) == (other.commit, other.tag, &other.reference)
     }
 
     /// The full name of the reference that was chosen; `None` if the source names a commit id.
@@ -42,6 +51,32 @@ impl Tip {
     #[must_use]
     pub fn tag(&self) -> Option<String> {
         self.tag.map(|tag| tag.to_string())
+    }
+}
+
+/// The objects of a tip: what a signature is about.
+#[derive(Clone, Debug)]
+pub(crate) struct TipObjects {
+    /// The commit, without the header of the object.
+    pub(crate) commit: Vec<u8>,
+    /// The annotated tag that the reference names, if it names one.
+    pub(crate) tag: Option<Vec<u8>>,
+}
+
+impl TipObjects {
+    /// Read the objects of a tip; `None` if one is missing.
+    pub(crate) fn read(objects: &impl Find, tip: &Tip) -> gix::Result<Option<TipObjects>> {
+        let read = |id: ObjectId, kind: Kind| {
+            let mut buffer = Vec::new();
+            let found = objects.try_find(&id, &mut buffer)?.is_some_and(|object| object.kind == kind);
+            Ok::<_, gix::Error>(found.then_some(buffer))
+        };
+        let Some(commit) = read(tip.commit.0, Kind::Commit)? else { return Ok(None) };
+        let tag = tip.tag.map(|tag| read(tag, Kind::Tag)).transpose()?;
+        Ok(match tag {
+            Some(None) => None,
+            tag => Some(TipObjects { commit, tag: tag.flatten() }),
+        })
     }
 }
 
@@ -67,7 +102,7 @@ pub(crate) struct FetchedSubmodule {
 }
 
 pub(crate) fn tip(commit: ObjectId) -> Tip {
-    Tip { commit: CommitId(commit), want: commit, reference: None, tag: None }
+    Tip { commit: CommitId(commit), want: commit, reference: None, tag: None, is_unverified: false }
 }
 
 /// The files that were written while a pack arrived.

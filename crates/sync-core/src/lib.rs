@@ -63,8 +63,8 @@ pub use fetched::Tip;
 pub use interrupt::Interrupt;
 pub use limits::Limits;
 pub use mirror::{
-    Change, ChangeKind, Clock, CredentialProvider, Mirror, MirrorBuilder, Notice, Publisher, Received,
-    Repack, Retention, Severity, SyncOutcome, TreeGuard, Update, Verifier,
+    Change, ChangeKind, Clock, CredentialProvider, Held, MinAge, Mirror, MirrorBuilder, Notice, Publisher,
+    Received, Repack, Retention, Rule, Rules, Severity, SyncOutcome, TreeGuard, Update, Verifier,
 };
 pub use paths::{relative_path, without_dots};
 pub use progress::{Progress, Snapshot, Stage};
@@ -75,6 +75,7 @@ pub use spec::filter::Filter;
 pub use spec::reference::{CommitId, Reference};
 pub use spec::sparse::SparsePatterns;
 pub use spec::submodules::{SubmoduleMode, SubmoduleRules};
+pub use spec::watch_paths::WatchPaths;
 pub use spec::{Depth, Selection, Source, SymlinkPolicy};
 pub use store::Store;
 pub use store::history::CommitInfo;

@@ -11,7 +11,7 @@ use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep};
 use tracing::{debug, error, info};
 
-use crate::hooks::{Event, Hooks};
+use crate::hooks::Hooks;
 use crate::schedule::{Exit, Next, Schedule};
 use crate::status::{Outcome, Status};
 use crate::systemd::Manager;
@@ -71,10 +71,11 @@ impl<W: Worker> Service<'_, W> {
             let retry_after = outcome.as_ref().err().and_then(Error::retry_after);
             let next = schedule.next(outcome.is_ok(), retry_after, fastrand::f64());
             report(&outcome, &next, schedule.failures(), started.elapsed());
+            status.held(worker.held());
             let published = match &outcome {
                 Ok(outcome) => {
                     let commit = outcome.commit();
-                    let event = Event { commit, tree: worker.tree(commit) };
+                    let event = worker.event(commit);
                     let has_changed = matches!(outcome, SyncOutcome::Updated(_));
                     let is_news = has_changed || is_first;
                     status.passed(if is_news { Outcome::Success } else { Outcome::Noop }, started.elapsed());

@@ -162,6 +162,7 @@ fn prepare<'a>(
             GitGc::Aggressive => Repack::Always,
         })
         .retention(retention)
+        .rules(config.rules.clone())
         .lists_changes(false);
     let mirror = match &config.sparse_file {
         Some(path) => mirror.sparse_file(path),

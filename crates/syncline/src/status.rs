@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use sync_core::{CommitId, CommitInfo, Progress, Stage};
+use sync_core::{CommitId, CommitInfo, Held, Progress, Stage};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
@@ -46,6 +46,16 @@ pub struct Attempt {
     pub error: Option<String>,
 }
 
+/// A commit that is published.
+#[derive(Clone, Debug)]
+pub struct Published {
+    pub info: CommitInfo,
+    /// The full name of the reference that was chosen.
+    pub reference: Option<String>,
+    /// Who signed it, if signatures are verified.
+    pub signer: Option<String>,
+}
+
 /// How many attempts are remembered.
 const ATTEMPTS: usize = 10;
 
@@ -81,7 +91,8 @@ pub struct Facts {
     pub succeeded: Option<Instant>,
     pub next_attempt: Option<f64>,
     pub consecutive_failures: u32,
-    pub published: Option<CommitInfo>,
+    pub published: Option<Published>,
+    pub held: Option<Held>,
     pub published_at: Option<f64>,
     pub tree_bytes: u64,
     pub store_bytes: u64,
@@ -102,11 +113,27 @@ impl Facts {
         self.passes.get(&Outcome::Success).map_or(0, |sum| sum.count)
     }
 
+    /// The reference as the user named it, or the one that was chosen if the user named a set of them.
+    pub fn published_reference(&self) -> &str {
+        let chosen = self.published.as_ref().and_then(|published| published.reference.as_deref());
+        match chosen {
+            Some(chosen) if !is_name_of(&self.reference, chosen) => {
+                chosen.strip_prefix("refs/tags/").unwrap_or(chosen)
+            }
+            _ => &self.reference,
+        }
+    }
+
     fn attempted(&mut self, outcome: Outcome, took: Duration, error: Option<String>) {
         self.passes.entry(outcome).or_default().add(took);
         self.attempts.truncate(ATTEMPTS - 1);
         self.attempts.push_front(Attempt { at: unix_time(), outcome, seconds: took.as_secs_f64(), error });
     }
+}
+
+/// Whether a reference that the user named, perhaps in short, is the one with this full name.
+fn is_name_of(name: &str, full: &str) -> bool {
+    full.strip_suffix(name).is_some_and(|before| before.is_empty() || before.ends_with('/'))
 }
 
 impl Status {
@@ -122,7 +149,11 @@ impl Status {
     /// Everything, if something other than `seen` is published.
     pub fn news(&self, seen: Option<CommitId>) -> Option<Facts> {
         let facts = self.lock();
-        facts.published.as_ref().is_some_and(|commit| Some(commit.id) != seen).then(|| facts.clone())
+        facts
+            .published
+            .as_ref()
+            .is_some_and(|published| Some(published.info.id) != seen)
+            .then(|| facts.clone())
     }
 
     /// The same, as soon as it is.
@@ -170,13 +201,17 @@ impl Status {
         self.lock().next_attempt = Some(unix_time() + pause.as_secs_f64());
     }
 
-    pub fn published(&self, commit: CommitInfo, tree_bytes: u64) {
+    pub fn published(&self, commit: Published, tree_bytes: u64) {
         let mut facts = self.lock();
         facts.published = Some(commit);
         facts.published_at = Some(unix_time());
         facts.tree_bytes = tree_bytes;
         drop(facts);
         self.news.notify_waiters();
+    }
+
+    pub fn held(&self, held: Option<Held>) {
+        self.lock().held = held;
     }
 
     pub fn store_has(&self, bytes: u64) {

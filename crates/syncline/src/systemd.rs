@@ -130,8 +130,8 @@ fn open(name: &OsStr) -> io::Result<(UnixDatagram, SocketAddr)> {
 /// One line: what is published, what is in progress, what failed.
 fn describe(facts: &Facts, stage: Stage) -> String {
     let mut text = match &facts.published {
-        Some(commit) => {
-            let id = commit.id.to_string();
+        Some(published) => {
+            let id = published.info.id.to_string();
             format!("{id:.12} is published")
         }
         None => "nothing was synced yet".into(),
@@ -150,6 +150,7 @@ mod tests {
     use sync_core::CommitInfo;
 
     use super::*;
+    use crate::status::Published;
     use crate::status::{Attempt, Outcome};
 
     fn pulse(variables: &[(&str, &str)]) -> Option<Duration> {
@@ -173,7 +174,8 @@ mod tests {
         let mut facts = Facts::default();
         assert_eq!(describe(&facts, Stage::Receiving), "nothing was synced yet; receiving objects");
         let id = "0123456789abcdef0123456789abcdef01234567".parse().unwrap();
-        facts.published = Some(CommitInfo { id, time: 0, subject: "READY=0".into() });
+        let info = CommitInfo { id, time: 0, subject: "READY=0".into() };
+        facts.published = Some(Published { info, reference: None, signer: None });
         assert_eq!(describe(&facts, Stage::Idle), "0123456789ab is published");
         let error = Some(format!("no answer\nMAINPID=1{}", "x".repeat(1000)));
         facts.attempts.push_front(Attempt { at: 0.0, outcome: Outcome::Error, seconds: 0.0, error });

@@ -1,19 +1,21 @@
 //! What the loop drives on a thread of its own: updates and their maintenance.
 
-use std::path::PathBuf;
-
-use sync_core::{CommitId, Interrupt, Mirror, Progress, Result, SyncOutcome};
+use sync_core::{CommitId, Held, Interrupt, Mirror, Progress, Result, Signer, SyncOutcome, Tip};
 use tracing::debug;
 
-use crate::status::Status;
+use crate::hooks::Event;
+use crate::status::{Published, Status};
 
 /// Blocking work that the loop hands to a thread and gets back.
 pub trait Worker: Send + 'static {
     /// Bring what is published up to date.
     fn update(&mut self) -> Result<SyncOutcome>;
 
-    /// The tree of a commit.
-    fn tree(&self, commit: CommitId) -> PathBuf;
+    /// What to tell the hooks about the published commit.
+    fn event(&self, commit: CommitId) -> Event;
+
+    /// The commit that a rule holds back.
+    fn held(&self) -> Option<Held>;
 
     /// Tell the status what is published.
     fn describe(&mut self, commit: CommitId, status: &Status);
@@ -39,13 +41,22 @@ impl Worker for Mirror {
         Mirror::update(self)
     }
 
-    fn tree(&self, commit: CommitId) -> PathBuf {
-        self.store().tree_path(commit)
+    fn event(&self, commit: CommitId) -> Event {
+        let reference = self.published_tip().and_then(Tip::reference).map(ToOwned::to_owned);
+        let signer = self.signers(commit).first().map(Signer::to_string);
+        Event { commit, tree: self.store().tree_path(commit), reference, signer }
+    }
+
+    fn held(&self) -> Option<Held> {
+        Mirror::held(self).cloned()
     }
 
     fn describe(&mut self, commit: CommitId, status: &Status) {
         match self.store().describe(commit) {
-            Ok(info) => status.published(info, self.tree_size(commit)),
+            Ok(info) => {
+                let Event { reference, signer, .. } = self.event(commit);
+                status.published(Published { info, reference, signer }, self.tree_size(commit));
+            }
             Err(err) => debug!(error = %err, "cannot describe the commit"),
         }
         status.store_has(self.store().disk_usage());

@@ -110,7 +110,7 @@ impl Network {
 /// below it.
 fn wanted(tip: &Tip, version: Protocol) -> ObjectId {
     match version {
-        Protocol::V2 if tip.tag().is_some() => tip.commit.0,
+        Protocol::V2 if tip.tag.is_some() && !tip.is_unverified => tip.commit.0,
         _ => tip.want,
     }
 }

@@ -8,13 +8,14 @@ use gix::objs::Exists;
 
 use super::remote::{Arrived, Remote};
 use crate::error::{Context, Error, ErrorKind, Result};
-use crate::fetched::{StreamedFiles, Tip};
+use crate::fetched::{StreamedFiles, Tip, TipObjects};
 use crate::interrupt::Interrupt;
+use crate::objects::ancestry::{Ancestry, ancestry};
 use crate::objects::closure::{boundary, closure};
 use crate::progress::{Progress, Stage};
 use crate::repack::copy_objects;
 use crate::spec::Source;
-use crate::spec::reference::{AdvertisedRef, RefQuery};
+use crate::spec::reference::AdvertisedRef;
 use crate::store::Store;
 
 fn open(path: &Path, source: &Source) -> Result<gix::Repository> {
@@ -64,11 +65,11 @@ impl Local {
 }
 
 impl Remote for Local {
-    fn list(&mut self, source: &Source, query: &RefQuery) -> Result<Vec<AdvertisedRef>> {
+    fn list(&mut self, source: &Source, prefixes: &[String]) -> Result<Vec<AdvertisedRef>> {
         let repo = open(&self.path, source)?;
         let step = || format!("read the references of {}", source.url);
         let mut refs = Vec::new();
-        for prefix in query.prefixes() {
+        for prefix in prefixes {
             if prefix == "HEAD" {
                 refs.extend(repo.try_find_reference("HEAD").step(step)?.and_then(advertised_ref));
                 continue;
@@ -116,6 +117,24 @@ impl Remote for Local {
         }
         store.redraw_shallow(&here, &needed).map_err(within)?;
         Ok(Arrived { object: commit, files: StreamedFiles::default(), has_others: false })
+    }
+
+    fn peek(&mut self, source: &Source, tip: &Tip, store: &mut Store) -> Result<Option<TipObjects>> {
+        let repo = open(&self.path, source)?;
+        TipObjects::read(&store.objects(&repo)?, tip)
+            .step(|| format!("read {} in {}", tip.commit, source.url))
+    }
+
+    fn ancestry(
+        &mut self,
+        source: &Source,
+        new: ObjectId,
+        old: ObjectId,
+        store: &mut Store,
+    ) -> Result<Option<Ancestry>> {
+        let repo = open(&self.path, source)?;
+        let found = ancestry(&store.objects(&repo)?, new, old, &self.interrupt);
+        found.map(Some).step(|| format!("compare the history of {new} with {old} in {}", source.url))
     }
 
     /// A local repository is fetched without a filter, so no blobs are missing.

@@ -8,6 +8,7 @@ mod fetch_pack;
 mod fetch_submodules;
 mod local;
 mod network;
+mod peek;
 pub(crate) mod protocol;
 mod remote;
 mod request;
@@ -18,13 +19,14 @@ use std::path::Path;
 
 use crate::credentials::Credentials;
 use crate::error::{Error, ErrorKind, Result};
-use crate::fetched::{Fetched, StreamedFiles, Tip, tip};
+use crate::fetched::{Fetched, StreamedFiles, Tip, TipObjects, tip};
 use crate::fs_ext::remove_dir_if_there;
 use crate::interrupt::Interrupt;
+use crate::objects::ancestry::Ancestry;
 use crate::progress::Progress;
 use crate::secret::Auth;
 use crate::spec::Source;
-use crate::spec::reference::{CommitId, RefQuery, Reference};
+use crate::spec::reference::{AdvertisedRef, CommitId, RefQuery, Reference};
 use crate::spec::sparse::SparsePatterns;
 use crate::spec::submodules::{MAX_DEPTH, SubmoduleMode};
 use crate::store::Store;
@@ -115,17 +117,40 @@ impl Fetcher {
     /// missing; [`ErrorKind::Io`] if a local repository cannot be read. After an interrupt [`ErrorKind::Cancelled`] or
     /// [`ErrorKind::TimedOut`].
     pub fn resolve(&mut self) -> Result<Tip> {
-        self.try_resolve().map_err(|err| self.hide_secrets(err))
+        self.resolve_among(None).map(|(tip, _)| tip)
     }
 
-    fn try_resolve(&mut self) -> Result<Tip> {
-        if let Reference::Commit(commit) = self.source.reference {
-            return Ok(Tip { commit: self.peeled.unwrap_or(commit), ..tip(commit.0) });
-        }
+    /// The same, with all references that were listed. `branch` is the full name of another one to list.
+    pub(crate) fn resolve_among(&mut self, branch: Option<&str>) -> Result<(Tip, Vec<AdvertisedRef>)> {
+        self.try_resolve(branch).map_err(|err| self.hide_secrets(err))
+    }
+
+    fn try_resolve(&mut self, branch: Option<&str>) -> Result<(Tip, Vec<AdvertisedRef>)> {
         let query = RefQuery::of(&self.source.reference);
-        let refs = self.remote.list(&self.source, &query)?;
+        let prefixes: Vec<String> = query.prefixes().into_iter().chain(branch.map(str::to_owned)).collect();
+        let refs =
+            if prefixes.is_empty() { Vec::new() } else { self.remote.list(&self.source, &prefixes)? };
+        if let Reference::Commit(commit) = self.source.reference {
+            return Ok((Tip { commit: self.peeled.unwrap_or(commit), ..tip(commit.0) }, refs));
+        }
         let chosen = query.choose(&refs).ok_or_else(|| missing_reference(&self.source))?;
-        Ok(Tip::of(chosen))
+        Ok((Tip::of(chosen), refs))
+    }
+
+    /// The objects of a tip, without its tree; `None` if the remote cannot send them alone. Nothing of it stays in the
+    /// store.
+    pub(crate) fn peek(&mut self, tip: &Tip, store: &mut Store) -> Result<Option<TipObjects>> {
+        self.remote.peek(&self.source, tip, store).map_err(|err| self.hide_secrets(err))
+    }
+
+    /// Whether `new` descends from `old`; `None` if the remote cannot send commits without their trees.
+    pub(crate) fn ancestry(
+        &mut self,
+        new: CommitId,
+        old: CommitId,
+        store: &mut Store,
+    ) -> Result<Option<Ancestry>> {
+        self.remote.ancestry(&self.source, new.0, old.0, store).map_err(|err| self.hide_secrets(err))
     }
 
     fn hide_secrets(&self, err: Error) -> Error {
@@ -157,7 +182,8 @@ impl Fetcher {
     fn try_fetch(&mut self, tip: &Tip, store: &mut Store) -> Result<Fetched> {
         let early_dir = store.staging_paths(tip.commit).dir;
         // If the tree exists already, no second one is started.
-        let wanted = (!store.tree_path(tip.commit).exists()).then_some(early_dir.as_path());
+        let is_wanted = !tip.is_unverified && !store.tree_path(tip.commit).exists();
+        let wanted = is_wanted.then_some(early_dir.as_path());
         let received = self.fetch_all(tip, store, wanted);
         if !received.as_ref().is_ok_and(|fetched| fetched.commit == tip.commit) {
             let _ = remove_dir_if_there(&early_dir); // no checkout will use it

@@ -15,11 +15,12 @@ use crate::credentials::Credentials;
 use crate::error::{Context, Error, ErrorKind, Result};
 use crate::fetch::protocol::{http_status, protocol_error, without_deepen_relative};
 use crate::fetch::remote::{Arrived, Remote};
-use crate::fetched::Tip;
+use crate::fetched::{Tip, TipObjects};
 use crate::interrupt::Interrupt;
+use crate::objects::ancestry::Ancestry;
 use crate::progress::{Progress, Stage};
 use crate::spec::Source;
-use crate::spec::reference::{AdvertisedRef, RefQuery};
+use crate::spec::reference::AdvertisedRef;
 use crate::store::Store;
 use crate::transport::options::ConnectOptions;
 use crate::transport::read_budget::ReadBudget;
@@ -47,11 +48,11 @@ pub(super) struct Connection {
 
 impl Remote for Network {
     /// Over a kept connection this is one request. If the server has closed that connection, it is opened again, once.
-    fn list(&mut self, source: &Source, query: &RefQuery) -> Result<Vec<AdvertisedRef>> {
+    fn list(&mut self, source: &Source, prefixes: &[String]) -> Result<Vec<AdvertisedRef>> {
         let kept = self.connection.is_some();
-        let listed = match self.try_list(source, query) {
+        let listed = match self.try_list(source, prefixes) {
             Err(ListFailure::Lost(_)) if kept && !self.interrupt.is_triggered() => {
-                self.try_list(source, query)
+                self.try_list(source, prefixes)
             }
             listed => listed,
         };
@@ -66,6 +67,20 @@ impl Remote for Network {
         early_dir: Option<&Path>,
     ) -> Result<Arrived> {
         self.fetch_pack(source, tip, store, early_dir)
+    }
+
+    fn peek(&mut self, source: &Source, tip: &Tip, store: &mut Store) -> Result<Option<TipObjects>> {
+        self.peek_commit(source, tip, store)
+    }
+
+    fn ancestry(
+        &mut self,
+        source: &Source,
+        new: ObjectId,
+        old: ObjectId,
+        store: &mut Store,
+    ) -> Result<Option<Ancestry>> {
+        self.compare_history(source, new, old, store)
     }
 
     fn fetch_missing_blobs(&mut self, source: &Source, commit: ObjectId, store: &Store) -> Result<()> {
@@ -97,7 +112,7 @@ impl Network {
     fn try_list(
         &mut self,
         source: &Source,
-        query: &RefQuery,
+        names: &[String],
     ) -> std::result::Result<Vec<AdvertisedRef>, ListFailure> {
         // Before v2, references are listed only in the handshake, so each list needs a new connection. Other transports
         // than HTTP keep one server process for each connection, and git's process does not read a changed branch
@@ -115,7 +130,7 @@ impl Network {
             Some(refs) => refs,
             None => {
                 let mut prefixes = RefPrefixes::new();
-                prefixes.extend(query.prefixes().into_iter().map(Into::into));
+                prefixes.extend(names.iter().map(|name| name.as_str().into()));
                 LsRefsCommand::new(Some(prefixes), &connection.handshake.capabilities, agent())
                     .invoke_blocking(&mut connection.transport, &mut gix::progress::Discard, false)
                     .map_err(|err| {

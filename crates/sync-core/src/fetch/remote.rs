@@ -6,15 +6,16 @@ use gix::ObjectId;
 
 use crate::credentials::Credentials;
 use crate::error::Result;
-use crate::fetched::{StreamedFiles, Tip};
+use crate::fetched::{StreamedFiles, Tip, TipObjects};
+use crate::objects::ancestry::Ancestry;
 use crate::spec::Source;
-use crate::spec::reference::{AdvertisedRef, RefQuery};
+use crate::spec::reference::AdvertisedRef;
 use crate::store::Store;
 
 /// A repository to fetch from. Every call passes the [`Source`]; its URL must always be the same.
 pub(super) trait Remote: Send {
-    /// List the references that the query may choose from. The list may contain others.
-    fn list(&mut self, source: &Source, query: &RefQuery) -> Result<Vec<AdvertisedRef>>;
+    /// List the references whose names begin with one of `prefixes`. The list may contain others.
+    fn list(&mut self, source: &Source, prefixes: &[String]) -> Result<Vec<AdvertisedRef>>;
 
     /// Fetch the objects of a commit into the store. With `early_dir`, the remote may write files of the commit to that
     /// directory while the pack arrives.
@@ -25,6 +26,19 @@ pub(super) trait Remote: Send {
         store: &mut Store,
         early_dir: Option<&Path>,
     ) -> Result<Arrived>;
+
+    /// The objects of a tip, without its tree; `None` if the remote cannot send them alone. Nothing of it stays in the
+    /// store.
+    fn peek(&mut self, source: &Source, tip: &Tip, store: &mut Store) -> Result<Option<TipObjects>>;
+
+    /// Whether the commit `new` descends from `old`; `None` if the remote cannot send commits without their trees.
+    fn ancestry(
+        &mut self,
+        source: &Source,
+        new: ObjectId,
+        old: ObjectId,
+        store: &mut Store,
+    ) -> Result<Option<Ancestry>>;
 
     /// Fetch the blobs that a filter left out and the checkout of `commit` needs, in one request.
     fn fetch_missing_blobs(&mut self, source: &Source, commit: ObjectId, store: &Store) -> Result<()>;

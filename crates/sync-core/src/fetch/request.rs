@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::io::ErrorKind;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use gix::ObjectId;
 use gix::protocol::fetch::{self, Shallow, Tags};
@@ -12,7 +12,8 @@ use super::network::{Connection, Network};
 use super::protocol::{OneRound, Request, agent, protocol_error};
 use crate::error::{self, Context, Error};
 use crate::fetched::StreamedFiles;
-use crate::index_pack::{PackReceiver, StreamTarget};
+use crate::index_pack::{PackReceiver, ReceivedPack, StreamTarget};
+use crate::limits::Limits;
 use crate::progress::Stage;
 use crate::spec::{Depth, Source};
 use crate::store::Store;
@@ -23,25 +24,44 @@ impl Network {
     pub(super) fn request(
         &mut self,
         source: &Source,
-        mut connection: Connection,
+        connection: Connection,
         request: &Request<'_>,
         store: &Store,
         early: Option<(ObjectId, &Path)>,
     ) -> Result<StreamedFiles, RequestFailure> {
+        let limits = &source.selection.limits;
+        let tree = early.map(|(commit, dir)| StreamTarget { commit, dir, limits });
+        let target =
+            PackTarget { pack_dir: store.pack_dir(), shallow_file: store.shallow_file(), limits, tree };
+        let is_partial = store.is_partial();
+        let received = self.request_into(&target, source, connection, request, store)?;
+        if let Some(pack) = received.pack.filter(|_| is_partial) {
+            mark_promised(&pack).step(|| format!("mark {} as partial", pack.display()))?;
+        }
+        Ok(received.early)
+    }
+
+    /// Send a fetch request and store the pack in any directory. Its deltas may have their bases in the store.
+    pub(super) fn request_into(
+        &mut self,
+        target: &PackTarget<'_>,
+        source: &Source,
+        mut connection: Connection,
+        request: &Request<'_>,
+        store: &Store,
+    ) -> Result<ReceivedPack, RequestFailure> {
+        let PackTarget { pack_dir, shallow_file, limits, tree } = target;
         let step = || format!("fetch {} from {}", source.reference, source.url);
         self.progress.enter(Stage::Requesting);
-        let is_partial = store.is_partial();
         let bases = match request.haves.is_empty() {
             true => None,
             false => Some(store.repository().and_then(|repo| store.objects(&repo))?),
         };
-        let limits = &source.selection.limits;
-        let tree = early.map(|(commit, dir)| StreamTarget { commit, dir, limits });
-        let pack_receiver = PackReceiver { tree, ..store.pack_receiver(&self.progress, &self.interrupt) };
+        let receiver = store.pack_receiver(&self.progress, &self.interrupt);
+        let pack_receiver = PackReceiver { tree: *tree, pack_dir: pack_dir.clone(), ..receiver };
         let budget = connection.budget.clone();
         budget.renew();
         // gix's errors do not name the paths.
-        let (pack_dir, shallow_file) = (store.pack_dir(), store.shallow_file());
         let failure = |err| {
             protocol_error(step(), err, &budget).rephrased(&[
                 (
@@ -51,20 +71,16 @@ impl Network {
                 ("'shallow' file", &shallow_file.display().to_string()),
             ])
         };
-        let (mut pack_failed, mut files) = (false, StreamedFiles::default());
+        let (mut pack_failed, mut taken) = (false, ReceivedPack::default());
         let outcome = gix::protocol::fetch(
             &mut OneRound { request, protocol: connection.handshake.server_protocol_version },
             |pack, _, _| {
                 self.progress.enter(Stage::Receiving);
                 budget.lift();
-                let received = pack_receiver.take(&mut limits.pack(pack), bases.as_ref()).map_err(|err| {
+                taken = pack_receiver.take(&mut limits.pack(pack), bases.as_ref()).map_err(|err| {
                     pack_failed = matches!(err.kind(), ErrorKind::InvalidData | ErrorKind::NotFound);
                     gix::Error::from_error(err)
                 })?;
-                if let Some(pack) = received.pack.filter(|_| is_partial) {
-                    mark_promised(&pack).map_err(gix::Error::from_error)?;
-                }
-                files = received.early;
                 Ok(true)
             },
             gix::progress::Discard,
@@ -76,7 +92,7 @@ impl Network {
                 trace_packetlines: false,
             },
             fetch::Options {
-                shallow_file: store.shallow_file(),
+                shallow_file: shallow_file.clone(),
                 shallow: &request.shallow,
                 tags: Tags::None,
                 reject_shallow_remote: false,
@@ -86,13 +102,22 @@ impl Network {
             // Before v2 the server closes the connection after the pack.
             Ok(_) if connection.handshake.server_protocol_version == Protocol::V2 => {
                 self.connection = Some(connection);
-                Ok(files)
+                Ok(taken)
             }
-            Ok(_) => Ok(files),
+            Ok(_) => Ok(taken),
             Err(err) if pack_failed => Err(RequestFailure::Pack(failure(&err))),
             Err(err) => Err(RequestFailure::Other(failure(&err))),
         }
     }
+}
+
+/// Where the answer to a request goes.
+pub(super) struct PackTarget<'a> {
+    pub(super) pack_dir: PathBuf,
+    pub(super) shallow_file: PathBuf,
+    pub(super) limits: &'a Limits,
+    /// The tree whose files are written while the pack arrives, if any.
+    pub(super) tree: Option<StreamTarget<'a>>,
 }
 
 /// What the store has, with `more` that it has too, and how a request gets history of this depth.

@@ -6,7 +6,9 @@ use super::notice::{Notice, Observer};
 use super::outcome::Guards;
 use super::publisher::{Publisher, Unpublished};
 use super::retention::Retention;
+use super::rules::{Memory, Rules};
 use super::seams::{CredentialProvider, Verifier};
+use super::verify::Judged;
 use super::{Mirror, Repack, Settings};
 use crate::credentials::Credentials;
 use crate::error::Result;
@@ -49,6 +51,7 @@ impl MirrorBuilder {
                 repack: Repack::default(),
                 sparse_file: None,
                 retention: None,
+                rules: Rules::default(),
                 lists_changes: true,
             },
             observer: Observer(Box::new(|_| {})),
@@ -150,6 +153,12 @@ impl MirrorBuilder {
         self
     }
 
+    /// Set which new commits are published, and when. By default every one is, at once.
+    pub fn rules(mut self, rules: Rules) -> Self {
+        self.settings.rules = rules;
+        self
+    }
+
     /// Set whether [`Update::changes`](super::Update::changes) lists the paths that differ. The default is true. The
     /// list takes time in proportion to the number of files.
     pub fn lists_changes(mut self, lists: bool) -> Self {
@@ -183,6 +192,8 @@ impl MirrorBuilder {
             interrupt: self.interrupt,
             progress: self.progress,
             guards: Guards::default(),
+            memory: Memory::default(),
+            judged: Judged::default(),
             is_verified: false,
             has_excess_history: false,
             keeps_recyclable: false,

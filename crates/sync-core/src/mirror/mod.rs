@@ -14,8 +14,10 @@ mod notice;
 mod outcome;
 mod publisher;
 mod retention;
+mod rules;
 mod seams;
 mod update;
+mod verify;
 
 use std::path::PathBuf;
 
@@ -33,10 +35,13 @@ pub use notice::{Notice, Severity};
 pub use outcome::{SyncOutcome, TreeGuard, Update};
 pub use publisher::Publisher;
 pub use retention::{Clock, Retention};
+pub use rules::{Held, MinAge, Rule, Rules};
 pub use seams::{CredentialProvider, Received, Verifier};
 
 use notice::Observer;
 use outcome::Guards;
+use rules::Memory;
+use verify::Judged;
 
 /// A directory that follows a reference of a repository.
 ///
@@ -67,6 +72,8 @@ pub struct Mirror {
     interrupt: Interrupt,
     progress: Progress,
     guards: Guards,
+    memory: Memory,
+    judged: Judged,
     /// Whether this process has verified the published tree. An earlier process may have been killed, or may have had
     /// other options.
     is_verified: bool,
@@ -93,6 +100,7 @@ struct Settings {
     repack: Repack,
     sparse_file: Option<PathBuf>,
     retention: Option<Retention>,
+    rules: Rules,
     lists_changes: bool,
 }
 

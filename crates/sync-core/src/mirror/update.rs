@@ -1,10 +1,11 @@
 //! One update: from the reference to a published tree.
 
+use std::io;
+
 use super::Mirror;
 use super::changes::{self, Change};
 use super::notice::Notice;
 use super::outcome::{SyncOutcome, Update};
-use super::seams::Received;
 use crate::bounded_read::read_bounded;
 use crate::checkout::staging::{Origin, StagePlan, StagedTree};
 use crate::checkout::verify::altered_files;
@@ -22,21 +23,31 @@ impl Mirror {
         let credentials = self.credentials.credentials()?;
         self.fetcher.set_credentials(credentials);
         self.refresh_sparse_patterns()?;
-        let tip = self.fetcher.resolve()?;
+        let branch = self.settings.rules.on_branch.clone();
+        let (newest, refs) = self.fetcher.resolve_among(branch.as_deref())?;
+        let mut tip = self.apply_rules(newest, &refs, current)?;
+        tip.is_unverified = !self.verify(&tip)?;
         if current == Some(tip.commit) && self.is_intact(tip.commit)? {
             self.is_verified = true;
-            return Ok(SyncOutcome::Unchanged(tip.commit));
+            let commit = tip.commit;
+            self.memory.shown = Some(tip);
+            return Ok(SyncOutcome::Unchanged(commit));
         }
         if let Some(last) = current.filter(|current| *current != tip.commit && !self.is_verified) {
             self.inspect(last)?; // unchanged parts of the next commit are not read again
         }
         let packs = self.store.all_packs()?;
-        let tree = self.make_tree(&tip, current).inspect_err(|err| {
+        let made = self.make_tree(&tip, current).inspect_err(|err| {
             if err.kind() == ErrorKind::StorageFull {
                 let removed = self.store.discard_new_packs(&packs, current);
                 self.observer.failed(removed, "cannot remove the new packs");
             }
         })?;
+        let Some(tree) = made else {
+            // Only a commit that would replace another one is held back.
+            (self.has_changed, self.has_leftovers) = (true, true);
+            return Ok(SyncOutcome::Unchanged(current.unwrap_or(tip.commit)));
+        };
         if current != Some(tree.commit) || !self.is_shown_intact(tree.commit)? {
             self.publish(&tree, current)?;
         }
@@ -44,6 +55,7 @@ impl Mirror {
         let shares_most = tree.reused >= tree.written && tree.origin != Some(Origin::Copies);
         let reuses_trees = self.settings.reuses_trees && self.settings.retention.is_some();
         self.keeps_recyclable = reuses_trees && shares_most;
+        self.memory.shown = Some(Tip { commit: tree.commit, ..tip });
         if current == Some(tree.commit) && tree.written + tree.reused == 0 {
             return Ok(SyncOutcome::Unchanged(tree.commit));
         }
@@ -122,37 +134,67 @@ impl Mirror {
         Ok(condition)
     }
 
-    /// Fetch a commit and check it out.
-    fn make_tree(&mut self, tip: &Tip, current: Option<CommitId>) -> Result<Worktree> {
+    /// Fetch a commit and check it out; `None` if a rule holds it back.
+    fn make_tree(&mut self, tip: &Tip, current: Option<CommitId>) -> Result<Option<Worktree>> {
         self.remove_foreign_worktrees(); // one may have the name of this tree
         let lacked_filter = self.fetcher.lacks_filter();
-        let (fetched, staged) = self.fetch(tip, current.filter(|current| *current != tip.commit))?;
+        let last = current.filter(|current| *current != tip.commit);
+        let Some((fetched, staged)) = self.fetch(tip, last)? else { return Ok(None) };
         if self.fetcher.lacks_filter() && !lacked_filter {
             self.notify(&Notice::warning("the server does not support --filter: it sends everything"));
         }
-        if let Some(verifier) = &mut self.verifier {
-            let commit_object = self.store.read_object(tip.commit)?;
-            verifier.verify(&Received { tip: tip.clone(), commit_object, tag_object: None })?;
-        }
-        checkout(&self.store, &fetched, staged, &self.progress, &self.interrupt)
+        checkout(&self.store, &fetched, staged, &self.progress, &self.interrupt).map(Some)
     }
 
-    /// Fetch, and meanwhile stage the files that the next tree reuses.
-    fn fetch(&mut self, tip: &Tip, last: Option<CommitId>) -> Result<(Fetched, Option<StagedTree>)> {
-        let exists = self.store.tree_path(tip.commit).exists();
-        let last = last.filter(|_| self.settings.shares_files && !exists);
-        let may_recycle = self.may_recycle();
-        let plan = last.map(|last| StagePlan::new(&mut self.store, last, may_recycle));
-        let interrupt = self.interrupt.clone();
+    /// Fetch, and stage the files that the next tree reuses: meanwhile, or once the commit is accepted.
+    fn fetch(&mut self, tip: &Tip, last: Option<CommitId>) -> Result<Option<(Fetched, Option<StagedTree>)>> {
+        if self.accepts_after_fetch(tip, last) {
+            let fetched = self.fetcher.fetch(tip, &mut self.store)?;
+            if !self.accept(&Tip { commit: fetched.commit, ..tip.clone() }, last)? {
+                return Ok(None);
+            }
+            let staged = self.stage_plan(tip, last).map(|plan| plan.run(&self.interrupt));
+            return Ok(Some((fetched, self.staged(staged))));
+        }
+        let (plan, interrupt) = (self.stage_plan(tip, last), self.interrupt.clone());
         std::thread::scope(|scope| {
             let staged = plan.map(|plan| scope.spawn(move || plan.run(&interrupt)));
             let fetched = self.fetcher.fetch(tip, &mut self.store)?;
-            let staged = staged.and_then(|staged| staged.join().ok()).and_then(|staged| {
-                let not_staged = Notice::debug("cannot reuse files: writing all");
-                staged.map_err(|err| self.observer.notify(&not_staged.error(&err))).ok()
-            });
-            Ok((fetched, staged))
+            let staged = staged.and_then(|staged| staged.join().ok());
+            Ok(Some((fetched, self.staged(staged))))
         })
+    }
+
+    fn stage_plan(&mut self, tip: &Tip, last: Option<CommitId>) -> Option<StagePlan> {
+        let exists = self.store.tree_path(tip.commit).exists();
+        let last = last.filter(|_| self.settings.shares_files && !exists)?;
+        let may_recycle = self.may_recycle();
+        Some(StagePlan::new(&mut self.store, last, may_recycle))
+    }
+
+    fn staged(&self, outcome: Option<io::Result<StagedTree>>) -> Option<StagedTree> {
+        let not_staged = Notice::debug("cannot reuse files: writing all");
+        outcome?.map_err(|err| self.notify(&not_staged.error(&err))).ok()
+    }
+
+    /// Whether the commit can only be accepted once it is fetched.
+    fn accepts_after_fetch(&self, tip: &Tip, last: Option<CommitId>) -> bool {
+        tip.is_unverified || last.is_some_and(|last| self.has_rules_for_fetched(tip, last))
+    }
+
+    /// Judge a commit that is in the store. The answer is false if a rule holds it back. The branch of the store does
+    /// not name a commit that is refused.
+    fn accept(&mut self, tip: &Tip, last: Option<CommitId>) -> Result<bool> {
+        let judged = self.verify_fetched(tip).and_then(|()| match last {
+            Some(last) => self.check_forward_in_store(tip, last),
+            None => Ok(()),
+        });
+        if let (Err(_), Some(last)) = (&judged, last) {
+            let reset = self.store.set_branch(last);
+            self.observer.failed(reset, "cannot set the branch back");
+        }
+        judged?;
+        last.map_or(Ok(true), |last| self.changes_watched(tip, last))
     }
 
     fn publish(&mut self, tree: &Worktree, current: Option<CommitId>) -> Result<()> {

@@ -4,6 +4,7 @@
 //! gix maps a whole pack and holds a whole object: a large blob would be in memory twice, and a walk over all trees
 //! would load most of a pack. gix still reads the small loose objects.
 
+pub(crate) mod ancestry;
 mod chain;
 pub(crate) mod closure;
 pub(crate) mod content;
@@ -81,8 +82,18 @@ pub(crate) struct Pack {
 impl Objects {
     /// A reader of the objects that are in `repo` now. Temporary files go to `spill_dir`.
     pub(crate) fn of(repo: &gix::Repository, spill_dir: &Path, resources: Resources) -> gix::Result<Objects> {
+        Self::of_packs(&repo.common_dir().join("objects/pack"), repo, spill_dir, resources)
+    }
+
+    /// A reader of the packs in `pack_dir`, and of the loose objects in `repo`.
+    pub(crate) fn of_packs(
+        pack_dir: &Path,
+        repo: &gix::Repository,
+        spill_dir: &Path,
+        resources: Resources,
+    ) -> gix::Result<Objects> {
         let (dir, mut packs) = (repo.common_dir().join("objects"), Vec::new());
-        for path in packs::packs(&dir.join("pack")).map_err(gix::Error::from_error)? {
+        for path in packs::packs(pack_dir).map_err(gix::Error::from_error)? {
             let index = gix_pack::index::File::at(path.with_extension("idx"), repo.object_hash())?;
             packs.push(Pack { path, index });
         }

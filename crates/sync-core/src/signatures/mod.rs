@@ -44,3 +44,10 @@ impl fmt::Display for SignatureFormat {
         })
     }
 }
+
+impl fmt::Display for Signer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.format, self.fingerprint)?;
+        self.name.iter().try_for_each(|name| write!(f, " ({name})"))
+    }
+}

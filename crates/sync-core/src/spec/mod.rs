@@ -6,6 +6,7 @@ pub(crate) mod filter;
 pub(crate) mod reference;
 pub(crate) mod sparse;
 pub(crate) mod submodules;
+pub(crate) mod watch_paths;
 
 use std::num::NonZeroU32;
 use std::str::FromStr;

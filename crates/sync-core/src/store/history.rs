@@ -10,6 +10,7 @@ use gix::bstr::ByteSlice;
 use super::Store;
 use super::layout::BRANCH;
 use crate::error::{Context, Error, Recovery, Result};
+use crate::fetched::{Tip, TipObjects};
 use crate::fs_ext::{entries, remove_dir_if_there, remove_if_there, remove_matching, replace_file};
 use crate::interrupt::Interrupt;
 use crate::objects::closure::{Closure, boundary, closure};
@@ -133,17 +134,14 @@ impl Store {
         Ok(CommitInfo { id, time: commit.time().map_or(0, |time| time.seconds), subject })
     }
 
-    /// The content of an object, without its header. The whole object is read into memory.
-    ///
-    /// # Errors
-    ///
-    /// [`ErrorKind::DamagedStore`](crate::ErrorKind::DamagedStore) if the object is missing or damaged;
-    /// [`ErrorKind::Io`](crate::ErrorKind::Io) if the system refuses to read it.
-    pub fn read_object(&self, id: CommitId) -> Result<Vec<u8>> {
-        let step = || format!("read {id} in {}", self.git_dir().display());
+    /// The objects of a tip; `None` if the store does not have them.
+    pub(crate) fn tip_objects(&self, tip: &Tip) -> Result<Option<TipObjects>> {
+        if self.kind != Some(tip.commit.0.kind()) {
+            return Ok(None);
+        }
+        let step = || format!("read {} in {}", tip.commit, self.git_dir().display());
         let repo = self.repository()?;
-        let object = repo.find_object(id.0).map_err(|err| Error::reading(step(), &err))?;
-        Ok(object.data.clone())
+        TipObjects::read(&self.objects(&repo)?, tip).map_err(|err| Error::reading(step(), &err))
     }
 
     /// The total size of the packs and their indexes, in bytes, without submodules. Files that cannot be read count

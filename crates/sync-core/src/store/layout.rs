@@ -10,6 +10,9 @@ use crate::fs_ext::if_there;
 /// The branch that points to the newest commit. git-sync uses the same name.
 pub(crate) const BRANCH: &str = "refs/heads/git-sync";
 
+/// The file that says when which commit was first seen at the reference.
+pub(crate) const SIGHTINGS: &str = "syncline-refs";
+
 /// The version of the format under a root. Raise it with every incompatible change: an older syncline then refuses
 /// the root. A store without a version, as 0.1.0 wrote it, has this format too.
 const FORMAT: u32 = 1;

@@ -35,7 +35,7 @@ use crate::store::lock::lock;
 use crate::store::worktree_paths::TemporaryTree;
 use crate::url::RemoteUrl;
 
-use layout::{BRANCH, config, mark_promised, promisor, stored_kind, unknown_format};
+use layout::{BRANCH, SIGHTINGS, config, mark_promised, promisor, stored_kind, unknown_format};
 use worktree_paths::WorktreePaths;
 
 /// The largest number of packs that gix can address.
@@ -185,7 +185,10 @@ impl Store {
         for entry in fs_err::read_dir(self.git_dir()).step(step)? {
             let entry = entry.step(step)?;
             let name = entry.file_name();
-            if !["worktrees", "modules", "syncline-owner", "tmp-damaged"].iter().any(|kept| name == *kept) {
+            if !["worktrees", "modules", "syncline-owner", SIGHTINGS, "tmp-damaged"]
+                .iter()
+                .any(|kept| name == *kept)
+            {
                 fs_err::rename(entry.path(), aside.join(&name)).step(step)?;
             }
         }

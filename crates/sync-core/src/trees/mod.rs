@@ -3,6 +3,7 @@
 
 pub(crate) mod cache;
 pub(crate) mod rules;
+pub(crate) mod watch;
 
 use std::cmp::Ordering;
 use std::ops::AddAssign;

@@ -6,13 +6,14 @@ mod git_setting;
 mod git_variables;
 mod monitoring;
 mod publishing;
+mod rules;
 mod schedule;
 mod source;
 mod ssh;
 
 use std::path::PathBuf;
 
-use sync_core::{ConnectOptions, Source};
+use sync_core::{ConnectOptions, Rules, Source};
 
 use crate::args::Args;
 use crate::environment::Environment;
@@ -33,6 +34,8 @@ pub struct Config {
     pub source: Source,
     /// The file with the sparse patterns of `source`, if they come from one.
     pub sparse_file: Option<PathBuf>,
+    /// Which new commits to publish, and when.
+    pub rules: Rules,
     /// Where and how to publish.
     pub publishing: Publishing,
     /// When to sync.
@@ -63,6 +66,7 @@ impl Config {
         let connect = connect::connect(&mut r, &settings);
         let source = source::source(&mut r, &connect, &settings);
         let sparse_file = source::sparse_file(&mut r);
+        let rules = rules::rules(&mut r);
         let url = source.as_ref().map(|source| &source.url);
         let publishing = publishing::publishing(&mut r, url);
         let git_cookies = git_config::cookie_file(&r, &settings);
@@ -77,6 +81,7 @@ impl Config {
         r.finish(|warnings| Config {
             source,
             sparse_file,
+            rules,
             publishing,
             timing,
             login,

@@ -101,7 +101,7 @@ mod tests {
 
     fn event(letter: char) -> Event {
         let commit = letter.to_string().repeat(40).parse().unwrap();
-        Event { commit, tree: PathBuf::new() }
+        Event { commit, tree: PathBuf::new(), reference: None, signer: None }
     }
 
     /// Publish these commits; each with how the attempts to tell of it come out, which are all that are made.

@@ -98,6 +98,13 @@ pub(super) async fn run(hook: &ExecHook, event: &Event) -> Result<(), String> {
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
+    let told = [("SYNCLINE_REF", &event.reference), ("SYNCLINE_SIGNER", &event.signer)];
+    for (variable, value) in told {
+        match value {
+            Some(value) => command.env(variable, value),
+            None => command.env_remove(variable),
+        };
+    }
     for secret in options().flat_map(|option| option.secret_variables()) {
         command.env_remove(secret);
     }

@@ -40,7 +40,7 @@ impl Publisher for Gated {
 
     fn prepare(&mut self, tree: &Worktree, interrupt: &Interrupt) -> Result<()> {
         self.inner.prepare(tree, interrupt)?;
-        let event = Event { commit: tree.commit, tree: tree.path.clone() };
+        let event = Event { commit: tree.commit, tree: tree.path.clone(), reference: None, signer: None };
         for told in &self.told {
             told.send_replace(Some(event.clone()));
         }

@@ -42,6 +42,10 @@ pub struct Event {
     pub commit: CommitId,
     /// The tree of the commit.
     pub tree: PathBuf,
+    /// The full name of the reference that was chosen, once it is published.
+    pub reference: Option<String>,
+    /// Who signed it, if signatures are verified, once it is published.
+    pub signer: Option<String>,
 }
 
 /// When a hook runs.

@@ -13,6 +13,7 @@ mod login;
 mod monitoring;
 mod publishing;
 mod row;
+mod rules;
 mod schedule;
 mod source;
 mod table;
@@ -26,6 +27,7 @@ pub use login::*;
 pub use monitoring::*;
 pub use publishing::*;
 pub use row::{Kind, Row};
+pub use rules::*;
 pub use schedule::*;
 pub use source::*;
 pub use table::{Opt, Setting};
@@ -33,8 +35,8 @@ pub use table::{Opt, Setting};
 use table::Table;
 use {
     connect::TABLE as CONNECT, deprecated::TABLE as DEPRECATED, hooks::TABLE as HOOKS, login::TABLE as LOGIN,
-    monitoring::TABLE as MONITORING, publishing::TABLE as PUBLISHING, schedule::TABLE as SCHEDULE,
-    source::TABLE as SOURCE,
+    monitoring::TABLE as MONITORING, publishing::TABLE as PUBLISHING, rules::TABLE as RULES,
+    schedule::TABLE as SCHEDULE, source::TABLE as SOURCE,
 };
 
 /// The rows of all options. Topics come in the order of the help.
@@ -43,8 +45,8 @@ pub fn options() -> impl Iterator<Item = &'static Row> {
 }
 
 fn tables() -> impl Iterator<Item = &'static dyn table::Entry> {
-    let tables: [&'static Table; 8] =
-        [SOURCE, PUBLISHING, SCHEDULE, LOGIN, CONNECT, HOOKS, MONITORING, DEPRECATED];
+    let tables: [&'static Table; 9] =
+        [SOURCE, RULES, PUBLISHING, SCHEDULE, LOGIN, CONNECT, HOOKS, MONITORING, DEPRECATED];
     tables.into_iter().flat_map(|table| table.iter().copied())
 }
 

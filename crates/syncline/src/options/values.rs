@@ -173,15 +173,21 @@ pub fn submodules(text: &str) -> Result<SubmoduleMode, String> {
     }
 }
 
+/// A list of texts, separated by commas.
+pub fn list(text: &str) -> Result<Vec<String>, String> {
+    let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
+    Ok(parts.map(ToOwned::to_owned).collect())
+}
+
 /// A list of directories; `None` for an empty one.
 pub fn sparse_directories(text: &str) -> Result<Option<SparsePatterns>, String> {
-    let directories = text.split(',').map(str::trim).filter(|directory| !directory.is_empty());
-    let directories: Vec<&str> = directories.collect();
+    let directories = list(text)?;
     match directories.iter().find(|directory| directory.contains(['*', '?', '[', '!', '\\'])) {
         Some(pattern) => Err(format!(
             "{pattern:?} is a pattern, not a directory; write patterns to a file for --sparse-checkout-file"
         )),
-        None => Ok((!directories.is_empty()).then(|| SparsePatterns::directories(directories))),
+        None => Ok((!directories.is_empty())
+            .then(|| SparsePatterns::directories(directories.iter().map(String::as_str)))),
     }
 }
 

@@ -140,7 +140,7 @@ async fn the_first_success_is_news_and_an_unchanged_poll_is_not() {
     assert!(manager.recv(&mut buffer).is_err(), "the manager is told once");
     let facts = status.facts();
     assert!(status.is_ready());
-    assert_eq!(facts.published.as_ref().map(|info| info.id), Some(commit('a')));
+    assert_eq!(facts.published.as_ref().map(|published| published.info.id), Some(commit('a')));
     assert_eq!((facts.last_error(), facts.consecutive_failures), (None, 0));
     let count = |outcome| facts.passes.get(&outcome).map_or(0, |sum| sum.count);
     assert_eq!((count(Outcome::Error), count(Outcome::Success)), (1, 1));

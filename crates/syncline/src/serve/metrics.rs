@@ -5,7 +5,7 @@ use std::fmt::Write;
 
 use super::process::Process;
 use crate::login::SOURCES;
-use crate::status::{Facts, Outcome, Sum};
+use crate::status::{Facts, Outcome, Published, Sum};
 
 pub(super) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
@@ -60,8 +60,13 @@ pub(super) fn render(facts: &Facts, process: &Process) -> String {
         "How many syncs have failed in a row",
         Some(facts.consecutive_failures.into()),
     );
-    if let Some(commit) = &facts.published {
-        let labels = format!("{},{}", label("hash", &commit.id.to_string()), label("ref", &facts.reference));
+    if let Some(Published { info: commit, signer, .. }) = &facts.published {
+        let reference = facts.published_reference();
+        let mut labels = format!("{},{}", label("hash", &commit.id.to_string()), label("ref", reference));
+        if let Some(signer) = signer {
+            labels.push(',');
+            labels.push_str(&label("signer", signer));
+        }
         page.family("syncline_published_commit_info", "gauge", "What is published", [(labels, 1.0)]);
         page.gauge(
             "syncline_published_commit_timestamp_seconds",
@@ -69,6 +74,13 @@ pub(super) fn render(facts: &Facts, process: &Process) -> String {
             Some(commit.time as f64),
         );
     }
+    let held = facts.held.iter().map(|held| (label("rule", held.rule.name()), 1.0));
+    page.family(
+        "syncline_held_commits",
+        "gauge",
+        "Whether a rule holds back the commit that the reference names",
+        held,
+    );
     page.gauge(
         "syncline_published_timestamp_seconds",
         "When the link was last flipped or first checked",

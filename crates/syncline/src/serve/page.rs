@@ -3,8 +3,9 @@
 use std::time::{Duration, UNIX_EPOCH};
 
 use serde_json::{Value, json};
+use sync_core::Held;
 
-use crate::status::Facts;
+use crate::status::{Facts, Published};
 
 pub(super) fn render(facts: &Facts) -> String {
     let attempts = facts.attempts.iter().map(|attempt| {
@@ -20,6 +21,7 @@ pub(super) fn render(facts: &Facts) -> String {
         "source": facts.source,
         "ref": facts.reference,
         "published": published(facts),
+        "held": facts.held.as_ref().map_or(Value::Null, held),
         "last_attempt": time(facts.last_attempt()),
         "last_success": time(facts.last_success),
         "next_attempt": time(facts.next_attempt),
@@ -36,13 +38,29 @@ pub(super) fn change(facts: &Facts) -> String {
 }
 
 fn published(facts: &Facts) -> Value {
-    facts.published.as_ref().map_or(Value::Null, |commit| {
-        json!({
-            "commit": commit.id.to_string(),
-            "subject": commit.subject,
-            "committed_at": time(Some(commit.time as f64)),
-            "published_at": time(facts.published_at),
-        })
+    let Some(Published { info, reference, signer }) = &facts.published else { return Value::Null };
+    let mut shown = json!({
+        "commit": info.id.to_string(),
+        "subject": info.subject,
+        "committed_at": time(Some(info.time as f64)),
+        "published_at": time(facts.published_at),
+    });
+    for (name, value) in [("ref", reference), ("signer", signer)] {
+        if let Some(value) = value {
+            shown[name] = value.as_str().into();
+        }
+    }
+    shown
+}
+
+/// The commit that a rule holds back.
+fn held(held: &Held) -> Value {
+    let since = held.since.and_then(|since| since.duration_since(UNIX_EPOCH).ok());
+    json!({
+        "commit": held.commit.to_string(),
+        "ref": held.reference,
+        "rule": held.rule.name(),
+        "since": time(since.map(|since| since.as_secs_f64())),
     })
 }
 

@@ -6,7 +6,7 @@ use axum::response::Response;
 use sync_core::{CommitId, CommitInfo};
 
 use super::*;
-use crate::status::Outcome;
+use crate::status::{Outcome, Published};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -21,7 +21,8 @@ fn commit(letter: char) -> CommitId {
 
 impl Shared {
     fn publish(&self, letter: char) {
-        self.status.published(CommitInfo { id: commit(letter), time: 0, subject: "news".into() }, 0);
+        let info = CommitInfo { id: commit(letter), time: 0, subject: "news".into() };
+        self.status.published(Published { info, reference: None, signer: None }, 0);
     }
 
     async fn root(&self) -> u16 {

@@ -1,15 +1,15 @@
 //! What the loop drives in its tests: a worker, and a hook.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Weak;
 use std::time::Duration;
 
-use sync_core::{CommitId, CommitInfo, Error, ErrorKind, Interrupt, Progress, Stage, SyncOutcome};
+use sync_core::{CommitId, CommitInfo, Error, ErrorKind, Held, Interrupt, Progress, Stage, SyncOutcome};
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::time::Instant;
 
 use crate::hooks::{Delivery, Event, Hook};
-use crate::status::Status;
+use crate::status::{Published, Status};
 use crate::worker::Worker;
 
 /// How an update goes.
@@ -83,12 +83,18 @@ impl Worker for Fake {
         Err(self.failure())
     }
 
-    fn tree(&self, commit: CommitId) -> PathBuf {
-        Path::new("/trees").join(commit.to_string())
+    fn event(&self, commit: CommitId) -> Event {
+        let tree = Path::new("/trees").join(commit.to_string());
+        Event { commit, tree, reference: None, signer: None }
+    }
+
+    fn held(&self) -> Option<Held> {
+        None
     }
 
     fn describe(&mut self, commit: CommitId, status: &Status) {
-        status.published(CommitInfo { id: commit, time: 0, subject: String::new() }, 0);
+        let info = CommitInfo { id: commit, time: 0, subject: String::new() };
+        status.published(Published { info, reference: None, signer: None }, 0);
         self.called(Call::Describe(commit));
     }
 
