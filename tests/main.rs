@@ -54,6 +54,7 @@ mod ssh_hosts;
 mod ssh_keys;
 mod stepping;
 mod store;
+mod subdirectory;
 mod submodules;
 mod systemd;
 mod takeover;

@@ -54,7 +54,7 @@ pub fn assert_holds(dir: &Path, repo: &Repo, others: &[&str]) {
 }
 
 /// Kill a change from one commit to another at its `step`th change of `dir`; whether it got so far.
-fn is_killed(syncline: &Syncline, dir: &Path, step: usize) -> bool {
+pub fn is_killed(syncline: &Syncline, dir: &Path, step: usize) -> bool {
     let mut made = 0;
     let code = step_through(&syncline.command, dir, |call| {
         made += usize::from(call.effect == Effect::Changes);

@@ -74,6 +74,7 @@ pub use signatures::{SignatureFormat, SignedObject, Signer};
 pub use spec::filter::Filter;
 pub use spec::reference::{CommitId, Reference};
 pub use spec::sparse::SparsePatterns;
+pub use spec::subdirectory::Subdirectory;
 pub use spec::submodules::{SubmoduleMode, SubmoduleRules};
 pub use spec::watch_paths::WatchPaths;
 pub use spec::{Depth, Selection, Source, SymlinkPolicy};

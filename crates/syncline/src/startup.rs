@@ -103,9 +103,10 @@ type Prepared = (Store, Box<dyn Publisher>, bool);
 async fn open(config: &Config, store: Store) -> Result<Prepared, Error> {
     let Publishing { mode, link, .. } = config.publishing.clone();
     let options = CopyOptions { shares_files: shares_files(config), is_durable: is_durable(config) };
+    let subdirectory = config.source.selection.subdirectory.clone();
     let step = format!("prepare to publish at {}", store.root().join(&link).display());
     let opened = spawn_blocking(move || {
-        let publisher = publish::open(&store, mode, &link, options)?;
+        let publisher = publish::open(&store, mode, &link, subdirectory, options)?;
         let serves = publisher.current(&store).is_ok_and(|current| current.is_some());
         Ok((store, publisher, serves))
     });

@@ -26,6 +26,7 @@ use crate::progress::{Progress, Stage};
 use crate::spec::reference::CommitId;
 use crate::store::Store;
 use crate::store::worktree_paths::WorktreePaths;
+use crate::trees::selected_files;
 use crate::worktree::index_file;
 
 use build::{Build, BuildSite};
@@ -73,7 +74,8 @@ impl Worktree {
 /// # Errors
 ///
 /// [`ErrorKind::Rejected`](crate::ErrorKind::Rejected) if the tree contains something that must not be checked out,
-/// such as a forbidden path or symbolic link; [`ErrorKind::Limit`](crate::ErrorKind::Limit) if it exceeds a limit;
+/// such as a forbidden path or symbolic link, or lacks the subdirectory of the selection;
+/// [`ErrorKind::Limit`](crate::ErrorKind::Limit) if it exceeds a limit;
 /// [`ErrorKind::StorageFull`](crate::ErrorKind::StorageFull) if it does not fit on the disk;
 /// [`ErrorKind::DamagedStore`](crate::ErrorKind::DamagedStore) if an object is missing or damaged;
 /// [`ErrorKind::Io`](crate::ErrorKind::Io) if the file system fails. After an interrupt
@@ -93,6 +95,7 @@ pub fn checkout(
     let building = store.staging_paths(id);
     if paths.dir.exists() && verify::is_intact(store, fetched, interrupt) {
         remove_dir_if_there(&building.dir).step(step)?;
+        check_part(store, fetched, interrupt)?;
         return Ok(worktree);
     }
     progress.enter(Stage::Writing);
@@ -131,6 +134,16 @@ pub fn checkout(
         }
     }
     outcome.map(|()| worktree)
+}
+
+/// Check a tree that exists for what depends on the subdirectory, which may have been another when it was made.
+fn check_part(store: &Store, fetched: &Fetched, interrupt: &Interrupt) -> Result<()> {
+    if fetched.selection.subdirectory.is_none() {
+        return Ok(());
+    }
+    let objects = store.objects(&store.repository()?)?;
+    selected_files(&objects, fetched.commit, &fetched.selection, &mut 0, None)?;
+    symlinks::check(store, fetched, None, interrupt)
 }
 
 /// The total size of the files of a published tree, in bytes, according to its index; 0 if there is no such tree.

@@ -13,6 +13,7 @@ use crate::fetched::Fetched;
 use crate::interrupt::Interrupt;
 use crate::spec::SymlinkPolicy;
 use crate::spec::reference::CommitId;
+use crate::spec::subdirectory::Subdirectory;
 use crate::store::Store;
 use crate::trees::cache::TreeCache;
 use crate::trees::rules::PATH_MAX;
@@ -37,12 +38,13 @@ pub(super) fn check(
         return Ok(());
     }
     let step = || format!("check out {}", fetched.commit);
+    let subdirectory = fetched.selection.subdirectory.as_ref();
     let mut links = Links::new();
     gather(store, fetched, known, b"", &mut links)?;
     for (path, target) in &links {
         interrupt.check().step(step)?;
         let fault = match policy {
-            SymlinkPolicy::Inside => fault(path, target, &links),
+            SymlinkPolicy::Inside => fault(path, target, &links, subdirectory),
             _ => Some("is a symbolic link, and symbolic links are not allowed"),
         };
         if let Some(fault) = fault {
@@ -83,8 +85,18 @@ fn gather(
 }
 
 /// Why a link is refused, if it is. Only names and the targets of links count: every other part of a path is taken
-/// for a directory, whether it exists or not.
-fn fault(path: &BString, target: &BString, links: &Links) -> Option<&'static str> {
+/// for a directory, whether it exists or not. A link in the subdirectory may not leave it, any other not the tree.
+fn fault(
+    path: &BString,
+    target: &BString,
+    links: &Links,
+    subdirectory: Option<&Subdirectory>,
+) -> Option<&'static str> {
+    let around = subdirectory.filter(|directory| directory.holds(path.as_bstr()));
+    let (depth, leads_out) = match around {
+        Some(directory) => (directory.levels().count(), "leads out of the subdirectory"),
+        None => (0, "leads out of the tree"),
+    };
     if target.starts_with(b"/") {
         return Some("is absolute");
     }
@@ -95,7 +107,7 @@ fn fault(path: &BString, target: &BString, links: &Links) -> Option<&'static str
     while let Some(part) = rest.pop() {
         match part {
             b"" | b"." => {}
-            b".." if dir.is_empty() => return Some("leads out of the tree"),
+            b".." if dir.len() == depth => return Some(leads_out),
             b".." => _ = dir.pop(),
             name => {
                 dir.push(name);
@@ -120,8 +132,35 @@ mod tests {
     use super::*;
 
     fn faults(links: &[(&str, &str)]) -> Vec<Option<&'static str>> {
+        faults_around(links, None)
+    }
+
+    fn faults_around(links: &[(&str, &str)], directory: Option<&str>) -> Vec<Option<&'static str>> {
+        let directory = directory.map(|directory| directory.parse().unwrap());
         let known: Links = links.iter().map(|(path, target)| ((*path).into(), (*target).into())).collect();
-        links.iter().map(|(path, target)| fault(&(*path).into(), &(*target).into(), &known)).collect()
+        let fault = |(path, target): &(&str, &str)| {
+            fault(&(*path).into(), &(*target).into(), &known, directory.as_ref())
+        };
+        links.iter().map(fault).collect()
+    }
+
+    #[test]
+    fn links_of_a_subdirectory_stay_in_it() {
+        let out = Some("leads out of the subdirectory");
+        for (path, target, fault) in [
+            ("d/e/a", "b", None),
+            ("d/e/f/a", "../b", None),
+            ("d/e/a", "../b", out),
+            ("d/e/a", "../e/b", out),
+            ("d/e/f/a", "../../b", out),
+            ("d/a", "../b", None),
+            ("x", "d/e/f", None),
+            ("x", "../d", Some("leads out of the tree")),
+        ] {
+            assert_eq!(faults_around(&[(path, target)], Some("d/e")), [fault], "{path} -> {target}");
+        }
+        let chain = [("d/e/a", "f/up/x"), ("d/e/f/up", "../..")];
+        assert_eq!(faults_around(&chain, Some("d/e")), [out, out]);
     }
 
     #[test]

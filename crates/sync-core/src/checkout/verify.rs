@@ -101,7 +101,13 @@ fn compare(
     Ok(())
 }
 
-/// Whether the tree of `fetched` exists and is unaltered.
+/// Whether the tree of `fetched` exists and is unaltered, and no symbolic link leads to its subdirectory: the files
+/// behind one could be those that were checked out.
 pub(super) fn is_intact(store: &Store, fetched: &Fetched, interrupt: &Interrupt) -> bool {
-    altered_files(store, fetched.commit, &fetched.selection, interrupt).is_ok_and(|files| files.is_empty())
+    let tree = store.tree_path(fetched.commit);
+    let is_directory =
+        |level| fs_err::symlink_metadata(tree.join(to_path(level))).is_ok_and(|found| found.is_dir());
+    fetched.selection.subdirectory.as_ref().is_none_or(|directory| directory.levels().all(is_directory))
+        && altered_files(store, fetched.commit, &fetched.selection, interrupt)
+            .is_ok_and(|files| files.is_empty())
 }

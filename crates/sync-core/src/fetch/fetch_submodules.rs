@@ -27,8 +27,8 @@ impl Fetcher {
         }
         let mut submodules = Vec::new();
         let selection = &self.source.selection;
-        // Sparse patterns apply to the top repository only; submodules are checked out completely.
-        let whole = Selection { sparse: None, ..selection.clone() };
+        // Sparse patterns and the subdirectory are of the top repository; submodules are checked out completely.
+        let whole = Selection { sparse: None, subdirectory: None, ..selection.clone() };
         let selected = if *count == 0 { selection } else { &whole };
         for WantedSubmodule { path, commit, location } in
             wanted(store, commit, location, selected, &self.options)?

@@ -7,6 +7,7 @@ use gix::objs::tree::EntryKind;
 use gix::objs::{Kind, TreeRefIter};
 
 use crate::convert::may_convert;
+use crate::paths::PATH_RULES;
 
 /// Limits for the entries and the depth of the plan: a hostile tree may contain the same tree again and again.
 const MAX_ENTRIES: usize = 1_000_000;
@@ -191,5 +192,5 @@ impl Plan {
 /// Whether the name of a tree entry may be written.
 fn is_safe(name: &BStr, kind: EntryKind) -> bool {
     let mode = (kind == EntryKind::Link).then_some(gix::validate::path::component::Mode::Symlink);
-    gix::validate::path::component(name, mode, crate::trees::rules::PATH_RULES).is_ok()
+    gix::validate::path::component(name, mode, PATH_RULES).is_ok()
 }

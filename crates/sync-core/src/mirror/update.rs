@@ -97,9 +97,9 @@ impl Mirror {
         match altered_files(&self.store, commit, &self.fetcher.source().selection, &self.interrupt) {
             Ok(files) if files.is_empty() => self.is_shown_intact(commit).inspect(|is_intact| {
                 if !is_intact {
-                    self.notify(
-                        &Notice::warning("published files were altered: publishing them again").of(commit),
-                    );
+                    let text =
+                        "published files were altered, or others of this tree are wanted: publishing again";
+                    self.notify(&Notice::warning(text).of(commit));
                 }
             }),
             Ok(files) => {

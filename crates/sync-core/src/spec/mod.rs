@@ -5,6 +5,7 @@
 pub(crate) mod filter;
 pub(crate) mod reference;
 pub(crate) mod sparse;
+pub(crate) mod subdirectory;
 pub(crate) mod submodules;
 pub(crate) mod watch_paths;
 
@@ -18,6 +19,7 @@ use crate::url::RemoteUrl;
 use filter::Filter;
 use reference::Reference;
 use sparse::SparsePatterns;
+use subdirectory::Subdirectory;
 use submodules::{SubmoduleMode, SubmoduleRules};
 
 /// A repository, a reference in it, the depth of the history, and which part of the tree becomes files.
@@ -94,6 +96,9 @@ pub struct Selection {
     pub submodule_rules: SubmoduleRules,
     /// Which paths to check out; all if `None`.
     pub sparse: Option<SparsePatterns>,
+    /// The directory that consumers read; the whole tree if `None`. A commit in which it is no directory with files is
+    /// rejected. The rest of the tree becomes files, too: a [`Publisher`](crate::Publisher) shows this part of it.
+    pub subdirectory: Option<Subdirectory>,
     /// Which symbolic links the tree may contain. The default is any.
     pub symlinks: SymlinkPolicy,
     /// How large the commit may be.
@@ -107,7 +112,8 @@ pub enum SymlinkPolicy {
     /// Any. They are created as they are, even if they lead out of the tree.
     #[default]
     Keep,
-    /// Only links that stay in the tree, also by way of other links. A commit with any other is rejected.
+    /// Only links that stay in the tree, also by way of other links. Links in the subdirectory, if there is one, have
+    /// to stay in it. A commit with any other is rejected.
     Inside,
     /// None. A commit with any is rejected.
     Refuse,

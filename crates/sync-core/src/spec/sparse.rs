@@ -2,6 +2,11 @@
 
 use std::sync::Arc;
 
+use gix::index::State;
+use gix::index::entry::{Flags, Mode, Stat};
+
+use super::subdirectory::Subdirectory;
+
 /// Patterns of git-sparse-checkout(1). As in git, patterns of the form of cone mode are matched in cone mode.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SparsePatterns(Arc<[u8]>);
@@ -41,12 +46,25 @@ impl SparsePatterns {
         SparsePatterns::from_text(lines.join("\n") + "\n")
     }
 
+    /// Whether patterns in cone mode leave out a directory and all that may be in it.
+    #[must_use]
+    pub fn leave_out(&self, directory: &Subdirectory) -> bool {
+        let kind = gix::hash::Kind::Sha1;
+        let mut index = State::new(kind);
+        // In cone mode, files of any name directly in a directory are in or out alike.
+        let file = format!("{directory}/file");
+        let (id, mode) = (gix::ObjectId::empty_blob(kind), Mode::FILE);
+        index.dangerously_push_entry(Stat::default(), id, Flags::empty(), mode, file.as_str().into());
+        self.apply(&mut index).is_ok()
+            && index.entries().iter().any(|entry| entry.flags.contains(Flags::SKIP_WORKTREE))
+    }
+
     pub(crate) fn bytes(&self) -> &[u8] {
         &self.0
     }
 
     /// Mark the entries that are left out with `SKIP_WORKTREE`.
-    pub(crate) fn apply(&self, index: &mut gix::index::State) -> gix::Result<()> {
+    pub(crate) fn apply(&self, index: &mut State) -> gix::Result<()> {
         let case = gix::glob::pattern::Case::Sensitive;
         gix::worktree::sparse::apply_patterns(index, &self.0, "sparse-checkout".as_ref(), true, case)
     }
@@ -64,5 +82,22 @@ mod tests {
         let nested = SparsePatterns::directories(["a/b", "c", "c/d", "a/b/e/f"]);
         let expected = "/*\n!/*/\n/a/\n!/a/*/\n/a/b/\n/c/\n";
         assert_eq!(std::str::from_utf8(nested.bytes()).unwrap(), expected);
+    }
+
+    #[test]
+    fn a_directory_of_the_list_or_above_or_below_one_is_not_left_out() {
+        let patterns = SparsePatterns::directories(["a/b", "c"]);
+        for (directory, is_left_out) in [
+            ("a", false),
+            ("a/b", false),
+            ("a/b/d", false),
+            ("c/d/e", false),
+            ("a/c", true),
+            ("a/bc", true),
+            ("d", true),
+            ("b", true),
+        ] {
+            assert_eq!(patterns.leave_out(&directory.parse().unwrap()), is_left_out, "{directory}");
+        }
     }
 }

@@ -3,6 +3,7 @@
 
 pub(crate) mod cache;
 pub(crate) mod rules;
+mod subdirectory;
 pub(crate) mod watch;
 
 use std::cmp::Ordering;
@@ -59,7 +60,7 @@ fn index_of(
 ///
 /// # Errors
 ///
-/// Those of [`index_of`].
+/// Those of [`index_of`]; [`ErrorKind::Rejected`] if the subdirectory of `selection` is no directory with files.
 pub(crate) fn selected_files(
     objects: &Objects,
     commit: CommitId,
@@ -70,6 +71,11 @@ pub(crate) fn selected_files(
     let mut index = index_of(objects, commit.0, &selection.limits, count, cache)?;
     if let Some(sparse) = &selection.sparse {
         sparse.apply(&mut index).step(|| format!("apply the sparse patterns to {commit}"))?;
+    }
+    if let Some(directory) = &selection.subdirectory {
+        let step = || format!("find the subdirectory {:?} in {commit}", directory.as_str());
+        subdirectory::check(&index, directory)
+            .map_err(|reason| Error::new(ErrorKind::Rejected, step(), reason))?;
     }
     Ok(index)
 }

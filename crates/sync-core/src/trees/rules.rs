@@ -1,12 +1,9 @@
 //! Rules for the names and modes in trees.
 
-use gix::bstr::{BStr, BString, ByteSlice};
+use gix::bstr::{BStr, BString};
 use gix::objs::tree::{EntryKind, EntryRef};
-use gix::validate::path::component::Error as Fault;
 
-/// Rules for names. They include those of macOS and NTFS on every file system: a consumer may copy the tree there.
-pub(crate) const PATH_RULES: gix::validate::path::component::Options =
-    gix::validate::path::component::Options { protect_windows: false, protect_hfs: true, protect_ntfs: true };
+use crate::paths::validate_name;
 
 /// The limit of Linux for the target of a symbolic link, in bytes with the final NUL.
 pub(crate) const PATH_MAX: u64 = 4096;
@@ -31,14 +28,7 @@ pub(crate) fn validate_entry(dir: &BStr, entry: EntryRef<'_>) -> Result<(), Stri
     }
     let kind = entry.mode.kind();
     let mode = (kind == EntryKind::Link).then_some(gix::validate::path::component::Mode::Symlink);
-    gix::validate::path::component(name, mode, PATH_RULES)
-        .map_err(|fault| format!("the path {:?} is not allowed: {fault}", path()))?;
-    // On NTFS a backslash separates names, so check each part.
-    for part in name.split_str("\\") {
-        if let Err(Fault::DotGitDir) = gix::validate::path::component(part.as_bstr(), None, PATH_RULES) {
-            return Err(format!("the path {:?} is not allowed: {}", path(), Fault::DotGitDir));
-        }
-    }
+    validate_name(name, mode).map_err(|fault| format!("the path {:?} is not allowed: {fault}", path()))?;
     // gix takes every unknown mode for a submodule.
     if kind == EntryKind::Commit && entry.mode.value() != EntryKind::Commit as u16 {
         return Err(format!("the mode {:o} of {:?} is unknown to git", entry.mode.value(), path()));

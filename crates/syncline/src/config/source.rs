@@ -8,7 +8,7 @@ use super::git_config;
 use super::git_setting::GitSetting;
 use crate::options::{
     BRANCH, DEPTH, FILTER, MAX_BLOB_SIZE, MAX_FILES, MAX_PACK_SIZE, MAX_SUBMODULES, MAX_TREE_SIZE, REF, REPO,
-    REV, SPARSE_CHECKOUT_FILE, SPARSE_DIRS, SUBMODULES, SYMLINKS,
+    REV, SPARSE_CHECKOUT_FILE, SPARSE_DIRS, SUBDIRECTORY, SUBMODULES, SYMLINKS,
 };
 use crate::reader::OptionReader;
 
@@ -21,6 +21,15 @@ pub fn source(r: &mut OptionReader, connect: &ConnectOptions, settings: &[GitSet
     selection.submodules = r.get(&SUBMODULES);
     selection.submodule_rules = git_config::submodule_rules(settings);
     selection.sparse = r.find(&SPARSE_DIRS).flatten();
+    selection.subdirectory = r.find(&SUBDIRECTORY);
+    if let (Some(sparse), Some(directory)) = (&selection.sparse, &selection.subdirectory)
+        && sparse.leave_out(directory)
+    {
+        r.error(
+            &SUBDIRECTORY,
+            format!("{directory} is in none of the directories of --sparse-dirs; add it there"),
+        );
+    }
     selection.symlinks = r.get(&SYMLINKS);
     selection.limits = limits(r);
     let (url, written) = urls?;

@@ -96,6 +96,60 @@ fn links_keep_clear_of_the_store() {
 }
 
 #[test]
+fn a_subdirectory_is_a_path_inside_of_a_commit() {
+    let subdirectory = |config: Config| config.source.selection.subdirectory.map(|path| path.to_string());
+    let taken =
+        |argv: &[&str], environment: &[(&str, &str)]| subdirectory(config(argv, environment).unwrap());
+    assert_eq!(taken(&["--subdirectory=site/public"], &[]).as_deref(), Some("site/public"));
+    assert_eq!(taken(&[], &[("GITSYNC_SUBDIRECTORY", "site")]).as_deref(), Some("site"));
+    assert_eq!((taken(&[], &[]), taken(&["--subdirectory="], &[])), (None, None));
+    for path in [
+        "/",
+        "/site",
+        "site/",
+        "a//b",
+        ".",
+        "./a",
+        "..",
+        "a/../b",
+        ".git",
+        "a/.GIT/b",
+        ".gIt",
+        "GIT~1",
+        "a/git~1",
+        ".git ",
+        ".git::$DATA",
+        "a\\.git",
+        ".g\u{200c}it",
+    ] {
+        let argv = [&format!("--subdirectory={path}")[..], "--depth=-1"];
+        let mut found = origins(&argv, &[]);
+        found.sort();
+        assert_eq!(found, ["--depth", "--subdirectory"], "{path:?}");
+    }
+}
+
+#[test]
+fn a_subdirectory_that_the_sparse_directories_leave_out_is_a_fault() {
+    for (sparse, directory, is_fault) in [
+        ("site", "site", false),
+        ("site", "site/public", false),
+        ("site/public,docs", "site", false),
+        ("site/public", "site/private", true),
+        ("docs", "site", true),
+    ] {
+        let argv = [format!("--sparse-dirs={sparse}"), format!("--subdirectory={directory}")];
+        let found = config(&argv.each_ref().map(String::as_str), &[]);
+        assert_eq!(found.is_err(), is_fault, "{argv:?}");
+    }
+    let found = errors(&["--sparse-dirs=docs", "--subdirectory=site"], &[]);
+    assert!(
+        found[0].contains("--subdirectory: site is in none of the directories of --sparse-dirs"),
+        "{found:?}"
+    );
+}
+
+#[test]
 fn a_v3_manifest_means_what_it_meant() {
     let environment = [
         ("GIT_SYNC_REPO", "https://host/site.git"),

@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use sync_core::Subdirectory;
+
 use super::choices::{FileReuse, Fsync, GitGc, Publish};
 use super::table::{Opt, Setting, options, parsed, path, switch, value};
 use super::values;
@@ -23,6 +25,13 @@ options! {
             )
             .details("With in-place the files go to the root itself, unless --link names another directory")
             .default("symlink");
+        SUBDIRECTORY: Opt<Subdirectory> = value("subdirectory", "DIR", parsed)
+            .otherwise("the whole tree")
+            .help("The directory of the commit to publish, such as site/public; the rest of the tree is not published")
+            .details("A commit in which it is no directory is refused. With --publish=symlink the target of the link \
+                      then ends in DIR, no longer in the commit ID: consumers that read the ID there need a hook or \
+                      /status. Hooks run in the whole tree. --symlinks=inside means inside DIR for the links in it. \
+                      With --sparse-dirs=DIR, too, the rest is not even checked out");
         STALE_WORKTREE_TIMEOUT: Setting<Duration> = value("stale-worktree-timeout", "DURATION", values::duration)
             .help("How long to keep a tree after it was replaced; 0 removes it at once")
             .default("0");

@@ -6,30 +6,38 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rustix::fs::{AtFlags, CWD, RenameFlags, StatxAttributes, StatxFlags, renameat_with, statx};
-use sync_core::{CommitId, Interrupt, Publisher, Store, Worktree, without_dots};
+use sync_core::{CommitId, Interrupt, Publisher, Store, Subdirectory, Worktree, relative_path, without_dots};
 
 use super::replica::{Replica, list};
-use super::{CopyOptions, are_digits, digits, parent, temporary_prefix};
+use super::{CopyOptions, are_digits, digits, parent, shown_part, temporary_prefix};
 use crate::clock::CLOCK;
 
-/// A directory with the files of the tree, exchanged for the next one in one step. Consumers that stay inside see the
-/// old one until it is pruned.
+/// A directory with the files of the tree, or of a directory in it, exchanged for the next one in one step. Consumers
+/// that stay inside see the old one until it is pruned.
 #[derive(Debug)]
 pub struct Directory {
     /// Absolute, without symbolic links except in its last component.
     path: PathBuf,
+    /// The root of the store.
+    root: PathBuf,
+    subdirectory: Option<Subdirectory>,
     options: CopyOptions,
 }
 
 impl Directory {
-    /// Publish at `path`, an absolute path.
+    /// Publish `subdirectory` of each tree, or all of it, at `path`, an absolute path.
     ///
     /// # Errors
     ///
     /// If it is a mount point, the file system cannot exchange directories, or something else is there.
-    pub fn open(store: &Store, path: &Path, options: CopyOptions) -> io::Result<Directory> {
-        let directory =
-            Directory { path: parent(store, path)?.join(path.file_name().unwrap_or_default()), options };
+    pub fn open(
+        store: &Store,
+        path: &Path,
+        subdirectory: Option<Subdirectory>,
+        options: CopyOptions,
+    ) -> io::Result<Directory> {
+        let path = parent(store, path)?.join(path.file_name().unwrap_or_default());
+        let directory = Directory { path, root: store.root().to_owned(), subdirectory, options };
         if directory.is_mount_point() {
             return Err(io::Error::other(
                 "it is a mount point, which nothing can take the place of; mount the directory above it, or give --publish=in-place",
@@ -37,7 +45,7 @@ impl Directory {
         }
         directory.remove(is_new)?;
         directory.try_exchange()?;
-        directory.content(store)?;
+        directory.content()?;
         Ok(directory)
     }
 
@@ -96,7 +104,7 @@ impl Directory {
 
     /// The commit that the `.git` file of the directory names. An empty directory and a symbolic link name none; any
     /// other content is an error.
-    fn content(&self, store: &Store) -> io::Result<Option<CommitId>> {
+    fn content(&self) -> io::Result<Option<CommitId>> {
         let found = match fs_err::symlink_metadata(&self.path) {
             Ok(found) => found,
             Err(err) if err.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -108,13 +116,32 @@ impl Directory {
         let text = fs_err::read_to_string(self.path.join(".git")).unwrap_or_default();
         let admin =
             text.strip_prefix("gitdir: ").map(|admin| without_dots(&self.path.join(admin.trim_end())));
-        let is_ours =
-            admin.as_ref().is_some_and(|admin| admin.starts_with(store.root().join(".git/worktrees")));
-        if !is_ours && fs_err::read_dir(&self.path)?.next().is_some() {
+        let named = admin.as_ref().and_then(|admin| admin.strip_prefix(self.admins()).ok());
+        if named.is_none() && fs_err::read_dir(&self.path)?.next().is_some() {
             let text = format!("{} is not syncline's; move it away", self.path.display());
             return Err(io::Error::new(io::ErrorKind::AlreadyExists, text));
         }
-        Ok(admin.filter(|_| is_ours).and_then(|admin| admin.file_name()?.to_str()?.parse().ok()))
+        Ok(named.and_then(|named| named.components().next()?.as_os_str().to_str()?.parse().ok()))
+    }
+
+    /// Where the store keeps the admin directories of its trees.
+    fn admins(&self) -> PathBuf {
+        self.root.join(".git/worktrees")
+    }
+
+    /// The text of the `.git` file beside the files of a subdirectory. It names the commit and the subdirectory, and no
+    /// repository: the index of the tree does not fit these files, so git must not work on them.
+    fn marker(&self, tree: &Path, subdirectory: &Subdirectory) -> String {
+        let named = self.admins().join(tree.file_name().unwrap_or_default()).join(subdirectory);
+        format!("gitdir: {}\n", relative_path(&self.path, &named).display())
+    }
+
+    /// Whether the `.git` file of the directory names the configured subdirectory, if there is one.
+    fn shows_part_of(&self, tree: &Path) -> bool {
+        self.subdirectory.as_ref().is_none_or(|subdirectory| {
+            let found = fs_err::read_to_string(self.path.join(".git"));
+            found.is_ok_and(|found| found == self.marker(tree, subdirectory))
+        })
     }
 }
 
@@ -123,22 +150,30 @@ impl Publisher for Directory {
         &self.path
     }
 
-    fn named(&self, store: &Store) -> io::Result<Option<CommitId>> {
-        self.content(store)
+    fn named(&self, _: &Store) -> io::Result<Option<CommitId>> {
+        self.content()
     }
 
     fn is_intact(&self, tree: &Path, interrupt: &Interrupt) -> io::Result<bool> {
-        Replica::new(tree, &self.path, self.options, interrupt)?.has_all(&list(tree)?)
+        if !self.shows_part_of(tree) {
+            return Ok(false);
+        }
+        let Ok(part) = shown_part(tree, self.subdirectory.as_ref()) else { return Ok(false) };
+        Replica::new(&part, &self.path, self.options, interrupt)?.has_all(&list(&part)?)
     }
 
-    /// Build a directory with the files of `tree` beside this one, and exchange the two.
+    /// Build a directory with the files of `tree`, or of its subdirectory, beside this one, and exchange the two.
     fn publish(&mut self, tree: &Worktree, interrupt: &Interrupt) -> io::Result<()> {
         self.remove(is_new)?;
+        let part = shown_part(&tree.path, self.subdirectory.as_ref())?;
         let new = self.beside(NEW);
         fs_err::create_dir(&new)?;
-        let mut replica = Replica::new(&tree.path, &new, self.options, interrupt)?;
-        for path in list(&tree.path)? {
+        let mut replica = Replica::new(&part, &new, self.options, interrupt)?;
+        for path in list(&part)? {
             replica.put(&path)?;
+        }
+        if let Some(subdirectory) = &self.subdirectory {
+            fs_err::write(new.join(".git"), self.marker(&tree.path, subdirectory))?;
         }
         let directory = fs_err::File::open(self.path.parent().unwrap_or(&self.path))?;
         if self.options.is_durable {

@@ -5,11 +5,12 @@ use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use sync_core::{CommitId, Interrupt, Publisher, Store, Worktree};
+use sync_core::{CommitId, Interrupt, Publisher, Store, Subdirectory, Worktree};
 
 use super::replica::{Found, Paths, Replica, list, plain};
 use super::state::{Memory, State};
-use super::{CopyOptions, refuse_own};
+use super::{CopyOptions, refuse_own, shown_part};
+use crate::touch_and_error_files::remove_if_there;
 
 /// A directory, a mount point perhaps, whose files are replaced one by one. Files of others in it stay.
 #[derive(Debug)]
@@ -18,28 +19,36 @@ pub struct InPlace {
     dir: PathBuf,
     root: PathBuf,
     memory: Memory,
+    subdirectory: Option<Subdirectory>,
     options: CopyOptions,
 }
 
 impl InPlace {
-    /// Publish in the directory at `path`, an absolute path.
+    /// Publish `subdirectory` of each tree, or all of it, in the directory at `path`, an absolute path.
     ///
     /// # Errors
     ///
     /// If it cannot be made or read, or is one of the store's own.
-    pub fn open(store: &Store, path: &Path, options: CopyOptions) -> io::Result<InPlace> {
+    pub fn open(
+        store: &Store,
+        path: &Path,
+        subdirectory: Option<Subdirectory>,
+        options: CopyOptions,
+    ) -> io::Result<InPlace> {
         let root = store.root().to_owned();
         fs_err::create_dir_all(path)?;
         let dir = fs_err::canonicalize(path)?;
         refuse_own(store, &dir)?;
         let memory = Memory::new(&root, &dir);
         let shares_files = memory.can_link()? && options.shares_files;
-        Ok(InPlace { dir, root, memory, options: CopyOptions { shares_files, ..options } })
+        let options = CopyOptions { shares_files, ..options };
+        Ok(InPlace { dir, root, memory, subdirectory, options })
     }
 
-    /// The paths of `tree` that the directory gets. If it is the root, its `.git` is the store.
-    fn wanted(&self, tree: &Path) -> io::Result<Paths> {
-        let mut paths = list(tree)?;
+    /// The paths of `part`, a tree or its subdirectory, that the directory gets. If it is the root, its `.git` is the
+    /// store.
+    fn wanted(&self, part: &Path) -> io::Result<Paths> {
+        let mut paths = list(part)?;
         if self.dir == self.root {
             paths.remove(&b".git"[..]);
         }
@@ -53,11 +62,15 @@ impl InPlace {
         }
     }
 
-    /// Write an index and an exclude file, so that git commands in the root find the files clean.
+    /// Write an index and an exclude file, so that git commands in the root find the files clean. The paths of a
+    /// subdirectory are not those of the commit, so it gets no index.
     fn explain_to_git(&self, tree: &Worktree) -> io::Result<()> {
         let git = self.root.join(".git");
         fs_err::create_dir_all(git.join("info"))?;
         fs_err::write(git.join("info/exclude"), "/.worktrees/\n")?;
+        if self.subdirectory.is_some() {
+            return remove_if_there(&git.join("index"));
+        }
         let temporary = git.join("tmp-index");
         fs_err::copy(git.join(format!("worktrees/{}/index", tree.commit)), &temporary)?;
         fs_err::rename(&temporary, git.join("index"))
@@ -108,18 +121,23 @@ impl Publisher for InPlace {
 
     /// The commit whose files are all there, and no others of ours.
     fn named(&self, _: &Store) -> io::Result<Option<CommitId>> {
-        self.memory.commit()
+        Ok(self.memory.head()?.commit)
     }
 
     fn is_intact(&self, tree: &Path, interrupt: &Interrupt) -> io::Result<bool> {
-        Replica::new(tree, &self.dir, self.options, interrupt)?.has_all(&self.wanted(tree)?)
+        if self.memory.head()?.subdirectory != self.subdirectory {
+            return Ok(false);
+        }
+        let Ok(part) = shown_part(tree, self.subdirectory.as_ref()) else { return Ok(false) };
+        Replica::new(&part, &self.dir, self.options, interrupt)?.has_all(&self.wanted(&part)?)
     }
 
-    /// Update the directory to `tree`. The next update completes one that was interrupted.
+    /// Update the directory to `tree`, or to its subdirectory. The next update completes one that was interrupted.
     fn publish(&mut self, tree: &Worktree, interrupt: &Interrupt) -> io::Result<()> {
-        let wanted = self.wanted(&tree.path)?;
+        let part = shown_part(&tree.path, self.subdirectory.as_ref())?;
+        let wanted = self.wanted(&part)?;
         let mut before = self.memory.read()?;
-        let mut replica = Replica::new(&tree.path, &self.dir, self.options, interrupt)?;
+        let mut replica = Replica::new(&part, &self.dir, self.options, interrupt)?;
         if let Some(left) = &before.temporary {
             replica.clear(left, &before.paths)?;
         }
@@ -127,7 +145,12 @@ impl Publisher for InPlace {
         let ours = wanted
             .iter()
             .filter(|path| due.contains(*path) || before.paths.contains(*path) || !plain(path).1);
-        let after = State { commit: Some(tree.commit), temporary: None, paths: ours.cloned().collect() };
+        let after = State {
+            commit: Some(tree.commit),
+            subdirectory: self.subdirectory.clone(),
+            temporary: None,
+            paths: ours.cloned().collect(),
+        };
         before.commit = None;
         before.temporary = Some(replica.temporary().to_owned());
         before.paths.extend(after.paths.iter().cloned());

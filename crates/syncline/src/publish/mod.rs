@@ -12,7 +12,7 @@ mod symlink;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use sync_core::{Publisher, Store};
+use sync_core::{Publisher, Store, Subdirectory};
 
 use crate::config::Publish;
 
@@ -29,7 +29,8 @@ pub struct CopyOptions {
     pub is_durable: bool,
 }
 
-/// A publisher at `path`, which is absolute or relative to the root of `store`.
+/// A publisher at `path`, which is absolute or relative to the root of `store`. It shows `subdirectory` of each tree;
+/// the whole tree if `None`.
 ///
 /// # Errors
 ///
@@ -38,14 +39,25 @@ pub fn open(
     store: &Store,
     way: Publish,
     path: &Path,
+    subdirectory: Option<Subdirectory>,
     options: CopyOptions,
 ) -> io::Result<Box<dyn Publisher>> {
     let path = store.root().join(path);
     Ok(match way {
-        Publish::Symlink => Box::new(Symlink::open(store, path, options.is_durable)?),
-        Publish::Directory => Box::new(Directory::open(store, &path, options)?),
-        Publish::InPlace => Box::new(InPlace::open(store, &path, options)?),
+        Publish::Symlink => Box::new(Symlink::open(store, path, subdirectory, options.is_durable)?),
+        Publish::Directory => Box::new(Directory::open(store, &path, subdirectory, options)?),
+        Publish::InPlace => Box::new(InPlace::open(store, &path, subdirectory, options)?),
     })
+}
+
+/// The directory of a tree that is shown. A tree in which somebody put a symbolic link on the way to it is an error.
+fn shown_part(tree: &Path, subdirectory: Option<&Subdirectory>) -> io::Result<PathBuf> {
+    let Some(subdirectory) = subdirectory else { return Ok(tree.to_owned()) };
+    let part = fs_err::canonicalize(tree)?.join(subdirectory);
+    if fs_err::canonicalize(&part)? == part && part.is_dir() {
+        return Ok(part);
+    }
+    Err(io::Error::other(format!("{} is not the directory that was checked out", part.display())))
 }
 
 /// The directory that contains a published path. It is created if it does not exist.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use fs_err::File;
 use rustix::fs::{AtFlags, CWD, StatxFlags, statx};
-use sync_core::{CommitId, relative_path};
+use sync_core::{CommitId, Subdirectory, relative_path};
 
 use super::replica::Paths;
 use super::{is_temporary_name, temporary_name};
@@ -20,6 +20,8 @@ const FORM: &[u8] = b"2";
 pub struct State {
     /// The commit, once all of its files are there and no others of ours.
     pub commit: Option<CommitId>,
+    /// Which directory of the commit these files are; `None` for its whole tree.
+    pub subdirectory: Option<Subdirectory>,
     /// The temporary name of files, while the directory is being updated.
     pub temporary: Option<String>,
     pub paths: Paths,
@@ -44,9 +46,9 @@ impl Memory {
         Memory { file, dir: dir.to_owned(), way, birth: birth(dir).unwrap_or_default() }
     }
 
-    /// The commit whose files are all there, and no others of ours.
-    pub fn commit(&self) -> io::Result<Option<CommitId>> {
-        Ok(self.open()?.and_then(|(state, _)| state.commit))
+    /// The state without its paths; an empty one if the file is that of another directory.
+    pub fn head(&self) -> io::Result<State> {
+        Ok(self.open()?.map(|(state, _)| state).unwrap_or_default())
     }
 
     /// The state; an empty one if the file is that of another directory.
@@ -81,18 +83,18 @@ impl Memory {
         } else {
             (first == self.dir.as_os_str().as_bytes(), None)
         };
-        let commit = text(field()?).parse().ok();
-        Ok(is_ours.then_some((State { commit, temporary, paths: Paths::new() }, file)))
+        let (commit, subdirectory) = parse_shown(&text(field()?));
+        Ok(is_ours.then_some((State { commit, subdirectory, temporary, paths: Paths::new() }, file)))
     }
 
     /// Write the state to disk before anything is changed.
     pub fn write(&self, state: &State) -> io::Result<()> {
         let temporary = self.file.with_extension("tmp");
         let mut file = io::BufWriter::new(File::create(&temporary)?);
-        let commit = state.commit.map(|commit| commit.to_string()).unwrap_or_default();
+        let shown = show(state);
         let way = self.way.as_os_str().as_bytes();
         let name = state.temporary.as_deref().unwrap_or_default();
-        let head = [FORM, way, self.birth.as_bytes(), name.as_bytes(), commit.as_bytes()];
+        let head = [FORM, way, self.birth.as_bytes(), name.as_bytes(), shown.as_bytes()];
         for text in head.into_iter().chain(state.paths.iter().map(Vec::as_slice)) {
             file.write_all(text)?;
             file.write_all(&[0])?;
@@ -129,6 +131,25 @@ impl Memory {
     }
 }
 
+/// What is shown, as git writes a tree: `<commit>`, or `<commit>:<subdirectory>`. A version without subdirectories
+/// reads no commit from the second, and completes the update as if it had been interrupted.
+fn show(state: &State) -> String {
+    match (state.commit, &state.subdirectory) {
+        (Some(commit), Some(subdirectory)) => format!("{commit}:{subdirectory}"),
+        (Some(commit), None) => commit.to_string(),
+        (None, _) => String::new(),
+    }
+}
+
+/// The commit and its subdirectory; neither if the text makes no sense.
+fn parse_shown(text: &str) -> (Option<CommitId>, Option<Subdirectory>) {
+    let Some((commit, subdirectory)) = text.split_once(':') else { return (text.parse().ok(), None) };
+    match (commit.parse(), subdirectory.parse()) {
+        (Ok(commit), Ok(subdirectory)) => (Some(commit), Some(subdirectory)),
+        _ => (None, None),
+    }
+}
+
 fn text(bytes: Vec<u8>) -> String {
     String::from_utf8(bytes).unwrap_or_default()
 }
@@ -157,7 +178,7 @@ mod tests {
     fn state() -> State {
         let commit = "0123456789abcdef0123456789abcdef01234567".parse().ok();
         let paths = Paths::from([b"a".to_vec(), b"dir/".to_vec(), b"dir/b".to_vec()]);
-        State { commit, temporary: Some(temporary_name()), paths }
+        State { commit, subdirectory: None, temporary: Some(temporary_name()), paths }
     }
 
     #[test]
@@ -198,7 +219,24 @@ mod tests {
             fs_err::write(&memory.file, text).unwrap();
             let read = memory.read().unwrap();
             assert_eq!((read.commit == state.commit, read.paths == state.paths), (is_ours, is_ours), "{dir}");
-            assert_eq!(memory.commit().unwrap().is_some(), is_ours);
+            assert_eq!(memory.head().unwrap().commit.is_some(), is_ours);
+        }
+    }
+
+    #[test]
+    fn the_subdirectory_is_kept_with_the_commit() {
+        let (_scratch, [root, site]) = places();
+        let memory = Memory::new(&root, &site);
+        for subdirectory in [None, Some("a"), Some("a:b/c")] {
+            let subdirectory = subdirectory.map(|path| path.parse().unwrap());
+            let state = State { subdirectory, ..state() };
+            memory.write(&state).unwrap();
+            let read = memory.read().unwrap();
+            assert_eq!((read.commit, &read.subdirectory), (state.commit, &state.subdirectory));
+            assert_eq!(read.paths, state.paths);
+        }
+        for text in ["x", "x:a", &format!("{}:/a", state().commit.unwrap()), ":a", ""] {
+            assert_eq!(parse_shown(text), (None, None), "{text}");
         }
     }
 
