@@ -14,7 +14,8 @@ use crate::objects::closure::{boundary, closure};
 use crate::progress::{Progress, Stage};
 use crate::repack::copy_objects;
 use crate::spec::Source;
-use crate::spec::reference::{AdvertisedRef, RefQuery};
+use crate::spec::ref_query::RefQuery;
+use crate::spec::reference::AdvertisedRef;
 use crate::store::Store;
 
 fn open(path: &Path, source: &Source) -> Result<gix::Repository> {
@@ -124,9 +125,9 @@ impl Remote for Local {
     }
 }
 
-/// `None` for a reference that names no object, such as `HEAD` of an empty repository.
+/// `None` for a reference that names no object, such as `HEAD` of an empty repository, or whose name is not UTF-8.
 fn advertised_ref(mut found: gix::Reference<'_>) -> Option<AdvertisedRef> {
-    let name = found.name().as_bstr().to_string();
+    let name = String::from_utf8(found.name().as_bstr().to_vec()).ok()?;
     let object = found.follow_to_object().ok()?.detach();
     let commit = found.peel_to_commit().map_or(object, |commit| commit.id);
     Some(AdvertisedRef { name, commit, tag: (commit != object).then_some(object) })

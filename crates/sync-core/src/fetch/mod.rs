@@ -24,7 +24,8 @@ use crate::interrupt::Interrupt;
 use crate::progress::Progress;
 use crate::secret::Auth;
 use crate::spec::Source;
-use crate::spec::reference::{CommitId, RefQuery, Reference};
+use crate::spec::ref_query::{NoChoice, RefQuery};
+use crate::spec::reference::{CommitId, Reference};
 use crate::spec::sparse::SparsePatterns;
 use crate::spec::submodules::{MAX_DEPTH, SubmoduleMode};
 use crate::store::Store;
@@ -123,9 +124,16 @@ impl Fetcher {
             return Ok(Tip { commit: self.peeled.unwrap_or(commit), ..tip(commit.0) });
         }
         let query = RefQuery::of(&self.source.reference);
-        let refs = self.remote.list(&self.source, &query)?;
-        let chosen = query.choose(&refs).ok_or_else(|| missing_reference(&self.source))?;
-        Ok(Tip::of(chosen))
+        let mut chosen = self.choose(&query)?;
+        if let (Err(NoChoice { kind: ErrorKind::NotFound, .. }), Some(wider)) = (&chosen, query.widened()) {
+            chosen = self.choose(&wider)?; // for the error, mostly
+        }
+        chosen.map_err(|fault| not_chosen(&self.source, fault))
+    }
+
+    fn choose(&mut self, query: &RefQuery) -> Result<std::result::Result<Tip, NoChoice>> {
+        let refs = self.remote.list(&self.source, query)?;
+        Ok(query.choose(&refs).map(|choice| Tip::of(&choice)))
     }
 
     fn hide_secrets(&self, err: Error) -> Error {
@@ -172,7 +180,12 @@ impl Fetcher {
         early_dir: Option<&Path>,
     ) -> Result<(CommitId, StreamedFiles)> {
         let arrived = self.remote.fetch(&self.source, tip, store, early_dir)?;
-        let step = || format!("fetch {} from {}", self.source.reference, self.source.url);
+        // A tag that was chosen is named, not the choice.
+        let name = match (&self.source.reference, tip.reference()) {
+            (Reference::Highest(_) | Reference::Last(_), Some(name)) => name.to_owned(),
+            (reference, _) => reference.to_string(),
+        };
+        let step = || format!("fetch {name} from {}", self.source.url);
         let repo = store.repository()?;
         let commit =
             repo.find_object(arrived.object).and_then(|object| object.peel_to_commit()).map_err(|err| {
@@ -181,7 +194,7 @@ impl Fetcher {
                 if err.is_corrupted() { Error::reading(step(), &err) } else { Error::gix(step(), &err) }
             })?;
         let commit = commit.id;
-        if commit != tip.commit.0 && matches!(self.source.reference, Reference::Name(_)) {
+        if commit != tip.commit.0 && !matches!(self.source.reference, Reference::Commit(_)) {
             let text = format!("the server announced {} but sent {commit}", tip.commit);
             return Err(Error::new(ErrorKind::Server, step(), text));
         }
@@ -210,15 +223,18 @@ impl Fetcher {
     }
 }
 
-pub(crate) fn missing_reference(source: &Source) -> Error {
-    let name = source.reference.to_string();
+fn not_chosen(source: &Source, fault: NoChoice) -> Error {
+    let Reference::Name(name) = &source.reference else {
+        return Error::new(
+            fault.kind,
+            format!("choose from the {} of {}", source.reference, source.url),
+            fault.cause,
+        );
+    };
     let is_short_id = (7..64).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_hexdigit());
     let hint = if is_short_id { "; a commit must be given by its full id" } else { "" };
-    Error::new(
-        ErrorKind::NotFound,
-        format!("fetch {} from {}", source.reference, source.url),
-        format!("couldn't find remote ref {}{}", source.reference, hint),
-    )
+    let step = format!("fetch {name} from {}", source.url);
+    Error::new(fault.kind, step, format!("couldn't find remote ref {name}{hint}"))
 }
 
 impl fmt::Debug for Fetcher {

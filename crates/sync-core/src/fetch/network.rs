@@ -19,7 +19,8 @@ use crate::fetched::Tip;
 use crate::interrupt::Interrupt;
 use crate::progress::{Progress, Stage};
 use crate::spec::Source;
-use crate::spec::reference::{AdvertisedRef, RefQuery};
+use crate::spec::ref_query::RefQuery;
+use crate::spec::reference::AdvertisedRef;
 use crate::store::Store;
 use crate::transport::options::ConnectOptions;
 use crate::transport::read_budget::ReadBudget;
@@ -115,7 +116,7 @@ impl Network {
             Some(refs) => refs,
             None => {
                 let mut prefixes = RefPrefixes::new();
-                prefixes.extend(query.prefixes().into_iter().map(Into::into));
+                prefixes.extend(query.prefixes().iter().map(|prefix| prefix.as_str().into()));
                 LsRefsCommand::new(Some(prefixes), &connection.handshake.capabilities, agent())
                     .invoke_blocking(&mut connection.transport, &mut gix::progress::Discard, false)
                     .map_err(|err| {
@@ -191,16 +192,15 @@ enum ListFailure {
     Lost(Error),
 }
 
+/// `None` for a reference without an object, or whose name is not UTF-8.
 fn advertised_ref(found: &Ref) -> Option<AdvertisedRef> {
-    let advertised = |name: &BString, object: ObjectId, tag: Option<ObjectId>| AdvertisedRef {
-        name: name.to_string(),
-        commit: object,
-        tag,
+    let advertised = |name: &BString, object: ObjectId, tag: Option<ObjectId>| {
+        Some(AdvertisedRef { name: String::from_utf8(name.to_vec()).ok()?, commit: object, tag })
     };
     match found {
-        Ref::Direct { full_ref_name, object } => Some(advertised(full_ref_name, *object, None)),
-        Ref::Peeled { full_ref_name, tag, object } => Some(advertised(full_ref_name, *object, Some(*tag))),
-        Ref::Symbolic { full_ref_name, tag, object, .. } => Some(advertised(full_ref_name, *object, *tag)),
+        Ref::Direct { full_ref_name, object } => advertised(full_ref_name, *object, None),
+        Ref::Peeled { full_ref_name, tag, object } => advertised(full_ref_name, *object, Some(*tag)),
+        Ref::Symbolic { full_ref_name, tag, object, .. } => advertised(full_ref_name, *object, *tag),
         Ref::Unborn { .. } => None,
     }
 }

@@ -8,7 +8,8 @@ use crate::credentials::Credentials;
 use crate::error::Result;
 use crate::fetched::{StreamedFiles, Tip};
 use crate::spec::Source;
-use crate::spec::reference::{AdvertisedRef, RefQuery};
+use crate::spec::ref_query::RefQuery;
+use crate::spec::reference::AdvertisedRef;
 use crate::store::Store;
 
 /// A repository to fetch from. Every call passes the [`Source`]; its URL must always be the same.
