@@ -4,6 +4,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use gix::ObjectId;
+use gix::bstr::ByteSlice;
 use gix::objs::Exists;
 
 use super::remote::{Arrived, Remote};
@@ -75,8 +76,12 @@ impl Remote for Local {
                 continue;
             }
             let listed = repo.references().step(step)?;
-            let listed = listed.prefixed(prefix.as_str()).step(step)?;
-            refs.extend(listed.filter_map(|found| advertised_ref(found.ok()?)));
+            // gix takes paths only, which do not end in a dot.
+            let listed = listed.prefixed(prefix.trim_end_matches('.')).step(step)?;
+            let listed = listed
+                .filter_map(|found| found.ok())
+                .filter(|found| found.name().as_bstr().starts_with_str(prefix));
+            refs.extend(listed.filter_map(advertised_ref));
         }
         Ok(refs)
     }

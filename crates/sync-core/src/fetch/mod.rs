@@ -179,13 +179,9 @@ impl Fetcher {
         store: &mut Store,
         early_dir: Option<&Path>,
     ) -> Result<(CommitId, StreamedFiles)> {
-        let arrived = self.remote.fetch(&self.source, tip, store, early_dir)?;
-        // A tag that was chosen is named, not the choice.
-        let name = match (&self.source.reference, tip.reference()) {
-            (Reference::Highest(_) | Reference::Last(_), Some(name)) => name.to_owned(),
-            (reference, _) => reference.to_string(),
-        };
-        let step = || format!("fetch {name} from {}", self.source.url);
+        let source = self.source_of(tip);
+        let arrived = self.remote.fetch(&source, tip, store, early_dir)?;
+        let step = || format!("fetch {} from {}", source.reference, source.url);
         let repo = store.repository()?;
         let commit =
             repo.find_object(arrived.object).and_then(|object| object.peel_to_commit()).map_err(|err| {
@@ -194,19 +190,29 @@ impl Fetcher {
                 if err.is_corrupted() { Error::reading(step(), &err) } else { Error::gix(step(), &err) }
             })?;
         let commit = commit.id;
-        if commit != tip.commit.0 && !matches!(self.source.reference, Reference::Commit(_)) {
+        if commit != tip.commit.0 && !matches!(source.reference, Reference::Commit(_)) {
             let text = format!("the server announced {} but sent {commit}", tip.commit);
             return Err(Error::new(ErrorKind::Server, step(), text));
         }
         store.record(&repo, commit, tip.want)?;
         if arrived.has_others {
-            store.repack(self.source.depth, &self.progress, &self.interrupt)?;
+            store.repack(source.depth, &self.progress, &self.interrupt)?;
         }
         if store.is_partial() {
-            self.remote.fetch_missing_blobs(&self.source, commit, store)?;
+            self.remote.fetch_missing_blobs(&source, commit, store)?;
         }
         self.peeled = Some(CommitId(commit));
         Ok((CommitId(commit), arrived.files))
+    }
+
+    /// The source with the name that was chosen in place of the choice, for errors.
+    fn source_of(&self, tip: &Tip) -> Source {
+        let mut source = self.source.clone();
+        if let (Reference::Highest(_) | Reference::Last(_), Some(name)) = (&source.reference, tip.reference())
+        {
+            source.reference = Reference::Name(name.to_owned());
+        }
+        source
     }
 
     fn fetch_all(&mut self, tip: &Tip, store: &mut Store, early_dir: Option<&Path>) -> Result<Fetched> {
