@@ -11,6 +11,7 @@ mod attributes;
 mod by_id;
 mod cgroups;
 mod changes;
+mod choosing;
 mod connecting;
 mod container;
 mod depth;

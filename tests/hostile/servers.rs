@@ -78,6 +78,64 @@ fn listings_that_make_no_sense_are_failures() {
     );
 }
 
+#[test]
+fn hostile_listings_do_not_choose() {
+    let listing = |names: &[&[u8]]| {
+        let lines = names.iter().map(|name| line([HEAD.as_bytes(), b" refs/tags/", name, b"\n"].concat()));
+        [lines.collect::<Vec<_>>().concat(), b"0000".to_vec()].concat()
+    };
+    let long = [b"v9.9.9-".as_slice(), &[b'x'; 60_000]].concat();
+    each_row(
+        [
+            (listing(&[b"v1.0.0", b"v2.0.0", b"v1.0.0"]), "listed v1.0.0 twice"),
+            (listing(&[b"v9.0.0-\xff", b"v99999999999999999999.0.0"]), "the only tag is not a version"),
+            (listing(&[b"v1.0.0^{}", b"../../v1.0.0", b"v9.0.0.lock", b"v1.0.0\x1b[31m"]), "no tag is there"),
+            (listing(&[&long, b"\xff\xfe"]), "is v9.9.9-xxx"),
+        ],
+        |(listed, words)| {
+            let env = Env::new();
+            let server = server(listed, Vec::new());
+            let syncline = env.syncline(server.url("x")).arg("--sync-timeout=10s").arg("--ref-semver=*");
+            let fault = fault(&syncline.fail());
+            assert!(
+                fault.contains(words) && fault.contains(&server.url("x")) && fault.len() < 1000,
+                "{fault}"
+            );
+        },
+    );
+    // Listed, but not asked for.
+    let env = Env::new();
+    let server = server(listing(&[b"v9.0.0", b"app1/v9.0.0"]), Vec::new());
+    let fault =
+        fault(&env.syncline(server.url("x")).arg("--ref-semver=~3.1").arg("--ref-tag-prefix=app2/").fail());
+    assert!(fault.contains("no tag begins with \"app2/\""), "{fault}");
+}
+
+#[test]
+fn a_highest_tag_without_a_commit_is_named() {
+    let env = Env::new();
+    let repo = env.repo("up");
+    let good = repo.head();
+    repo.git(&["tag", "v1.0.0"]);
+    let (nginx, daemon) = (Nginx::start(&env.path("")), GitDaemon::start(&env.path("")));
+    for (tag, object) in [("v2.0.0", "HEAD:file"), ("v3.0.0", "HEAD^{tree}"), ("v4.0.0", "v3.0.0")] {
+        for url in
+            [nginx.url("up/.git"), nginx.url("v0/up/.git"), daemon.url("up/.git"), repo.url().to_owned()]
+        {
+            env.syncline(&url).arg("--ref-semver=1").sync();
+            for options in
+                [&["tag", "--force", tag, object][..], &["tag", "-f", "-a", "-m", "x", tag, object]]
+            {
+                repo.git(options);
+                let fault = fault(&env.syncline(&url).arg("--ref-semver=*").fail());
+                assert!(fault.contains(tag) && fault.contains(&url), "{fault}");
+                assert_eq!(env.published().as_ref(), Some(&good));
+                env.assert_no_leftovers();
+            }
+        }
+    }
+}
+
 /// The pack that holds nothing, and its checksum.
 const EMPTY_PACK: &[u8] =
     b"PACK\0\0\0\x02\0\0\0\0\x02\x9d\x08\x82\x3b\xd8\xa8\xea\xb5\x10\xad\x6a\xc7\x5c\x82\x3c\xfd\x3e\xd3\x1e";

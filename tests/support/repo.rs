@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::git;
+use super::{git, git_with_input};
 
 /// A repository with a work tree, ready to be served.
 pub struct Repo {
@@ -46,6 +46,21 @@ impl Repo {
 
     pub fn head(&self) -> String {
         self.git(&["rev-parse", "HEAD"])
+    }
+
+    /// Annotated tags, each with the commit that it names, packed as a server keeps them.
+    pub fn tag_all(&self, tags: impl IntoIterator<Item = (String, String)>) {
+        let tags = tags.into_iter().map(|(name, commit)| {
+            format!("tag {name}\nfrom {commit}\ntagger T <t@example.com> 1767225600 +0000\ndata 2\nt\n\n")
+        });
+        git_with_input(&self.path, &["fast-import", "--quiet"], tags.collect::<String>());
+        self.git(&["pack-refs", "--all"]);
+    }
+
+    /// Tags of 10,000 versions, from v0.0.0 to v9.99.9, on one commit.
+    pub fn tag_ten_thousand(&self, commit: &str) {
+        let version = |n: usize| format!("v{}.{}.{}", n / 1000, n / 10 % 100, n % 10);
+        self.tag_all((0..10_000).map(|n| (version(n), commit.to_owned())));
     }
 
     /// Files that make a pack of about this many bytes.

@@ -35,6 +35,7 @@ pub struct Meddler {
     port: u16,
     trouble: Arc<Mutex<Trouble>>,
     connections: Arc<AtomicUsize>,
+    received: Arc<AtomicUsize>,
 }
 
 impl Meddler {
@@ -43,7 +44,8 @@ impl Meddler {
         let port = listener.local_addr().unwrap().port();
         let trouble = Arc::new(Mutex::new(trouble));
         let connections = Arc::new(AtomicUsize::new(0));
-        let (shared, count) = (trouble.clone(), connections.clone());
+        let received = Arc::new(AtomicUsize::new(0));
+        let (shared, count, bytes) = (trouble.clone(), connections.clone(), received.clone());
         std::thread::spawn(move || {
             for client in listener.incoming() {
                 count.fetch_add(1, Ordering::SeqCst);
@@ -51,12 +53,12 @@ impl Meddler {
                 let (from, to) = (client.try_clone().unwrap(), server.try_clone().unwrap());
                 let (up, down) = (shared.clone(), shared.clone());
                 let answered = Arc::new(AtomicBool::new(false));
-                let is_answered = answered.clone();
+                let (is_answered, bytes) = (answered.clone(), bytes.clone());
                 std::thread::spawn(move || upwards(from, to, &up, &is_answered));
-                std::thread::spawn(move || downwards(server, client, &down, &answered));
+                std::thread::spawn(move || downwards(server, client, &down, &answered, &bytes));
             }
         });
-        Meddler { port, trouble, connections }
+        Meddler { port, trouble, connections, received }
     }
 
     pub fn set(&self, trouble: Trouble) {
@@ -65,6 +67,11 @@ impl Meddler {
 
     pub fn connections(&self) -> usize {
         self.connections.load(Ordering::SeqCst)
+    }
+
+    /// How many bytes the server has sent.
+    pub fn received(&self) -> usize {
+        self.received.load(Ordering::SeqCst)
     }
 
     pub fn url(&self, scheme: &str, path: &str) -> String {
@@ -99,11 +106,18 @@ fn upwards(mut from: TcpStream, mut to: TcpStream, trouble: &Mutex<Trouble>, is_
     let _ = to.shutdown(Shutdown::Write);
 }
 
-fn downwards(mut from: TcpStream, mut to: TcpStream, trouble: &Mutex<Trouble>, answered: &AtomicBool) {
+fn downwards(
+    mut from: TcpStream,
+    mut to: TcpStream,
+    trouble: &Mutex<Trouble>,
+    answered: &AtomicBool,
+    received: &AtomicUsize,
+) {
     let mut buffer = [0; 16 * 1024];
     let mut passed = 0;
     while let Ok(read @ 1..) = from.read(&mut buffer) {
         answered.store(true, Ordering::SeqCst);
+        received.fetch_add(read, Ordering::SeqCst);
         let bytes = &mut buffer[..read];
         let now = *trouble.lock().unwrap();
         let clean = |limit: usize| limit.saturating_sub(passed).min(read);

@@ -7,7 +7,9 @@ use gix::index::entry::Stat;
 use gix::objs::{Find, Kind};
 
 use crate::spec::Selection;
+use crate::spec::ref_query::Choice;
 use crate::spec::reference::{AdvertisedRef, CommitId};
+use crate::spec::version::Version;
 use crate::url::RemoteUrl;
 
 /// Where a reference points.
@@ -20,18 +22,22 @@ pub struct Tip {
     pub(crate) want: ObjectId,
     pub(crate) reference: Option<String>,
     pub(crate) tag: Option<ObjectId>,
+    pub(crate) version: Option<Version>,
+    pub(crate) rival: Option<String>,
     /// Whether a verifier has yet to see the commit. Then the tag is fetched, too, and no file is written meanwhile.
     pub(crate) is_unverified: bool,
 }
 
 impl Tip {
-    pub(crate) fn of(chosen: &AdvertisedRef) -> Tip {
-        let AdvertisedRef { name, commit, tag } = chosen;
+    pub(crate) fn of(choice: &Choice) -> Tip {
+        let AdvertisedRef { name, commit, tag } = choice.found;
         Tip {
             commit: CommitId(*commit),
             want: tag.unwrap_or(*commit),
             reference: Some(name.clone()),
             tag: *tag,
+            version: choice.version.clone(),
+            rival: choice.rival.map(ToOwned::to_owned),
             is_unverified: false,
         }
     }
@@ -51,6 +57,19 @@ impl Tip {
     #[must_use]
     pub fn tag(&self) -> Option<String> {
         self.tag.map(|tag| tag.to_string())
+    }
+
+    /// The version that the reference names, if it was chosen by version.
+    #[must_use]
+    pub fn version(&self) -> Option<&Version> {
+        self.version.as_ref()
+    }
+
+    /// The full name of another tag of the same version that names another commit, such as `1.2.3` beside `v1.2.3`.
+    /// Somebody should remove one of them.
+    #[must_use]
+    pub fn rival(&self) -> Option<&str> {
+        self.rival.as_deref()
     }
 }
 
@@ -102,7 +121,15 @@ pub(crate) struct FetchedSubmodule {
 }
 
 pub(crate) fn tip(commit: ObjectId) -> Tip {
-    Tip { commit: CommitId(commit), want: commit, reference: None, tag: None, is_unverified: false }
+    Tip {
+        commit: CommitId(commit),
+        want: commit,
+        reference: None,
+        tag: None,
+        version: None,
+        rival: None,
+        is_unverified: false,
+    }
 }
 
 /// The files that were written while a pack arrived.

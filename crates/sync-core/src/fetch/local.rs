@@ -4,6 +4,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use gix::ObjectId;
+use gix::bstr::ByteSlice;
 use gix::objs::Exists;
 
 use super::remote::{Arrived, Remote};
@@ -75,8 +76,12 @@ impl Remote for Local {
                 continue;
             }
             let listed = repo.references().step(step)?;
-            let listed = listed.prefixed(prefix.as_str()).step(step)?;
-            refs.extend(listed.filter_map(|found| advertised_ref(found.ok()?)));
+            // gix takes paths only, which do not end in a dot.
+            let listed = listed.prefixed(prefix.trim_end_matches('.')).step(step)?;
+            let listed = listed
+                .filter_map(|found| found.ok())
+                .filter(|found| found.name().as_bstr().starts_with_str(prefix));
+            refs.extend(listed.filter_map(advertised_ref));
         }
         Ok(refs)
     }
@@ -143,9 +148,9 @@ impl Remote for Local {
     }
 }
 
-/// `None` for a reference that names no object, such as `HEAD` of an empty repository.
+/// `None` for a reference that names no object, such as `HEAD` of an empty repository, or whose name is not UTF-8.
 fn advertised_ref(mut found: gix::Reference<'_>) -> Option<AdvertisedRef> {
-    let name = found.name().as_bstr().to_string();
+    let name = String::from_utf8(found.name().as_bstr().to_vec()).ok()?;
     let object = found.follow_to_object().ok()?.detach();
     let commit = found.peel_to_commit().map_or(object, |commit| commit.id);
     Some(AdvertisedRef { name, commit, tag: (commit != object).then_some(object) })

@@ -26,7 +26,8 @@ use crate::objects::ancestry::Ancestry;
 use crate::progress::Progress;
 use crate::secret::Auth;
 use crate::spec::Source;
-use crate::spec::reference::{AdvertisedRef, CommitId, RefQuery, Reference};
+use crate::spec::ref_query::{NoChoice, RefQuery};
+use crate::spec::reference::{AdvertisedRef, CommitId, Reference};
 use crate::spec::sparse::SparsePatterns;
 use crate::spec::submodules::{MAX_DEPTH, SubmoduleMode};
 use crate::store::Store;
@@ -127,14 +128,22 @@ impl Fetcher {
 
     fn try_resolve(&mut self, branch: Option<&str>) -> Result<(Tip, Vec<AdvertisedRef>)> {
         let query = RefQuery::of(&self.source.reference);
-        let prefixes: Vec<String> = query.prefixes().into_iter().chain(branch.map(str::to_owned)).collect();
-        let refs =
-            if prefixes.is_empty() { Vec::new() } else { self.remote.list(&self.source, &prefixes)? };
+        let mut refs = self.list(&query, branch)?;
         if let Reference::Commit(commit) = self.source.reference {
             return Ok((Tip { commit: self.peeled.unwrap_or(commit), ..tip(commit.0) }, refs));
         }
-        let chosen = query.choose(&refs).ok_or_else(|| missing_reference(&self.source))?;
-        Ok((Tip::of(chosen), refs))
+        let mut chosen = query.choose(&refs).map(|choice| Tip::of(&choice));
+        if let (Err(NoChoice { kind: ErrorKind::NotFound, .. }), Some(wider)) = (&chosen, query.widened()) {
+            refs = self.list(&wider, branch)?; // for the error, mostly
+            chosen = wider.choose(&refs).map(|choice| Tip::of(&choice));
+        }
+        chosen.map(|tip| (tip, refs)).map_err(|fault| not_chosen(&self.source, fault))
+    }
+
+    fn list(&mut self, query: &RefQuery, branch: Option<&str>) -> Result<Vec<AdvertisedRef>> {
+        let branch = branch.map(ToOwned::to_owned);
+        let prefixes: Vec<String> = query.prefixes().iter().cloned().chain(branch).collect();
+        if prefixes.is_empty() { Ok(Vec::new()) } else { self.remote.list(&self.source, &prefixes) }
     }
 
     /// The objects of a tip, without its tree; `None` if the remote cannot send them alone. Nothing of it stays in the
@@ -197,8 +206,9 @@ impl Fetcher {
         store: &mut Store,
         early_dir: Option<&Path>,
     ) -> Result<(CommitId, StreamedFiles)> {
-        let arrived = self.remote.fetch(&self.source, tip, store, early_dir)?;
-        let step = || format!("fetch {} from {}", self.source.reference, self.source.url);
+        let source = self.source_of(tip);
+        let arrived = self.remote.fetch(&source, tip, store, early_dir)?;
+        let step = || format!("fetch {} from {}", source.reference, source.url);
         let repo = store.repository()?;
         let commit =
             repo.find_object(arrived.object).and_then(|object| object.peel_to_commit()).map_err(|err| {
@@ -207,19 +217,29 @@ impl Fetcher {
                 if err.is_corrupted() { Error::reading(step(), &err) } else { Error::gix(step(), &err) }
             })?;
         let commit = commit.id;
-        if commit != tip.commit.0 && matches!(self.source.reference, Reference::Name(_)) {
+        if commit != tip.commit.0 && !matches!(source.reference, Reference::Commit(_)) {
             let text = format!("the server announced {} but sent {commit}", tip.commit);
             return Err(Error::new(ErrorKind::Server, step(), text));
         }
         store.record(&repo, commit, tip.want)?;
         if arrived.has_others {
-            store.repack(self.source.depth, &self.progress, &self.interrupt)?;
+            store.repack(source.depth, &self.progress, &self.interrupt)?;
         }
         if store.is_partial() {
-            self.remote.fetch_missing_blobs(&self.source, commit, store)?;
+            self.remote.fetch_missing_blobs(&source, commit, store)?;
         }
         self.peeled = Some(CommitId(commit));
         Ok((CommitId(commit), arrived.files))
+    }
+
+    /// The source with the name that was chosen in place of the choice, for errors.
+    fn source_of(&self, tip: &Tip) -> Source {
+        let mut source = self.source.clone();
+        if let (Reference::Highest(_) | Reference::Last(_), Some(name)) = (&source.reference, tip.reference())
+        {
+            source.reference = Reference::Name(name.to_owned());
+        }
+        source
     }
 
     fn fetch_all(&mut self, tip: &Tip, store: &mut Store, early_dir: Option<&Path>) -> Result<Fetched> {
@@ -236,15 +256,18 @@ impl Fetcher {
     }
 }
 
-pub(crate) fn missing_reference(source: &Source) -> Error {
-    let name = source.reference.to_string();
+fn not_chosen(source: &Source, fault: NoChoice) -> Error {
+    let Reference::Name(name) = &source.reference else {
+        return Error::new(
+            fault.kind,
+            format!("choose from the {} of {}", source.reference, source.url),
+            fault.cause,
+        );
+    };
     let is_short_id = (7..64).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_hexdigit());
     let hint = if is_short_id { "; a commit must be given by its full id" } else { "" };
-    Error::new(
-        ErrorKind::NotFound,
-        format!("fetch {} from {}", source.reference, source.url),
-        format!("couldn't find remote ref {}{}", source.reference, hint),
-    )
+    let step = format!("fetch {name} from {}", source.url);
+    Error::new(fault.kind, step, format!("couldn't find remote ref {name}{hint}"))
 }
 
 impl fmt::Debug for Fetcher {

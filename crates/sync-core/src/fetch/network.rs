@@ -206,16 +206,15 @@ enum ListFailure {
     Lost(Error),
 }
 
+/// `None` for a reference without an object, or whose name is not UTF-8.
 fn advertised_ref(found: &Ref) -> Option<AdvertisedRef> {
-    let advertised = |name: &BString, object: ObjectId, tag: Option<ObjectId>| AdvertisedRef {
-        name: name.to_string(),
-        commit: object,
-        tag,
+    let advertised = |name: &BString, object: ObjectId, tag: Option<ObjectId>| {
+        Some(AdvertisedRef { name: String::from_utf8(name.to_vec()).ok()?, commit: object, tag })
     };
     match found {
-        Ref::Direct { full_ref_name, object } => Some(advertised(full_ref_name, *object, None)),
-        Ref::Peeled { full_ref_name, tag, object } => Some(advertised(full_ref_name, *object, Some(*tag))),
-        Ref::Symbolic { full_ref_name, tag, object, .. } => Some(advertised(full_ref_name, *object, *tag)),
+        Ref::Direct { full_ref_name, object } => advertised(full_ref_name, *object, None),
+        Ref::Peeled { full_ref_name, tag, object } => advertised(full_ref_name, *object, Some(*tag)),
+        Ref::Symbolic { full_ref_name, tag, object, .. } => advertised(full_ref_name, *object, *tag),
         Ref::Unborn { .. } => None,
     }
 }

@@ -3,10 +3,15 @@
 //! The texts of users are parsed here; only URLs are parsed in `url`.
 
 pub(crate) mod filter;
+pub(crate) mod ref_pattern;
+pub(crate) mod ref_query;
 pub(crate) mod reference;
 pub(crate) mod sparse;
 pub(crate) mod subdirectory;
 pub(crate) mod submodules;
+pub(crate) mod version;
+pub(crate) mod version_range;
+pub(crate) mod version_tags;
 pub(crate) mod watch_paths;
 
 use std::num::NonZeroU32;
@@ -25,11 +30,13 @@ use submodules::{SubmoduleMode, SubmoduleRules};
 /// A repository, a reference in it, the depth of the history, and which part of the tree becomes files.
 ///
 /// ```
-/// use sync_core::{Depth, Source};
+/// use sync_core::{Depth, Reference, Source, VersionTags};
 ///
 /// # fn main() -> Result<(), sync_core::ParseError> {
 /// let mut source = Source::new("https://example.com/site.git".parse()?, "main".parse()?);
 /// source.depth = Depth::FULL;
+/// // Instead of a branch, the newest release of 3.1.
+/// source.reference = Reference::Highest(VersionTags::new("~3.1".parse()?));
 /// # Ok(())
 /// # }
 /// ```

@@ -1,10 +1,12 @@
-//! References, commit ids, and how the reference to follow is chosen.
+//! References and commit ids.
 
 use std::fmt;
 use std::str::FromStr;
 
 use gix::ObjectId;
 
+use super::ref_pattern::RefPattern;
+use super::version_tags::VersionTags;
 use crate::error::ParseError;
 
 /// The full id of a commit, SHA-1 or SHA-256. It is displayed in lower-case hexadecimal.
@@ -27,7 +29,18 @@ impl FromStr for CommitId {
     }
 }
 
-/// What to follow: a reference name, or a commit id.
+/// What to follow: a reference by its name, the best of several by their names, or a commit.
+///
+/// ```
+/// use sync_core::{Reference, VersionTags};
+///
+/// # fn main() -> Result<(), sync_core::ParseError> {
+/// let main: Reference = "main".parse()?;
+/// let newest_release = Reference::Highest(VersionTags::new(">=1.2 <3".parse()?));
+/// let newest_patch_set = Reference::Last("refs/changes/34/1234/*".parse()?);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Reference {
@@ -36,6 +49,12 @@ pub enum Reference {
     Name(String),
     /// One commit, which never changes.
     Commit(CommitId),
+    /// The tag with the highest version. Between equal versions their build data decides, and then the bytes of the
+    /// names. The choice is made again at every sync.
+    Highest(VersionTags),
+    /// The name that comes last of those that match, with the numbers in names compared by value. Of Gerrit's
+    /// `refs/changes/`, only patch sets count. The choice is made again at every sync.
+    Last(RefPattern),
 }
 
 /// A reference that a remote advertises.
@@ -49,42 +68,13 @@ pub(crate) struct AdvertisedRef {
     pub(crate) tag: Option<ObjectId>,
 }
 
-/// Which references to list, and which of them to follow. The choice depends on nothing else and is the same for every
-/// remote.
-pub(crate) struct RefQuery {
-    /// Full names. The first one that exists is followed.
-    candidates: Vec<String>,
-}
-
-impl RefQuery {
-    /// The query for a name, in the order of gitrevisions(7). A commit id needs no references.
-    pub(crate) fn of(reference: &Reference) -> RefQuery {
-        let candidates = match reference {
-            Reference::Commit(_) => Vec::new(),
-            Reference::Name(name) if name == "HEAD" || name.starts_with("refs/") => vec![name.clone()],
-            Reference::Name(name) => ["refs/", "refs/tags/", "refs/heads/", "refs/remotes/"]
-                .map(|prefix| format!("{prefix}{name}"))
-                .into(),
-        };
-        RefQuery { candidates }
-    }
-
-    /// Prefixes of the names of all references that may be chosen.
-    pub(crate) fn prefixes(&self) -> Vec<String> {
-        self.candidates.clone()
-    }
-
-    /// Choose the reference to follow among those that a remote lists.
-    pub(crate) fn choose<'a>(&self, refs: &'a [AdvertisedRef]) -> Option<&'a AdvertisedRef> {
-        self.candidates.iter().find_map(|name| refs.iter().find(|found| found.name == *name))
-    }
-}
-
 impl fmt::Display for Reference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Reference::Name(name) => f.write_str(name),
             Reference::Commit(id) => id.fmt(f),
+            Reference::Highest(tags) => tags.fmt(f),
+            Reference::Last(pattern) => write!(f, "last of {pattern}"),
         }
     }
 }
@@ -120,20 +110,5 @@ mod tests {
         for name in ["", "-x", "a..b", "a b", "x.lock", "@{", "a\u{7}b", "refs/heads/"] {
             assert!(name.parse::<Reference>().is_err(), "{name:?}");
         }
-    }
-
-    #[test]
-    fn a_tag_beats_a_branch_of_the_same_name() {
-        let query = RefQuery::of(&Reference::Name("v1".into()));
-        assert_eq!(query.prefixes()[..3], ["refs/v1", "refs/tags/v1", "refs/heads/v1"]);
-        let commit = ObjectId::null(gix::hash::Kind::Sha1);
-        let refs = ["refs/heads/v1", "refs/tags/v10", "refs/tags/v1"].map(|name| AdvertisedRef {
-            name: name.into(),
-            commit,
-            tag: None,
-        });
-        assert_eq!(query.choose(&refs), Some(&refs[2]));
-        assert_eq!(query.choose(&refs[..2]), Some(&refs[0]));
-        assert_eq!(query.choose(&refs[1..2]), None);
     }
 }

@@ -2,20 +2,22 @@
 
 use std::path::PathBuf;
 
-use sync_core::{ConnectOptions, Limits, Reference, RemoteUrl, Selection, Source};
+use sync_core::{ConnectOptions, Limits, RefPattern, Reference, RemoteUrl, Selection, Source, VersionTags};
 
 use super::git_config;
 use super::git_setting::GitSetting;
 use crate::options::{
-    BRANCH, DEPTH, FILTER, MAX_BLOB_SIZE, MAX_FILES, MAX_PACK_SIZE, MAX_SUBMODULES, MAX_TREE_SIZE, REF, REPO,
-    REV, SPARSE_CHECKOUT_FILE, SPARSE_DIRS, SUBDIRECTORY, SUBMODULES, SYMLINKS,
+    BRANCH, DEPTH, FILTER, MAX_BLOB_SIZE, MAX_FILES, MAX_PACK_SIZE, MAX_SUBMODULES, MAX_TREE_SIZE, REF,
+    REF_MATCH, REF_ORDER, REF_SEMVER, REF_TAG_PREFIX, REPO, REV, RefOrder, Row, SPARSE_CHECKOUT_FILE,
+    SPARSE_DIRS, SUBDIRECTORY, SUBMODULES, SYMLINKS,
 };
 use crate::reader::OptionReader;
 
 /// `None` without a URL; then there is an error.
 pub fn source(r: &mut OptionReader, connect: &ConnectOptions, settings: &[GitSetting]) -> Option<Source> {
     let urls = r.required(&REPO).and_then(|text| urls(r, connect, &text));
-    let reference = reference(r);
+    let (named, chosen) = (reference(r), choice(r));
+    let reference = chosen.unwrap_or(named);
     let (depth, filter) = (r.get(&DEPTH), r.find(&FILTER));
     let mut selection = Selection::default();
     selection.submodules = r.get(&SUBMODULES);
@@ -89,6 +91,42 @@ fn reference(r: &mut OptionReader) -> Reference {
             rev
         }
         (None, None) => today,
+    }
+}
+
+/// What `--ref-semver` or `--ref-match` chooses, if one of them is set. Then nothing else may name a reference.
+fn choice(r: &mut OptionReader) -> Option<Reference> {
+    let (range, pattern) = (r.find(&REF_SEMVER), r.find(&REF_MATCH));
+    let (prefix, order) = (r.find(&REF_TAG_PREFIX), r.find(&REF_ORDER));
+    let has_range = r.is_set(&REF_SEMVER);
+    if !has_range && !r.is_set(&REF_MATCH) {
+        refuse_each(r, &[REF_TAG_PREFIX.row(), REF_ORDER.row()], "needs --ref-semver or --ref-match");
+        return None;
+    }
+    let chooser = r.origin(if has_range { &REF_SEMVER } else { &REF_MATCH });
+    refuse_each(r, &[REF.row(), BRANCH.row(), REV.row()], &format!("cannot be combined with {chooser}"));
+    let is_of_tags = pattern.as_ref().is_none_or(RefPattern::is_of_tags);
+    let is_by_version = has_range || (is_of_tags && order != Some(RefOrder::Name));
+    if has_range && !is_of_tags {
+        r.error(&REF_MATCH, "must match tags only, since --ref-semver chooses a tag");
+    } else if has_range && order == Some(RefOrder::Name) {
+        r.error(&REF_ORDER, "must be semver, since --ref-semver chooses by version");
+    } else if !is_of_tags && order == Some(RefOrder::Semver) {
+        r.error(&REF_ORDER, "must be name, since only tags name versions");
+    }
+    if is_by_version {
+        return Some(Reference::Highest(VersionTags { range, prefix: prefix.unwrap_or_default(), pattern }));
+    }
+    refuse_each(r, &[REF_TAG_PREFIX.row()], "is only for tags that are chosen by version");
+    pattern.map(Reference::Last)
+}
+
+/// Note the same error of each of these options that is set.
+fn refuse_each(r: &mut OptionReader, options: &[&Row], error: &str) {
+    for option in options {
+        if r.is_set(option) {
+            r.error(option, error);
+        }
     }
 }
 

@@ -211,6 +211,46 @@ fn older_options_beat_todays_unless_they_say_nothing() {
 }
 
 #[test]
+fn a_reference_is_named_or_chosen() {
+    for (argv, reference) in [
+        (&["--ref-semver=~3.1"][..], "tags in \"~3.1\""),
+        (&["--ref-semver=*", "--ref-tag-prefix=app1/"], "tags app1/ in \"*\""),
+        (&["--ref-semver=*-0", "--ref-match=v*-rc*"], "tags like refs/tags/v*-rc* in \"*-0\""),
+        (&["--ref-semver=1", "--ref-order=semver"], "tags in \"1\""),
+        (&["--ref-match=v*"], "tags like refs/tags/v*"),
+        (&["--ref-match=app1/*", "--ref-tag-prefix=app1/"], "tags app1/ like refs/tags/app1/*"),
+        (&["--ref-match=nightly-*", "--ref-order=name"], "last of refs/tags/nightly-*"),
+        (&["--ref-match=refs/changes/34/1234/*"], "last of refs/changes/34/1234/*"),
+        (&["--ref-semver=", "--ref=main"], "main"),
+    ] {
+        assert_eq!(config(argv, &[]).unwrap().source.reference.to_string(), reference, "{argv:?}");
+    }
+    let chosen = config(&[], &[("GITSYNC_REF_SEMVER", "^1")]).unwrap().source.reference;
+    assert_eq!(chosen.to_string(), "tags in \"^1\"");
+    for (argv, at_fault) in [
+        (&["--ref-semver=>=1.0.0 <banana"][..], &["--ref-semver"][..]),
+        (&["--ref-semver=1", "--ref=main", "--branch=x", "--rev=HEAD"], &["--ref", "--branch", "--rev"]),
+        (&["--ref-match=v*", "--ref=main"], &["--ref"]),
+        (
+            &["--ref-semver=<", "--ref=main", "--ref-match=refs/heads/*"],
+            &["--ref-semver", "--ref", "--ref-match"],
+        ),
+        (&["--ref-semver=1", "--ref-order=name"], &["--ref-order"]),
+        (&["--ref-match=refs/heads/*", "--ref-order=semver"], &["--ref-order"]),
+        (&["--ref-match=refs/heads/*", "--ref-tag-prefix=x"], &["--ref-tag-prefix"]),
+        (&["--ref-tag-prefix=x", "--ref-order=name"], &["--ref-tag-prefix", "--ref-order"]),
+        (
+            &["--ref-match=[", "--ref-order=date", "--ref-tag-prefix=a b"],
+            &["--ref-match", "--ref-tag-prefix", "--ref-order"],
+        ),
+    ] {
+        assert_eq!(origins(argv, &[]), at_fault, "{argv:?}");
+    }
+    let error = errors(&["--ref-semver=>=1.0.0 <banana"], &[]).concat();
+    assert!(error.contains("column 10: \"banana\" is not a version"), "{error}");
+}
+
+#[test]
 fn older_times_are_judged_like_todays() {
     for argv in ["--wait=0.001", "--wait=-1", "--wait=x", "--timeout=-5"] {
         assert_eq!(errors(&[argv], &[]).len(), 1, "{argv}");

@@ -31,6 +31,16 @@ pub fn no_choice(text: &str, words: &[&str]) -> String {
 }
 
 choices! {
+    /// The order of references, of which the last one is synced.
+    RefOrder {
+        /// The versions that tags name.
+        Semver = "semver",
+        /// Their names, with numbers compared by value.
+        Name = "name",
+    }
+}
+
+choices! {
     /// What the published path is.
     Publish {
         /// A symbolic link to a tree.

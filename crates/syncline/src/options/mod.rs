@@ -19,7 +19,7 @@ mod source;
 mod table;
 pub mod values;
 
-pub use choices::{FileReuse, Fsync, GitGc, Grant, LogFormat, Publish};
+pub use choices::{FileReuse, Fsync, GitGc, Grant, LogFormat, Publish, RefOrder};
 pub use connect::*;
 pub use deprecated::*;
 pub use hooks::*;

@@ -2,10 +2,13 @@
 
 use std::path::PathBuf;
 
-use sync_core::{Depth, Filter, Reference, SparsePatterns, SubmoduleMode, SymlinkPolicy};
+use sync_core::{
+    Depth, Filter, RefPattern, Reference, SparsePatterns, SubmoduleMode, SymlinkPolicy, TagPrefix,
+    VersionRange,
+};
 
 use super::table::{Opt, Setting, options, parsed, path, text, value};
-use super::values;
+use super::{RefOrder, values};
 
 options! {
     "Source" {
@@ -16,6 +19,28 @@ options! {
         REF: Setting<Reference> = value("ref", "REF", parsed)
             .help("The branch, tag, full reference or full commit ID to sync")
             .default("HEAD");
+        REF_SEMVER: Opt<VersionRange> = value("ref-semver", "RANGE", parsed)
+            .help("Instead of --ref: sync the tag with the highest version in a range, such as ~3.1 or \">=1.2 <3\"")
+            .details(
+                "Ranges mean what they mean to Flux, Argo CD and Helm: comparators side by side must all take a \
+                 version, || stands between alternatives, and only a range with a prerelease takes prereleases (*-0 \
+                 takes all versions). A tag names a version if it has three numbers, with or without a v before \
+                 them. Between equal versions, build data decides, and then the name",
+            );
+        REF_TAG_PREFIX: Opt<TagPrefix> = value("ref-tag-prefix", "PREFIX", parsed)
+            .help("What stands before the version in the name of a tag, such as app1/; other tags do not count");
+        REF_MATCH: Opt<RefPattern> = value("ref-match", "GLOB", parsed)
+            .help("Instead of --ref: sync the last reference that matches; with --ref-semver, tags must match, too")
+            .details(
+                "A glob that does not begin with refs/ is one of tags. * stands for any text, also with slashes, ? for \
+                 one character, [a-z] for one of a set; up to 16 of them. Of Gerrit's refs/changes/ only patch sets \
+                 count",
+            );
+        REF_ORDER: Opt<RefOrder> = value("ref-order", "ORDER", parsed)
+            .help(
+                "Which reference that matches --ref-match is the last one: by semver (the highest version; the default \
+                 for tags) or by name (with the numbers in it compared by value)",
+            );
         DEPTH: Setting<Depth> = value("depth", "N", values::depth)
             .older(&["GIT_SYNC_DEPTH"])
             .help("How many commits of history to keep; 0 keeps all")
