@@ -305,3 +305,93 @@ fn a_commit_that_is_held_is_shown_with_its_rule() {
     assert_eq!(env.published(), Some(first));
     running.kill();
 }
+
+#[test]
+fn a_lower_version_is_refused_with_forward_only_and_followed_with_a_warning_without() {
+    let env = Env::new();
+    let repo = upstream(&env);
+    repo.git(&["tag", "v1.2.0"]);
+    let base = repo.head();
+    let high = repo.commit(&[("file", "high")]);
+    repo.git(&["tag", "--annotate", "--message=x", "v1.10.0"]);
+    sources(&env, |url| {
+        let syncline = || env.syncline(url).arg("--ref-semver=^1").arg("--forward-only");
+        syncline().sync();
+        env.assert_published(&repo, &high);
+
+        // A later release on another branch descends from nothing that is published.
+        repo.git(&["reset", "--quiet", "--hard", &base]);
+        let later = repo.commit(&[("file", url)]);
+        repo.git(&["tag", "v1.11.0"]);
+        syncline().sync();
+        env.assert_published(&repo, &later);
+
+        repo.git(&["tag", "--delete", "v1.11.0"]);
+        let log = syncline().fail();
+        assert!(log.contains(&format!("publish {high} (refs/tags/v1.10.0): it ")), "{log}");
+        assert!(log.contains(&format!("--forward-from={later}")), "{log}");
+        env.assert_published(&repo, &later);
+    });
+    let running = env.syncline(repo.url()).arg("--ref-semver=^1").arg("--period=50ms").spawn();
+    running.wait_for("published");
+    repo.git(&["tag", "--delete", "v1.10.0"]);
+    running.wait_for("the last reference is gone");
+    eventually("the lower version", || (env.published()? == base).then_some(()));
+    repo.git(&["tag", "--force", "v1.2.0", &high]);
+    running.wait_for("the tag was moved");
+    eventually("the moved tag", || (env.published()? == high).then_some(()));
+    running.kill();
+}
+
+#[test]
+fn a_hook_and_the_metrics_are_told_which_tag_was_chosen() {
+    let env = Env::new();
+    let repo = upstream(&env);
+    repo.git(&["tag", "v1.2.0"]);
+    let hook = env.path("hook");
+    fs::write(&hook, format!("#!/bin/sh\nprintf %s \"$SYNCLINE_REF\" > {}\n", env.path("told").display()))
+        .unwrap();
+    fs::set_permissions(&hook, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let port = free_port();
+    let running = env
+        .syncline(repo.url())
+        .arg("--ref-semver=^1")
+        .arg(format!("--exechook-command={}", hook.display()))
+        .arg(format!("--http-bind=127.0.0.1:{port}"))
+        .arg("--http-metrics")
+        .spawn();
+    running.wait_for("published");
+    eventually("the hook", || {
+        (fs::read_to_string(env.path("told")).ok()? == "refs/tags/v1.2.0").then_some(())
+    });
+    let sample = format!("syncline_published_commit_info{{hash=\"{}\",ref=\"v1.2.0\"}} 1", repo.head());
+    eventually("the metric", || get(port, "/metrics").1.contains(&sample).then_some(()));
+    running.kill();
+}
+
+#[test]
+fn versions_that_are_not_old_enough_wait_and_withdrawn_ones_are_passed_over() {
+    let env = Env::new();
+    let repo = upstream(&env);
+    repo.git(&["tag", "v1.0.0"]);
+    let first = repo.head();
+    let sync = || {
+        env.syncline(repo.url()).arg("--ref-semver=^1").arg("--min-age=1h").sync();
+        env.published().unwrap()
+    };
+    assert_eq!(sync(), first);
+    let second = repo.commit(&[("file", "second")]);
+    repo.git(&["tag", "v1.1.0"]);
+    assert_eq!(sync(), first);
+    age(&env, 4_000);
+    repo.commit(&[("file", "third")]);
+    repo.git(&["tag", "v1.2.0"]);
+    assert_eq!(sync(), second, "a newer version does not make it wait longer");
+    age(&env, 4_000);
+    repo.git(&["tag", "--delete", "v1.2.0"]);
+    let fourth = repo.commit(&[("file", "fourth")]);
+    repo.git(&["tag", "v1.3.0"]);
+    assert_eq!(sync(), second, "the tag is gone");
+    age(&env, 4_000);
+    assert_eq!(sync(), fourth);
+}

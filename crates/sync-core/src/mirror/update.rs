@@ -55,7 +55,9 @@ impl Mirror {
         let shares_most = tree.reused >= tree.written && tree.origin != Some(Origin::Copies);
         let reuses_trees = self.settings.reuses_trees && self.settings.retention.is_some();
         self.keeps_recyclable = reuses_trees && shares_most;
-        self.memory.shown = Some(Tip { commit: tree.commit, ..tip });
+        let tip = Tip { commit: tree.commit, ..tip };
+        self.report_move(&tip);
+        self.memory.shown = Some(tip);
         if current == Some(tree.commit) && tree.written + tree.reused == 0 {
             return Ok(SyncOutcome::Unchanged(tree.commit));
         }

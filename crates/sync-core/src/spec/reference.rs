@@ -1,11 +1,12 @@
 //! References and commit ids.
 
+use std::cmp::Ordering;
 use std::fmt;
 use std::str::FromStr;
 
 use gix::ObjectId;
 
-use super::ref_pattern::RefPattern;
+use super::ref_pattern::{RefPattern, by_numbers};
 use super::version_tags::VersionTags;
 use crate::error::ParseError;
 
@@ -57,6 +58,20 @@ pub enum Reference {
     Last(RefPattern),
 }
 
+impl Reference {
+    /// Which of two full names comes first in the order of the choice; `None` if this is no choice, or if one of them
+    /// could not be chosen.
+    pub(crate) fn compare(&self, left: &str, right: &str) -> Option<Ordering> {
+        match self {
+            Reference::Highest(tags) => Some(tags.version(left)?.cmp(&tags.version(right)?)),
+            Reference::Last(pattern) if pattern.matches(left) && pattern.matches(right) => {
+                Some(by_numbers(left, right))
+            }
+            _ => None,
+        }
+    }
+}
+
 /// A reference that a remote advertises.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct AdvertisedRef {
@@ -98,6 +113,23 @@ impl FromStr for Reference {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_are_compared_as_the_choice_orders_them() {
+        let highest = Reference::Highest(VersionTags::new("*".parse().unwrap()));
+        let last = Reference::Last("refs/heads/night-*".parse().unwrap());
+        let name = Reference::Name("main".into());
+        for (reference, left, right, order) in [
+            (&highest, "refs/tags/v1.9.0", "refs/tags/v1.10.0", Some(Ordering::Less)),
+            (&highest, "refs/tags/v1.2.3", "refs/tags/1.2.3", Some(Ordering::Equal)),
+            (&highest, "refs/tags/v1.2.3", "refs/tags/latest", None),
+            (&last, "refs/heads/night-9", "refs/heads/night-10", Some(Ordering::Less)),
+            (&last, "refs/heads/night-9", "refs/heads/main", None),
+            (&name, "refs/heads/a", "refs/heads/b", None),
+        ] {
+            assert_eq!(reference.compare(left, right), order, "{reference}: {left} {right}");
+        }
+    }
 
     #[test]
     fn references_are_commits_or_valid_names() {

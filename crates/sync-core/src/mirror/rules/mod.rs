@@ -25,6 +25,9 @@ pub struct Rules {
     /// Publish only commits that descend from the published one, so that nobody can put an earlier state back. The
     /// first commit is not checked. The default is false.
     ///
+    /// If the source chooses among several references, a name that comes later in the order of the choice need not
+    /// descend, and one that comes earlier is refused.
+    ///
     /// The server must support filters, or the source must have the [whole history](crate::Depth::FULL).
     pub forward_only: bool,
     /// While this commit is published, [`Rules::forward_only`] does not apply: it allows one move. The default is none.
@@ -104,6 +107,8 @@ pub(super) struct Memory {
     pub(super) shown: Option<Tip>,
     /// Whether the first commit descends from the second. This never changes.
     ancestry: Answers<Ancestry>,
+    /// Whether the published commit may be replaced by the first one: it is the second.
+    moves: Answers<()>,
     /// Whether a watched path differs between two commits.
     watched: Answers<bool>,
 }
@@ -154,7 +159,7 @@ impl Mirror {
         let chosen = self.old_enough(newest, refs, current)?;
         let Some(current) = current.filter(|current| *current != chosen.commit) else { return Ok(chosen) };
         self.check_branch(&chosen, refs)?;
-        self.check_forward(&chosen, current)?;
+        self.check_forward(&chosen, refs, current)?;
         if self.memory.watched.get((chosen.commit, current)) == Some(false) {
             self.hold(&chosen, Rule::Paths, None);
             return Ok(self.shown_tip(current));
@@ -164,7 +169,7 @@ impl Mirror {
 
     /// Whether a rule is about what only the fetched commit shows.
     pub(super) fn has_rules_for_fetched(&self, tip: &Tip, last: CommitId) -> bool {
-        self.settings.rules.watch_paths.is_some() || self.lacks_ancestry(tip, last)
+        self.settings.rules.watch_paths.is_some() || self.is_unknown_move(tip, last)
     }
 
     /// The published commit as a tip: how the reference named it, if this process published it.

@@ -1,6 +1,9 @@
 //! Whether a new commit descends from the published one, and is on the branch that it must be on.
 
+use std::cmp::Ordering;
+
 use super::super::Mirror;
+use super::super::notice::Notice;
 use super::Rule;
 use crate::error::{Context, Error, ErrorKind, Result};
 use crate::fetched::Tip;
@@ -11,9 +14,25 @@ use crate::spec::reference::{AdvertisedRef, CommitId};
 impl Mirror {
     /// Refuse a commit that does not descend from the published one, if that is a rule. If the server cannot tell,
     /// [`Mirror::check_forward_in_store`] does once the commit is fetched.
-    pub(super) fn check_forward(&mut self, tip: &Tip, current: CommitId) -> Result<()> {
+    pub(super) fn check_forward(
+        &mut self,
+        tip: &Tip,
+        refs: &[AdvertisedRef],
+        current: CommitId,
+    ) -> Result<()> {
         if !self.must_descend(current) {
             return Ok(());
+        }
+        match self.compare_names(tip, refs, current) {
+            Some(Ordering::Greater) => {
+                self.memory.moves.add((tip.commit, current), ());
+                return Ok(());
+            }
+            Some(Ordering::Less) => {
+                let text = format!("it comes before the reference of {current}, which is published");
+                return Err(self.refuse_move(tip, current, &text));
+            }
+            Some(Ordering::Equal) | None => {}
         }
         match self.ancestry(tip.commit, current)? {
             Some(found) => self.require_descent(tip, current, found),
@@ -26,22 +45,30 @@ impl Mirror {
         }
     }
 
+    /// Whether the new reference comes after that of the published commit, where the source chooses by an order.
+    fn compare_names(&self, tip: &Tip, refs: &[AdvertisedRef], current: CommitId) -> Option<Ordering> {
+        let (reference, new) = (&self.fetcher.source().reference, tip.reference()?);
+        let shown = self.memory.shown.as_ref().filter(|shown| shown.commit == current);
+        let listed = refs.iter().filter(|found| found.commit == current.0).map(|found| found.name.as_str());
+        let old = shown.and_then(Tip::reference).into_iter().chain(listed);
+        old.filter_map(|old| reference.compare(new, old)).min()
+    }
+
     /// The same for a commit that is fetched with its whole history.
     pub(in super::super) fn check_forward_in_store(&mut self, tip: &Tip, current: CommitId) -> Result<()> {
-        if !self.lacks_ancestry(tip, current) {
+        if !self.is_unknown_move(tip, current) {
             return Ok(());
         }
         let step = || format!("compare the history of {} with {current}", tip.commit);
         let repo = self.store.repository()?;
         let objects = self.store.objects(&repo)?;
         let found = ancestry(&objects, tip.commit.0, current.0, &self.interrupt).step(step)?;
-        self.memory.ancestry.add((tip.commit, current), found);
         self.require_descent(tip, current, found)
     }
 
-    /// Whether the remote could not tell if the commit descends from the published one, as it must.
-    pub(super) fn lacks_ancestry(&self, tip: &Tip, current: CommitId) -> bool {
-        self.must_descend(current) && self.memory.ancestry.get((tip.commit, current)).is_none()
+    /// Whether nothing said yet that the published commit may be replaced by this one, as something must.
+    pub(super) fn is_unknown_move(&self, tip: &Tip, current: CommitId) -> bool {
+        self.must_descend(current) && self.memory.moves.get((tip.commit, current)).is_none()
     }
 
     fn must_descend(&self, current: CommitId) -> bool {
@@ -50,15 +77,40 @@ impl Mirror {
 
     fn require_descent(&mut self, tip: &Tip, current: CommitId, found: Ancestry) -> Result<()> {
         let text = match found {
-            Ancestry::Descendant => return Ok(()),
+            Ancestry::Descendant => {
+                self.memory.moves.add((tip.commit, current), ());
+                return Ok(());
+            }
             Ancestry::Unrelated => format!("it does not descend from {current}, which is published"),
             Ancestry::TooFar => {
                 format!("it does not descend within {MAX_COMMITS} commits from {current}, which is published")
             }
         };
+        Err(self.refuse_move(tip, current, &text))
+    }
+
+    fn refuse_move(&mut self, tip: &Tip, current: CommitId, text: &str) -> Error {
         self.hold(tip, Rule::Forward, None);
         let advice = format!("to allow this move once, restart with --forward-from={current}");
-        Err(Error::new(ErrorKind::Rejected, publish_step(tip), format!("{text} (--forward-only); {advice}")))
+        Error::new(ErrorKind::Rejected, publish_step(tip), format!("{text} (--forward-only); {advice}"))
+    }
+
+    /// Tell the observer about a move that somebody may not have meant: a tag that was moved, a reference that comes
+    /// before the last one, or two tags of one version.
+    pub(in super::super) fn report_move(&self, tip: &Tip) {
+        if let Some(rival) = &tip.rival {
+            let text = "another tag of the same version names another commit; remove one of them";
+            self.notify(&Notice::warning(text).of(tip.commit).reason(rival));
+        }
+        let Some(last) = self.memory.shown.as_ref().filter(|last| last.commit != tip.commit) else { return };
+        let (Some(old), Some(new)) = (last.reference(), tip.reference()) else { return };
+        if old == new && new.starts_with("refs/tags/") {
+            let reason = format!("{new} named {}", last.commit);
+            self.notify(&Notice::warning("the tag was moved").of(tip.commit).reason(reason));
+        } else if self.fetcher.source().reference.compare(new, old) == Some(Ordering::Less) {
+            let reason = format!("{new} comes before {old}");
+            self.notify(&Notice::warning("the last reference is gone").of(tip.commit).reason(reason));
+        }
     }
 
     /// Refuse a commit that is not on the branch of the rules, if there is one.
