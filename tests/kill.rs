@@ -28,6 +28,12 @@ fn a_failed_sync_survives_a_kill_at_every_step() {
 }
 
 #[test]
+fn a_refused_commit_survives_a_kill_at_every_step() {
+    kill_at_every_step(scenes::refused_commit(false));
+    kill_at_every_step(scenes::refused_commit(true));
+}
+
+#[test]
 fn a_change_of_submodules_survives_a_kill_at_every_step() {
     kill_at_every_step(scenes::submodules(true));
 }

@@ -22,6 +22,8 @@ pub struct Scene {
     trees: BTreeMap<String, Vec<String>>,
     /// The names below the root after a run that nobody disturbed, and how many there are of each.
     names: BTreeMap<String, usize>,
+    /// What a sync says that fails as the scene wants it.
+    pub refusal: Option<&'static str>,
     /// Whether a failed sync folds packs, before the last commit brings its own.
     pub may_fold_early: bool,
     /// How files of an earlier tree came into the last, in the log's words.
@@ -55,6 +57,7 @@ impl Scene {
             shown: Vec::new(),
             trees: BTreeMap::new(),
             names: BTreeMap::new(),
+            refusal: None,
             may_fold_early: false,
             by: "",
         };
@@ -83,6 +86,12 @@ impl Scene {
     pub fn add(&mut self, commit: &str) {
         self.trees.insert(commit.to_owned(), self.files_of(commit));
         self.shown.push(commit.to_owned());
+    }
+
+    /// One more that the upstream shows, and which is never published.
+    pub fn show_refused(&mut self, commit: String, refusal: &'static str) {
+        self.shown.push(commit);
+        self.refusal = Some(refusal);
     }
 
     /// One more that the upstream shows, which does not exist.

@@ -45,6 +45,25 @@ pub fn failure() -> Scene {
     scene
 }
 
+/// A commit is refused before it is fetched, or with `fetched` after that: it does not descend from the published one.
+pub fn refused_commit(fetched: bool) -> Scene {
+    let mut scene = Scene::new("a refused commit", true);
+    match fetched {
+        true => scene.options.push("--depth=0"),
+        false => _ = scene.up.git(&["config", "uploadpack.allowFilter", "true"]),
+    }
+    scene.sync();
+    scene.begin_here();
+    scene.options.push("--forward-only");
+    let base = scene.up.head();
+    scene.up.git(&["commit", "--quiet", "--amend", "--message=another"]);
+    scene.show_refused(scene.up.commit(&[("d0/f0", "aside\n")]), "does not descend");
+    scene.up.git(&["reset", "--quiet", "--hard", &base]);
+    scene.commit(&[("d0/f0", "changed\n")]);
+    scene.by = "hard links";
+    scene
+}
+
 /// One submodule follows its pin, one goes, one comes.
 pub fn submodules(served: bool) -> Scene {
     let mut scene =
