@@ -133,3 +133,22 @@ fn ci_checkout_takes_branches_and_commits() {
     assert_eq!(fs::read_to_string(tree.join("build.log")).unwrap(), "built\n");
     assert_eq!(fs::read_dir(root.join(".worktrees")).unwrap().count(), 1);
 }
+
+#[test]
+fn release_follower_never_goes_back() {
+    let env = Env::new();
+    let repo = env.repo("up");
+    repo.git(&["tag", "v1.9.0"]);
+    let (old, root) = (repo.head(), env.root());
+    let tree = |commit: &str| root.join(".worktrees").join(commit).display().to_string();
+    let example = Example::start(&env, "release_follower", &[repo.url(), "^1", root.to_str().unwrap()]);
+    example.wait_for(&format!("1.9.0 is in {}", tree(&old)));
+    let new = repo.commit(&[("file", "two\n")]);
+    repo.git(&["tag", "v2.0.0"]);
+    repo.git(&["tag", "v1.10.0"]);
+    example.wait_for(&format!("1.10.0 is in {}", tree(&new)));
+    repo.git(&["tag", "--delete", "v1.10.0"]);
+    eventually("a refusal", || example.errors().contains("it comes before").then_some(()));
+    assert_eq!(example.lines().len(), 2);
+    assert!(root.join(".worktrees").join(&new).exists());
+}

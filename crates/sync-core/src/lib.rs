@@ -17,8 +17,8 @@
 //! The features `http` and `ssh`, both on by default, add these transports; git:// and local repositories always work.
 //! A URL that needs a missing transport is an error that names the feature.
 //!
-//! There are three examples, which run until they are stopped: `config_reloader`, `docs_builder` (under tokio) and
-//! `ci_checkout`. The single steps are in [`stages`].
+//! There are four examples, which run until they are stopped: `config_reloader`, `release_follower`, `docs_builder`
+//! (under tokio) and `ci_checkout`. The single steps are in [`stages`].
 
 // Without one of the features, code that only its transport uses is dead. Marking each such item would be noise.
 #![cfg_attr(not(all(feature = "http", feature = "ssh")), allow(dead_code))]
