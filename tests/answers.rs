@@ -12,7 +12,7 @@ const ADVERTISED: &[u8] =
     b"001e# service=git-upload-pack\n0000000eversion 2\n0013ls-refs=unborn\n0012fetch=shallow\n0000";
 
 /// A whole answer of a real server to a request.
-fn ask(port: u16, request: &str) -> Vec<u8> {
+pub fn ask(port: u16, request: &str) -> Vec<u8> {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
     // Of the older version it closes the connection after the answer.
     stream.write_all(request.replacen("HTTP/1.1\r\n", "HTTP/1.0\r\n", 1).as_bytes()).unwrap();
@@ -23,7 +23,7 @@ fn ask(port: u16, request: &str) -> Vec<u8> {
 }
 
 /// A success with this header lines and this content.
-fn success(fields: &str, body: &[u8]) -> Vec<u8> {
+pub fn success(fields: &str, body: &[u8]) -> Vec<u8> {
     [format!("HTTP/1.1 200 OK\r\n{fields}Content-Length: {}\r\n\r\n", body.len()).as_bytes(), body].concat()
 }
 

@@ -8,7 +8,7 @@ mod program;
 mod recipe;
 
 /// Names, which are those of the directories of the corpus, and what is run.
-pub const TARGETS: [(&str, fn(&[u8])); 21] = [
+pub const TARGETS: [(&str, fn(&[u8])); 22] = [
     ("attributes", library::attributes),
     ("capabilities", library::capabilities),
     ("config", program::config),
@@ -22,6 +22,7 @@ pub const TARGETS: [(&str, fn(&[u8])); 21] = [
     ("netrc", program::netrc),
     ("pack", pack::pack),
     ("proxy", library::proxy),
+    ("range", library::range),
     ("recipe", pack::recipe),
     ("redirect", library::redirect),
     ("retry_after", library::retry_after),

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use gix::bstr::ByteSlice;
 use sync_core::{
-    CommitId, Filter, NoProxy, Proxies, Proxy, Reference, RemoteUrl, SparsePatterns, UrlScope, fuzzing,
+    CommitId, Filter, NoProxy, Proxies, Proxy, RefPattern, Reference, RemoteUrl, SparsePatterns, UrlScope,
+    Version, VersionRange, VersionTags, fuzzing,
 };
 use syncline::fuzzing::{Next, Policy, Schedule};
 
@@ -80,6 +81,38 @@ pub fn names(data: &[u8]) {
     if text.parse::<Filter>().is_ok() {
         assert!(text.starts_with("blob:") || text.starts_with("tree:"));
         assert!(text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b":=".contains(&byte)), "{text:?}");
+    }
+}
+
+/// A range is shown as something that means the same, and the tags that are listed for it are enough to choose from. A
+/// pattern matches what it does read letter by letter.
+pub fn range(data: &[u8]) {
+    let text = text(data);
+    let ([range, pattern], tags) = lines(&text);
+    // Numbers with more zeros before them are not looked for in a small range.
+    let is_listed = |tag: &&str| !tag.split(['v', '.']).any(|number| number.starts_with("00"));
+    let tags: Vec<&str> = tags.lines().filter(is_listed).collect();
+    if let Ok(range) = range.parse::<VersionRange>() {
+        let again: VersionRange = range.to_string().parse().expect("a range is shown as a range");
+        let version = |tag: &str| tag.parse::<Version>().ok().filter(|version| range.contains(version));
+        let named = tags.iter().copied().filter(|tag| fuzzing::is_tag(tag));
+        let mut versions: Vec<(Version, &str)> = named.filter_map(|tag| Some((version(tag)?, tag))).collect();
+        versions.sort();
+        assert!(versions.iter().all(|(version, _)| again.contains(version)));
+        let chosen = fuzzing::choose(VersionTags::new(range), &tags);
+        assert_eq!(chosen.as_deref(), versions.last().map(|(_, tag)| *tag));
+    }
+    if let Ok(pattern) = pattern.parse::<RefPattern>() {
+        let shown = pattern.to_string();
+        assert_eq!(shown.parse(), Ok(pattern.clone()));
+        for tag in tags.iter().filter(|_| !shown.contains('[')) {
+            let name = format!("refs/tags/{tag}");
+            assert_eq!(
+                fuzzing::matches(&pattern, &name),
+                glob(shown.as_bytes(), name.as_bytes()),
+                "{shown} {name}"
+            );
+        }
     }
 }
 

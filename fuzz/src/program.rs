@@ -7,7 +7,7 @@ use serde_json::Value;
 use sync_core::{CommitInfo, Cookie, Scope};
 
 use syncline::environment::Environment;
-use syncline::fuzzing::{self, Config, Facts, Outcome, Parsed, Schedule, Status, parse};
+use syncline::fuzzing::{self, Config, Facts, Outcome, Parsed, Published, Schedule, Status, parse};
 
 use crate::{lines, text};
 
@@ -125,7 +125,8 @@ pub fn status(data: &[u8]) {
     status.passed(Outcome::Success, Duration::from_secs(1));
     status.waiting(Duration::from_secs(1));
     let id = "0123456789012345678901234567890123456789".parse().expect("an id");
-    status.published(CommitInfo { id, time: time.parse().unwrap_or_default(), subject: subject.into() }, 1);
+    let info = CommitInfo { id, time: time.parse().unwrap_or_default(), subject: subject.into() };
+    status.published(Published { info, reference: Some(subject.into()), signer: Some(subject.into()) }, 1);
     let facts: Facts = status.facts();
     let (page, metrics) = fuzzing::pages(&facts);
     let page: Value = serde_json::from_str(&page).expect("JSON");

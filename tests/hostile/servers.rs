@@ -1,5 +1,6 @@
 //! Servers whose every word may be a lie.
 
+use crate::answers::{ask, success};
 use crate::support::*;
 
 const HEAD: &str = "0123456789012345678901234567890123456789";
@@ -89,7 +90,10 @@ fn hostile_listings_do_not_choose() {
         [
             (listing(&[b"v1.0.0", b"v2.0.0", b"v1.0.0"]), "listed v1.0.0 twice"),
             (listing(&[b"v9.0.0-\xff", b"v99999999999999999999.0.0"]), "the only tag is not a version"),
-            (listing(&[b"v1.0.0^{}", b"../../v1.0.0", b"v9.0.0.lock", b"v1.0.0\x1b[31m"]), "no tag is there"),
+            (
+                listing(&[b"v1.0.0^{}", b"../../v1.0.0", b"v9.0.0.lock", b"v1.0.0\x1b[31m"]),
+                "there are no tags",
+            ),
             (listing(&[&long, b"\xff\xfe"]), "is v9.9.9-xxx"),
         ],
         |(listed, words)| {
@@ -134,6 +138,49 @@ fn a_highest_tag_without_a_commit_is_named() {
             }
         }
     }
+}
+
+/// A real server, whose every answer passes through `alter`.
+fn altering(port: u16, alter: impl Fn(&str, Vec<u8>) -> Vec<u8> + Send + Sync + 'static) -> Canned {
+    Canned::bytes(move |request| {
+        let kind = if request.starts_with("GET") { "advertisement" } else { "result" };
+        let field = format!("Content-Type: application/x-git-upload-pack-{kind}\r\n");
+        success(&field, &alter(request, ask(port, request)))
+    })
+}
+
+#[test]
+fn a_tag_that_moves_before_the_fetch_or_names_another_commit_is_not_confused() {
+    let env = Env::new();
+    let repo = env.repo("up");
+    let (first, second) = (repo.head(), repo.commit(&[("file", "two")]));
+    repo.git(&["tag", "--annotate", "--message=x", "v1.0.0", &first]);
+    let nginx = Nginx::start(&env.path(""));
+    let (path, moved_to) = (repo.path.clone(), second.clone());
+    let moving = altering(nginx.port(), move |request, answer| {
+        if request.contains("command=ls-refs") {
+            git(&path, &["tag", "--force", "--annotate", "--message=y", "v1.0.0", &moved_to]);
+        }
+        answer
+    });
+    env.syncline(moving.url("up/.git")).arg("--ref-semver=*").sync();
+    env.assert_published(&repo, &first);
+
+    // Version 2 is asked for the commit that was announced, version 0 for the tag.
+    let told = first.clone();
+    let lying = altering(nginx.port(), move |request, answer| {
+        match request.starts_with("GET") || request.contains("command=ls-refs") {
+            true => text(&answer).replace(&second, &told).into_bytes(),
+            false => answer,
+        }
+    });
+    let syncline = |path: &str| env.syncline(lying.url(path)).arg("--ref-semver=*").arg("--depth=2");
+    syncline("up/.git").sync();
+    env.assert_published(&repo, &first);
+    std::fs::remove_dir_all(env.root()).unwrap();
+    let fault = fault(&syncline("v0/up/.git").fail());
+    assert!(fault.contains("refs/tags/v1.0.0") && fault.contains(&format!("announced {first}")), "{fault}");
+    assert_eq!(env.published(), None);
 }
 
 /// The pack that holds nothing, and its checksum.

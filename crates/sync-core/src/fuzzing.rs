@@ -19,7 +19,11 @@ use crate::objects::content::Content;
 use crate::objects::delta::Delta;
 use crate::progress::Progress;
 use crate::resources::Resources;
+use crate::spec::ref_pattern::RefPattern;
+use crate::spec::ref_query::RefQuery;
+use crate::spec::reference::{AdvertisedRef, Reference};
 use crate::spec::sparse::SparsePatterns;
+use crate::spec::version_tags::VersionTags;
 use crate::transport::options::ConnectOptions;
 use crate::transport::proxy::{self, Proxy};
 use crate::transport::ssh::options::SshOptions;
@@ -82,6 +86,26 @@ pub fn retry_after(wanted: &str, date: &str) -> Option<Duration> {
 
 pub fn redirect(base: &str, tail: &str, location: &str) -> Result<String, String> {
     redirect::redirect_base(base, tail, location)
+}
+
+pub fn is_tag(name: &str) -> bool {
+    gix::validate::reference::name(format!("refs/tags/{name}").as_str().into()).is_ok()
+}
+
+/// The tag that is chosen among those that a server lists when it is asked for them.
+pub fn choose(tags: VersionTags, names: &[&str]) -> Option<String> {
+    let query = RefQuery::of(&Reference::Highest(tags));
+    let mut names: Vec<String> = names.iter().map(|name| format!("refs/tags/{name}")).collect();
+    names.retain(|name| query.prefixes().iter().any(|prefix| name.starts_with(prefix.as_str())));
+    names.sort();
+    names.dedup();
+    let commit = ObjectId::null(gix::hash::Kind::Sha1);
+    let listed: Vec<_> = names.into_iter().map(|name| AdvertisedRef { name, commit, tag: None }).collect();
+    query.choose(&listed).ok().map(|choice| choice.found.name["refs/tags/".len()..].to_owned())
+}
+
+pub fn matches(pattern: &RefPattern, name: &str) -> bool {
+    pattern.matches(name)
 }
 
 /// An error as users see it.

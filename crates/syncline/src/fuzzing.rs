@@ -4,7 +4,7 @@ pub use crate::args::{Parsed, parse};
 pub use crate::config::Config;
 pub use crate::schedule::{Next, Policy, Schedule};
 pub use crate::serve::pages;
-pub use crate::status::{Facts, Outcome, Status};
+pub use crate::status::{Facts, Outcome, Published, Status};
 
 /// The cookies of a file.
 pub fn cookies(text: &str) -> Result<Vec<sync_core::Cookie>, usize> {

@@ -152,6 +152,7 @@ impl Remote for Local {
 fn advertised_ref(mut found: gix::Reference<'_>) -> Option<AdvertisedRef> {
     let name = String::from_utf8(found.name().as_bstr().to_vec()).ok()?;
     let object = found.follow_to_object().ok()?.detach();
-    let commit = found.peel_to_commit().map_or(object, |commit| commit.id);
+    let packed = found.inner.peeled; // spares reading every tag
+    let commit = packed.unwrap_or_else(|| found.peel_to_commit().map_or(object, |commit| commit.id));
     Some(AdvertisedRef { name, commit, tag: (commit != object).then_some(object) })
 }

@@ -37,7 +37,7 @@ impl RefPattern {
         self.beginning().starts_with(TAGS)
     }
 
-    pub(super) fn matches(&self, name: &str) -> bool {
+    pub(crate) fn matches(&self, name: &str) -> bool {
         // Without the mode for paths, a wildcard never makes an earlier one try again: time grows with the product of
         // both lengths at most.
         gix::glob::wildmatch(self.0.as_str().into(), name.into(), Mode::empty())

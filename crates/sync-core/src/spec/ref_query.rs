@@ -160,12 +160,12 @@ fn is_gerrit_data(name: &str) -> bool {
 }
 
 fn no_version(tags: &VersionTags, named: &[&AdvertisedRef]) -> String {
-    let mut examples: Vec<String> = named.iter().take(2).map(|found| shown(&found.name)).collect();
-    examples.dedup();
+    let prefix = tags.prefix.to_string();
+    let examples: Vec<String> = named.iter().take(2).map(|found| shown(&found.name)).collect();
     match (named.len(), &tags.pattern) {
-        (0, None) => format!("no tag begins with {:?}", tags.prefix.to_string())
-            .replace("begins with \"\"", "is there"),
         (0, Some(pattern)) => format!("no tag is like {pattern}"),
+        (0, None) if prefix.is_empty() => "there are no tags".into(),
+        (0, None) => format!("no tag begins with {prefix:?}"),
         (count, _) => format!("{}, such as {}", none_of(count, "a version"), examples.join(" and ")),
     }
 }

@@ -10,6 +10,7 @@ use crate::error::ParseError;
 
 /// Tags that name versions.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct VersionTags {
     /// The versions that count; all, prereleases too, if `None`.
     pub range: Option<VersionRange>,

@@ -9,7 +9,7 @@ use crate::floors::{link_and_look, read_pack};
 use crate::measure::{Cost, Process, Rounds, is_tmpfs, median, run, wait_until};
 use crate::peer::GitSync;
 use crate::repositories::Repository;
-use crate::support::Nginx;
+use crate::support::{Nginx, isolated_git};
 
 /// Where and how often to measure what.
 pub struct Bench<'a> {
@@ -32,6 +32,13 @@ pub struct Poll {
     pub cpu: Duration,
     pub memory: u64,
     pub wire: Wire,
+}
+
+/// What it cost to choose a reference that was published already.
+pub struct Choice {
+    /// From the start of a process to its end.
+    pub process: Cost,
+    pub poll: Poll,
 }
 
 /// What a pass cost that found something new.
@@ -68,18 +75,7 @@ impl Bench<'_> {
     }
 
     pub fn poll(&self, repository: &Repository) -> Rounds<Poll> {
-        const POLLS: usize = 200;
-        let ours = || {
-            let process = self.running(repository, "10ms").process;
-            self.wait_for_requests(10); // whatever follows the first sync is over
-            let (before, cpu) = (self.nginx.requests().len(), process.cpu());
-            self.wait_for_requests(POLLS);
-            let cpu = process.cpu() - cpu;
-            // One request a poll, as the tests show.
-            let polls = self.nginx.requests().len() - before;
-            let wire = self.wire(before, polls);
-            Poll { cpu: cpu / polls as u32, memory: process.resident(), wire }
-        };
+        let ours = || self.polls(repository, &[]);
         let theirs = || {
             const POLLS: u32 = 3;
             let mut peer = self.peer(repository, 1);
@@ -92,10 +88,44 @@ impl Bench<'_> {
         Rounds::take(self.rounds, ours, theirs)
     }
 
+    /// Choose a tag by its version, beside git that only lists all tags.
+    pub fn choice(&self, repository: &Repository, range: &str) -> Rounds<Choice> {
+        let option = format!("--ref-semver={range}");
+        let ours = || {
+            let root = self.fresh("ours");
+            let again = || run(self.syncline(repository, &root).arg("--one-time").arg(&option));
+            again();
+            Choice { process: again(), poll: self.polls(repository, &[&option]) }
+        };
+        let theirs = || {
+            let before = self.nginx.requests().len();
+            let url = self.nginx.url(&repository.name);
+            let process = run(isolated_git().args(["ls-remote", "--tags", &url]));
+            Choice {
+                process,
+                poll: Poll { cpu: process.cpu, memory: process.memory, wire: self.wire(before, 1) },
+            }
+        };
+        Rounds::take(self.rounds, ours, theirs)
+    }
+
+    fn polls(&self, repository: &Repository, options: &[&str]) -> Poll {
+        const POLLS: usize = 200;
+        let process = self.running(repository, "10ms", options).process;
+        self.wait_for_requests(10); // whatever follows the first sync is over
+        let (before, cpu) = (self.nginx.requests().len(), process.cpu());
+        self.wait_for_requests(POLLS);
+        let cpu = process.cpu() - cpu;
+        // One request a poll, as the tests show.
+        let polls = self.nginx.requests().len() - before;
+        let wire = self.wire(before, polls);
+        Poll { cpu: cpu / polls as u32, memory: process.resident(), wire }
+    }
+
     /// One change after the other, of so many files.
     pub fn changes(&self, repository: &Repository, files: &[usize]) -> Rounds<Changes> {
         let ours = || {
-            let running = self.running(repository, "1h");
+            let running = self.running(repository, "1h", &[]);
             let resident = running.process.settle().memory as f64;
             let changes = files.iter().map(|files| self.change(repository, &running, *files));
             Changes { resident, changes: changes.collect() }
@@ -118,7 +148,7 @@ impl Bench<'_> {
     pub fn repack(&self, repository: &Repository) -> Rounds<Cost> {
         const CHANGES: usize = 40;
         let ours = || {
-            let running = self.running(repository, "1h");
+            let running = self.running(repository, "1h", &[]);
             running.process.settle();
             let after: Vec<Cost> = (0..CHANGES).map(|_| self.change(repository, &running, 1).after).collect();
             // The last one repacks, the one before it does all else.
@@ -155,10 +185,10 @@ impl Bench<'_> {
     }
 
     /// syncline after its first sync.
-    fn running(&self, repository: &Repository, period: &str) -> Running {
+    fn running(&self, repository: &Repository, period: &str, options: &[&str]) -> Running {
         let root = self.fresh("ours");
         let mut syncline = self.syncline(repository, &root);
-        syncline.arg("--sync-on-signal=SIGUSR1").arg(format!("--period={period}"));
+        syncline.arg("--sync-on-signal=SIGUSR1").arg(format!("--period={period}")).args(options);
         let running = Running { process: Process::start(&mut syncline), link: root.join("link") };
         running.process.wait_for_link(&running.link, &repository.head());
         running

@@ -7,7 +7,7 @@
 //! - `--rounds N`: medians of so many (5).
 //! - `--dir DIR`: where to work. A tmpfs shows the programs, a disk shows the file system as well.
 //! - `--quick`: everything small, to see that it works.
-//! - `--only CASE`: `first-sync`, `poll`, `change` or `repack`.
+//! - `--only CASE`: `first-sync`, `poll`, `choice`, `change` or `repack`.
 //! - `--curves DIR`: instead, how costs grow with the number of files; the charts are written to DIR.
 //! - `--fleet N`: instead, this many synclines at one server.
 //!
@@ -136,6 +136,12 @@ fn table(bench: &Bench, quick: bool, only: Option<&str>) {
             repack(bench, &repository);
         }
     }
+    if is_wanted("choice") {
+        let repository = Repository::tags(base, of(10_000, 4_000));
+        for range in ["*", "~3.1"] {
+            choice(bench, &repository, range);
+        }
+    }
     if is_wanted("first-sync") {
         first_sync(bench, &Repository::history(base, of(5_000, 50)), 0);
         first_sync(bench, &Repository::variants(base, of(10_000, 200)), 1);
@@ -161,6 +167,18 @@ fn poll(bench: &Bench, repository: &Repository) {
     row("requests", plain, polls.medians(|poll| poll.wire.requests));
     row("bytes up", plain, polls.medians(|poll| poll.wire.up));
     row("bytes down", plain, polls.medians(|poll| poll.wire.down));
+}
+
+fn choice(bench: &Bench, repository: &Repository, range: &str) {
+    let choices = bench.choice(repository, range);
+    let case = format!("choose in {range}");
+    let row = |measure, form, values| row(repository.label(), &case, measure, form, values);
+    row("wall of a process", milliseconds, choices.medians(|choice| choice.process.wall.as_secs_f64()));
+    row("CPU of a process", milliseconds, choices.medians(|choice| choice.process.cpu.as_secs_f64()));
+    row("CPU of a poll", milliseconds, choices.medians(|choice| choice.poll.cpu.as_secs_f64()));
+    row("resident memory", mebibytes, choices.medians(|choice| choice.poll.memory as f64));
+    row("bytes up", plain, choices.medians(|choice| choice.poll.wire.up));
+    row("bytes down", plain, choices.medians(|choice| choice.poll.wire.down));
 }
 
 fn change(bench: &Bench, repository: &Repository) {

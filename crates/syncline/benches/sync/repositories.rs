@@ -75,6 +75,21 @@ impl Repository {
         })
     }
 
+    /// One commit with this many annotated tags, of 100 minor versions for each major one.
+    pub fn tags(base: &Path, tags: usize) -> Repository {
+        let repository = Repository::import(base, format!("{tags} tags"), 1, &[], |stream| {
+            header(stream, 0);
+            file(stream, &path(0), b"tagged");
+            for tag in 0..tags {
+                let (major, minor, patch) = (tag / 1000, tag / 10 % 100, tag % 10);
+                writeln!(stream, "tag v{major}.{minor}.{patch}\nfrom refs/heads/main").unwrap();
+                writeln!(stream, "tagger A <a@example.com> 1600000000 +0000\ndata 0").unwrap();
+            }
+        });
+        git(&repository.path, &["pack-refs", "--all"]);
+        repository
+    }
+
     fn import(
         base: &Path,
         label: String,

@@ -115,7 +115,9 @@ fn choice(r: &mut OptionReader) -> Option<Reference> {
         r.error(&REF_ORDER, "must be name, since only tags name versions");
     }
     if is_by_version {
-        return Some(Reference::Highest(VersionTags { range, prefix: prefix.unwrap_or_default(), pattern }));
+        let mut tags = VersionTags::default();
+        (tags.range, tags.prefix, tags.pattern) = (range, prefix.unwrap_or_default(), pattern);
+        return Some(Reference::Highest(tags));
     }
     refuse_each(r, &[REF_TAG_PREFIX.row()], "is only for tags that are chosen by version");
     pattern.map(Reference::Last)

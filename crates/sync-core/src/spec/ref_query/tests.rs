@@ -104,7 +104,7 @@ fn the_error_says_what_there_is_instead() {
         ),
         ("*", &["x", "y", "z"], "none of 3 tags is a version, such as x and y"),
         ("*", &["x"], "the only tag is not a version, such as x"),
-        ("*", &[], "no tag is there"),
+        ("*", &[], "there are no tags"),
     ] {
         let query = RefQuery::of(&Reference::Highest(version_tags(range, "", "")));
         let refs = tags(names);
