@@ -47,6 +47,7 @@ mod secrets;
 mod security;
 mod selecting;
 mod serving;
+mod signatures;
 mod soak;
 mod sources;
 mod ssh;

@@ -70,7 +70,9 @@ pub use paths::{relative_path, without_dots};
 pub use progress::{Progress, Snapshot, Stage};
 pub use resources::Resources;
 pub use secret::{Auth, Secret};
-pub use signatures::{SignatureFormat, SignedObject, Signer};
+#[cfg(feature = "ssh")]
+pub use signatures::{ExpiredKeys, SignaturePolicy, SignatureVerifier, VerifyMode};
+pub use signatures::{Refusal, RefusalReason, SignatureFormat, SignedObject, Signer};
 pub use spec::filter::Filter;
 pub use spec::ref_pattern::RefPattern;
 pub use spec::reference::{CommitId, Reference};

@@ -32,4 +32,5 @@ mod startup;
 mod status;
 mod systemd;
 mod touch_and_error_files;
+mod verifier;
 mod worker;

@@ -21,6 +21,7 @@ use crate::schedule::{Exit, Schedule};
 use crate::status::Status;
 use crate::systemd::Manager;
 use crate::touch_and_error_files::{Files, Writer};
+use crate::verifier::CountedVerifier;
 
 /// Sync until the work is done or a signal comes.
 pub async fn work(config: &Config, status: &Status, progress: &Progress, manager: &Manager) -> Exit {
@@ -167,6 +168,10 @@ fn prepare<'a>(
         .lists_changes(false);
     let mirror = match &config.sparse_file {
         Some(path) => mirror.sparse_file(path),
+        None => mirror,
+    };
+    let mirror = match &config.signatures {
+        Some(policy) => mirror.verifier(CountedVerifier::new(policy, status)),
         None => mirror,
     };
     Ok(Service {

@@ -93,6 +93,8 @@ pub struct Facts {
     pub consecutive_failures: u32,
     pub published: Option<Published>,
     pub held: Option<Held>,
+    /// How often a commit was judged, by result.
+    pub verifications: BTreeMap<&'static str, u64>,
     pub published_at: Option<f64>,
     pub tree_bytes: u64,
     pub store_bytes: u64,
@@ -208,6 +210,11 @@ impl Status {
         facts.tree_bytes = tree_bytes;
         drop(facts);
         self.news.notify_waiters();
+    }
+
+    /// A commit was judged by its signature.
+    pub fn verified(&self, result: &'static str) {
+        *self.lock().verifications.entry(result).or_default() += 1;
     }
 
     pub fn held(&self, held: Option<Held>) {

@@ -1,9 +1,11 @@
 //! Interfaces for callers: where credentials come from, and a check of each commit.
 
 use crate::credentials::Credentials;
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::fetched::Tip;
-use crate::signatures::Signer;
+#[cfg(feature = "ssh")]
+use crate::signatures::verifier::Judged;
+use crate::signatures::{Refusal, Signer};
 use crate::spec::reference::CommitId;
 
 /// Provides the credentials for HTTP, at the start of every update.
@@ -80,5 +82,39 @@ impl Received {
     #[must_use]
     pub fn tag_object(&self) -> Option<&[u8]> {
         self.tag_object.as_deref()
+    }
+}
+
+#[cfg(feature = "ssh")]
+impl crate::signatures::SignatureVerifier {
+    /// Judge a commit. The inner result is the judgement.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Configuration`](crate::ErrorKind::Configuration) if a file with keys cannot be read: no older set
+    /// of keys is used in its place.
+    pub fn check(&self, received: &Received) -> Result<std::result::Result<Vec<Signer>, Refusal>> {
+        self.judge(&Judged {
+            commit: received.commit(),
+            reference: received.tip.reference(),
+            commit_object: &received.commit_object,
+            tag_object: received.tag_object(),
+        })
+    }
+}
+
+#[cfg(feature = "ssh")]
+impl Verifier for crate::signatures::SignatureVerifier {
+    fn verify(&mut self, received: &Received) -> Result<Vec<Signer>> {
+        self.check(received)?.map_err(|refusal| refusal.into_error(received))
+    }
+}
+
+impl Refusal {
+    /// The error with which the update fails.
+    #[must_use]
+    pub fn into_error(self, received: &Received) -> Error {
+        let reference = received.tip.reference().unwrap_or("by its id");
+        Error::new(ErrorKind::Rejected, format!("verify {} ({reference})", received.commit()), self.text)
     }
 }

@@ -8,12 +8,13 @@ mod monitoring;
 mod publishing;
 mod rules;
 mod schedule;
+mod signatures;
 mod source;
 mod ssh;
 
 use std::path::PathBuf;
 
-use sync_core::{ConnectOptions, Rules, Source};
+use sync_core::{ConnectOptions, Rules, SignaturePolicy, Source};
 
 use crate::args::Args;
 use crate::environment::Environment;
@@ -36,6 +37,8 @@ pub struct Config {
     pub sparse_file: Option<PathBuf>,
     /// Which new commits to publish, and when.
     pub rules: Rules,
+    /// Whose signatures a commit must have, if any.
+    pub signatures: Option<SignaturePolicy>,
     /// Where and how to publish.
     pub publishing: Publishing,
     /// When to sync.
@@ -67,6 +70,8 @@ impl Config {
         let source = source::source(&mut r, &connect, &settings);
         let sparse_file = source::sparse_file(&mut r);
         let rules = rules::rules(&mut r);
+        let reference = source.as_ref().map(|source| &source.reference);
+        let signatures = signatures::signatures(&mut r, reference, rules.forward_only);
         let url = source.as_ref().map(|source| &source.url);
         let publishing = publishing::publishing(&mut r, url);
         let git_cookies = git_config::cookie_file(&r, &settings);
@@ -82,6 +87,7 @@ impl Config {
             source,
             sparse_file,
             rules,
+            signatures,
             publishing,
             timing,
             login,

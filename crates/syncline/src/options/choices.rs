@@ -107,3 +107,13 @@ choices! {
         Json = "json",
     }
 }
+
+choices! {
+    /// When the key of a signature must be valid.
+    ExpiredKeys {
+        /// At the date of the commit or tag.
+        AtSigning = "at-signing",
+        /// Also now.
+        Refuse = "refuse",
+    }
+}

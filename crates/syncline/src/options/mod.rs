@@ -15,6 +15,7 @@ mod publishing;
 mod row;
 mod rules;
 mod schedule;
+mod signatures;
 mod source;
 mod table;
 pub mod values;
@@ -29,6 +30,7 @@ pub use publishing::*;
 pub use row::{Kind, Row};
 pub use rules::*;
 pub use schedule::*;
+pub use signatures::*;
 pub use source::*;
 pub use table::{Opt, Setting};
 
@@ -36,7 +38,7 @@ use table::Table;
 use {
     connect::TABLE as CONNECT, deprecated::TABLE as DEPRECATED, hooks::TABLE as HOOKS, login::TABLE as LOGIN,
     monitoring::TABLE as MONITORING, publishing::TABLE as PUBLISHING, rules::TABLE as RULES,
-    schedule::TABLE as SCHEDULE, source::TABLE as SOURCE,
+    schedule::TABLE as SCHEDULE, signatures::TABLE as SIGNATURES, source::TABLE as SOURCE,
 };
 
 /// The rows of all options. Topics come in the order of the help.
@@ -45,8 +47,8 @@ pub fn options() -> impl Iterator<Item = &'static Row> {
 }
 
 fn tables() -> impl Iterator<Item = &'static dyn table::Entry> {
-    let tables: [&'static Table; 9] =
-        [SOURCE, RULES, PUBLISHING, SCHEDULE, LOGIN, CONNECT, HOOKS, MONITORING, DEPRECATED];
+    let tables: [&'static Table; 10] =
+        [SOURCE, RULES, SIGNATURES, PUBLISHING, SCHEDULE, LOGIN, CONNECT, HOOKS, MONITORING, DEPRECATED];
     tables.into_iter().flat_map(|table| table.iter().copied())
 }
 

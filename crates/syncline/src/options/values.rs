@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use axum::http::Uri;
 use rustix::process::Signal;
-use sync_core::{Depth, RemoteUrl, SparsePatterns, SubmoduleMode, is_loopback};
+use sync_core::{Depth, RemoteUrl, SparsePatterns, SubmoduleMode, VerifyMode, is_loopback};
 
 use super::choices::no_choice;
 
@@ -171,6 +171,11 @@ pub fn submodules(text: &str) -> Result<SubmoduleMode, String> {
         "off" => Ok(SubmoduleMode::Off),
         _ => Err(no_choice(text, &["recursive", "shallow", "off"])),
     }
+}
+
+/// Which signatures a commit must have; `None` for none.
+pub fn verify_mode(text: &str) -> Result<Option<VerifyMode>, String> {
+    if text == "off" { Ok(None) } else { text.parse().map(Some).map_err(String::from) }
 }
 
 /// A list of texts, separated by commas.

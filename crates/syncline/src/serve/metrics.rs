@@ -74,6 +74,13 @@ pub(super) fn render(facts: &Facts, process: &Process) -> String {
             Some(commit.time as f64),
         );
     }
+    let judged = facts.verifications.iter().map(|(result, count)| (label("result", result), *count as f64));
+    page.family(
+        "syncline_verifications_total",
+        "counter",
+        "How often the signatures of a commit were judged, by result",
+        judged,
+    );
     let held = facts.held.iter().map(|held| (label("rule", held.rule.name()), 1.0));
     page.family(
         "syncline_held_commits",
