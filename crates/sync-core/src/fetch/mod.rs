@@ -258,11 +258,8 @@ impl Fetcher {
 
 fn not_chosen(source: &Source, fault: NoChoice) -> Error {
     let Reference::Name(name) = &source.reference else {
-        return Error::new(
-            fault.kind,
-            format!("choose from the {} of {}", source.reference, source.url),
-            fault.cause,
-        );
+        let what = if matches!(source.reference, Reference::Highest(_)) { "tag" } else { "reference" };
+        return Error::new(fault.kind, format!("choose a {what} of {}", source.url), fault.cause);
     };
     let is_short_id = (7..64).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_hexdigit());
     let hint = if is_short_id { "; a commit must be given by its full id" } else { "" };
