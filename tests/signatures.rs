@@ -385,7 +385,7 @@ fn a_file_of_keys_that_cannot_be_read_publishes_nothing_and_says_why() {
     signing.commit(Some("dev"));
     let line = signing.line("dev", "");
     for (content, words) in [
-        (line[..line.len() / 2].as_bytes().to_vec(), "line 1 has"),
+        (line.as_bytes()[..line.len() / 2].to_vec(), "line 1 has"),
         (b"dev@x \"x\n".to_vec(), "quotation marks"),
         (vec![0xff; 10], "not UTF-8"),
         (noise(1, 9 << 20), "larger than the limit"),
