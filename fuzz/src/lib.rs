@@ -6,9 +6,11 @@ mod library;
 mod pack;
 mod program;
 mod recipe;
+mod signatures;
 
 /// Names, which are those of the directories of the corpus, and what is run.
-pub const TARGETS: [(&str, fn(&[u8])); 22] = [
+pub const TARGETS: [(&str, fn(&[u8])); 24] = [
+    ("allowed_signers", signatures::allowed_signers),
     ("attributes", library::attributes),
     ("capabilities", library::capabilities),
     ("config", program::config),
@@ -26,6 +28,7 @@ pub const TARGETS: [(&str, fn(&[u8])); 22] = [
     ("recipe", pack::recipe),
     ("redirect", library::redirect),
     ("retry_after", library::retry_after),
+    ("signed", signatures::signed),
     ("sparse", library::sparse),
     ("ssh_key", library::ssh_key),
     ("status", program::status),

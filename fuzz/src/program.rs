@@ -126,7 +126,7 @@ pub fn status(data: &[u8]) {
     status.waiting(Duration::from_secs(1));
     let id = "0123456789012345678901234567890123456789".parse().expect("an id");
     let info = CommitInfo { id, time: time.parse().unwrap_or_default(), subject: subject.into() };
-    status.published(Published { info, reference: Some(subject.into()), signer: Some(subject.into()) }, 1);
+    status.published(Published { info, reference: Some(reference.into()), signer: None }, 1);
     let facts: Facts = status.facts();
     let (page, metrics) = fuzzing::pages(&facts);
     let page: Value = serde_json::from_str(&page).expect("JSON");

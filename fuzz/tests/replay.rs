@@ -14,8 +14,8 @@ macro_rules! targets {
 }
 
 targets! {
-    attributes capabilities config cookies credential delta errors git_config known_hosts names netrc pack proxy range
-    recipe redirect retry_after sparse ssh_key status submodule url
+    allowed_signers attributes capabilities config cookies credential delta errors git_config known_hosts names netrc
+    pack proxy range recipe redirect retry_after signed sparse ssh_key status submodule url
 }
 
 #[test]

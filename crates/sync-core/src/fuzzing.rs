@@ -38,6 +38,22 @@ pub fn is_known_host(text: &str, host: &str, port: u16, key: &str) -> Result<boo
     Ok(known.check(&PublicKeyOrCertificate::PublicKey { key, hash_alg: None }).is_ok())
 }
 
+/// The payload and the signature of a commit, and those of a tag.
+pub fn split_signed(object: &[u8]) -> (Option<(Vec<u8>, String)>, Option<(Vec<u8>, String)>) {
+    let parts = |signed: crate::signatures::split::Signed| (signed.payload, signed.signature);
+    let commit = crate::signatures::split::split_commit(object, false).ok().map(parts);
+    let tag = crate::signatures::split::split_tag(object).ok().map(|(_, signed)| parts(signed));
+    (commit, tag)
+}
+
+/// Whether somebody in `allowed_signers` signed a commit, or why the file cannot be read.
+pub fn is_signed(allowed_signers: &str, object: &[u8]) -> Result<bool, String> {
+    use crate::signatures::{allowed_signers::AllowedSigners, split::split_commit, ssh};
+    let keys = ssh::SshKeys { allowed: AllowedSigners::parse(allowed_signers)?, revoked: Vec::new() };
+    let signed = split_commit(object, false);
+    Ok(signed.is_ok_and(|signed| ssh::verify(&signed, &keys, &[signed.time]).is_ok()))
+}
+
 /// The public half of an SSH key that is not encrypted.
 pub fn ssh_key(text: &str) -> Result<String, String> {
     let key = ssh::keys::decode(text, &SshOptions::default())?;

@@ -118,12 +118,7 @@ impl Facts {
     /// The reference as the user named it, or the one that was chosen if the user named a set of them.
     pub fn published_reference(&self) -> &str {
         let chosen = self.published.as_ref().and_then(|published| published.reference.as_deref());
-        match chosen {
-            Some(chosen) if !is_name_of(&self.reference, chosen) => {
-                chosen.strip_prefix("refs/tags/").unwrap_or(chosen)
-            }
-            _ => &self.reference,
-        }
+        shown_reference(&self.reference, chosen)
     }
 
     fn attempted(&mut self, outcome: Outcome, took: Duration, error: Option<String>) {
@@ -133,9 +128,15 @@ impl Facts {
     }
 }
 
-/// Whether a reference that the user named, perhaps in short, is the one with this full name.
-fn is_name_of(name: &str, full: &str) -> bool {
-    full.strip_suffix(name).is_some_and(|before| before.is_empty() || before.ends_with('/'))
+/// The reference as the user named it, or the one that was `chosen`, its full name, if the user named a set of them.
+pub fn shown_reference<'a>(named: &'a str, chosen: Option<&'a str>) -> &'a str {
+    let is_named = |full: &&str| {
+        full.strip_suffix(named).is_some_and(|before| before.is_empty() || before.ends_with('/'))
+    };
+    match chosen {
+        Some(chosen) if !is_named(&chosen) => chosen.strip_prefix("refs/tags/").unwrap_or(chosen),
+        _ => named,
+    }
 }
 
 impl Status {
@@ -273,6 +274,21 @@ mod tests {
             assert_eq!(status.age(), Some(hour));
             status.lock().last_success = Some(unix_time() + 1e6);
             assert_eq!(status.age(), Some(hour));
+        }
+    }
+
+    #[test]
+    fn a_reference_is_shown_as_it_was_named_unless_it_was_chosen_from_a_set() {
+        for (named, chosen, shown) in [
+            ("main", Some("refs/heads/main"), "main"),
+            ("HEAD", Some("HEAD"), "HEAD"),
+            ("heads/x", Some("refs/heads/x"), "heads/x"),
+            ("refs/pull/1/head", Some("refs/pull/1/head"), "refs/pull/1/head"),
+            ("tags in \"^1\"", Some("refs/tags/v1.2.3"), "v1.2.3"),
+            ("last of refs/heads/n-*", Some("refs/heads/n-2"), "refs/heads/n-2"),
+            ("main", None, "main"),
+        ] {
+            assert_eq!(shown_reference(named, chosen), shown);
         }
     }
 

@@ -5,32 +5,32 @@ use russh::keys::ssh_key::public::KeyData;
 
 /// A file of allowed signers.
 #[derive(Debug, Default)]
-pub(super) struct AllowedSigners(pub(super) Vec<AllowedSigner>);
+pub(crate) struct AllowedSigners(pub(crate) Vec<AllowedSigner>);
 
 /// A line of such a file.
 #[derive(Debug, PartialEq)]
-pub(super) struct AllowedSigner {
-    pub(super) principals: Patterns,
+pub(crate) struct AllowedSigner {
+    pub(crate) principals: Patterns,
     /// Whether the key signs certificates, and not commits.
-    pub(super) is_authority: bool,
+    pub(crate) is_authority: bool,
     /// For which purposes; all if `None`.
-    pub(super) namespaces: Option<Patterns>,
+    pub(crate) namespaces: Option<Patterns>,
     /// When signatures are valid, in seconds since 1970 (UTC), both inclusive.
-    pub(super) valid_after: Option<u64>,
-    pub(super) valid_before: Option<u64>,
-    pub(super) key: KeyData,
+    pub(crate) valid_after: Option<u64>,
+    pub(crate) valid_before: Option<u64>,
+    pub(crate) key: KeyData,
 }
 
 /// Patterns with `*` and `?`, of which one must match; none that begins with `!` may.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Patterns(String);
+pub(crate) struct Patterns(String);
 
 impl Patterns {
-    pub(super) fn new(list: impl Into<String>) -> Self {
+    pub(crate) fn new(list: impl Into<String>) -> Self {
         Patterns(list.into())
     }
 
-    pub(super) fn matches(&self, text: &str) -> bool {
+    pub(crate) fn matches(&self, text: &str) -> bool {
         let mut is_matched = false;
         for pattern in self.0.split(',') {
             match pattern.strip_prefix('!') {
@@ -43,13 +43,13 @@ impl Patterns {
     }
 
     /// As in the file.
-    pub(super) fn as_str(&self) -> &str {
+    pub(crate) fn as_str(&self) -> &str {
         &self.0
     }
 }
 
 /// Whether a pattern with `*` and `?` matches the whole text.
-pub(super) fn wildcard_match(pattern: &str, text: &str) -> bool {
+pub(crate) fn wildcard_match(pattern: &str, text: &str) -> bool {
     let (pattern, text) = (pattern.as_bytes(), text.as_bytes());
     let (mut at, mut next, mut retry) = (0, 0, None);
     while next < text.len() {
@@ -78,7 +78,7 @@ impl AllowedSigners {
     ///
     /// The first line that cannot be read, with its number. OpenSSH ignores such a line; we do not, since it may be
     /// half-written.
-    pub(super) fn parse(text: &str) -> Result<AllowedSigners, String> {
+    pub(crate) fn parse(text: &str) -> Result<AllowedSigners, String> {
         let mut all = Vec::new();
         for (number, line) in text.lines().enumerate() {
             let line = line.trim();

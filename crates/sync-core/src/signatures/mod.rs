@@ -6,10 +6,10 @@
 //! The objects are the bytes that were hashed. What is ambiguous is refused: other programs might read it differently.
 
 #[cfg(feature = "ssh")]
-mod allowed_signers;
-mod split;
+pub(crate) mod allowed_signers;
+pub(crate) mod split;
 #[cfg(feature = "ssh")]
-mod ssh;
+pub(crate) mod ssh;
 #[cfg(feature = "ssh")]
 pub(crate) mod verifier;
 

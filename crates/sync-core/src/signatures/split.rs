@@ -22,26 +22,26 @@ const ARMORS: [(&str, &str, SignatureFormat); 4] = [
 
 /// An object with a signature that was not verified yet.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Signed {
+pub(crate) struct Signed {
     /// What the signature is about.
-    pub(super) payload: Vec<u8>,
-    pub(super) signature: String,
-    pub(super) format: SignatureFormat,
+    pub(crate) payload: Vec<u8>,
+    pub(crate) signature: String,
+    pub(crate) format: SignatureFormat,
     /// The e-mail address of the committer or tagger.
-    pub(super) email: String,
+    pub(crate) email: String,
     /// The time of the committer or tagger, in seconds since 1970 (UTC).
-    pub(super) time: u64,
+    pub(crate) time: u64,
 }
 
 /// What a tag says of itself.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct TagFields {
-    pub(super) object: String,
-    pub(super) name: String,
+pub(crate) struct TagFields {
+    pub(crate) object: String,
+    pub(crate) name: String,
 }
 
 /// Split a commit of a SHA-1 repository, or with `is_sha256` of a SHA-256 repository.
-pub(super) fn split_commit(object: &[u8], is_sha256: bool) -> Result<Signed, Refusal> {
+pub(crate) fn split_commit(object: &[u8], is_sha256: bool) -> Result<Signed, Refusal> {
     let (head, _) = head_and_message(object)?;
     let headers = headers(head)?;
     let names: Vec<&str> = headers.iter().map(|header| header.name).collect();
@@ -72,7 +72,7 @@ pub(super) fn split_commit(object: &[u8], is_sha256: bool) -> Result<Signed, Ref
 }
 
 /// Split an annotated tag.
-pub(super) fn split_tag(object: &[u8]) -> Result<(TagFields, Signed), Refusal> {
+pub(crate) fn split_tag(object: &[u8]) -> Result<(TagFields, Signed), Refusal> {
     let (head, message) = head_and_message(object)?;
     let headers = headers(head)?;
     let [object_header, kind, name, tagger] = &headers[..] else {

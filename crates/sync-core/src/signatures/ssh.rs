@@ -18,22 +18,22 @@ const MIN_RSA_BITS: u32 = 2048;
 
 /// The keys of the files that the user names.
 #[derive(Debug, Default)]
-pub(super) struct SshKeys {
-    pub(super) allowed: AllowedSigners,
+pub(crate) struct SshKeys {
+    pub(crate) allowed: AllowedSigners,
     /// Fingerprints by SHA-256.
-    pub(super) revoked: Vec<String>,
+    pub(crate) revoked: Vec<String>,
 }
 
 /// Who made a signature that fits: the fingerprint and the principal.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct SshSigner {
-    pub(super) fingerprint: String,
-    pub(super) principal: String,
+pub(crate) struct SshSigner {
+    pub(crate) fingerprint: String,
+    pub(crate) principal: String,
 }
 
 /// Verify a signature, and find its signer among the allowed ones. `times` are the moments at which key and
 /// certificate must be valid, in seconds since 1970 (UTC).
-pub(super) fn verify(signed: &Signed, keys: &SshKeys, times: &[u64]) -> Result<SshSigner, Refusal> {
+pub(crate) fn verify(signed: &Signed, keys: &SshKeys, times: &[u64]) -> Result<SshSigner, Refusal> {
     let malformed =
         |err: &dyn std::fmt::Display| Refusal::new(Bad, format!("its signature cannot be read: {err}"));
     let signature = SshSig::from_pem(&signed.signature).map_err(|err| malformed(&err))?;
@@ -70,7 +70,7 @@ pub(super) fn verify(signed: &Signed, keys: &SshKeys, times: &[u64]) -> Result<S
 }
 
 /// `SHA256:` and base64.
-pub(super) fn fingerprint(key: &KeyData) -> String {
+pub(crate) fn fingerprint(key: &KeyData) -> String {
     key.fingerprint(HashAlg::Sha256).to_string()
 }
 

@@ -14,6 +14,7 @@ use crate::options::{
     WEBHOOK_TIMEOUT, WEBHOOK_URL,
 };
 use crate::reader::OptionReader;
+use crate::status::shown_reference;
 
 /// A request to make.
 #[derive(Clone, Debug)]
@@ -85,7 +86,8 @@ impl WebHook {
         let mut headers = vec![("Gitsync-Hash".to_owned(), hash.clone())];
         let mut body = Vec::new();
         if self.json {
-            let (reference, repo) = (self.source.reference.to_string(), self.source.url.to_string());
+            let (named, repo) = (self.source.reference.to_string(), self.source.url.to_string());
+            let reference = shown_reference(&named, event.reference.as_deref());
             body = json!({ "hash": hash, "ref": reference, "repo": repo }).to_string().into_bytes();
             headers.push(("Content-Type".into(), "application/json".into()));
         }
