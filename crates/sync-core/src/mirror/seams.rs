@@ -38,7 +38,7 @@ pub trait Verifier: Send {
     ///
     /// # Errors
     ///
-    /// Any, preferably of kind [`ErrorKind::Rejected`](crate::ErrorKind::Rejected). The update fails with this error,
+    /// Any, preferably of kind [`ErrorKind::Rejected`]. The update fails with this error,
     /// and the published tree stays.
     fn verify(&mut self, received: &Received) -> Result<Vec<Signer>>;
 }
@@ -91,7 +91,7 @@ impl crate::signatures::SignatureVerifier {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Configuration`](crate::ErrorKind::Configuration) if a file with keys cannot be read: no older set
+    /// [`ErrorKind::Configuration`] if a file with keys cannot be read: no older set
     /// of keys is used in its place.
     pub fn check(&self, received: &Received) -> Result<std::result::Result<Vec<Signer>, Refusal>> {
         self.judge(&Judged {
