@@ -159,7 +159,7 @@ fn a_reference_must_be_on_its_branch() {
 }
 
 /// Let time pass: every commit was seen so many seconds earlier.
-fn age(env: &Env, seconds: u64) {
+pub fn age(env: &Env, seconds: u64) {
     let file = env.root().join(".git/syncline-refs");
     let mut text = String::new();
     for line in fs::read_to_string(&file).unwrap().lines() {

@@ -398,3 +398,31 @@ fn a_file_of_keys_that_cannot_be_read_publishes_nothing_and_says_why() {
     fs::remove_file(signing.signers_file()).unwrap();
     assert!(signing.syncline().fail().contains("No such file"));
 }
+
+#[test]
+fn rules_and_signed_tags_go_together() {
+    let signing = Signing::new();
+    let release = |version: &str, file: &str| {
+        let commit = signing.repo.commit(&[(file, version)]);
+        signing.with_key(Some("dev"), &["tag", "--annotate", "--message=x", version], "-s");
+        commit
+    };
+    let sync = |rule: &str| {
+        let file = format!("--verify-allowed-signers={}", signing.signers_file().display());
+        let syncline = signing.env.syncline(signing.repo.url()).arg("--verify=tag").arg(file);
+        syncline.arg("--ref-semver=^1").arg(rule).sync();
+        signing.env.published().unwrap()
+    };
+    let first = release("v1.0.0", "site");
+    assert_eq!(sync("--watch-paths=site"), first);
+    release("v1.1.0", "other");
+    for _ in 0..2 {
+        assert_eq!(sync("--watch-paths=site"), first, "also after another start");
+    }
+    let second = release("v1.2.0", "site");
+    assert_eq!(sync("--min-age=1h"), first);
+    crate::rules::age(&signing.env, 4_000);
+    release("v1.3.0", "site");
+    assert_eq!(sync("--min-age=1h"), second, "an earlier tag is judged by its own signature");
+    assert_eq!(sync("--min-age=1h"), second);
+}

@@ -26,7 +26,7 @@ impl Mirror {
         let branch = self.settings.rules.on_branch.clone();
         let (newest, refs) = self.fetcher.resolve_among(branch.as_deref())?;
         let mut tip = self.apply_rules(newest, &refs, current)?;
-        tip.is_unverified = !self.verify(&tip)?;
+        tip.is_unverified = self.is_named(&tip) && !self.verify(&tip)?;
         if current == Some(tip.commit) && self.is_intact(tip.commit)? {
             self.is_verified = true;
             let commit = tip.commit;

@@ -12,7 +12,7 @@ use super::retention::Clock;
 use crate::error::Result;
 use crate::fetched::{Tip, tip};
 use crate::objects::ancestry::Ancestry;
-use crate::spec::reference::{AdvertisedRef, CommitId};
+use crate::spec::reference::{AdvertisedRef, CommitId, Reference};
 use crate::spec::watch_paths::WatchPaths;
 
 /// Which new commits a [`Mirror`] publishes, and when. The default publishes every commit at once.
@@ -170,6 +170,12 @@ impl Mirror {
     /// Whether a rule is about what only the fetched commit shows.
     pub(super) fn has_rules_for_fetched(&self, tip: &Tip, last: CommitId) -> bool {
         self.settings.rules.watch_paths.is_some() || self.is_unknown_move(tip, last)
+    }
+
+    /// Whether it is known which reference names the commit. It is not if an earlier process published the commit and a
+    /// rule keeps it published: it was judged then.
+    pub(super) fn is_named(&self, tip: &Tip) -> bool {
+        tip.reference.is_some() || matches!(self.fetcher.source().reference, Reference::Commit(_))
     }
 
     /// The published commit as a tip: how the reference named it, if this process published it.

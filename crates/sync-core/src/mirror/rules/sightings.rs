@@ -94,8 +94,8 @@ impl Sighting {
     }
 
     pub(super) fn tip(&self) -> Tip {
-        let (commit, tag, reference) = (self.commit, self.tag, self.name.clone());
-        Tip { reference, tag, ..crate::fetched::tip(commit.0) }
+        let (commit, tag, reference) = (self.commit.0, self.tag, self.name.clone());
+        Tip { want: tag.unwrap_or(commit), reference, tag, ..crate::fetched::tip(commit) }
     }
 }
 
