@@ -332,7 +332,16 @@ fn a_tag_must_be_signed_and_say_its_own_name() {
         let log = syncline(name, "tag").fail();
         assert!(log.contains(words), "{name}: {log}");
     }
-    signing.commit(Some("dev"));
+    let signed = signing.commit(Some("dev"));
+    tag("by-id", None);
+    let daemon = GitDaemon::start(&signing.env.path(""));
+    let id = signing.repo.git(&["rev-parse", "by-id"]);
+    for url in [signing.repo.url().to_owned(), daemon.url("up/.git")] {
+        let _ = fs::remove_dir_all(signing.env.root());
+        let file = format!("--verify-allowed-signers={}", signing.signers_file().display());
+        signing.env.syncline(url).arg(file).arg("--verify=head").arg(format!("--ref={id}")).sync();
+        assert_eq!(signing.env.published(), Some(signed.clone()), "the commit below a tag is judged");
+    }
     tag("both", Some("dev"));
     syncline("both", "tag-and-head").sync();
     assert_eq!(signing.env.published(), Some(signing.repo.head()));

@@ -73,29 +73,54 @@ impl Tip {
     }
 }
 
-/// The objects of a tip: what a signature is about.
+/// The objects of a commit that is not checked out yet.
 #[derive(Clone, Debug)]
-pub(crate) struct TipObjects {
-    /// The commit, without the header of the object.
-    pub(crate) commit: Vec<u8>,
-    /// The annotated tag that the reference names, if it names one.
-    pub(crate) tag: Option<Vec<u8>>,
+pub struct Received {
+    pub(crate) tip: Tip,
+    commit_object: Vec<u8>,
+    tag_object: Option<Vec<u8>>,
 }
 
-impl TipObjects {
+impl Received {
     /// Read the objects of a tip; `None` if one is missing.
-    pub(crate) fn read(objects: &impl Find, tip: &Tip) -> gix::Result<Option<TipObjects>> {
+    pub(crate) fn read(objects: &impl Find, tip: &Tip) -> gix::Result<Option<Received>> {
         let read = |id: ObjectId, kind: Kind| {
             let mut buffer = Vec::new();
             let found = objects.try_find(&id, &mut buffer)?.is_some_and(|object| object.kind == kind);
             Ok::<_, gix::Error>(found.then_some(buffer))
         };
-        let Some(commit) = read(tip.commit.0, Kind::Commit)? else { return Ok(None) };
-        let tag = tip.tag.map(|tag| read(tag, Kind::Tag)).transpose()?;
-        Ok(match tag {
+        let Some(commit_object) = read(tip.commit.0, Kind::Commit)? else { return Ok(None) };
+        let tag_object = tip.tag.map(|tag| read(tag, Kind::Tag)).transpose()?;
+        Ok(match tag_object {
             Some(None) => None,
-            tag => Some(TipObjects { commit, tag: tag.flatten() }),
+            tag => Some(Received { tip: tip.clone(), commit_object, tag_object: tag.flatten() }),
         })
+    }
+
+    /// The commit.
+    #[must_use]
+    pub fn commit(&self) -> CommitId {
+        self.tip.commit
+    }
+
+    /// Where the reference points, including the annotated tag if there is one.
+    #[must_use]
+    pub fn tip(&self) -> &Tip {
+        &self.tip
+    }
+
+    /// The content of the commit object, without the header of the object. A signature is part of it and covers the
+    /// rest. Its hash is the id of the commit.
+    #[must_use]
+    pub fn commit_object(&self) -> &[u8] {
+        &self.commit_object
+    }
+
+    /// The content of the annotated tag that the reference names; `None` if it names none. Its hash is
+    /// [`Tip::tag`].
+    #[must_use]
+    pub fn tag_object(&self) -> Option<&[u8]> {
+        self.tag_object.as_deref()
     }
 }
 

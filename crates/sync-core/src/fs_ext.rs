@@ -1,7 +1,7 @@
 //! File operations that std lacks.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Remove the files and directories in `dir` whose names match.
 pub(super) fn remove_matching(dir: &Path, is_leftover: &dyn Fn(&str) -> bool) -> io::Result<()> {
@@ -38,6 +38,25 @@ pub(super) fn remove_if_there(path: &Path) -> io::Result<()> {
 
 pub(crate) fn remove_dir_if_there(path: &Path) -> io::Result<()> {
     if_there(fs_err::remove_dir_all(path)).map(|_| ())
+}
+
+/// A directory that is removed on drop.
+pub(crate) struct TemporaryDir(pub(crate) PathBuf);
+
+impl TemporaryDir {
+    /// Create an empty directory in place of what an earlier process left there.
+    pub(crate) fn create(path: PathBuf) -> io::Result<TemporaryDir> {
+        remove_dir_if_there(&path)?;
+        fs_err::create_dir(&path)?;
+        Ok(TemporaryDir(path))
+    }
+}
+
+impl Drop for TemporaryDir {
+    fn drop(&mut self) {
+        // What cannot be removed now is removed with other leftovers.
+        let _ = remove_dir_if_there(&self.0);
+    }
 }
 
 /// Replace a file unless it has this content already.

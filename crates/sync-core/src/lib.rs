@@ -59,12 +59,13 @@ pub use checkout::Worktree;
 pub use checkout::staging::Origin;
 pub use credentials::{Cookie, Credentials, Login, Scope};
 pub use error::{Error, ErrorKind, ParseError, Recovery, Result};
+pub use fetched::Received;
 pub use fetched::Tip;
 pub use interrupt::Interrupt;
 pub use limits::Limits;
 pub use mirror::{
     Change, ChangeKind, Clock, CredentialProvider, Held, MinAge, Mirror, MirrorBuilder, Notice, Publisher,
-    Received, Repack, Retention, Rule, Rules, Severity, SyncOutcome, TreeGuard, Update, Verifier,
+    Repack, Retention, Rule, Rules, Severity, SyncOutcome, TreeGuard, Update, Verifier,
 };
 pub use paths::{relative_path, without_dots};
 pub use progress::{Progress, Snapshot, Stage};

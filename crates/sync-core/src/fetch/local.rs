@@ -7,11 +7,10 @@ use gix::ObjectId;
 use gix::bstr::ByteSlice;
 use gix::objs::Exists;
 
-use super::remote::{Arrived, Remote};
+use super::remote::{Arrived, Commits, Remote, WantedCommits};
 use crate::error::{Context, Error, ErrorKind, Result};
-use crate::fetched::{StreamedFiles, Tip, TipObjects};
+use crate::fetched::{StreamedFiles, Tip};
 use crate::interrupt::Interrupt;
-use crate::objects::ancestry::{Ancestry, ancestry};
 use crate::objects::closure::{boundary, closure};
 use crate::progress::{Progress, Stage};
 use crate::repack::copy_objects;
@@ -124,22 +123,10 @@ impl Remote for Local {
         Ok(Arrived { object: commit, files: StreamedFiles::default(), has_others: false })
     }
 
-    fn peek(&mut self, source: &Source, tip: &Tip, store: &mut Store) -> Result<Option<TipObjects>> {
-        let repo = open(&self.path, source)?;
-        TipObjects::read(&store.objects(&repo)?, tip)
-            .step(|| format!("read {} in {}", tip.commit, source.url))
-    }
-
-    fn ancestry(
-        &mut self,
-        source: &Source,
-        new: ObjectId,
-        old: ObjectId,
-        store: &mut Store,
-    ) -> Result<Option<Ancestry>> {
-        let repo = open(&self.path, source)?;
-        let found = ancestry(&store.objects(&repo)?, new, old, &self.interrupt);
-        found.map(Some).step(|| format!("compare the history of {new} with {old} in {}", source.url))
+    /// All commits of the repository.
+    fn commits(&mut self, source: &Source, _: &WantedCommits, store: &mut Store) -> Result<Option<Commits>> {
+        let objects = store.objects(&open(&self.path, source)?)?;
+        Ok(Some(Commits { objects, _dir: None }))
     }
 
     /// A local repository is fetched without a filter, so no blobs are missing.

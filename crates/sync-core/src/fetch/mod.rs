@@ -15,14 +15,15 @@ mod request;
 pub(crate) mod submodules;
 
 use std::fmt;
+use std::num::NonZeroU32;
 use std::path::Path;
 
 use crate::credentials::Credentials;
-use crate::error::{Error, ErrorKind, Result};
-use crate::fetched::{Fetched, StreamedFiles, Tip, TipObjects, tip};
+use crate::error::{Context, Error, ErrorKind, Result};
+use crate::fetched::{Fetched, Received, StreamedFiles, Tip, tip};
 use crate::fs_ext::remove_dir_if_there;
 use crate::interrupt::Interrupt;
-use crate::objects::ancestry::Ancestry;
+use crate::objects::ancestry::{Ancestry, MAX_COMMITS, ancestry};
 use crate::progress::Progress;
 use crate::secret::Auth;
 use crate::spec::Source;
@@ -37,7 +38,7 @@ use crate::url::Kind;
 
 use local::Local;
 use network::Network;
-use remote::Remote;
+use remote::{Commits, Remote, WantedCommits};
 use submodules::Location;
 
 /// Fetches from one remote repository. The connection is kept between requests if the server allows it.
@@ -146,20 +147,32 @@ impl Fetcher {
         if prefixes.is_empty() { Ok(Vec::new()) } else { self.remote.list(&self.source, &prefixes) }
     }
 
-    /// The objects of a tip, without its tree; `None` if the remote cannot send them alone. Nothing of it stays in the
-    /// store.
-    pub(crate) fn peek(&mut self, tip: &Tip, store: &mut Store) -> Result<Option<TipObjects>> {
-        self.remote.peek(&self.source, tip, store).map_err(|err| self.hide_secrets(err))
+    /// The objects of a tip, without its tree; `None` if the remote cannot send them alone, or if it is not known yet
+    /// which commit is below a tag. Nothing of it stays in the store.
+    pub(crate) fn peek(&mut self, tip: &Tip, store: &mut Store) -> Result<Option<Received>> {
+        let (want, commit) = (tip.want, tip.commit.0);
+        let wanted = WantedCommits { want, commit, until: None, depth: NonZeroU32::MIN };
+        let Some(commits) = self.commits(&wanted, store)? else { return Ok(None) };
+        Received::read(&commits.objects, tip).step(|| format!("read {commit} of {}", self.source.url))
     }
 
     /// Whether `new` descends from `old`; `None` if the remote cannot send commits without their trees.
     pub(crate) fn ancestry(
         &mut self,
-        new: CommitId,
-        old: CommitId,
+        CommitId(new): CommitId,
+        CommitId(old): CommitId,
         store: &mut Store,
     ) -> Result<Option<Ancestry>> {
-        self.remote.ancestry(&self.source, new.0, old.0, store).map_err(|err| self.hide_secrets(err))
+        // One more than are searched, so that the search notices that there are more.
+        let depth = NonZeroU32::MIN.saturating_add(MAX_COMMITS);
+        let wanted = WantedCommits { want: new, commit: new, until: Some(old), depth };
+        let Some(commits) = self.commits(&wanted, store)? else { return Ok(None) };
+        let found = ancestry(&commits.objects, new, old, &self.interrupt);
+        found.map(Some).step(|| format!("compare the history of {new} with {old} in {}", self.source.url))
+    }
+
+    fn commits(&mut self, wanted: &WantedCommits, store: &mut Store) -> Result<Option<Commits>> {
+        self.remote.commits(&self.source, wanted, store).map_err(|err| self.hide_secrets(err))
     }
 
     fn hide_secrets(&self, err: Error) -> Error {

@@ -14,10 +14,9 @@ use super::protocol::agent;
 use crate::credentials::Credentials;
 use crate::error::{Context, Error, ErrorKind, Result};
 use crate::fetch::protocol::{http_status, protocol_error, without_deepen_relative};
-use crate::fetch::remote::{Arrived, Remote};
-use crate::fetched::{Tip, TipObjects};
+use crate::fetch::remote::{Arrived, Commits, Remote, WantedCommits};
+use crate::fetched::Tip;
 use crate::interrupt::Interrupt;
-use crate::objects::ancestry::Ancestry;
 use crate::progress::{Progress, Stage};
 use crate::spec::Source;
 use crate::spec::reference::AdvertisedRef;
@@ -69,18 +68,13 @@ impl Remote for Network {
         self.fetch_pack(source, tip, store, early_dir)
     }
 
-    fn peek(&mut self, source: &Source, tip: &Tip, store: &mut Store) -> Result<Option<TipObjects>> {
-        self.peek_commit(source, tip, store)
-    }
-
-    fn ancestry(
+    fn commits(
         &mut self,
         source: &Source,
-        new: ObjectId,
-        old: ObjectId,
+        wanted: &WantedCommits,
         store: &mut Store,
-    ) -> Result<Option<Ancestry>> {
-        self.compare_history(source, new, old, store)
+    ) -> Result<Option<Commits>> {
+        self.fetch_commits(source, wanted, store)
     }
 
     fn fetch_missing_blobs(&mut self, source: &Source, commit: ObjectId, store: &Store) -> Result<()> {

@@ -1,13 +1,15 @@
 //! The interface to remote repositories, implemented for servers and for repositories on this machine.
 
+use std::num::NonZeroU32;
 use std::path::Path;
 
 use gix::ObjectId;
 
 use crate::credentials::Credentials;
 use crate::error::Result;
-use crate::fetched::{StreamedFiles, Tip, TipObjects};
-use crate::objects::ancestry::Ancestry;
+use crate::fetched::{StreamedFiles, Tip};
+use crate::fs_ext::TemporaryDir;
+use crate::objects::Objects;
 use crate::spec::Source;
 use crate::spec::reference::AdvertisedRef;
 use crate::store::Store;
@@ -27,18 +29,13 @@ pub(super) trait Remote: Send {
         early_dir: Option<&Path>,
     ) -> Result<Arrived>;
 
-    /// The objects of a tip, without its tree; `None` if the remote cannot send them alone. Nothing of it stays in the
-    /// store.
-    fn peek(&mut self, source: &Source, tip: &Tip, store: &mut Store) -> Result<Option<TipObjects>>;
-
-    /// Whether the commit `new` descends from `old`; `None` if the remote cannot send commits without their trees.
-    fn ancestry(
+    /// Commits without their trees; `None` if the remote cannot leave out trees. Nothing of them stays in the store.
+    fn commits(
         &mut self,
         source: &Source,
-        new: ObjectId,
-        old: ObjectId,
+        wanted: &WantedCommits,
         store: &mut Store,
-    ) -> Result<Option<Ancestry>>;
+    ) -> Result<Option<Commits>>;
 
     /// Fetch the blobs that a filter left out and the checkout of `commit` needs, in one request.
     fn fetch_missing_blobs(&mut self, source: &Source, commit: ObjectId, store: &Store) -> Result<()>;
@@ -50,6 +47,24 @@ pub(super) trait Remote: Send {
     fn lacks_filter(&self) -> bool {
         false
     }
+}
+
+/// Which commits to look at without fetching them.
+pub(super) struct WantedCommits {
+    /// The object to request: the commit, or the tag above it.
+    pub(super) want: ObjectId,
+    /// The newest commit, or the same as `want` if that may be a tag.
+    pub(super) commit: ObjectId,
+    /// Leave out this commit and all before it.
+    pub(super) until: Option<ObjectId>,
+    /// How many commits of history.
+    pub(super) depth: NonZeroU32,
+}
+
+/// Commits, and tags above them, perhaps with other objects. They are gone when this is dropped.
+pub(super) struct Commits {
+    pub(super) objects: Objects,
+    pub(super) _dir: Option<TemporaryDir>,
 }
 
 /// The result of a fetch, besides packs.

@@ -36,7 +36,7 @@ pub use outcome::{SyncOutcome, TreeGuard, Update};
 pub use publisher::Publisher;
 pub use retention::{Clock, Retention};
 pub use rules::{Held, MinAge, Rule, Rules};
-pub use seams::{CredentialProvider, Received, Verifier};
+pub use seams::{CredentialProvider, Verifier};
 
 use notice::Observer;
 use outcome::Guards;

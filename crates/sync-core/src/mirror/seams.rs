@@ -2,11 +2,10 @@
 
 use crate::credentials::Credentials;
 use crate::error::{Error, ErrorKind, Result};
-use crate::fetched::Tip;
+use crate::fetched::Received;
 #[cfg(feature = "ssh")]
 use crate::signatures::verifier::Judged;
 use crate::signatures::{Refusal, Signer};
-use crate::spec::reference::CommitId;
 
 /// Provides the credentials for HTTP, at the start of every update.
 pub trait CredentialProvider: Send {
@@ -49,42 +48,6 @@ impl<F: FnMut(&Received) -> Result<Vec<Signer>> + Send> Verifier for F {
     }
 }
 
-/// The objects of a commit that is not checked out yet.
-#[derive(Clone, Debug)]
-pub struct Received {
-    pub(crate) tip: Tip,
-    pub(crate) commit_object: Vec<u8>,
-    pub(crate) tag_object: Option<Vec<u8>>,
-}
-
-impl Received {
-    /// The commit.
-    #[must_use]
-    pub fn commit(&self) -> CommitId {
-        self.tip.commit
-    }
-
-    /// Where the reference points, including the annotated tag if there is one.
-    #[must_use]
-    pub fn tip(&self) -> &Tip {
-        &self.tip
-    }
-
-    /// The content of the commit object, without the header of the object. A signature is part of it and covers the
-    /// rest. Its hash is the id of the commit.
-    #[must_use]
-    pub fn commit_object(&self) -> &[u8] {
-        &self.commit_object
-    }
-
-    /// The content of the annotated tag that the reference names; `None` if it names none. Its hash is
-    /// [`Tip::tag`].
-    #[must_use]
-    pub fn tag_object(&self) -> Option<&[u8]> {
-        self.tag_object.as_deref()
-    }
-}
-
 #[cfg(feature = "ssh")]
 impl crate::signatures::SignatureVerifier {
     /// Judge a commit. The inner result is the judgement.
@@ -97,7 +60,7 @@ impl crate::signatures::SignatureVerifier {
         self.judge(&Judged {
             commit: received.commit(),
             reference: received.tip.reference(),
-            commit_object: &received.commit_object,
+            commit_object: received.commit_object(),
             tag_object: received.tag_object(),
         })
     }

@@ -1,9 +1,8 @@
 //! The verifier's judgement of a commit, before anything else of it is fetched where the server allows that.
 
 use super::Mirror;
-use super::seams::Received;
 use crate::error::{Error, ErrorKind, Result};
-use crate::fetched::{Tip, TipObjects};
+use crate::fetched::{Received, Tip};
 use crate::signatures::Signer;
 use crate::spec::reference::CommitId;
 
@@ -35,12 +34,8 @@ impl Mirror {
         }
         let known = self.judged.received.take().filter(|known| known.tip.is_same(tip));
         let known = match known {
-            Some(known) => Some(Received { tip: tip.clone(), ..known }),
-            None => self.tip_objects(tip)?.map(|TipObjects { commit, tag }| Received {
-                tip: tip.clone(),
-                commit_object: commit,
-                tag_object: tag,
-            }),
+            Some(known) => Some(known),
+            None => self.received(tip)?,
         };
         known.map_or(Ok(false), |received| self.judge(received).map(|()| true))
     }
@@ -55,8 +50,8 @@ impl Mirror {
     }
 
     /// The objects of a tip, from the store or from the remote.
-    fn tip_objects(&mut self, tip: &Tip) -> Result<Option<TipObjects>> {
-        match self.store.tip_objects(tip)? {
+    fn received(&mut self, tip: &Tip) -> Result<Option<Received>> {
+        match self.store.received(tip)? {
             Some(found) => Ok(Some(found)),
             None => self.fetcher.peek(tip, &mut self.store),
         }

@@ -10,7 +10,7 @@ use gix::bstr::ByteSlice;
 use super::Store;
 use super::layout::BRANCH;
 use crate::error::{Context, Error, Recovery, Result};
-use crate::fetched::{Tip, TipObjects};
+use crate::fetched::{Received, Tip};
 use crate::fs_ext::{entries, remove_dir_if_there, remove_if_there, remove_matching, replace_file};
 use crate::interrupt::Interrupt;
 use crate::objects::closure::{Closure, boundary, closure};
@@ -135,13 +135,13 @@ impl Store {
     }
 
     /// The objects of a tip; `None` if the store does not have them.
-    pub(crate) fn tip_objects(&self, tip: &Tip) -> Result<Option<TipObjects>> {
+    pub(crate) fn received(&self, tip: &Tip) -> Result<Option<Received>> {
         if self.kind != Some(tip.commit.0.kind()) {
             return Ok(None);
         }
         let step = || format!("read {} in {}", tip.commit, self.git_dir().display());
         let repo = self.repository()?;
-        TipObjects::read(&self.objects(&repo)?, tip).map_err(|err| Error::reading(step(), &err))
+        Received::read(&self.objects(&repo)?, tip).map_err(|err| Error::reading(step(), &err))
     }
 
     /// The total size of the packs and their indexes, in bytes, without submodules. Files that cannot be read count
