@@ -181,7 +181,7 @@ impl Mirror {
 
     /// Whether the commit can only be accepted once it is fetched.
     fn accepts_after_fetch(&self, tip: &Tip, last: Option<CommitId>) -> bool {
-        tip.is_unverified || last.is_some_and(|last| self.has_rules_for_fetched(tip, last))
+        tip.is_unverified || (last.is_some() && self.has_rules_for_fetched())
     }
 
     /// Judge a commit that is in the store. The answer is false if a rule holds it back. The branch of the store does

@@ -107,13 +107,13 @@ pub(super) struct Memory {
     pub(super) shown: Option<Tip>,
     /// Whether the first commit descends from the second. This never changes.
     ancestry: Answers<Ancestry>,
-    /// Whether the published commit may be replaced by the first one: it is the second.
-    moves: Answers<()>,
+    /// Whether the remote could not tell if the commit descends from the published one, as it must.
+    lacks_descent: bool,
     /// Whether a watched path differs between two commits.
     watched: Answers<bool>,
 }
 
-/// Answers to questions about two commits, the newest last.
+/// Answers to questions about two commits, the newest first.
 #[derive(Debug)]
 struct Answers<T>(Vec<((CommitId, CommitId), T)>);
 
@@ -155,7 +155,7 @@ impl Mirror {
         refs: &[AdvertisedRef],
         current: Option<CommitId>,
     ) -> Result<Tip> {
-        self.memory.held = None;
+        (self.memory.held, self.memory.lacks_descent) = (None, false);
         let chosen = self.old_enough(newest, refs, current)?;
         let Some(current) = current.filter(|current| *current != chosen.commit) else { return Ok(chosen) };
         self.check_branch(&chosen, refs)?;
@@ -168,8 +168,8 @@ impl Mirror {
     }
 
     /// Whether a rule is about what only the fetched commit shows.
-    pub(super) fn has_rules_for_fetched(&self, tip: &Tip, last: CommitId) -> bool {
-        self.settings.rules.watch_paths.is_some() || self.is_unknown_move(tip, last)
+    pub(super) fn has_rules_for_fetched(&self) -> bool {
+        self.settings.rules.watch_paths.is_some() || self.memory.lacks_descent
     }
 
     /// Whether it is known which reference names the commit. It is not if an earlier process published the commit and a

@@ -24,10 +24,7 @@ impl Mirror {
             return Ok(());
         }
         match self.compare_names(tip, refs, current) {
-            Some(Ordering::Greater) => {
-                self.memory.moves.add((tip.commit, current), ());
-                return Ok(());
-            }
+            Some(Ordering::Greater) => return Ok(()),
             Some(Ordering::Less) => {
                 let text = format!("it comes before the reference of {current}, which is published");
                 return Err(self.refuse_move(tip, current, &text));
@@ -36,7 +33,10 @@ impl Mirror {
         }
         match self.ancestry(tip.commit, current)? {
             Some(found) => self.require_descent(tip, current, found),
-            None if self.fetcher.source().depth == Depth::FULL => Ok(()),
+            None if self.fetcher.source().depth == Depth::FULL => {
+                self.memory.lacks_descent = true;
+                Ok(())
+            }
             None => Err(Error::new(
                 ErrorKind::Configuration,
                 publish_step(tip),
@@ -56,19 +56,15 @@ impl Mirror {
 
     /// The same for a commit that is fetched with its whole history.
     pub(in super::super) fn check_forward_in_store(&mut self, tip: &Tip, current: CommitId) -> Result<()> {
-        if !self.is_unknown_move(tip, current) {
+        if !self.memory.lacks_descent {
             return Ok(());
         }
         let step = || format!("compare the history of {} with {current}", tip.commit);
         let repo = self.store.repository()?;
         let objects = self.store.objects(&repo)?;
         let found = ancestry(&objects, tip.commit.0, current.0, &self.interrupt).step(step)?;
+        self.memory.ancestry.add((tip.commit, current), found);
         self.require_descent(tip, current, found)
-    }
-
-    /// Whether nothing said yet that the published commit may be replaced by this one, as something must.
-    pub(super) fn is_unknown_move(&self, tip: &Tip, current: CommitId) -> bool {
-        self.must_descend(current) && self.memory.moves.get((tip.commit, current)).is_none()
     }
 
     fn must_descend(&self, current: CommitId) -> bool {
@@ -77,10 +73,7 @@ impl Mirror {
 
     fn require_descent(&mut self, tip: &Tip, current: CommitId, found: Ancestry) -> Result<()> {
         let text = match found {
-            Ancestry::Descendant => {
-                self.memory.moves.add((tip.commit, current), ());
-                return Ok(());
-            }
+            Ancestry::Descendant => return Ok(()),
             Ancestry::Unrelated => format!("it does not descend from {current}, which is published"),
             Ancestry::TooFar => {
                 format!("it does not descend within {MAX_COMMITS} commits from {current}, which is published")
