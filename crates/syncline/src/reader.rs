@@ -46,6 +46,15 @@ impl<'a> OptionReader<'a> {
         self.error_at(&self.origin(option), error);
     }
 
+    /// The same error of each of these options that is set.
+    pub fn error_each(&mut self, options: &[&Row], error: &str) {
+        for option in options {
+            if self.is_set(option) {
+                self.error(option, error);
+            }
+        }
+    }
+
     /// An error of what is not an option.
     pub fn error_at(&mut self, origin: &str, error: impl Display) {
         self.errors.push(format!("{origin}: {error}"));

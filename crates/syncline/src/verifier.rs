@@ -1,7 +1,5 @@
 //! The verifier of signatures, with its counts for `/metrics`.
 
-use std::time::SystemTime;
-
 use sync_core::{CommitId, Received, Result, SignaturePolicy, SignatureVerifier, Signer, Verifier};
 use tracing::info;
 
@@ -18,9 +16,8 @@ pub struct CountedVerifier {
 
 impl CountedVerifier {
     pub fn new(policy: &SignaturePolicy, status: &Status) -> Self {
-        let now: fn() -> SystemTime = CLOCK.wall;
         CountedVerifier {
-            verifier: SignatureVerifier::new(policy.clone(), now),
+            verifier: SignatureVerifier::new(policy.clone(), CLOCK.wall),
             status: status.clone(),
             good: None,
         }

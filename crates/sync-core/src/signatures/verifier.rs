@@ -51,6 +51,18 @@ pub enum ExpiredKeys {
     Refuse,
 }
 
+impl FromStr for ExpiredKeys {
+    type Err = ParseError;
+
+    fn from_str(text: &str) -> std::result::Result<Self, ParseError> {
+        match text {
+            "at-signing" => Ok(ExpiredKeys::AtSigning),
+            "refuse" => Ok(ExpiredKeys::Refuse),
+            _ => Err(format!("must be at-signing or refuse, not {text:?}").into()),
+        }
+    }
+}
+
 /// Whose signatures count.
 #[derive(Clone, Debug)]
 #[non_exhaustive]

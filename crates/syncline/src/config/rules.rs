@@ -38,9 +38,7 @@ fn full_branch_name(name: &str) -> Result<String, String> {
 fn watch_paths(r: &mut OptionReader) -> Option<WatchPaths> {
     let (watched, except) = (r.find(&WATCH_PATHS), r.find(&WATCH_PATHS_EXCEPT));
     let Some(watched) = watched else {
-        if except.is_some() {
-            r.error(&WATCH_PATHS_EXCEPT, "has no effect without --watch-paths");
-        }
+        r.error_each(&[&WATCH_PATHS_EXCEPT], "has no effect without --watch-paths");
         return None;
     };
     let except = except.unwrap_or_default();

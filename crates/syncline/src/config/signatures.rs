@@ -1,8 +1,7 @@
 //! Whose signatures a commit must have.
 
-use sync_core::{ExpiredKeys, Reference, SignaturePolicy, VerifyMode};
+use sync_core::{Reference, SignaturePolicy, VerifyMode};
 
-use crate::options::choices::ExpiredKeys as Expired;
 use crate::options::{
     REF, Row, VERIFY, VERIFY_ALLOWED_SIGNERS, VERIFY_COMMITTERS, VERIFY_EXPIRED, VERIFY_REVOKED,
     VERIFY_SIGNERS,
@@ -18,11 +17,7 @@ pub fn signatures(
     let Some(mode) = r.get(&VERIFY) else {
         let others: [&Row; 4] =
             [&VERIFY_ALLOWED_SIGNERS, &VERIFY_REVOKED, &VERIFY_SIGNERS, &VERIFY_COMMITTERS];
-        for option in others {
-            if r.is_set(option) {
-                r.error(option, "has no effect without --verify");
-            }
-        }
+        r.error_each(&others, "has no effect without --verify");
         return None;
     };
     let files = r.paths(&VERIFY_ALLOWED_SIGNERS);
@@ -39,10 +34,7 @@ pub fn signatures(
     policy.revoked = r.path(&VERIFY_REVOKED);
     policy.signers = r.find(&VERIFY_SIGNERS).unwrap_or_default();
     policy.committers = r.find(&VERIFY_COMMITTERS).unwrap_or_default();
-    policy.expired = match r.get(&VERIFY_EXPIRED) {
-        Expired::AtSigning => ExpiredKeys::AtSigning,
-        Expired::Refuse => ExpiredKeys::Refuse,
-    };
+    policy.expired = r.get(&VERIFY_EXPIRED);
     if let Some(id) = policy.signers.iter().find(|signer| is_short_id(signer)) {
         r.error(
             &VERIFY_SIGNERS,

@@ -8,8 +8,8 @@ use super::git_config;
 use super::git_setting::GitSetting;
 use crate::options::{
     BRANCH, DEPTH, FILTER, MAX_BLOB_SIZE, MAX_FILES, MAX_PACK_SIZE, MAX_SUBMODULES, MAX_TREE_SIZE, REF,
-    REF_MATCH, REF_ORDER, REF_SEMVER, REF_TAG_PREFIX, REPO, REV, RefOrder, Row, SPARSE_CHECKOUT_FILE,
-    SPARSE_DIRS, SUBDIRECTORY, SUBMODULES, SYMLINKS,
+    REF_MATCH, REF_ORDER, REF_SEMVER, REF_TAG_PREFIX, REPO, REV, RefOrder, SPARSE_CHECKOUT_FILE, SPARSE_DIRS,
+    SUBDIRECTORY, SUBMODULES, SYMLINKS,
 };
 use crate::reader::OptionReader;
 
@@ -100,11 +100,11 @@ fn choice(r: &mut OptionReader) -> Option<Reference> {
     let (prefix, order) = (r.find(&REF_TAG_PREFIX), r.find(&REF_ORDER));
     let has_range = r.is_set(&REF_SEMVER);
     if !has_range && !r.is_set(&REF_MATCH) {
-        refuse_each(r, &[REF_TAG_PREFIX.row(), REF_ORDER.row()], "needs --ref-semver or --ref-match");
+        r.error_each(&[REF_TAG_PREFIX.row(), REF_ORDER.row()], "needs --ref-semver or --ref-match");
         return None;
     }
     let chooser = r.origin(if has_range { &REF_SEMVER } else { &REF_MATCH });
-    refuse_each(r, &[REF.row(), BRANCH.row(), REV.row()], &format!("cannot be combined with {chooser}"));
+    r.error_each(&[REF.row(), BRANCH.row(), REV.row()], &format!("cannot be combined with {chooser}"));
     let is_of_tags = pattern.as_ref().is_none_or(RefPattern::is_of_tags);
     let is_by_version = has_range || (is_of_tags && order != Some(RefOrder::Name));
     if has_range && !is_of_tags {
@@ -119,17 +119,8 @@ fn choice(r: &mut OptionReader) -> Option<Reference> {
         (tags.range, tags.prefix, tags.pattern) = (range, prefix.unwrap_or_default(), pattern);
         return Some(Reference::Highest(tags));
     }
-    refuse_each(r, &[REF_TAG_PREFIX.row()], "is only for tags that are chosen by version");
+    r.error_each(&[REF_TAG_PREFIX.row()], "is only for tags that are chosen by version");
     pattern.map(Reference::Last)
-}
-
-/// Note the same error of each of these options that is set.
-fn refuse_each(r: &mut OptionReader, options: &[&Row], error: &str) {
-    for option in options {
-        if r.is_set(option) {
-            r.error(option, error);
-        }
-    }
 }
 
 fn limits(r: &mut OptionReader) -> Limits {

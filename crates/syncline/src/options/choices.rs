@@ -107,13 +107,3 @@ choices! {
         Json = "json",
     }
 }
-
-choices! {
-    /// When the key of a signature must be valid.
-    ExpiredKeys {
-        /// At the date of the commit or tag.
-        AtSigning = "at-signing",
-        /// Also now.
-        Refuse = "refuse",
-    }
-}

@@ -2,9 +2,8 @@
 
 use std::path::PathBuf;
 
-use sync_core::VerifyMode;
+use sync_core::{ExpiredKeys, VerifyMode};
 
-use super::choices::ExpiredKeys;
 use super::table::{Opt, Setting, options, parsed, path, paths, value};
 use super::values;
 
