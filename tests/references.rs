@@ -3,7 +3,7 @@
 use crate::support::*;
 
 /// The same expectations of every kind of source.
-fn sources(env: &Env, check: impl Fn(&str)) {
+pub fn sources(env: &Env, check: impl Fn(&str)) {
     let nginx = Nginx::start(&env.path(""));
     let daemon = GitDaemon::start(&env.path(""));
     for url in [env.path("up").to_str().unwrap(), &nginx.url("up/.git"), &daemon.url("up/.git")] {

@@ -4,14 +4,12 @@ use std::fs;
 
 use crate::support::*;
 
-/// A local path, a server over HTTP, and one over git://.
+/// The same expectations of every kind of source, each with a new root.
 fn sources(env: &Env, check: impl Fn(&str)) {
-    let nginx = Nginx::start(&env.path(""));
-    let daemon = GitDaemon::start(&env.path(""));
-    for url in [env.path("up").to_str().unwrap(), &nginx.url("up/.git"), &daemon.url("up/.git")] {
+    crate::references::sources(env, |url| {
         let _ = fs::remove_dir_all(env.root());
         check(url);
-    }
+    });
 }
 
 fn upstream(env: &Env) -> Repo {

@@ -85,9 +85,14 @@ impl Signing {
         String::from_utf8(output.stdout).unwrap()
     }
 
-    fn syncline(&self) -> Syncline {
+    /// The program, with the allowed signers.
+    fn verifying(&self, url: &str, mode: &str) -> Syncline {
         let file = format!("--verify-allowed-signers={}", self.signers_file().display());
-        self.env.syncline(self.repo.url()).arg("--verify=head").arg(file)
+        self.env.syncline(url).arg(format!("--verify={mode}")).arg(file)
+    }
+
+    fn syncline(&self) -> Syncline {
+        self.verifying(self.repo.url(), "head")
     }
 
     /// Whether git accepts the commit or tag with the same keys.
@@ -145,8 +150,7 @@ fn a_sha256_repository_has_its_own_header() {
     repo.git(&["add", "--all"]);
     let setting = format!("user.signingkey={}", signing.env.path("dev").display());
     repo.git(&["-c", &setting, "commit", "--quiet", "--message=x", "-S"]);
-    let file = format!("--verify-allowed-signers={}", signing.signers_file().display());
-    signing.env.syncline(repo.url()).arg("--verify=head").arg(file).sync();
+    signing.verifying(repo.url(), "head").sync();
     assert_eq!(signing.env.published(), Some(repo.head()));
 }
 
@@ -306,9 +310,7 @@ fn a_tag_must_be_signed_and_say_its_own_name() {
         signing.with_key(key, &["tag", "--annotate", "--message=x", name], "-s");
     };
     let syncline = |reference: &str, mode: &str| {
-        let file = format!("--verify-allowed-signers={}", signing.signers_file().display());
-        let syncline = signing.env.syncline(signing.repo.url()).arg(file);
-        syncline.arg(format!("--ref={reference}")).arg(format!("--verify={mode}"))
+        signing.verifying(signing.repo.url(), mode).arg(format!("--ref={reference}"))
     };
     tag("good", Some("dev"));
     syncline("good", "tag").sync();
@@ -338,8 +340,7 @@ fn a_tag_must_be_signed_and_say_its_own_name() {
     let id = signing.repo.git(&["rev-parse", "by-id"]);
     for url in [signing.repo.url().to_owned(), daemon.url("up/.git")] {
         let _ = fs::remove_dir_all(signing.env.root());
-        let file = format!("--verify-allowed-signers={}", signing.signers_file().display());
-        signing.env.syncline(url).arg(file).arg("--verify=head").arg(format!("--ref={id}")).sync();
+        signing.verifying(&url, "head").arg(format!("--ref={id}")).sync();
         assert_eq!(signing.env.published(), Some(signed.clone()), "the commit below a tag is judged");
     }
     tag("both", Some("dev"));
@@ -353,11 +354,7 @@ fn a_refused_commit_is_judged_before_it_is_fetched_and_only_once_fetched() {
     let good = signing.commit(Some("dev"));
     let nginx = Nginx::start(&signing.env.path(""));
     let url = nginx.url("up/.git");
-    let file = format!("--verify-allowed-signers={}", signing.signers_file().display());
-    let syncline = || {
-        let syncline = signing.env.syncline(&url).arg("--verify=head").arg(&file);
-        syncline.arg("--period=50ms").arg("--max-failures=-1")
-    };
+    let syncline = || signing.verifying(&url, "head").arg("--period=50ms").arg("--max-failures=-1");
     for filters in ["true", "false"] {
         signing.repo.git(&["config", "uploadpack.allowFilter", filters]);
         signing.repo.git(&["reset", "--quiet", "--hard", &good]);
@@ -417,9 +414,7 @@ fn rules_and_signed_tags_go_together() {
         commit
     };
     let sync = |rule: &str| {
-        let file = format!("--verify-allowed-signers={}", signing.signers_file().display());
-        let syncline = signing.env.syncline(signing.repo.url()).arg("--verify=tag").arg(file);
-        syncline.arg("--ref-semver=^1").arg(rule).sync();
+        signing.verifying(signing.repo.url(), "tag").arg("--ref-semver=^1").arg(rule).sync();
         signing.env.published().unwrap()
     };
     let first = release("v1.0.0", "site");
