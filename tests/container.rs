@@ -63,8 +63,7 @@ fn process_1_reaps_what_hooks_leave_behind() {
     let repo = env.repo("up");
     let hook = env.path("hook");
     // Twelve orphans that end by themselves after the hook.
-    fs::write(&hook, "#!/bin/sh\nfor i in 1 2 3 4 5 6 7 8 9 10 11 12; do (sleep 0.2 &) ; done\n").unwrap();
-    fs::set_permissions(&hook, PermissionsExt::from_mode(0o755)).unwrap();
+    write_program(&hook, "#!/bin/sh\nfor i in 1 2 3 4 5 6 7 8 9 10 11 12; do (sleep 0.2 &) ; done\n");
     let mut command = Command::new("unshare");
     command.args(["--pid", "--mount-proc", "--fork", "--kill-child"]).arg(binary());
     command.args([format!("--repo={}", repo.url()), format!("--root={}", env.root().display())]);

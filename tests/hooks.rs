@@ -1,7 +1,6 @@
 //! Programs that are run before or after a commit is published.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::time::Instant;
 
 use rustix::process::Signal;
@@ -16,8 +15,7 @@ fn script(env: &Env, name: &str, body: &str) -> String {
         "#!/bin/sh\necho \"{name} $GITSYNC_HASH $(pwd) $# $GITSYNC_PASSWORD\" >> {}\n{body}\n",
         told.display()
     );
-    fs::write(&path, text).unwrap();
-    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    write_program(&path, text);
     path.to_str().unwrap().to_owned()
 }
 

@@ -10,9 +10,9 @@ use std::time::{Duration, Instant};
 
 use sync_core::ChangeKind::{Added, Modified, Removed};
 use sync_core::{
-    Auth, ChangeKind, CommitId, CredentialProvider, Credentials, Error, ErrorKind, Interrupt, Login, Mirror,
-    MirrorBuilder, Publisher, Received, Recovery, Scope, Severity, Source, Store, SyncOutcome, Update,
-    Worktree,
+    Auth, Candidate, ChangeKind, CommitId, CredentialProvider, Credentials, Error, ErrorKind, Interrupt,
+    Login, Mirror, MirrorBuilder, Publisher, Received, Recovery, Scope, Severity, Source, Store, SyncOutcome,
+    Update, Worktree,
 };
 
 use crate::support::*;
@@ -130,8 +130,9 @@ impl Publisher for NameInFile {
         Ok(fs::read_to_string(&self.file).ok().and_then(|name| name.parse().ok()))
     }
 
-    fn prepare(&mut self, tree: &Worktree, _: &Interrupt) -> sync_core::Result<()> {
-        assert!(tree.path.join("file").exists(), "the tree is complete");
+    fn prepare(&mut self, candidate: &Candidate<'_>, _: &Interrupt) -> sync_core::Result<()> {
+        assert_eq!(candidate.reference, Some("refs/heads/main"));
+        assert!(candidate.tree.path.join("file").exists(), "the tree is complete");
         match self.refuses.load(Ordering::SeqCst) {
             true => Err(Error::new(ErrorKind::Other, "prepare", "not now")),
             false => Ok(()),

@@ -34,6 +34,7 @@ mod manifests;
 mod memory;
 mod moving;
 mod notifying;
+mod openpgp;
 mod options;
 mod polling;
 mod publishing;

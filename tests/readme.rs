@@ -1,7 +1,7 @@
 //! The README's commands, as they stand in the file.
 
 use std::fs;
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::Command;
 
@@ -34,8 +34,7 @@ fn code<'a>(text: &'a str, language: &str) -> Vec<&'a str> {
 }
 
 fn script(path: &Path, text: &str) {
-    fs::write(path, format!("#!/bin/bash\n{text}\n")).unwrap();
-    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+    write_program(path, format!("#!/bin/bash\n{text}\n"));
 }
 
 #[test]

@@ -347,9 +347,10 @@ fn a_hook_and_the_metrics_are_told_which_tag_was_chosen() {
     let repo = upstream(&env);
     repo.git(&["tag", "v1.2.0"]);
     let hook = env.path("hook");
-    fs::write(&hook, format!("#!/bin/sh\nprintf %s \"$SYNCLINE_REF\" > {}\n", env.path("told").display()))
-        .unwrap();
-    fs::set_permissions(&hook, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    write_program(
+        &hook,
+        format!("#!/bin/sh\nprintf %s \"$SYNCLINE_REF\" > {}\n", env.path("told").display()),
+    );
     let port = free_port();
     let running = env
         .syncline(repo.url())

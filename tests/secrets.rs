@@ -1,7 +1,6 @@
 //! Whatever fails, at whatever verbosity: no secret comes out anywhere.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -135,8 +134,7 @@ fn watch(what: &str, way: &dyn Fn(&Env, &str) -> Syncline, url: &str, failure: &
     let env = Env::new();
     let hook = env.path("hook");
     let script = format!("#!/bin/sh\nenv > {0}; env; env >&2; exit 1\n", env.path("seen").display());
-    fs::write(&hook, script).unwrap();
-    fs::set_permissions(&hook, fs::Permissions::from_mode(0o755)).unwrap();
+    write_program(&hook, script);
     let port = free_port();
     let mut running = planted(&env, way(&env, url), hook.to_str().unwrap())
         .arg("--max-failures=-1")

@@ -95,8 +95,7 @@ fn metrics_have_git_syncs_names_types_and_labels() {
     let repo = env.repo("up");
     let port = free_port();
     let hook = env.path("hook");
-    std::fs::write(&hook, "#!/bin/sh\n").unwrap();
-    std::fs::set_permissions(&hook, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    write_program(&hook, "#!/bin/sh\n");
     let running = serving(&env, repo.url(), port).arg("--exechook-command").arg(&hook).arg("-v1").spawn();
     running.wait_for_times("nothing new", 2);
     let commit = repo.commit(&[("file", "two")]);

@@ -188,6 +188,10 @@ fn who_may_not_sign_is_refused_and_the_published_tree_stays() {
         let log = signing.syncline().arg(file).fail();
         assert!(log.contains("is revoked"), "{log}");
     }
+    signing.keygen(&["-q", "-k", "-f", "revoked", "stranger.pub"]);
+    let list = format!("--verify-revoked={}", signing.env.path("revoked").display());
+    let log = signing.syncline().arg(list).fail();
+    assert!(log.contains("it is a key revocation list, which is not supported"), "{log}");
     signing.assert_good(&head);
     signing.allow(&dev);
     assert_eq!(signing.env.published(), Some(head.clone()));
@@ -213,6 +217,25 @@ fn signers_and_committers_can_be_narrowed_down() {
     assert!(log.contains(&print) && log.contains("who is not one of --verify-signers"), "{log}");
     let log = signing.syncline().arg("--verify-committers=nobody@*").fail();
     assert!(log.contains("is not one of --verify-committers"), "{log}");
+}
+
+#[test]
+fn both_exechooks_are_told_who_signed_and_under_which_reference() {
+    let signing = Signing::new();
+    signing.commit(Some("dev"));
+    let hook = |name: &str, option: &str| {
+        let (path, told) = (signing.env.path(name), signing.env.path(&format!("{name}-told")));
+        let script = format!("#!/bin/sh\necho \"$SYNCLINE_REF $SYNCLINE_SIGNER\" > {}\n", told.display());
+        write_program(&path, &script);
+        (format!("{option}={}", path.display()), told)
+    };
+    let (before, told_before) = hook("before", "--pre-publish-exechook-command");
+    let (after, told_after) = hook("after", "--exechook-command");
+    signing.syncline().arg("--ref=main").arg(before).arg(after).arg("--pre-publish-exechook-required").sync();
+    let expected = format!("refs/heads/main SSH {} (dev@x)\n", fingerprint(&signing, "dev"));
+    for told in [told_before, told_after] {
+        assert_eq!(fs::read_to_string(told).unwrap(), expected);
+    }
 }
 
 #[test]
@@ -290,7 +313,8 @@ fn signatures_of_other_kinds_are_recognised() {
     let good = signing.commit(Some("dev"));
     signing.assert_good(&good);
     let raw = signing.raw("commit", &good);
-    for (armor, words) in [("PGP SIGNATURE", "signed with OpenPGP"), ("SIGNED MESSAGE", "signed with X.509")]
+    for (armor, words) in
+        [("PGP SIGNATURE", "its signature cannot be read"), ("SIGNED MESSAGE", "signed with X.509")]
     {
         let commit = signing.odd_commit(raw.replace("SSH SIGNATURE", armor));
         assert!(!signing.assert_refused(&commit, words));

@@ -179,8 +179,7 @@ fn of_a_branch_that_moves_faster_than_it_is_synced_the_newest_wins() {
         (0..30).map(|number| repo.commit(&[("file", &format!("{number}\n"))])).collect();
     let told = env.path("told");
     let hook = env.path("hook");
-    fs::write(&hook, format!("#!/bin/sh\necho $GITSYNC_HASH >> {}\nsleep 0.05\n", told.display())).unwrap();
-    fs::set_permissions(&hook, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    write_program(&hook, format!("#!/bin/sh\necho $GITSYNC_HASH >> {}\nsleep 0.05\n", told.display()));
     let running = env
         .syncline(repo.url())
         .arg("--period=10ms")

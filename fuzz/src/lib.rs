@@ -9,7 +9,7 @@ mod recipe;
 mod signatures;
 
 /// Names, which are those of the directories of the corpus, and what is run.
-pub const TARGETS: [(&str, fn(&[u8])); 24] = [
+pub const TARGETS: [(&str, fn(&[u8])); 27] = [
     ("allowed_signers", signatures::allowed_signers),
     ("attributes", library::attributes),
     ("capabilities", library::capabilities),
@@ -22,6 +22,8 @@ pub const TARGETS: [(&str, fn(&[u8])); 24] = [
     ("known_hosts", library::known_hosts),
     ("names", library::names),
     ("netrc", program::netrc),
+    ("openpgp_keys", signatures::openpgp_keys),
+    ("openpgp_signature", signatures::openpgp_signature),
     ("pack", pack::pack),
     ("proxy", library::proxy),
     ("range", library::range),
@@ -31,6 +33,7 @@ pub const TARGETS: [(&str, fn(&[u8])); 24] = [
     ("signed", signatures::signed),
     ("sparse", library::sparse),
     ("ssh_key", library::ssh_key),
+    ("sshsig", signatures::sshsig),
     ("status", program::status),
     ("submodule", library::submodule),
     ("url", library::url),

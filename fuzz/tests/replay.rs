@@ -15,7 +15,8 @@ macro_rules! targets {
 
 targets! {
     allowed_signers attributes capabilities config cookies credential delta errors git_config known_hosts names netrc
-    pack proxy range recipe redirect retry_after signed sparse ssh_key status submodule url
+    openpgp_keys openpgp_signature pack proxy range recipe redirect retry_after signed sparse ssh_key sshsig status
+    submodule url
 }
 
 #[test]
@@ -26,6 +27,14 @@ fn every_target_is_replayed_and_has_a_corpus() {
         std::fs::read_dir(corpus("")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     corpora.sort();
     assert_eq!(corpora, targets);
+}
+
+#[test]
+fn the_commit_that_others_cannot_have_signed_is_signed() {
+    let (certificate, commit) =
+        (include_bytes!("../src/openpgp_keys.bin"), include_bytes!("../src/openpgp_commit.txt"));
+    let signer = sync_core::fuzzing::openpgp_signer(certificate, commit);
+    assert_eq!(signer, Ok(Some("AEBEBB88D0FF19C536FA49D7D702A8E57E83AFF9".to_owned())));
 }
 
 fn corpus(name: &str) -> PathBuf {

@@ -12,6 +12,7 @@ mod wire;
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -156,11 +157,18 @@ pub fn walk(dir: &Path, visit: &mut dyn FnMut(&Path)) {
 pub fn cut_packs(dir: &Path, to: fn(u64) -> u64) {
     walk(dir, &mut |path| {
         if path.extension() == Some("pack".as_ref()) {
-            fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o644)).unwrap();
+            fs::set_permissions(path, PermissionsExt::from_mode(0o644)).unwrap();
             let length = to(path.metadata().unwrap().len());
             fs::OpenOptions::new().write(true).open(path).unwrap().set_len(length).unwrap();
         }
     })
+}
+
+/// Write a program that can be run, such as a script.
+#[track_caller]
+pub fn write_program(path: impl AsRef<Path>, content: impl AsRef<[u8]>) {
+    fs::write(&path, content).unwrap();
+    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
 }
 
 /// Run git and return what it printed, without its last newline.

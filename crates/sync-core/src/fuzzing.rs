@@ -19,6 +19,7 @@ use crate::objects::content::Content;
 use crate::objects::delta::Delta;
 use crate::progress::Progress;
 use crate::resources::Resources;
+use crate::signatures::{ExpiredKeys, Moments};
 use crate::spec::ref_pattern::RefPattern;
 use crate::spec::ref_query::RefQuery;
 use crate::spec::reference::{AdvertisedRef, Reference};
@@ -38,6 +39,9 @@ pub fn is_known_host(text: &str, host: &str, port: u16, key: &str) -> Result<boo
     Ok(known.check(&PublicKeyOrCertificate::PublicKey { key, hash_alg: None }).is_ok())
 }
 
+/// Keys must be valid when they signed. Now is in 2096.
+const AT_SIGNING: Moments = Moments { now: 4_000_000_000, expired: ExpiredKeys::AtSigning };
+
 /// The payload and the signature of a commit, and those of a tag.
 pub fn split_signed(object: &[u8]) -> (Option<(Vec<u8>, String)>, Option<(Vec<u8>, String)>) {
     let parts = |signed: crate::signatures::split::Signed| (signed.payload, signed.signature);
@@ -51,7 +55,17 @@ pub fn is_signed(allowed_signers: &str, object: &[u8]) -> Result<bool, String> {
     use crate::signatures::{allowed_signers::AllowedSigners, split::split_commit, ssh};
     let keys = ssh::SshKeys { allowed: AllowedSigners::parse(allowed_signers)?, revoked: Vec::new() };
     let signed = split_commit(object, false);
-    Ok(signed.is_ok_and(|signed| ssh::verify(&signed, &keys, &[signed.time]).is_ok()))
+    Ok(signed.is_ok_and(|signed| keys.verify(&signed, AT_SIGNING).is_ok()))
+}
+
+/// The fingerprint of who signed a commit by OpenPGP, or why the certificates cannot be read.
+pub fn openpgp_signer(certificates: &[u8], object: &[u8]) -> Result<Option<String>, String> {
+    use crate::signatures::{openpgp::Certificates, split::split_commit};
+    let mut all = Certificates::default();
+    all.add(certificates)?;
+    all.unusable(AT_SIGNING.now);
+    let signed = split_commit(object, false).map_err(|refusal| refusal.text)?;
+    Ok(all.verify(&signed, AT_SIGNING).ok().map(|signer| signer.fingerprint))
 }
 
 /// The public half of an SSH key that is not encrypted.

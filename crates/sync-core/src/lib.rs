@@ -15,13 +15,14 @@
 //! sync, how long that may take ([`Interrupt`]), and how much memory and how many threads to use ([`Resources`]).
 //!
 //! The features `http` and `ssh`, both on by default, add these transports; git:// and local repositories always work.
-//! A URL that needs a missing transport is an error that names the feature.
+//! A URL that needs a missing transport is an error that names the feature. Signatures by SSH are verified with `ssh`,
+//! those by OpenPGP with `openpgp`, which is on by default, too.
 //!
 //! There are four examples, which run until they are stopped: `config_reloader`, `release_follower`, `docs_builder`
 //! (under tokio) and `ci_checkout`. The single steps are in [`stages`].
 
 // Without one of the features, code that only its transport uses is dead. Marking each such item would be noise.
-#![cfg_attr(not(all(feature = "http", feature = "ssh")), allow(dead_code))]
+#![cfg_attr(not(all(feature = "http", feature = "openpgp", feature = "ssh")), allow(dead_code))]
 
 mod attributes;
 mod bounded_read;
@@ -64,16 +65,17 @@ pub use fetched::Tip;
 pub use interrupt::Interrupt;
 pub use limits::Limits;
 pub use mirror::{
-    Change, ChangeKind, Clock, CredentialProvider, Held, MinAge, Mirror, MirrorBuilder, Notice, Publisher,
-    Repack, Retention, Rule, Rules, Severity, SyncOutcome, TreeGuard, Update, Verifier,
+    Candidate, Change, ChangeKind, Clock, CredentialProvider, Held, MinAge, Mirror, MirrorBuilder, Notice,
+    Publisher, Repack, Retention, Rule, Rules, Severity, SyncOutcome, TreeGuard, Update, Verifier,
 };
 pub use paths::{relative_path, without_dots};
 pub use progress::{Progress, Snapshot, Stage};
 pub use resources::Resources;
 pub use secret::{Auth, Secret};
-#[cfg(feature = "ssh")]
-pub use signatures::{ExpiredKeys, SignaturePolicy, SignatureVerifier, VerifyMode};
-pub use signatures::{Refusal, RefusalReason, SignatureFormat, SignedObject, Signer};
+pub use signatures::{
+    ExpiredKeys, Judged, Refusal, RefusalReason, SignatureFormat, SignaturePolicy, SignatureVerifier,
+    SignedObject, Signer, VerifyMode,
+};
 pub use spec::filter::Filter;
 pub use spec::ref_pattern::RefPattern;
 pub use spec::reference::{CommitId, Reference};

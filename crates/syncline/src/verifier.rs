@@ -1,7 +1,7 @@
 //! The verifier of signatures, with its counts for `/metrics`.
 
 use sync_core::{CommitId, Received, Result, SignaturePolicy, SignatureVerifier, Signer, Verifier};
-use tracing::info;
+use tracing::{info, warn};
 
 use crate::clock::CLOCK;
 use crate::status::Status;
@@ -16,11 +16,12 @@ pub struct CountedVerifier {
 
 impl CountedVerifier {
     pub fn new(policy: &SignaturePolicy, status: &Status) -> Self {
-        CountedVerifier {
-            verifier: SignatureVerifier::new(policy.clone(), CLOCK.wall),
-            status: status.clone(),
-            good: None,
+        let verifier = SignatureVerifier::new(policy.clone(), CLOCK.wall);
+        // Files that cannot be read are the error of every sync.
+        for (fingerprint, reason) in verifier.unusable_certificates().unwrap_or_default() {
+            warn!(fingerprint, reason, "no key of this OpenPGP certificate may sign");
         }
+        CountedVerifier { verifier, status: status.clone(), good: None }
     }
 }
 

@@ -33,7 +33,7 @@ pub use builder::MirrorBuilder;
 pub use changes::{Change, ChangeKind};
 pub use notice::{Notice, Severity};
 pub use outcome::{SyncOutcome, TreeGuard, Update};
-pub use publisher::Publisher;
+pub use publisher::{Candidate, Publisher};
 pub use retention::{Clock, Retention};
 pub use rules::{Held, MinAge, Rule, Rules};
 pub use seams::{CredentialProvider, Verifier};

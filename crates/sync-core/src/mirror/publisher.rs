@@ -8,6 +8,7 @@ use crate::checkout::Worktree;
 use crate::error::Result;
 use crate::fs_ext::{if_there, replace_file};
 use crate::interrupt::Interrupt;
+use crate::signatures::Signer;
 use crate::spec::reference::CommitId;
 use crate::store::Store;
 
@@ -43,14 +44,14 @@ pub trait Publisher: Send {
         Ok(true)
     }
 
-    /// Prepare for a new commit, or refuse it. It is called before [`Publisher::publish`], but not for a repaired tree
+    /// Prepare for a new commit, or refuse it. The rules and the verifier have accepted it. It is called before [`Publisher::publish`], but not for a repaired tree
     /// of the same commit.
     ///
     /// # Errors
     ///
     /// Any. The update fails with this error, and the published tree stays.
-    fn prepare(&mut self, tree: &Worktree, interrupt: &Interrupt) -> Result<()> {
-        let _ = (tree, interrupt);
+    fn prepare(&mut self, candidate: &Candidate<'_>, interrupt: &Interrupt) -> Result<()> {
+        let _ = (candidate, interrupt);
         Ok(())
     }
 
@@ -72,6 +73,26 @@ pub trait Publisher: Send {
     }
 }
 
+/// What is about to be published.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct Candidate<'a> {
+    /// The complete tree.
+    pub tree: &'a Worktree,
+    /// The full name of the reference that led to the commit; `None` if the source names a commit id.
+    pub reference: Option<&'a str>,
+    /// Who signed the commit, according to the [`Verifier`](super::Verifier).
+    pub signers: &'a [Signer],
+}
+
+impl<'a> Candidate<'a> {
+    /// A tree without a reference and without signers.
+    #[must_use]
+    pub fn new(tree: &'a Worktree) -> Self {
+        Candidate { tree, reference: None, signers: &[] }
+    }
+}
+
 impl<P: Publisher + ?Sized> Publisher for Box<P> {
     fn path(&self) -> &Path {
         (**self).path()
@@ -89,8 +110,8 @@ impl<P: Publisher + ?Sized> Publisher for Box<P> {
         (**self).is_intact(tree, interrupt)
     }
 
-    fn prepare(&mut self, tree: &Worktree, interrupt: &Interrupt) -> Result<()> {
-        (**self).prepare(tree, interrupt)
+    fn prepare(&mut self, candidate: &Candidate<'_>, interrupt: &Interrupt) -> Result<()> {
+        (**self).prepare(candidate, interrupt)
     }
 
     fn publish(&mut self, tree: &Worktree, interrupt: &Interrupt) -> io::Result<()> {

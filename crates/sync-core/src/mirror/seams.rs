@@ -3,7 +3,6 @@
 use crate::credentials::Credentials;
 use crate::error::{Error, ErrorKind, Result};
 use crate::fetched::Received;
-#[cfg(feature = "ssh")]
 use crate::signatures::verifier::Judged;
 use crate::signatures::{Refusal, Signer};
 
@@ -48,9 +47,8 @@ impl<F: FnMut(&Received) -> Result<Vec<Signer>> + Send> Verifier for F {
     }
 }
 
-#[cfg(feature = "ssh")]
 impl crate::signatures::SignatureVerifier {
-    /// Judge a commit. The inner result is the judgement.
+    /// Judge a commit that is about to be published. The inner result is the judgement.
     ///
     /// # Errors
     ///
@@ -66,7 +64,6 @@ impl crate::signatures::SignatureVerifier {
     }
 }
 
-#[cfg(feature = "ssh")]
 impl Verifier for crate::signatures::SignatureVerifier {
     fn verify(&mut self, received: &Received) -> Result<Vec<Signer>> {
         self.check(received)?.map_err(|refusal| refusal.into_error(received))

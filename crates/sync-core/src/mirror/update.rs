@@ -6,6 +6,7 @@ use super::Mirror;
 use super::changes::{self, Change};
 use super::notice::Notice;
 use super::outcome::{SyncOutcome, Update};
+use super::publisher::Candidate;
 use crate::bounded_read::read_bounded;
 use crate::checkout::staging::{Origin, StagePlan, StagedTree};
 use crate::checkout::verify::altered_files;
@@ -20,13 +21,7 @@ use crate::worktree::index_file;
 impl Mirror {
     pub(super) fn try_update(&mut self) -> Result<SyncOutcome> {
         let current = self.published()?;
-        let credentials = self.credentials.credentials()?;
-        self.fetcher.set_credentials(credentials);
-        self.refresh_sparse_patterns()?;
-        let branch = self.settings.rules.on_branch.clone();
-        let (newest, refs) = self.fetcher.resolve_among(branch.as_deref())?;
-        let mut tip = self.apply_rules(newest, &refs, current)?;
-        tip.is_unverified = self.is_named(&tip) && !self.verify(&tip)?;
+        let tip = self.choose(current)?;
         if current == Some(tip.commit) && self.is_intact(tip.commit)? {
             self.is_verified = true;
             let commit = tip.commit;
@@ -48,23 +43,41 @@ impl Mirror {
             (self.has_changed, self.has_leftovers) = (true, true);
             return Ok(SyncOutcome::Unchanged(current.unwrap_or(tip.commit)));
         };
+        let tip = Tip { commit: tree.commit, ..tip };
         if current != Some(tree.commit) || !self.is_shown_intact(tree.commit)? {
-            self.publish(&tree, current)?;
+            self.publish(&tree, &tip, current)?;
         }
+        Ok(self.published_as(tip, tree, current))
+    }
+
+    /// What to publish: the reference's commit, or an earlier one that the rules keep. It is verified if that is
+    /// possible before it is fetched.
+    fn choose(&mut self, current: Option<CommitId>) -> Result<Tip> {
+        let credentials = self.credentials.credentials()?;
+        self.fetcher.set_credentials(credentials);
+        self.refresh_sparse_patterns()?;
+        let branch = self.settings.rules.on_branch.clone();
+        let (newest, refs) = self.fetcher.resolve_among(branch.as_deref())?;
+        let mut tip = self.apply_rules(newest, &refs, current)?;
+        tip.is_unverified = self.is_named(&tip) && !self.verify(&tip)?;
+        Ok(tip)
+    }
+
+    /// Take note of a tree that is published in place of `previous`.
+    fn published_as(&mut self, tip: Tip, tree: Worktree, previous: Option<CommitId>) -> SyncOutcome {
         self.is_verified = true;
         let shares_most = tree.reused >= tree.written && tree.origin != Some(Origin::Copies);
         let reuses_trees = self.settings.reuses_trees && self.settings.retention.is_some();
         self.keeps_recyclable = reuses_trees && shares_most;
-        let tip = Tip { commit: tree.commit, ..tip };
         self.report_move(&tip);
         self.memory.shown = Some(tip);
-        if current == Some(tree.commit) && tree.written + tree.reused == 0 {
-            return Ok(SyncOutcome::Unchanged(tree.commit));
+        if previous == Some(tree.commit) && tree.written + tree.reused == 0 {
+            return SyncOutcome::Unchanged(tree.commit);
         }
         self.has_changed = true;
-        let changes = self.changes(current, tree.commit);
+        let changes = self.changes(previous, tree.commit);
         let guard = self.guards.guard(tree.commit);
-        Ok(SyncOutcome::Updated(Box::new(Update { tree, previous: current, changes, guard })))
+        SyncOutcome::Updated(Box::new(Update { tree, previous, changes, guard }))
     }
 
     /// Read the file of sparse patterns again. It may be edited at any time; the next tree uses the new patterns.
@@ -199,9 +212,11 @@ impl Mirror {
         last.map_or(Ok(true), |last| self.changes_watched(tip, last))
     }
 
-    fn publish(&mut self, tree: &Worktree, current: Option<CommitId>) -> Result<()> {
+    fn publish(&mut self, tree: &Worktree, tip: &Tip, current: Option<CommitId>) -> Result<()> {
         if current != Some(tree.commit) {
-            self.publisher.prepare(tree, &self.interrupt)?;
+            let signers = self.judged.signers(tree.commit);
+            let candidate = Candidate { tree, reference: tip.reference(), signers };
+            self.publisher.prepare(&candidate, &self.interrupt)?;
         }
         if self.settings.flushes {
             self.store.flush()?;

@@ -15,15 +15,22 @@ pub(super) struct Judged {
     signers: Option<(CommitId, Vec<Signer>)>,
 }
 
+impl Judged {
+    /// As [`Mirror::signers`].
+    pub(super) fn signers(&self, commit: CommitId) -> &[Signer] {
+        match &self.signers {
+            Some((known, signers)) if *known == commit => signers,
+            _ => &[],
+        }
+    }
+}
+
 impl Mirror {
     /// Who signed a commit, according to the [`Verifier`](super::Verifier); empty if it did not accept the commit in
     /// the last update.
     #[must_use]
     pub fn signers(&self, commit: CommitId) -> &[Signer] {
-        match &self.judged.signers {
-            Some((known, signers)) if *known == commit => signers,
-            _ => &[],
-        }
+        self.judged.signers(commit)
     }
 
     /// Have the commit judged, if there is a verifier. The answer is false if that is only possible once it is

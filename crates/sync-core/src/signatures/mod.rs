@@ -1,22 +1,30 @@
 //! Signatures of commits and tags: who signed, and whether that is enough.
 //!
 //! ```text
-//! raw object ──split──▶ payload and signature ──ssh──▶ key ──allowed_signers──▶ Signer
+//! raw object ──split──▶ payload and signature ──ssh, openpgp──▶ key and its owner ──verifier──▶ Signer
 //! ```
 //! The objects are the bytes that were hashed. What is ambiguous is refused: other programs might read it differently.
 
 #[cfg(feature = "ssh")]
 pub(crate) mod allowed_signers;
+#[cfg_attr(not(feature = "openpgp"), path = "openpgp_absent.rs")]
+pub(crate) mod openpgp;
+pub(crate) mod patterns;
 pub(crate) mod split;
-#[cfg(feature = "ssh")]
+#[cfg_attr(not(feature = "ssh"), path = "ssh_absent.rs")]
 pub(crate) mod ssh;
-#[cfg(feature = "ssh")]
 pub(crate) mod verifier;
 
 use std::fmt;
+#[cfg(any(feature = "openpgp", feature = "ssh"))]
+use std::path::Path;
 
-#[cfg(feature = "ssh")]
-pub use verifier::{ExpiredKeys, SignaturePolicy, SignatureVerifier, VerifyMode};
+use patterns::wildcard_match;
+
+#[cfg(any(feature = "openpgp", feature = "ssh"))]
+use crate::error::{Error, ErrorKind};
+
+pub use verifier::{ExpiredKeys, Judged, SignaturePolicy, SignatureVerifier, VerifyMode};
 
 /// Who signed a commit or a tag.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,9 +34,11 @@ pub struct Signer {
     pub object: SignedObject,
     /// The format of the signature.
     pub format: SignatureFormat,
-    /// The fingerprint of the key: `SHA256:` and base64.
+    /// The fingerprint of the key: `SHA256:` and base64 for SSH. For OpenPGP the hexadecimal digits of the
+    /// certificate's primary key, which may have signed by a subkey.
     pub fingerprint: String,
-    /// The principal that `allowed_signers` names. Control characters are escaped.
+    /// The principal that `allowed_signers` names, or a user id of the OpenPGP certificate. Control characters are
+    /// escaped.
     pub name: Option<String>,
 }
 
@@ -57,7 +67,7 @@ impl fmt::Display for SignedObject {
 pub enum SignatureFormat {
     /// By OpenSSH.
     Ssh,
-    /// By OpenPGP, for example GnuPG. It is recognised, and not verified.
+    /// By OpenPGP, for example GnuPG.
     OpenPgp,
     /// X.509, for example by gitsign. It is recognised, and not verified.
     X509,
@@ -80,6 +90,53 @@ impl fmt::Display for Signer {
     }
 }
 
+/// Who made a signature that fits.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Identity {
+    /// As in [`Signer::fingerprint`].
+    pub(crate) fingerprint: String,
+    /// The fingerprint of the OpenPGP subkey that signed.
+    pub(crate) subkey: Option<String>,
+    /// The principal that `allowed_signers` names. Not a user id: everybody chooses their own.
+    pub(crate) principal: Option<String>,
+    /// As in [`Signer::name`].
+    pub(crate) name: Option<String>,
+}
+
+impl Identity {
+    /// Whether an entry of [`SignaturePolicy::signers`] means this one.
+    fn is(&self, signer: &str) -> bool {
+        let is_openpgp = |known: &str| known.eq_ignore_ascii_case(signer);
+        *signer == *self.fingerprint
+            || self.principal.as_deref().is_some_and(|principal| wildcard_match(signer, principal))
+            || self.principal.is_none() && is_openpgp(&self.fingerprint)
+            || self.subkey.as_deref().is_some_and(is_openpgp)
+    }
+}
+
+/// The moments at which keys must be valid, in seconds since 1970 (UTC).
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Moments {
+    pub(crate) now: u64,
+    pub(crate) expired: ExpiredKeys,
+}
+
+impl Moments {
+    /// Those for a signature that was made at a time.
+    pub(crate) fn of(self, signed: u64) -> Vec<u64> {
+        match self.expired {
+            ExpiredKeys::AtSigning => vec![signed],
+            ExpiredKeys::Refuse => vec![signed, self.now],
+        }
+    }
+}
+
+/// The error for a file with keys. No older set of keys is used in its place.
+#[cfg(any(feature = "openpgp", feature = "ssh"))]
+fn unreadable(path: &Path, fault: impl fmt::Display) -> Error {
+    Error::new(ErrorKind::Configuration, format!("read the keys in {}", path.display()), fault)
+}
+
 /// Why a commit is refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
@@ -92,6 +149,14 @@ pub struct Refusal {
 impl Refusal {
     fn new(reason: RefusalReason, text: impl Into<String>) -> Self {
         Refusal { reason, text: text.into() }
+    }
+
+    /// A signature of a format that only a feature of this crate verifies.
+    #[cfg(not(all(feature = "openpgp", feature = "ssh")))]
+    fn not_built_in(format: &str, feature: &str) -> Self {
+        let text =
+            format!("it is signed with {format}, and sync-core was built without its feature `{feature}`");
+        Refusal::new(RefusalReason::Unsupported, text)
     }
 }
 

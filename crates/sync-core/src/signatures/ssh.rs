@@ -1,14 +1,18 @@
 //! SSH signatures. See PROTOCOL.sshsig of OpenSSH.
 
+use std::path::{Path, PathBuf};
+
 use russh::keys::ssh_key::certificate::CertType;
 use russh::keys::ssh_key::public::KeyData;
 use russh::keys::ssh_key::{Algorithm, HashAlg, SshSig};
 use russh::keys::{Certificate, PublicKey};
 
-use super::Refusal;
 use super::RefusalReason::{Bad, Expired, Revoked, Untrusted, Weak};
 use super::allowed_signers::{AllowedSigner, AllowedSigners};
 use super::split::Signed;
+use super::{Identity, Moments, Refusal, unreadable};
+use crate::bounded_read::{LARGEST_FILE, read_bounded, read_bounded_text};
+use crate::error::Result as FileResult;
 
 /// The purpose that Git signs for.
 const NAMESPACE: &str = "git";
@@ -24,16 +28,36 @@ pub(crate) struct SshKeys {
     pub(crate) revoked: Vec<String>,
 }
 
-/// Who made a signature that fits: the fingerprint and the principal.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct SshSigner {
-    pub(crate) fingerprint: String,
-    pub(crate) principal: String,
+impl SshKeys {
+    /// Read the files that the user names.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Configuration`](crate::ErrorKind::Configuration) for the first file that cannot be read.
+    pub(crate) fn read(allowed_signers: &[PathBuf], revoked: Option<&Path>) -> FileResult<SshKeys> {
+        let read = |path: &Path| read_bounded_text(path, LARGEST_FILE).map_err(|err| unreadable(path, err));
+        let mut keys = SshKeys::default();
+        for path in allowed_signers {
+            let signers = AllowedSigners::parse(&read(path)?).map_err(|fault| unreadable(path, fault))?;
+            keys.allowed.0.extend(signers.0);
+        }
+        if let Some(path) = revoked {
+            let content = read_bounded(path, LARGEST_FILE).map_err(|err| unreadable(path, err))?;
+            keys.revoked = parse_revoked(&content).map_err(|fault| unreadable(path, fault))?;
+        }
+        Ok(keys)
+    }
+
+    /// Verify a signature, and find its signer among the allowed ones.
+    pub(crate) fn verify(&self, signed: &Signed, moments: Moments) -> Result<Identity, Refusal> {
+        let (fingerprint, principal) = verify(signed, self, &moments.of(signed.time))?;
+        let name = Some(principal.escape_debug().to_string());
+        Ok(Identity { fingerprint, subkey: None, principal: Some(principal), name })
+    }
 }
 
-/// Verify a signature, and find its signer among the allowed ones. `times` are the moments at which key and
-/// certificate must be valid, in seconds since 1970 (UTC).
-pub(crate) fn verify(signed: &Signed, keys: &SshKeys, times: &[u64]) -> Result<SshSigner, Refusal> {
+/// The fingerprint and the principal. `times` are the moments at which key and certificate must be valid.
+fn verify(signed: &Signed, keys: &SshKeys, times: &[u64]) -> Result<(String, String), Refusal> {
     let malformed =
         |err: &dyn std::fmt::Display| Refusal::new(Bad, format!("its signature cannot be read: {err}"));
     let signature = SshSig::from_pem(&signed.signature).map_err(|err| malformed(&err))?;
@@ -41,8 +65,11 @@ pub(crate) fn verify(signed: &Signed, keys: &SshKeys, times: &[u64]) -> Result<S
     let key = certificate.map_or(signature.public_key(), Certificate::public_key);
     let fingerprint = fingerprint(key);
     let refuse = |reason, text: String| Err(Refusal::new(reason, format!("signed by {fingerprint}, {text}")));
-    if signature.namespace() != NAMESPACE || !signature.reserved().is_empty() {
+    if signature.namespace() != NAMESPACE {
         return refuse(Bad, format!("not for Git but for {:?}", signature.namespace()));
+    }
+    if !signature.reserved().is_empty() {
+        return refuse(Bad, "with content in the field that is reserved".into());
     }
     if let Some(weakness) = weakness(key, &signature.algorithm()) {
         return refuse(Weak, weakness);
@@ -64,7 +91,7 @@ pub(crate) fn verify(signed: &Signed, keys: &SshKeys, times: &[u64]) -> Result<S
         None => find_key(key, &keys.allowed, times),
     };
     match found {
-        Ok(principal) => Ok(SshSigner { fingerprint, principal }),
+        Ok(principal) => Ok((fingerprint, principal)),
         Err((reason, text)) => refuse(reason, text),
     }
 }
@@ -143,7 +170,7 @@ fn find_authority(
     let named = certificate.valid_principals().iter();
     let principal = named.into_iter().find(|name| in_time.iter().any(|line| line.principals.matches(name)));
     match principal {
-        Some(name) => Ok(name.escape_debug().to_string()),
+        Some(name) => Ok(name.clone()),
         None => Err((Untrusted, "whose certificate names no principal of its authority's line".into())),
     }
 }
@@ -155,4 +182,30 @@ fn is_for_git(line: &AllowedSigner) -> bool {
 fn is_in_time(line: &AllowedSigner, times: &[u64]) -> bool {
     let (after, before) = (line.valid_after.unwrap_or(0), line.valid_before.unwrap_or(u64::MAX));
     times.iter().all(|time| (after..=before).contains(time))
+}
+
+/// Fingerprints, one in a line, and public keys.
+fn parse_revoked(content: &[u8]) -> Result<Vec<String>, String> {
+    // PROTOCOL.krl of OpenSSH.
+    if content.starts_with(b"SSHKRL\n\0") {
+        return Err(
+            "it is a key revocation list, which is not supported; list the keys or their fingerprints".into(),
+        );
+    }
+    let text = std::str::from_utf8(content).map_err(|_| "it is not UTF-8 text")?;
+    let mut revoked = Vec::new();
+    for (number, line) in text.lines().enumerate().map(|(number, line)| (number + 1, line.trim())) {
+        if line.is_empty() || line.starts_with('#') {
+            continue;
+        }
+        revoked.push(match line.strip_prefix("SHA256:") {
+            Some(hash) => format!("SHA256:{}", hash.split_whitespace().next().unwrap_or_default()),
+            None => {
+                let key = PublicKey::from_openssh(line)
+                    .map_err(|err| format!("line {number} is no public key and no fingerprint: {err}"))?;
+                fingerprint(key.key_data())
+            }
+        });
+    }
+    Ok(revoked)
 }

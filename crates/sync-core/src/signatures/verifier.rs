@@ -1,17 +1,16 @@
 //! The verifier: the policy of the user, and the files with keys, which are read anew for every commit.
 
-use std::fmt::Display;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::{Duration, SystemTime};
 
 use super::RefusalReason::{Bad, Unsigned, Unsupported, Untrusted};
-use super::allowed_signers::{AllowedSigners, wildcard_match};
+use super::openpgp::Certificates;
+use super::patterns::wildcard_match;
 use super::split::{Signed, split_commit, split_tag};
-use super::ssh::{SshKeys, SshSigner, fingerprint, verify};
-use super::{Refusal, SignatureFormat, SignedObject, Signer};
-use crate::bounded_read::{LARGEST_FILE, read_bounded_text};
-use crate::error::{Error, ErrorKind, ParseError, Result};
+use super::ssh::SshKeys;
+use super::{Identity, Moments, Refusal, SignatureFormat, SignedObject, Signer};
+use crate::error::{ParseError, Result};
 use crate::spec::reference::CommitId;
 
 /// Which signatures a commit must have.
@@ -43,8 +42,8 @@ impl FromStr for VerifyMode {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ExpiredKeys {
-    /// At the date of the commit or tag, as Git has it for SSH. So an old commit stays good when its key expires; to
-    /// withdraw a key, remove it from the file.
+    /// At the date of the commit or tag, as Git has it for SSH; for OpenPGP, at the time that the signature has. So an
+    /// old commit stays good when its key expires; to withdraw a key, remove it from the file.
     #[default]
     AtSigning,
     /// Also now.
@@ -71,24 +70,28 @@ pub struct SignaturePolicy {
     pub mode: VerifyMode,
     /// Files in the format of ssh-keygen(1), "ALLOWED SIGNERS".
     pub allowed_signers: Vec<PathBuf>,
+    /// Files with OpenPGP certificates, or directories of them. The default is none.
+    pub keys: Vec<PathBuf>,
     /// A file with the SSH keys that never count: public keys or `SHA256:` fingerprints, one in a line. The default is
     /// none.
     pub revoked: Option<PathBuf>,
-    /// Of the allowed signers only these: fingerprints (`SHA256:…`), or patterns of principals. All if it is empty.
+    /// Of the allowed signers only these: full fingerprints (`SHA256:…`, or the 40 or 64 digits of an OpenPGP key or
+    /// subkey), or patterns of principals in `allowed_signers`. All if it is empty.
     pub signers: Vec<String>,
     /// Patterns for the e-mail address of the committer or tagger, one of which must match. Any if it is empty.
     pub committers: Vec<String>,
-    /// At which time a key must be valid. The default is the date of the commit or tag.
+    /// At which time a key must be valid. The default is when it was signed.
     pub expired: ExpiredKeys,
 }
 
 impl SignaturePolicy {
-    /// Everybody in `allowed_signers` may sign.
+    /// Everybody in `allowed_signers` may sign, and nobody else until there are OpenPGP keys.
     #[must_use]
     pub fn new(mode: VerifyMode, allowed_signers: Vec<PathBuf>) -> Self {
         SignaturePolicy {
             mode,
             allowed_signers,
+            keys: Vec::new(),
             revoked: None,
             signers: Vec::new(),
             committers: Vec::new(),
@@ -105,12 +108,16 @@ pub struct SignatureVerifier {
 }
 
 /// The objects that are judged.
-pub(crate) struct Judged<'a> {
-    pub(crate) commit: CommitId,
+#[derive(Clone, Copy, Debug)]
+pub struct Judged<'a> {
+    /// The commit.
+    pub commit: CommitId,
     /// The full name of the reference, if the source names one.
-    pub(crate) reference: Option<&'a str>,
-    pub(crate) commit_object: &'a [u8],
-    pub(crate) tag_object: Option<&'a [u8]>,
+    pub reference: Option<&'a str>,
+    /// The content of the commit object, without its header: the bytes that were hashed.
+    pub commit_object: &'a [u8],
+    /// The same of the annotated tag, if the reference names one.
+    pub tag_object: Option<&'a [u8]>,
 }
 
 impl SignatureVerifier {
@@ -120,12 +127,13 @@ impl SignatureVerifier {
         SignatureVerifier { policy, now }
     }
 
-    /// Judge a commit. The inner result is the judgement.
+    /// Judge objects, wherever they are from. The inner result is the judgement.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Configuration`] if a file with keys cannot be read: no older set of keys is used in its place.
-    pub(crate) fn judge(&self, judged: &Judged<'_>) -> Result<std::result::Result<Vec<Signer>, Refusal>> {
+    /// [`ErrorKind::Configuration`](crate::ErrorKind::Configuration) if a file with keys cannot be read: no older set
+    /// of keys is used in its place.
+    pub fn judge(&self, judged: &Judged<'_>) -> Result<std::result::Result<Vec<Signer>, Refusal>> {
         let keys = self.read_keys()?;
         let mode = self.policy.mode;
         let of_tag = (mode != VerifyMode::Head).then(|| self.judge_tag(judged, &keys));
@@ -133,13 +141,22 @@ impl SignatureVerifier {
         Ok(of_tag.into_iter().chain(of_commit).collect())
     }
 
-    fn judge_commit(&self, judged: &Judged<'_>, keys: &SshKeys) -> std::result::Result<Signer, Refusal> {
+    /// The fingerprints of the OpenPGP certificates that no key of may sign now, each with the reason.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Configuration`](crate::ErrorKind::Configuration) if a file with keys cannot be read.
+    pub fn unusable_certificates(&self) -> Result<Vec<(String, String)>> {
+        Ok(Certificates::read(&self.policy.keys)?.unusable(self.moments().now))
+    }
+
+    fn judge_commit(&self, judged: &Judged<'_>, keys: &Keys) -> std::result::Result<Signer, Refusal> {
         let is_sha256 = judged.commit.0.kind() == gix::hash::Kind::Sha256;
         let signed = split_commit(judged.commit_object, is_sha256)?;
         self.judge_signed(SignedObject::Commit, &signed, keys)
     }
 
-    fn judge_tag(&self, judged: &Judged<'_>, keys: &SshKeys) -> std::result::Result<Signer, Refusal> {
+    fn judge_tag(&self, judged: &Judged<'_>, keys: &Keys) -> std::result::Result<Signer, Refusal> {
         let named = judged.reference.and_then(|name| name.strip_prefix("refs/tags/"));
         let (Some(object), Some(named)) = (judged.tag_object, named) else {
             return Err(Refusal::new(
@@ -165,77 +182,52 @@ impl SignatureVerifier {
         &self,
         object: SignedObject,
         signed: &Signed,
-        keys: &SshKeys,
+        keys: &Keys,
     ) -> std::result::Result<Signer, Refusal> {
-        if signed.format != SignatureFormat::Ssh {
-            let text = format!("it is signed with {}, which is not verified; sign with SSH", signed.format);
-            return Err(Refusal::new(Unsupported, text));
-        }
-        let mut times = vec![signed.time];
-        if self.policy.expired == ExpiredKeys::Refuse {
-            times.push(
-                (self.now)()
-                    .duration_since(SystemTime::UNIX_EPOCH)
-                    .map_or(0, |since| Duration::as_secs(&since)),
-            );
-        }
-        let SshSigner { fingerprint, principal } = verify(signed, keys, &times)?;
-        let refuse = |text: String| {
-            Err(Refusal::new(Untrusted, format!("signed by {fingerprint} ({principal}), {text}")))
+        let moments = self.moments();
+        let identity = match signed.format {
+            SignatureFormat::Ssh => keys.ssh.verify(signed, moments)?,
+            SignatureFormat::OpenPgp => keys.openpgp.verify(signed, moments)?,
+            SignatureFormat::X509 => {
+                let text = "it is signed with X.509, which is not verified; sign with SSH or OpenPGP";
+                return Err(Refusal::new(Unsupported, text));
+            }
         };
-        let is_named = |signer: &String| *signer == fingerprint || wildcard_match(signer, &principal);
-        if !self.policy.signers.is_empty() && !self.policy.signers.iter().any(is_named) {
+        self.allow(&identity, &signed.email)?;
+        let Identity { fingerprint, name, .. } = identity;
+        Ok(Signer { object, format: signed.format, fingerprint, name })
+    }
+
+    /// Whether this signer is one of those that the policy narrows the keys down to.
+    fn allow(&self, identity: &Identity, email: &str) -> std::result::Result<(), Refusal> {
+        let refuse = |text: String| {
+            let Identity { fingerprint, name, .. } = identity;
+            let name = name.as_ref().map_or(String::new(), |name| format!(" ({name})"));
+            Err(Refusal::new(Untrusted, format!("signed by {fingerprint}{name}, {text}")))
+        };
+        if !self.policy.signers.is_empty() && !self.policy.signers.iter().any(|signer| identity.is(signer)) {
             return refuse("who is not one of --verify-signers".into());
         }
-        let is_committer = |pattern: &String| wildcard_match(pattern, &signed.email);
+        let is_committer = |pattern: &String| wildcard_match(pattern, email);
         if !self.policy.committers.is_empty() && !self.policy.committers.iter().any(is_committer) {
-            return refuse(format!("but {:?} is not one of --verify-committers", signed.email));
+            return refuse(format!("but {email:?} is not one of --verify-committers"));
         }
-        Ok(Signer { object, format: SignatureFormat::Ssh, fingerprint, name: Some(principal) })
+        Ok(())
     }
 
-    fn read_keys(&self) -> Result<SshKeys> {
-        let mut keys = SshKeys::default();
-        for path in &self.policy.allowed_signers {
-            let text = read(path)?;
-            keys.allowed.0.extend(AllowedSigners::parse(&text).map_err(|fault| unreadable(path, fault))?.0);
-        }
-        if let Some(path) = &self.policy.revoked {
-            keys.revoked = parse_revoked(&read(path)?).map_err(|fault| unreadable(path, fault))?;
-        }
-        Ok(keys)
+    fn moments(&self) -> Moments {
+        let now = (self.now)().duration_since(SystemTime::UNIX_EPOCH);
+        Moments { now: now.map_or(0, |since| Duration::as_secs(&since)), expired: self.policy.expired }
+    }
+
+    fn read_keys(&self) -> Result<Keys> {
+        let ssh = SshKeys::read(&self.policy.allowed_signers, self.policy.revoked.as_deref())?;
+        Ok(Keys { ssh, openpgp: Certificates::read(&self.policy.keys)? })
     }
 }
 
-fn read(path: &Path) -> Result<String> {
-    read_bounded_text(path, LARGEST_FILE).map_err(|err| unreadable(path, err))
-}
-
-fn unreadable(path: &Path, fault: impl Display) -> Error {
-    Error::new(ErrorKind::Configuration, format!("read the keys in {}", path.display()), fault)
-}
-
-/// Fingerprints, one in a line, and public keys.
-fn parse_revoked(text: &str) -> std::result::Result<Vec<String>, String> {
-    if text.starts_with("SSHKRL\n\0") {
-        return Err(
-            "it is a key revocation list, which is not supported; list the keys or their fingerprints".into(),
-        );
-    }
-    let mut revoked = Vec::new();
-    for (number, line) in text.lines().enumerate().map(|(number, line)| (number + 1, line.trim())) {
-        if line.is_empty() || line.starts_with('#') {
-            continue;
-        }
-        revoked.push(match line.strip_prefix("SHA256:") {
-            Some(hash) => format!("SHA256:{}", hash.split_whitespace().next().unwrap_or_default()),
-            None => {
-                let key = russh::keys::PublicKey::from_openssh(line);
-                let key =
-                    key.map_err(|err| format!("line {number} is no public key and no fingerprint: {err}"))?;
-                fingerprint(key.key_data())
-            }
-        });
-    }
-    Ok(revoked)
+/// All keys that may sign.
+struct Keys {
+    ssh: SshKeys,
+    openpgp: Certificates,
 }

@@ -7,7 +7,7 @@
 //! - `--rounds N`: medians of so many (5).
 //! - `--dir DIR`: where to work. A tmpfs shows the programs, a disk shows the file system as well.
 //! - `--quick`: everything small, to see that it works.
-//! - `--only CASE`: `first-sync`, `poll`, `choice`, `change` or `repack`.
+//! - `--only CASE`: `first-sync`, `poll`, `choice`, `change`, `repack` or `verify`.
 //! - `--curves DIR`: instead, how costs grow with the number of files; the charts are written to DIR.
 //! - `--fleet N`: instead, this many synclines at one server.
 //!
@@ -28,6 +28,7 @@ mod floors;
 mod measure;
 mod peer;
 mod repositories;
+mod signatures;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -141,6 +142,9 @@ fn table(bench: &Bench, quick: bool, only: Option<&str>) {
         for range in ["*", "~3.1"] {
             choice(bench, &repository, range);
         }
+    }
+    if is_wanted("verify") {
+        signatures::print(base, bench.rounds, of(1_000, 20));
     }
     if is_wanted("first-sync") {
         first_sync(bench, &Repository::history(base, of(5_000, 50)), 0);

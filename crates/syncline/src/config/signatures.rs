@@ -3,7 +3,7 @@
 use sync_core::{Reference, SignaturePolicy, VerifyMode};
 
 use crate::options::{
-    REF, Row, VERIFY, VERIFY_ALLOWED_SIGNERS, VERIFY_COMMITTERS, VERIFY_EXPIRED, VERIFY_REVOKED,
+    REF, Row, VERIFY, VERIFY_ALLOWED_SIGNERS, VERIFY_COMMITTERS, VERIFY_EXPIRED, VERIFY_KEYS, VERIFY_REVOKED,
     VERIFY_SIGNERS,
 };
 use crate::reader::OptionReader;
@@ -15,14 +15,17 @@ pub fn signatures(
     is_forward_only: bool,
 ) -> Option<SignaturePolicy> {
     let Some(mode) = r.get(&VERIFY) else {
-        let others: [&Row; 4] =
-            [&VERIFY_ALLOWED_SIGNERS, &VERIFY_REVOKED, &VERIFY_SIGNERS, &VERIFY_COMMITTERS];
+        let others: [&Row; 5] =
+            [&VERIFY_ALLOWED_SIGNERS, &VERIFY_KEYS, &VERIFY_REVOKED, &VERIFY_SIGNERS, &VERIFY_COMMITTERS];
         r.error_each(&others, "has no effect without --verify");
         return None;
     };
-    let files = r.paths(&VERIFY_ALLOWED_SIGNERS);
-    if files.is_empty() {
-        r.error(&VERIFY, "needs --verify-allowed-signers");
+    let (files, keys) = (r.paths(&VERIFY_ALLOWED_SIGNERS), r.paths(&VERIFY_KEYS));
+    if files.is_empty() && keys.is_empty() {
+        r.error(&VERIFY, "needs --verify-allowed-signers or --verify-keys");
+    }
+    if !keys.is_empty() && cfg!(not(feature = "openpgp")) {
+        r.error(&VERIFY_KEYS, "needs a syncline that is built with its feature openpgp");
     }
     if mode != VerifyMode::Head && matches!(reference, Some(Reference::Commit(_))) {
         r.error(&VERIFY, format!("needs a tag, and {} names a commit", r.origin(&REF)));
@@ -31,6 +34,7 @@ pub fn signatures(
         r.warn("--verify without --forward-only: an old signed commit can be put back");
     }
     let mut policy = SignaturePolicy::new(mode, files);
+    policy.keys = keys;
     policy.revoked = r.path(&VERIFY_REVOKED);
     policy.signers = r.find(&VERIFY_SIGNERS).unwrap_or_default();
     policy.committers = r.find(&VERIFY_COMMITTERS).unwrap_or_default();
@@ -64,6 +68,7 @@ mod tests {
         assert!(policy(&[]).unwrap().is_none());
         for option in [
             "--verify-allowed-signers=x",
+            "--verify-keys=x",
             "--verify-revoked=x",
             "--verify-signers=x",
             "--verify-committers=x",
@@ -75,7 +80,7 @@ mod tests {
     #[test]
     fn all_that_is_wrong_with_signatures_is_reported() {
         for (argv, fault) in [
-            (vec!["--verify=head"], "needs --verify-allowed-signers"),
+            (vec!["--verify=head"], "needs --verify-allowed-signers or --verify-keys"),
             (vec!["--verify=yes", "--verify-allowed-signers=x"], "must be off, head, tag or tag-and-head"),
             (
                 vec!["--verify=head", "--verify-allowed-signers=x", "--verify-signers=0123456789abcdef"],
@@ -96,5 +101,10 @@ mod tests {
         let good = policy(&["--verify=tag-and-head", "--verify-allowed-signers=x", "--verify-signers=a@*,b"])
             .unwrap();
         assert_eq!(good.unwrap().signers, ["a@*", "b"]);
+        if cfg!(feature = "openpgp") {
+            let keys =
+                policy(&["--verify=head", "--verify-keys=/a", "--verify-keys=/b"]).unwrap().unwrap().keys;
+            assert_eq!(keys, ["/a", "/b"].map(std::path::PathBuf::from));
+        }
     }
 }

@@ -4,7 +4,10 @@ use std::io;
 use std::path::Path;
 use std::time::Duration;
 
-use sync_core::{CommitId, Error, ErrorKind, Interrupt, Progress, Publisher, Result, Stage, Store, Worktree};
+use sync_core::{
+    Candidate, CommitId, Error, ErrorKind, Interrupt, Progress, Publisher, Result, Signer, Stage, Store,
+    Worktree,
+};
 use tokio::sync::watch;
 
 use super::{Event, ExecHook, ask};
@@ -38,9 +41,15 @@ impl Publisher for Gated {
         self.inner.is_intact(tree, interrupt)
     }
 
-    fn prepare(&mut self, tree: &Worktree, interrupt: &Interrupt) -> Result<()> {
-        self.inner.prepare(tree, interrupt)?;
-        let event = Event { commit: tree.commit, tree: tree.path.clone(), reference: None, signer: None };
+    fn prepare(&mut self, candidate: &Candidate<'_>, interrupt: &Interrupt) -> Result<()> {
+        self.inner.prepare(candidate, interrupt)?;
+        let Candidate { tree, reference, signers, .. } = *candidate;
+        let event = Event {
+            commit: tree.commit,
+            tree: tree.path.clone(),
+            reference: reference.map(ToOwned::to_owned),
+            signer: signers.first().map(Signer::to_string),
+        };
         for told in &self.told {
             told.send_replace(Some(event.clone()));
         }
@@ -103,7 +112,8 @@ mod tests {
         let progress = Progress::new();
         let mut publisher = Gated { inner: Box::new(Nowhere), told: vec![told], gate, progress };
         let interrupt = interrupt.clone();
-        let answer = spawn_blocking(move || publisher.prepare(&tree(), &interrupt)).await.unwrap();
+        let answer =
+            spawn_blocking(move || publisher.prepare(&Candidate::new(&tree()), &interrupt)).await.unwrap();
         assert!(hears.borrow().as_ref().is_some_and(|event| event.commit == tree().commit));
         answer
     }

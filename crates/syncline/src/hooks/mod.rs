@@ -42,9 +42,9 @@ pub struct Event {
     pub commit: CommitId,
     /// The tree of the commit.
     pub tree: PathBuf,
-    /// The full name of the reference that was chosen, once it is published.
+    /// The full name of the reference that was chosen.
     pub reference: Option<String>,
-    /// Who signed it, if signatures are verified, once it is published.
+    /// Who signed it, if signatures are verified.
     pub signer: Option<String>,
 }
 
