@@ -15,6 +15,11 @@ pub(crate) fn as_git_reads(attributes: &[u8]) -> Option<Vec<u8>> {
     (end < attributes.len() || !before.is_empty()).then(|| [before, &attributes[..end]].concat())
 }
 
+/// Whether a `.gitattributes` may say that files are of Git LFS.
+pub(crate) fn mentions_lfs(attributes: &[u8]) -> bool {
+    attributes.contains_str("lfs")
+}
+
 pub(super) fn attribute_files(index: &State) -> impl Iterator<Item = &Entry> {
     index.entries().iter().filter(|entry| entry.mode != Mode::COMMIT && is_attributes(entry.path(index)))
 }

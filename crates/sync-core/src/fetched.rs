@@ -1,11 +1,17 @@
 //! The results of the fetch stages, which the checkout uses: the tip of a reference, the fetched commit, and the files
 //! that were written while its pack arrived.
 
+use std::collections::HashSet;
+
 use gix::ObjectId;
 use gix::bstr::BString;
 use gix::index::entry::Stat;
 use gix::objs::{Find, Kind};
 
+use crate::error::Result;
+use crate::lfs::endpoint::RepositoryConfig;
+use crate::lfs::store::LfsStore;
+use crate::lfs::{LfsObject, Oid};
 use crate::spec::Selection;
 use crate::spec::ref_query::Choice;
 use crate::spec::reference::{AdvertisedRef, CommitId};
@@ -124,6 +130,35 @@ impl Received {
     }
 }
 
+/// An object of Git LFS, and one of the paths that need it.
+#[derive(Clone, Debug)]
+pub(crate) struct WantedContent {
+    pub(crate) object: LfsObject,
+    pub(crate) path: BString,
+}
+
+/// What came of the objects that were wanted.
+#[derive(Debug, Default)]
+pub(crate) struct LfsReceived {
+    /// How many came.
+    pub(crate) fetched: usize,
+    /// How many bytes came.
+    pub(crate) bytes: u64,
+    /// Those that the server does not have, where pointers may stay.
+    pub(crate) missing: HashSet<Oid>,
+}
+
+/// Where the objects of Git LFS of a repository come from.
+pub(crate) trait LfsRemote: std::fmt::Debug + Send {
+    /// Bring objects into `store`. No two are the same.
+    fn fetch(
+        &self,
+        wanted: &[WantedContent],
+        config: &RepositoryConfig,
+        store: &LfsStore,
+    ) -> Result<LfsReceived>;
+}
+
 /// A commit that is in the store with its tree and its submodules. Check it out with
 /// [`checkout`](crate::stages::checkout) and the same store.
 #[derive(Debug)]
@@ -132,6 +167,8 @@ pub struct Fetched {
     pub commit: CommitId,
     pub(crate) selection: Selection,
     pub(crate) submodules: Vec<FetchedSubmodule>,
+    /// Where its contents of Git LFS come from, if they are wanted.
+    pub(crate) lfs: Option<Box<dyn LfsRemote>>,
     /// The files that were written while the pack arrived.
     pub(crate) early: StreamedFiles,
 }

@@ -198,7 +198,7 @@ pub fn unpack(pack: &[u8], commit: ObjectId, packs: &Path, tree: &Path) -> io::R
     let pack_receiver = PackReceiver {
         pack_dir: packs.to_owned(),
         hash: commit.kind(),
-        tree: Some(StreamTarget { commit, dir: tree, limits: &limits }),
+        tree: Some(StreamTarget { commit, dir: tree, limits: &limits, leaves_pointers: true }),
         resources: Resources { threads: 2, memory: None },
         progress: &progress,
         interrupt: &interrupt,

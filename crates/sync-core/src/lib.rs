@@ -38,6 +38,7 @@ mod fs_ext;
 pub mod fuzzing;
 mod index_pack;
 mod interrupt;
+mod lfs;
 mod limits;
 mod mirror;
 mod objects;
@@ -57,6 +58,7 @@ mod worktree;
 
 pub use bounded_read::{LARGEST_FILE, read_bounded, read_bounded_text};
 pub use checkout::Worktree;
+pub use checkout::lfs::LfsCounts;
 pub use checkout::staging::Origin;
 pub use credentials::{Cookie, Credentials, Login, Scope};
 pub use error::{Error, ErrorKind, ParseError, Recovery, Result};
@@ -77,6 +79,8 @@ pub use signatures::{
     SignedObject, Signer, VerifyMode,
 };
 pub use spec::filter::Filter;
+pub use spec::lfs::{LfsConfig, LfsSelection, MissingContent};
+pub use spec::path_patterns::PathPatterns;
 pub use spec::ref_pattern::RefPattern;
 pub use spec::reference::{CommitId, Reference};
 pub use spec::sparse::SparsePatterns;

@@ -23,6 +23,8 @@ pub enum Stage {
     Receiving,
     /// Resolving deltas and writing the pack index. Counts objects.
     Resolving,
+    /// Fetching objects of Git LFS. Counts objects and bytes.
+    FetchingLfs,
     /// Writing a worktree. Counts files and bytes.
     Writing,
     /// Repacking the packs of the store into one. Counts objects.
@@ -30,13 +32,14 @@ pub enum Stage {
 }
 
 impl Stage {
-    const ALL: [Stage; 8] = [
+    const ALL: [Stage; 9] = [
         Stage::Idle,
         Stage::Connecting,
         Stage::Listing,
         Stage::Requesting,
         Stage::Receiving,
         Stage::Resolving,
+        Stage::FetchingLfs,
         Stage::Writing,
         Stage::Repacking,
     ];
@@ -51,6 +54,7 @@ impl Stage {
             Stage::Requesting => "request",
             Stage::Receiving => "receive",
             Stage::Resolving => "resolve",
+            Stage::FetchingLfs => "lfs",
             Stage::Writing => "write",
             Stage::Repacking => "fold",
         }
@@ -66,6 +70,7 @@ impl Stage {
             Stage::Requesting => "waiting for a pack",
             Stage::Receiving => "receiving objects",
             Stage::Resolving => "resolving objects",
+            Stage::FetchingLfs => "fetching Git LFS objects",
             Stage::Writing => "writing files",
             Stage::Repacking => "repacking",
         }

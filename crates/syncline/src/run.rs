@@ -77,6 +77,9 @@ impl<W: Worker> Service<'_, W> {
                     let commit = outcome.commit();
                     let event = worker.event(commit);
                     let has_changed = matches!(outcome, SyncOutcome::Updated(_));
+                    if let SyncOutcome::Updated(update) = outcome {
+                        status.lfs_placed(&update.tree().lfs);
+                    }
                     let is_news = has_changed || is_first;
                     status.passed(if is_news { Outcome::Success } else { Outcome::Noop }, started.elapsed());
                     if is_news {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use sync_core::{CommitId, CommitInfo, Held, Progress, Stage};
+use sync_core::{CommitId, CommitInfo, Held, LfsCounts, Progress, Stage};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
@@ -84,6 +84,9 @@ pub struct Facts {
     pub stages: BTreeMap<&'static str, Sum>,
     pub received_bytes: u64,
     pub received_objects: u64,
+    pub received_lfs_bytes: u64,
+    /// How many objects of Git LFS trees needed, by where they were.
+    pub lfs_objects: BTreeMap<&'static str, u64>,
     /// The newest first.
     pub attempts: VecDeque<Attempt>,
     pub last_success: Option<f64>,
@@ -218,6 +221,17 @@ impl Status {
         *self.lock().verifications.entry(result).or_default() += 1;
     }
 
+    /// A tree needed objects of Git LFS.
+    pub fn lfs_placed(&self, counts: &LfsCounts) {
+        let LfsCounts { fetched, reused, missing, .. } = *counts;
+        let mut facts = self.lock();
+        for (result, count) in [("fetched", fetched), ("reused", reused), ("missing", missing)] {
+            if count > 0 {
+                *facts.lfs_objects.entry(result).or_default() += count as u64;
+            }
+        }
+    }
+
     pub fn held(&self, held: Option<Held>) {
         self.lock().held = held;
     }
@@ -244,9 +258,13 @@ impl Status {
             if let Some((stage, since)) = last.take() {
                 facts.stages.entry(stage.name()).or_default().add(since.elapsed());
             }
-            if snapshot.stage == Stage::Receiving {
-                facts.received_bytes += snapshot.bytes as u64;
-                facts.received_objects += snapshot.done as u64;
+            match snapshot.stage {
+                Stage::Receiving => {
+                    facts.received_bytes += snapshot.bytes as u64;
+                    facts.received_objects += snapshot.done as u64;
+                }
+                Stage::FetchingLfs => facts.received_lfs_bytes += snapshot.bytes as u64,
+                _ => {}
             }
             if next != Stage::Idle {
                 *last = Some((next, Instant::now()));

@@ -10,7 +10,9 @@ use gix::index::entry::{Flags, Mode};
 use gix::objs::HeaderExt;
 
 use super::free_space::{self, SpaceNeeded};
-use super::special::{self, AttributeFiles};
+use super::lfs::LfsFiles;
+use super::matching::{AttributeFiles, no_attributes};
+use super::special;
 use super::staging::{Reused, StagePlan, StagedTree};
 use super::{SPARSE_FILE, Worktree, missing};
 use crate::attributes::is_attributes;
@@ -20,10 +22,11 @@ use crate::interrupt::Interrupt;
 use crate::limits::Limits;
 use crate::objects::{Objects, is_damage};
 use crate::paths::PATH_RULES;
-use crate::progress::Progress;
+use crate::progress::{Progress, Stage};
 use crate::spec::reference::CommitId;
 use crate::store::Store;
 use crate::store::worktree_paths::{TemporaryTree, WorktreePaths};
+use crate::trees::cache::TreeCache;
 use crate::trees::rules::PATH_MAX;
 use crate::trees::selected_files;
 use crate::worktree::entry::{needs_writing, to_path};
@@ -68,6 +71,7 @@ impl Build<'_> {
         let known = staged.as_ref().map(StagedTree::known);
         let mut index = selected_files(&objects, id, &fetched.selection, &mut self.files, known)?;
         let attributes = AttributeFiles::measure(&objects, &index, id)?;
+        let mut lfs = LfsFiles::of(&objects, &index, fetched, store)?;
         let entries = index.entries().iter();
         let before: Vec<(Mode, bool)> = entries.map(|entry| (entry.mode, !needs_writing(entry))).collect();
         self.progress.set_total(index.entries().len());
@@ -76,12 +80,24 @@ impl Build<'_> {
         self.made.early += written_early;
         self.made.written += written_early;
         let last = staged.as_ref().map(|staged| staged.last().clone());
-        if let Some(staged) = staged {
-            self.count_reused(staged.move_to(&building.dir, &mut index).step(step)?);
+        let mut known = None;
+        if let Some(staged) = staged.filter(|staged| staged.serves(lfs.as_ref())) {
+            known = self.count_reused(staged.move_to(&building.dir, &mut index).step(step)?);
         }
-        let (needed, large) = self.measure(&objects, &index, &before, &fetched.selection.limits)?;
+        if let Some(lfs) = &mut lfs {
+            lfs.find(&objects, &index, &attributes, &building.dir)?;
+        }
+        let (needed, large) =
+            self.measure(&objects, &index, &before, (&fetched.selection.limits, lfs.as_ref()))?;
         free_space::check(&building.dir, &needed).step(step)?;
         fs_err::write(building.dir.join(".git"), paths.pointer()).step(step)?;
+        if let Some(lfs) = &mut lfs {
+            lfs.fetch(&index, known.as_ref().map(TreeCache::index), self.interrupt)?;
+            self.progress.enter(Stage::Writing);
+            self.progress.set_total(index.entries().len());
+            self.made.written += lfs.place(&mut index, &building.dir, self.interrupt)?;
+            self.made.lfs.add(&lfs.counts);
+        }
         self.made.written += special::write_special(
             &objects,
             &mut index,
@@ -95,6 +111,10 @@ impl Build<'_> {
             entry.flags.set(Flags::SKIP_WORKTREE, left_out);
         }
         write_admin(fetched, &index, &building.admin, paths)?;
+        if let Some(lfs) = &lfs {
+            lfs.note.write(&building.admin).step(step)?;
+            index_file::make_newer(&building.index(), &index).step(step)?;
+        }
         self.submodules(store, fetched, building, paths, last)
     }
 
@@ -105,17 +125,21 @@ impl Build<'_> {
         objects: &Objects,
         index: &State,
         before: &[(Mode, bool)],
-        limits: &Limits,
+        (limits, lfs): (&Limits, Option<&LfsFiles<'_>>),
     ) -> Result<(SpaceNeeded, HashSet<usize>)> {
         let step = || format!("write the tree of {}", self.id);
         let refused = |excess| Error::new(ErrorKind::Limit, step(), excess);
         let (headers, mut needed, mut large) = (objects.headers(), SpaceNeeded::default(), HashSet::new());
+        let of_lfs = lfs.map(LfsFiles::sizes).unwrap_or_default();
+        needed.add(lfs.map_or(0, |lfs| lfs.space(index)), false);
         for (at, (entry, (mode, left_out))) in index.entries().iter().zip(before).enumerate() {
             if *left_out || *mode == Mode::COMMIT {
                 continue;
             }
             let size = if !needs_writing(entry) {
                 entry.stat.size.into()
+            } else if let Some(size) = of_lfs.get(&at) {
+                *size
             } else {
                 let header = headers.header(&entry.id).map_err(|err| missing(self.id, &err))?;
                 if header.kind != gix::objs::Kind::Blob {
@@ -136,21 +160,22 @@ impl Build<'_> {
                 );
                 return Err(Error::new(ErrorKind::Rejected, step(), text));
             }
-            self.bytes += size;
+            self.bytes = self.bytes.saturating_add(size);
         }
         limits.check_tree(self.bytes).map_err(refused)?;
         Ok((needed, large))
     }
 
-    /// Count the files that were reused.
-    fn count_reused(&mut self, reused: Option<Reused>) {
-        let Some(reused) = reused else { return };
+    /// Count the files that were reused. Returns what is known of the tree that they are from.
+    fn count_reused(&mut self, reused: Option<Reused>) -> Option<TreeCache> {
+        let reused = reused?;
         self.made.reused += reused.count;
         if reused.count > 0 {
             self.made.origin.get_or_insert(reused.origin);
         }
         self.made.altered.extend(reused.altered);
         gix::Count::set(&self.progress.files(), reused.count);
+        Some(reused.known)
     }
 
     /// Build the trees of the submodules.
@@ -206,7 +231,7 @@ impl Build<'_> {
         let options = gix_worktree_state::checkout::Options {
             thread_limit: Some(if attributes.are_large() { 1 } else { objects.resources.threads() }),
             destination_is_initially_empty: true,
-            attributes: special::no_attributes().step(step)?,
+            attributes: no_attributes().step(step)?,
             validate: PATH_RULES,
             fs: gix::fs::Capabilities { ignore_case: false, ..Default::default() },
             ..gix_worktree_state::checkout::Options::new(special::pipeline(objects.hash))

@@ -8,6 +8,9 @@
 mod build;
 mod free_space;
 mod hardlink;
+pub(crate) mod lfs;
+mod lfs_note;
+mod matching;
 mod recycle;
 mod special;
 pub(crate) mod staging;
@@ -30,6 +33,7 @@ use crate::trees::selected_files;
 use crate::worktree::index_file;
 
 use build::{Build, BuildSite};
+use lfs::LfsCounts;
 
 /// The file with the sparse patterns of a worktree, in its admin directory, as in git.
 const SPARSE_FILE: &str = "info/sparse-checkout";
@@ -49,6 +53,8 @@ pub struct Worktree {
     pub reused: usize,
     /// How they were reused; `None` if there are none.
     pub origin: Option<Origin>,
+    /// The files of Git LFS.
+    pub lfs: LfsCounts,
     /// Files of the last tree that were altered in place, and were therefore not reused. The paths are relative to
     /// the root of the tree or submodule.
     pub altered: Vec<String>,
@@ -58,7 +64,16 @@ impl Worktree {
     /// A tree that was there already: nothing was written for it. Tests of a [`Publisher`](crate::Publisher) start with
     /// one.
     pub fn new(commit: CommitId, path: PathBuf) -> Self {
-        Worktree { commit, path, written: 0, early: 0, reused: 0, origin: None, altered: Vec::new() }
+        Worktree {
+            commit,
+            path,
+            written: 0,
+            early: 0,
+            reused: 0,
+            origin: None,
+            lfs: LfsCounts::default(),
+            altered: Vec::new(),
+        }
     }
 }
 

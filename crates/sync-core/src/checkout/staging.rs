@@ -11,6 +11,8 @@ use gix::bstr::ByteSlice;
 use gix::index::State;
 use gix::index::entry::Flags;
 
+use super::lfs::LfsFiles;
+use super::lfs_note::LfsNote;
 use super::{hardlink, recycle};
 use crate::attributes::attribute_files;
 use crate::interrupt::Interrupt;
@@ -80,6 +82,8 @@ pub(super) struct Reused {
     pub(super) origin: Origin,
     /// Files of the last tree that were altered, and not reused.
     pub(super) altered: Vec<String>,
+    /// The index and the trees of the tree that they are from.
+    pub(super) known: TreeCache,
 }
 
 impl StagePlan {
@@ -154,6 +158,16 @@ impl StagedTree {
         &self.known
     }
 
+    /// Whether its files of Git LFS are content and pointers as the next tree wants them.
+    pub(super) fn serves(&self, wanted: Option<&LfsFiles<'_>>) -> bool {
+        let admin = if self.origin == Origin::RetiredTree { &self.tree.admin } else { &self.last.admin };
+        match (LfsNote::read(admin), wanted) {
+            (Ok(Some(note)), Some(wanted)) => note.serves(&wanted.note),
+            (Ok(note), wanted) => note.is_none() && wanted.is_none(),
+            (Err(_), _) => false,
+        }
+    }
+
     /// Move the tree to `dir`, an empty directory. Remove the files that are not in `new` or differ there, and mark
     /// the others in `new` as written. If attributes differ, nothing is moved and the answer is `None`: every file
     /// may need another conversion.
@@ -189,7 +203,7 @@ impl StagedTree {
         for gone in candidates {
             remove(dir, to_path(old_path(gone).as_bstr()))?;
         }
-        Ok(Some(Reused { count, origin: self.origin, altered: self.altered }))
+        Ok(Some(Reused { count, origin: self.origin, altered: self.altered, known: self.known }))
     }
 }
 

@@ -3,6 +3,7 @@
 use gix::index::entry::Mode;
 
 use super::SPARSE_FILE;
+use super::lfs_note::LfsNote;
 use crate::error::{Context, Error, ErrorKind, Result};
 use crate::fetched::Fetched;
 use crate::interrupt::Interrupt;
@@ -38,6 +39,18 @@ pub fn altered_files(
     if patterns.as_deref() != selection.sparse.as_ref().map(SparsePatterns::bytes) {
         let step = format!("compare {} with its index", paths.dir.display());
         return Err(Error::new(ErrorKind::Other, step, "it was checked out with other sparse patterns"));
+    }
+    let step = || format!("compare {} with its index", paths.dir.display());
+    let reason = match (LfsNote::read(&paths.admin).step(step)?, &selection.lfs) {
+        (None, None) => None,
+        (Some(note), Some(_)) if !note.missing.is_empty() => {
+            Some("objects of Git LFS were missing when it was checked out")
+        }
+        (Some(note), Some(lfs)) if note.is_of(lfs) => None,
+        _ => Some("it was checked out with other settings of Git LFS"),
+    };
+    if let Some(reason) = reason {
+        return Err(Error::new(ErrorKind::Other, step(), reason));
     }
     let mut altered = Vec::new();
     let levels = match selection.submodules {

@@ -6,6 +6,7 @@ use super::Fetcher;
 use super::submodules::{Location, WantedSubmodule, wanted};
 use crate::error::{Error, ErrorKind, Result};
 use crate::fetched::{Fetched, FetchedSubmodule, StreamedFiles, tip};
+use crate::spec::lfs::LfsSelection;
 use crate::spec::reference::{CommitId, Reference};
 use crate::spec::submodules::{MAX_DEPTH, SubmoduleMode};
 use crate::spec::{Selection, Source};
@@ -27,8 +28,10 @@ impl Fetcher {
         }
         let mut submodules = Vec::new();
         let selection = &self.source.selection;
-        // Sparse patterns and the subdirectory are of the top repository; submodules are checked out completely.
-        let whole = Selection { sparse: None, subdirectory: None, ..selection.clone() };
+        // Sparse patterns, the subdirectory and the LFS server are of the top repository; submodules are checked out
+        // completely.
+        let lfs = selection.lfs.clone().map(|lfs| LfsSelection { url: None, ..lfs });
+        let whole = Selection { sparse: None, subdirectory: None, lfs, ..selection.clone() };
         let selected = if *count == 0 { selection } else { &whole };
         for WantedSubmodule { path, commit, location } in
             wanted(store, commit, location, selected, &self.options)?
@@ -70,6 +73,7 @@ impl Fetcher {
                     commit: CommitId(commit),
                     selection: whole.clone(),
                     submodules: nested,
+                    lfs: fetcher.lfs(None),
                     early: StreamedFiles::default(),
                 },
             });

@@ -6,6 +6,7 @@
 mod branches;
 mod fetch_pack;
 mod fetch_submodules;
+mod lfs;
 mod local;
 mod network;
 mod peek;
@@ -20,7 +21,7 @@ use std::path::Path;
 
 use crate::credentials::Credentials;
 use crate::error::{Context, Error, ErrorKind, Result};
-use crate::fetched::{Fetched, Received, StreamedFiles, Tip, tip};
+use crate::fetched::{Fetched, LfsRemote, Received, StreamedFiles, Tip, tip};
 use crate::fs_ext::remove_dir_if_there;
 use crate::interrupt::Interrupt;
 use crate::objects::ancestry::{Ancestry, MAX_COMMITS, ancestry};
@@ -36,6 +37,7 @@ use crate::transport::options::ConnectOptions;
 use crate::transport::ssh;
 use crate::url::Kind;
 
+use lfs::LfsFetcher;
 use local::Local;
 use network::Network;
 use remote::{Commits, Remote, WantedCommits};
@@ -265,7 +267,22 @@ impl Fetcher {
         let Source { url, written, .. } = &self.source;
         let location = Location { url: url.clone(), written: written.clone() };
         let submodules = self.fetch_submodules(commit.0, &location, store, levels, &mut 0)?;
-        Ok(Fetched { commit, selection: self.source.selection.clone(), submodules, early })
+        let lfs = self.lfs(tip.reference());
+        Ok(Fetched { commit, selection: self.source.selection.clone(), submodules, lfs, early })
+    }
+
+    /// Where the contents of Git LFS come from, if they are wanted.
+    fn lfs(&self, reference: Option<&str>) -> Option<Box<dyn LfsRemote>> {
+        let selection = self.source.selection.lfs.clone()?;
+        Some(Box::new(LfsFetcher {
+            remote: self.source.url.clone(),
+            selection,
+            reference: reference.map(ToOwned::to_owned),
+            options: self.options.clone(),
+            sessions: self.sessions.clone(),
+            interrupt: self.interrupt.clone(),
+            progress: self.progress.clone(),
+        }))
     }
 }
 

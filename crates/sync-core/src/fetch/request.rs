@@ -30,7 +30,8 @@ impl Network {
         early: Option<(ObjectId, &Path)>,
     ) -> Result<StreamedFiles, RequestFailure> {
         let limits = &source.selection.limits;
-        let tree = early.map(|(commit, dir)| StreamTarget { commit, dir, limits });
+        let leaves_pointers = source.selection.lfs.is_some();
+        let tree = early.map(|(commit, dir)| StreamTarget { commit, dir, limits, leaves_pointers });
         let target =
             PackTarget { pack_dir: store.pack_dir(), shallow_file: store.shallow_file(), limits, tree };
         let is_partial = store.is_partial();

@@ -56,6 +56,8 @@ pub(crate) struct StreamTarget<'a> {
     /// The directory of the tree. It exists and is empty.
     pub(crate) dir: &'a Path,
     pub(crate) limits: &'a Limits,
+    /// Whether pointers of Git LFS are left to the checkout, which puts their content in their place.
+    pub(crate) leaves_pointers: bool,
 }
 
 /// A pack that was received.

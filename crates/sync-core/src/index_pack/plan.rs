@@ -6,7 +6,9 @@ use gix::hashtable::HashMap as IdMap;
 use gix::objs::tree::EntryKind;
 use gix::objs::{Kind, TreeRefIter};
 
+use crate::attributes::mentions_lfs;
 use crate::convert::may_convert;
+use crate::lfs::pointer::Pointer;
 use crate::paths::PATH_RULES;
 
 /// Limits for the entries and the depth of the plan: a hostile tree may contain the same tree again and again.
@@ -30,6 +32,8 @@ enum Conversion {
     None,
     /// The file has not arrived yet.
     Unknown,
+    /// Only pointers of Git LFS become other files.
+    OfPointers,
     Possible,
 }
 
@@ -56,11 +60,12 @@ pub(super) struct Plan {
     blobs: IdMap<ObjectId, Vec<PlannedPath>>,
     /// `.gitattributes` files that have not arrived, with their directories.
     attributes: IdMap<ObjectId, Vec<DirId>>,
+    leaves_pointers: bool,
 }
 
 impl Plan {
     /// Trees that arrive before their parents are held, up to `pending_budget` bytes of them.
-    pub(super) fn new(commit: ObjectId, pending_budget: u64) -> Self {
+    pub(super) fn new(commit: ObjectId, pending_budget: u64, leaves_pointers: bool) -> Self {
         Plan {
             commit,
             dirs: Vec::new(),
@@ -70,6 +75,7 @@ impl Plan {
             pending_budget,
             blobs: IdMap::default(),
             attributes: IdMap::default(),
+            leaves_pointers,
         }
     }
 
@@ -161,15 +167,24 @@ impl Plan {
         if let Some(content) = content
             && let Some(dirs) = self.attributes.remove(&id)
         {
-            let conversion = if may_convert(content) { Conversion::Possible } else { Conversion::None };
+            let conversion = match content {
+                content if may_convert(content) => Conversion::Possible,
+                content if self.leaves_pointers && mentions_lfs(content) => Conversion::OfPointers,
+                _ => Conversion::None,
+            };
             dirs.into_iter().for_each(|dir| self.dirs[dir as usize].conversion = conversion);
         }
         let mut targets = self.blobs.remove(&id).unwrap_or_default();
         if self.entries > MAX_ENTRIES {
             return Vec::new(); // there may be a .gitattributes beyond the limit
         }
+        let is_pointer = content.is_some_and(|content| Pointer::parse(content) != Pointer::No);
         targets.retain(|target| {
-            self.ancestors(target.dir).all(|dir| self.dirs[dir as usize].conversion == Conversion::None)
+            self.ancestors(target.dir).all(|dir| match self.dirs[dir as usize].conversion {
+                Conversion::None => true,
+                Conversion::OfPointers => !is_pointer,
+                Conversion::Unknown | Conversion::Possible => false,
+            })
         });
         targets
     }

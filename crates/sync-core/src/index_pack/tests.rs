@@ -133,7 +133,7 @@ fn unpacked(bytes: &[u8], commit: ObjectId) -> Result<Vec<String>, String> {
     fs_err::create_dir(&tree).unwrap();
     let mut source = io::BufReader::with_capacity(1000, bytes);
     let (limits, progress, interrupt) = (Limits::default(), Progress::new(), Interrupt::new());
-    let early = StreamTarget { commit, dir: &tree, limits: &limits };
+    let early = StreamTarget { commit, dir: &tree, limits: &limits, leaves_pointers: false };
     let outcome = pack_receiver(&packs, &progress, &interrupt, Some(early)).take(&mut source, None);
     let left: Vec<_> = fs_err::read_dir(&packs).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(left.len(), if outcome.is_ok() { 2 } else { 0 }, "{left:?}");
@@ -279,7 +279,7 @@ fn it_stops_when_asked_to() {
     let interrupt = Interrupt::new();
     interrupt.trigger();
     let (bytes, limits, progress) = (pack.bytes(), Limits::default(), Progress::new());
-    let early = StreamTarget { commit, dir: dir.path(), limits: &limits };
+    let early = StreamTarget { commit, dir: dir.path(), limits: &limits, leaves_pointers: false };
     let pack_receiver = pack_receiver(dir.path(), &progress, &interrupt, Some(early));
     let outcome = pack_receiver.take(&mut &bytes[..], None);
     assert_eq!(outcome.unwrap_err().kind(), io::ErrorKind::TimedOut);

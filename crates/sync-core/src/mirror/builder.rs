@@ -180,7 +180,11 @@ impl MirrorBuilder {
     #[must_use]
     pub fn build(self, store: Store) -> Mirror {
         let connect = ConnectOptions { resources: self.resources, ..self.connect };
-        let fetcher = Fetcher::new(self.source, connect, self.interrupt.clone(), self.progress.clone());
+        let mut source = self.source;
+        if let Some(lfs) = &mut source.selection.lfs {
+            lfs.shares_files &= self.settings.shares_files;
+        }
+        let fetcher = Fetcher::new(source, connect, self.interrupt.clone(), self.progress.clone());
         Mirror {
             publisher: self.publisher.unwrap_or_else(|| Box::new(Unpublished::new(&store))),
             store,
@@ -199,6 +203,7 @@ impl MirrorBuilder {
             keeps_recyclable: false,
             retired_at: None,
             tree_size: None,
+            has_counted_pointers: false,
             has_leftovers: false,
             has_changed: true,
         }

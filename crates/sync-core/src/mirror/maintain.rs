@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::notice::Notice;
 use super::{Mirror, Repack};
+use crate::checkout::lfs::prune_objects;
 use crate::error::{Context, Error, Recovery, Result};
 use crate::progress::Stage;
 use crate::spec::reference::CommitId;
@@ -29,6 +30,8 @@ impl Mirror {
             }
             self.remove_unused_submodules();
             self.remove_foreign_worktrees();
+            let pruned = self.prune_lfs();
+            self.observer.failed(pruned, "cannot remove unused objects of Git LFS");
         }
         if self.has_excess_history || (has_changed && self.needs_repack(&self.store, size, false)) {
             self.repack();
@@ -115,6 +118,12 @@ impl Mirror {
             outcome = removed.and(outcome);
         }
         outcome
+    }
+
+    /// Remove objects of Git LFS that no tree uses.
+    fn prune_lfs(&self) -> Result<()> {
+        let step = || format!("remove unused objects of Git LFS in {}", self.store.root().display());
+        self.store.repositories().step(step)?.iter().try_for_each(|git| prune_objects(git).step(step))
     }
 
     pub(super) fn remove_foreign_worktrees(&mut self) {

@@ -8,6 +8,7 @@ use super::notice::Notice;
 use super::outcome::{SyncOutcome, Update};
 use super::publisher::Candidate;
 use crate::bounded_read::read_bounded;
+use crate::checkout::lfs::{count_pointers, discard_parts};
 use crate::checkout::staging::{Origin, StagePlan, StagedTree};
 use crate::checkout::verify::altered_files;
 use crate::checkout::{Worktree, checkout};
@@ -35,6 +36,8 @@ impl Mirror {
         let made = self.make_tree(&tip, current).inspect_err(|err| {
             if err.kind() == ErrorKind::StorageFull {
                 let removed = self.store.discard_new_packs(&packs, current);
+                let _ =
+                    self.store.repositories().map(|all| all.iter().try_for_each(|git| discard_parts(git)));
                 self.observer.failed(removed, "cannot remove the new packs");
             }
         })?;
@@ -75,9 +78,25 @@ impl Mirror {
             return SyncOutcome::Unchanged(tree.commit);
         }
         self.has_changed = true;
+        self.report_pointers(&tree);
         let changes = self.changes(previous, tree.commit);
         let guard = self.guards.guard(tree.commit);
         SyncOutcome::Updated(Box::new(Update { tree, previous, changes, guard }))
+    }
+
+    /// Say once that files are pointers, and what would fetch their content.
+    fn report_pointers(&mut self, tree: &Worktree) {
+        if self.fetcher.source().selection.lfs.is_some() {
+            if tree.lfs.missing > 0 {
+                let text = "the server does not have some objects of Git LFS: their files are pointers";
+                self.notify(&Notice::warning(text).of(tree.commit));
+            }
+        } else if !std::mem::replace(&mut self.has_counted_pointers, true)
+            && let Ok(count @ 1..) = count_pointers(&self.store, tree.commit)
+        {
+            let text = "there are pointers of Git LFS in place of content; --lfs=on fetches it";
+            self.notify(&Notice::info(text).reason(format!("{count} files")).of(tree.commit));
+        }
     }
 
     /// Read the file of sparse patterns again. It may be edited at any time; the next tree uses the new patterns.

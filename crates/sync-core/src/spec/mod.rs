@@ -3,6 +3,8 @@
 //! The texts of users are parsed here; only URLs are parsed in `url`.
 
 pub(crate) mod filter;
+pub(crate) mod lfs;
+pub(crate) mod path_patterns;
 pub(crate) mod ref_pattern;
 pub(crate) mod ref_query;
 pub(crate) mod reference;
@@ -22,6 +24,7 @@ use crate::limits::Limits;
 use crate::url::RemoteUrl;
 
 use filter::Filter;
+use lfs::LfsSelection;
 use reference::Reference;
 use sparse::SparsePatterns;
 use subdirectory::Subdirectory;
@@ -106,6 +109,8 @@ pub struct Selection {
     /// The directory that consumers read; the whole tree if `None`. A commit in which it is no directory with files is
     /// rejected. The rest of the tree becomes files, too: a [`Publisher`](crate::Publisher) shows this part of it.
     pub subdirectory: Option<Subdirectory>,
+    /// Which files of Git LFS get their content; none if `None`: their files are pointers then, as without git-lfs.
+    pub lfs: Option<LfsSelection>,
     /// Which symbolic links the tree may contain. The default is any.
     pub symlinks: SymlinkPolicy,
     /// How large the commit may be.

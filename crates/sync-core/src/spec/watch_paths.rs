@@ -1,15 +1,12 @@
 //! Which paths must change before a commit is published.
 
-use gix::bstr::{BStr, ByteSlice};
-use gix::glob::Pattern;
-use gix::glob::pattern::Case;
-use gix::glob::wildmatch;
+use gix::bstr::BStr;
 
+use super::path_patterns::PathPatterns;
 use crate::error::ParseError;
 
 /// The paths that are watched: a new commit is published only if one of them changed. The patterns are those of
-/// gitignore(5): `docs/` is a directory of this name anywhere, `/docs` a path at the top, `*.yaml` a name anywhere.
-/// What is below a directory that matches, matches too.
+/// [`PathPatterns`].
 ///
 /// ```
 /// use sync_core::WatchPaths;
@@ -21,8 +18,8 @@ use crate::error::ParseError;
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WatchPaths {
-    watched: Vec<Pattern>,
-    except: Vec<Pattern>,
+    watched: PathPatterns,
+    except: PathPatterns,
 }
 
 impl WatchPaths {
@@ -35,35 +32,13 @@ impl WatchPaths {
         watched: impl IntoIterator<Item = &'a str>,
         except: impl IntoIterator<Item = &'a str>,
     ) -> Result<Self, ParseError> {
-        let parse = |text: &str| match Pattern::from_bytes(text.as_bytes()) {
-            Some(pattern) if !pattern.is_negative() => Ok(pattern),
-            Some(_) => {
-                Err(format!("{text:?} begins with \"!\"; name what to leave out as an exception").into())
-            }
-            None => Err(ParseError::from(format!("{text:?} is not a pattern of a path"))),
-        };
-        let watched = watched.into_iter().map(parse).collect::<Result<_, _>>()?;
-        let except = except.into_iter().map(parse).collect::<Result<_, _>>()?;
-        Ok(WatchPaths { watched, except })
+        Ok(WatchPaths { watched: PathPatterns::new(watched)?, except: PathPatterns::new(except)? })
     }
 
     /// Whether a path is watched. `is_dir` says whether it is a directory.
     pub(crate) fn contains(&self, path: &BStr, is_dir: bool) -> bool {
-        matches(&self.watched, path, is_dir) && !matches(&self.except, path, is_dir)
+        self.watched.matches(path, is_dir) && !self.except.matches(path, is_dir)
     }
-}
-
-/// Whether one of the patterns matches the path or a directory above it.
-fn matches(patterns: &[Pattern], path: &BStr, is_dir: bool) -> bool {
-    let above = path.find_iter("/").map(|end| (path[..end].as_bstr(), true));
-    let mut paths = above.chain([(path, is_dir)]);
-    paths.any(|(path, is_dir)| patterns.iter().any(|pattern| matches_one(pattern, path, is_dir)))
-}
-
-fn matches_one(pattern: &Pattern, path: &BStr, is_dir: bool) -> bool {
-    let basename = path.rfind_byte(b'/').map(|at| at + 1);
-    let mode = wildmatch::Mode::NO_MATCH_SLASH_LITERAL;
-    pattern.matches_repo_relative_path(path, basename, Some(is_dir), Case::Sensitive, mode)
 }
 
 #[cfg(test)]

@@ -29,7 +29,7 @@ pub(super) fn unknown_format(git: &Path) -> io::Result<Option<u32>> {
 pub(crate) fn config(kind: Kind, promisor: Option<&str>) -> String {
     let version = u8::from(kind == Kind::Sha256 || promisor.is_some());
     let mut text = format!(
-        "[core]\n\trepositoryformatversion = {version}\n\tfilemode = true\n\tbare = false\n\tlogallrefupdates = true\n\
+        "[core]\n\trepositoryformatversion = {version}\n\tfilemode = true\n\tbare = false\n\tlogallrefupdates = true\n\ttrustctime = false\n\
          [gc]\n\tauto = 0\n[syncline]\n\tformat = {FORMAT}\n"
     );
     if kind == Kind::Sha256 {

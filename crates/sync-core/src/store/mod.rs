@@ -28,6 +28,7 @@ use gix::hash::Kind;
 
 use crate::error::{Context, Error, ErrorKind, Result};
 use crate::fs_ext::{entries, remove_if_there, write_if_different};
+use crate::lfs::store::LfsStore;
 use crate::resources::Resources;
 use crate::spec::reference::CommitId;
 use crate::store::leftovers::clear_leftovers;
@@ -138,6 +139,11 @@ impl Store {
         self.git_dir().join("objects/pack")
     }
 
+    /// The objects of Git LFS.
+    pub(crate) fn lfs(&self) -> LfsStore {
+        LfsStore::of(&self.git)
+    }
+
     pub(crate) fn shallow_file(&self) -> PathBuf {
         self.git_dir().join("shallow")
     }
@@ -176,7 +182,8 @@ impl Store {
         Ok(())
     }
 
-    /// Delete everything but the trees' admin directories, the stores of submodules and the owner lock. The files
+    /// Delete everything but the trees' admin directories, the stores of submodules, the objects of Git LFS, which are
+    /// verified one by one, and the owner lock. The files
     /// are moved to one temporary directory first, so that a kill does not leave half a repository.
     fn delete_contents(&self) -> Result<()> {
         let step = || format!("empty the repository in {}", self.root.display());
@@ -185,7 +192,7 @@ impl Store {
         for entry in fs_err::read_dir(self.git_dir()).step(step)? {
             let entry = entry.step(step)?;
             let name = entry.file_name();
-            if !["worktrees", "modules", "syncline-owner", SIGHTINGS, "tmp-damaged"]
+            if !["worktrees", "modules", "lfs", "syncline-owner", SIGHTINGS, "tmp-damaged"]
                 .iter()
                 .any(|kept| name == *kept)
             {

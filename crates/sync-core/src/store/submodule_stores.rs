@@ -62,6 +62,15 @@ impl Store {
             .collect()
     }
 
+    /// The directories of this repository and of those of its submodules.
+    pub(crate) fn repositories(&self) -> io::Result<Vec<PathBuf>> {
+        let mut all = vec![self.git.clone()];
+        for submodule in entries(&self.submodules_dir())? {
+            all.push(submodule?.path());
+        }
+        Ok(all)
+    }
+
     /// Remove the admin directories of the submodules of a tree, except those in `kept`. They are leftovers of failed
     /// checkouts, or the tree is gone.
     pub(crate) fn prune_submodule_worktrees(&self, id: CommitId, kept: &[PathBuf]) -> io::Result<()> {

@@ -198,6 +198,11 @@ fn message(media_type: &str, body: &str) -> String {
     const MAX_CHARS: usize = 300;
     let message = match media_type {
         "text/plain" | "application/json" | "application/problem+json" => body.trim().to_owned(),
+        "application/vnd.git-lfs+json" => {
+            let answer: Option<serde_json::Value> = serde_json::from_str(body).ok();
+            let message = answer.as_ref().and_then(|answer| answer.get("message")?.as_str());
+            message.unwrap_or_default().to_owned()
+        }
         kind if is_html(kind) => title(body).unwrap_or_default(),
         _ => String::new(),
     };

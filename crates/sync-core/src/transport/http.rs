@@ -170,7 +170,7 @@ impl Http for Client {
 }
 
 /// Names and values of gix's header lines, without its user agent, which ours replaces.
-fn split_headers(lines: impl IntoIterator<Item = impl AsRef<str>>) -> Vec<(String, String)> {
+pub(super) fn split_headers(lines: impl IntoIterator<Item = impl AsRef<str>>) -> Vec<(String, String)> {
     let split =
         |line: &str| line.split_once(':').map(|(name, value)| (name.to_owned(), value.trim().to_owned()));
     lines

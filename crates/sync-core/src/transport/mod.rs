@@ -11,6 +11,8 @@ mod challenges;
 mod connector;
 mod dial;
 #[cfg(feature = "http")]
+pub(crate) mod download;
+#[cfg(feature = "http")]
 mod exchange;
 pub(crate) mod git;
 #[cfg_attr(not(feature = "http"), path = "http_absent.rs")]

@@ -7,19 +7,8 @@ use crate::url::scope::UrlScope;
 /// The base URL that a redirect leads to. The redirect must keep `tail`, the end of the requested URL, and must not lead
 /// from HTTPS to HTTP.
 pub(crate) fn redirect_base(base: &str, tail: &str, location: &str) -> Result<String, String> {
-    let from = origin(base).ok_or("the redirecting URL has no host")?;
-    if location.is_empty() {
-        return Err("the server redirects but does not say where".into());
-    }
-    let target =
-        resolve(&format!("{base}{tail}"), location).ok_or("the server redirects to an invalid URL")?;
-    let to = origin(&target).ok_or("the server redirects to an invalid URL")?;
-    if (from.scheme, to.scheme) == ("https", "http") {
-        return Err("the server redirects from https to http, which is refused".into());
-    }
-    if split(&target).is_some_and(|parts| parts.authority.contains('@')) {
-        return Err("the server redirects to a URL with user information, which is refused".into());
-    }
+    let target = redirect_target(&format!("{base}{tail}"), location)?;
+    let to = origin(&target).ok_or(INVALID)?;
     match target.strip_suffix(tail).map(|base| base.trim_end_matches('/')) {
         // A redirect to `http:/` can take its host from the tail.
         Some(new_base) if origin(new_base).as_ref() == Some(&to) => Ok(new_base.to_owned()),
@@ -30,6 +19,25 @@ pub(crate) fn redirect_base(base: &str, tail: &str, location: &str) -> Result<St
         )),
     }
 }
+
+/// The URL that a redirect from `url` leads to. It must not lead from HTTPS to HTTP.
+pub(super) fn redirect_target(url: &str, location: &str) -> Result<String, String> {
+    let from = origin(url).ok_or("the redirecting URL has no host")?;
+    if location.is_empty() {
+        return Err("the server redirects but does not say where".into());
+    }
+    let target = resolve(url, location).ok_or(INVALID)?;
+    let to = origin(&target).ok_or(INVALID)?;
+    if (from.scheme, to.scheme) == ("https", "http") {
+        return Err("the server redirects from https to http, which is refused".into());
+    }
+    if split(&target).is_some_and(|parts| parts.authority.contains('@')) {
+        return Err("the server redirects to a URL with user information, which is refused".into());
+    }
+    Ok(target)
+}
+
+const INVALID: &str = "the server redirects to an invalid URL";
 
 /// The origin of a URL, which its secrets must not leave.
 pub(super) fn origin(url: &str) -> Option<UrlScope> {

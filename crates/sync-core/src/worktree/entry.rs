@@ -52,7 +52,16 @@ pub(crate) fn index_stat(found: &rustix::fs::Stat) -> Stat {
         ino: found.st_ino as u32,
         uid: found.st_uid as u32,
         gid: found.st_gid as u32,
-        size: found.st_size as u32,
+        size: index_size(found.st_size as u64),
+    }
+}
+
+/// The size of a file as in an index. As in Git, a multiple of 4 GiB does not become 0, which would make Git read the
+/// file again.
+fn index_size(size: u64) -> u32 {
+    match size as u32 {
+        0 if size > 0 => 1 << 31,
+        low => low,
     }
 }
 

@@ -4,6 +4,7 @@ mod connect;
 mod git_config;
 mod git_setting;
 mod git_variables;
+mod lfs;
 mod monitoring;
 mod publishing;
 mod rules;

@@ -6,6 +6,7 @@ use sync_core::{ConnectOptions, Limits, RefPattern, Reference, RemoteUrl, Select
 
 use super::git_config;
 use super::git_setting::GitSetting;
+use super::lfs::lfs;
 use crate::options::{
     BRANCH, DEPTH, FILTER, MAX_BLOB_SIZE, MAX_FILES, MAX_PACK_SIZE, MAX_SUBMODULES, MAX_TREE_SIZE, REF,
     REF_MATCH, REF_ORDER, REF_SEMVER, REF_TAG_PREFIX, REPO, REV, RefOrder, SPARSE_CHECKOUT_FILE, SPARSE_DIRS,
@@ -32,6 +33,7 @@ pub fn source(r: &mut OptionReader, connect: &ConnectOptions, settings: &[GitSet
             format!("{directory} is in none of the directories of --sparse-dirs; add it there"),
         );
     }
+    selection.lfs = lfs(r);
     selection.symlinks = r.get(&SYMLINKS);
     selection.limits = limits(r);
     let (url, written) = urls?;

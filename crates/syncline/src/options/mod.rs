@@ -9,6 +9,7 @@ mod deprecated;
 pub mod git_variables;
 pub mod hints;
 mod hooks;
+mod lfs;
 mod login;
 mod monitoring;
 mod publishing;
@@ -24,6 +25,7 @@ pub use choices::{FileReuse, Fsync, GitGc, Grant, LogFormat, Publish, RefOrder};
 pub use connect::*;
 pub use deprecated::*;
 pub use hooks::*;
+pub use lfs::*;
 pub use login::*;
 pub use monitoring::*;
 pub use publishing::*;
@@ -36,9 +38,10 @@ pub use table::{Opt, Setting};
 
 use table::Table;
 use {
-    connect::TABLE as CONNECT, deprecated::TABLE as DEPRECATED, hooks::TABLE as HOOKS, login::TABLE as LOGIN,
-    monitoring::TABLE as MONITORING, publishing::TABLE as PUBLISHING, rules::TABLE as RULES,
-    schedule::TABLE as SCHEDULE, signatures::TABLE as SIGNATURES, source::TABLE as SOURCE,
+    connect::TABLE as CONNECT, deprecated::TABLE as DEPRECATED, hooks::TABLE as HOOKS,
+    lfs::TABLE as LFS_OPTIONS, login::TABLE as LOGIN, monitoring::TABLE as MONITORING,
+    publishing::TABLE as PUBLISHING, rules::TABLE as RULES, schedule::TABLE as SCHEDULE,
+    signatures::TABLE as SIGNATURES, source::TABLE as SOURCE,
 };
 
 /// The rows of all options. Topics come in the order of the help.
@@ -47,8 +50,19 @@ pub fn options() -> impl Iterator<Item = &'static Row> {
 }
 
 fn tables() -> impl Iterator<Item = &'static dyn table::Entry> {
-    let tables: [&'static Table; 10] =
-        [SOURCE, RULES, SIGNATURES, PUBLISHING, SCHEDULE, LOGIN, CONNECT, HOOKS, MONITORING, DEPRECATED];
+    let tables: [&'static Table; 11] = [
+        SOURCE,
+        LFS_OPTIONS,
+        RULES,
+        SIGNATURES,
+        PUBLISHING,
+        SCHEDULE,
+        LOGIN,
+        CONNECT,
+        HOOKS,
+        MONITORING,
+        DEPRECATED,
+    ];
     tables.into_iter().flat_map(|table| table.iter().copied())
 }
 

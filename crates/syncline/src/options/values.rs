@@ -1,11 +1,12 @@
 //! The forms that values take: numbers, durations, signals, as git-sync (and so Go) writes them, and more.
 
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use axum::http::Uri;
 use rustix::process::Signal;
-use sync_core::{Depth, RemoteUrl, SparsePatterns, SubmoduleMode, VerifyMode, is_loopback};
+use sync_core::{Depth, PathPatterns, RemoteUrl, SparsePatterns, SubmoduleMode, VerifyMode, is_loopback};
 
 use super::choices::no_choice;
 
@@ -176,6 +177,26 @@ pub fn submodules(text: &str) -> Result<SubmoduleMode, String> {
 /// Which signatures a commit must have; `None` for none.
 pub fn verify_mode(text: &str) -> Result<Option<VerifyMode>, String> {
     if text == "off" { Ok(None) } else { text.parse().map(Some).map_err(String::from) }
+}
+
+/// A switch.
+pub fn on_or_off(text: &str) -> Result<bool, String> {
+    match text {
+        "on" => Ok(true),
+        "off" => Ok(false),
+        _ => Err(format!("must be on or off, not {text:?}")),
+    }
+}
+
+/// How many downloads run at once.
+pub fn transfers(text: &str) -> Result<NonZeroUsize, String> {
+    let number = text.parse().ok().filter(|number: &NonZeroUsize| number.get() <= 64);
+    number.ok_or_else(|| format!("must be a number from 1 to 64, not {text:?}"))
+}
+
+/// A list of patterns of paths, separated by commas.
+pub fn path_patterns(text: &str) -> Result<PathPatterns, String> {
+    PathPatterns::new(list(text)?.iter().map(String::as_str)).map_err(String::from)
 }
 
 /// A list of texts, separated by commas.

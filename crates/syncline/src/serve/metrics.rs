@@ -49,6 +49,21 @@ pub(super) fn render(facts: &Facts, process: &Process) -> String {
         facts.received_bytes as f64,
     );
     page.one("syncline_received_objects_total", "counter", "Objects received", facts.received_objects as f64);
+    if facts.received_lfs_bytes > 0 {
+        page.one(
+            "syncline_lfs_received_bytes_total",
+            "counter",
+            "Bytes of objects of Git LFS received",
+            facts.received_lfs_bytes as f64,
+        );
+    }
+    let objects = facts.lfs_objects.iter().map(|(result, count)| (label("result", result), *count as f64));
+    page.family(
+        "syncline_lfs_objects_total",
+        "counter",
+        "How many objects of Git LFS trees needed: fetched, reused from the store, or missing on the server",
+        objects,
+    );
     page.gauge("syncline_last_attempt_timestamp_seconds", "When the last sync ended", facts.last_attempt());
     page.gauge(
         "syncline_last_success_timestamp_seconds",

@@ -31,6 +31,22 @@ impl Failure {
     }
 }
 
+pub(crate) fn run(
+    _: &Sessions,
+    _: &SshUrl,
+    _: (&SshOptions, Option<&Proxy>),
+    _: (&str, &str),
+    _: &Interrupt,
+) -> Result<ProgramOutput, Failure> {
+    Err(Failure)
+}
+
+pub(crate) struct ProgramOutput {
+    pub(crate) stdout: Vec<u8>,
+    pub(crate) stderr: String,
+    pub(crate) status: Option<u32>,
+}
+
 pub(crate) fn connect(
     _: &Sessions,
     _: &SshUrl,

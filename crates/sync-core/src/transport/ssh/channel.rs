@@ -69,7 +69,7 @@ pub(super) fn open(
 }
 
 /// Quote a path for the shell on the server, as Git does: csh interprets a `!` even between quotation marks.
-fn quoted(path: &str) -> String {
+pub(super) fn quoted(path: &str) -> String {
     format!("'{}'", path.replace('\'', "'\\''").replace('!', "'\\!'"))
 }
 

@@ -12,6 +12,7 @@ pub(crate) mod keys;
 pub(crate) mod known_hosts;
 mod login;
 pub(crate) mod options;
+mod program;
 pub(crate) mod session;
 #[cfg(test)]
 mod tests;
@@ -24,6 +25,7 @@ use crate::transport::proxy::Proxy;
 use crate::transport::ssh::failure::Failure;
 use crate::transport::ssh::options::SshOptions;
 
+pub(crate) use program::ProgramOutput;
 pub(crate) use session::Session;
 
 use super::read_budget::ReadBudget;
@@ -59,6 +61,19 @@ impl Sessions {
     }
 }
 
+/// Run `<program> <path> <argument>` in a kept session to the server, or else in a new one, which is then kept.
+pub(crate) fn run(
+    sessions: &Sessions,
+    url: &SshUrl,
+    (options, proxy): (&SshOptions, Option<&Proxy>),
+    (program, argument): (&str, &str),
+    interrupt: &Interrupt,
+) -> Result<ProgramOutput, Failure> {
+    let command = format!("{program} {} {argument}", program::quoted(&url.path));
+    let run = |session: &Session| program::run(session, &command, interrupt);
+    in_session(sessions, url, (options, proxy), interrupt, run).map(|(output, _)| output)
+}
+
 /// Run `git-upload-pack` in a kept session to the server, or else in a new one, which is then kept.
 pub(crate) fn connect(
     sessions: &Sessions,
@@ -67,10 +82,23 @@ pub(crate) fn connect(
     interrupt: &Interrupt,
     budget: &ReadBudget,
 ) -> Result<(Box<dyn Transport + Send>, Session), Failure> {
+    in_session(sessions, url, (options, proxy), interrupt, |session| {
+        channel::open(session, &url.path, interrupt, budget)
+    })
+}
+
+/// Do something in a kept session to the server, or else in a new one, which is then kept.
+fn in_session<T>(
+    sessions: &Sessions,
+    url: &SshUrl,
+    (options, proxy): (&SshOptions, Option<&Proxy>),
+    interrupt: &Interrupt,
+    work: impl Fn(&Session) -> Result<T, Failure>,
+) -> Result<(T, Session), Failure> {
     let open = |session: Session| {
-        let transport = channel::open(&session, &url.path, interrupt, budget)?;
+        let done = work(&session)?;
         sessions.keep(session.clone());
-        Ok((transport, session))
+        Ok((done, session))
     };
     if let Some(session) = sessions.take(url) {
         match open(session) {

@@ -1,0 +1,304 @@
+//! Files of Git LFS: their content in place of the pointers. The objects are in the store of the repository; a file is a
+//! hard link to its object, or a copy.
+
+use std::collections::{HashMap, HashSet};
+use std::io;
+use std::path::Path;
+
+use gix::ObjectId;
+use gix::index::entry::{Flags, Mode, Stat};
+use gix::index::{Entry, State};
+use gix::objs::{FindExt, HeaderExt};
+
+use super::lfs_note::{LfsNote, copied_objects};
+use super::matching::{AttributeFiles, AttributeMatcher};
+use super::missing;
+use super::special::{Parents, create};
+use crate::attributes::mentions_lfs;
+use crate::error::{Context, Error, ErrorKind, Result};
+use crate::fetched::{Fetched, LfsRemote, WantedContent};
+use crate::interrupt::Interrupt;
+use crate::lfs::LfsObject;
+use crate::lfs::endpoint::{MAX_CONFIG, RepositoryConfig};
+use crate::lfs::pointer::{Pointer, TOO_LARGE};
+use crate::lfs::store::{LfsStore, PIECE};
+use crate::objects::Objects;
+use crate::spec::lfs::LfsSelection;
+use crate::spec::reference::CommitId;
+use crate::store::Store;
+use crate::worktree::entry::{file_mode, index_stat, needs_writing, permissions, stat_of, to_path};
+use crate::worktree::index_file;
+
+/// Counts of the files of Git LFS of a tree.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct LfsCounts {
+    /// The number of objects that were fetched.
+    pub fetched: usize,
+    /// The number of objects that were in the store already, for files that had to be written.
+    pub reused: usize,
+    /// The number of objects that the server does not have. Their files are pointers.
+    pub missing: usize,
+    /// How many bytes were fetched.
+    pub bytes: u64,
+}
+
+impl LfsCounts {
+    pub(super) fn add(&mut self, other: &LfsCounts) {
+        self.fetched += other.fetched;
+        self.reused += other.reused;
+        self.missing += other.missing;
+        self.bytes += other.bytes;
+    }
+}
+
+/// The files of a tree that need their content.
+pub(super) struct LfsFiles<'a> {
+    id: CommitId,
+    store: LfsStore,
+    selection: &'a LfsSelection,
+    remote: &'a dyn LfsRemote,
+    config: RepositoryConfig,
+    pub(super) note: LfsNote,
+    files: Vec<LfsFile>,
+    pub(super) counts: LfsCounts,
+}
+
+struct LfsFile {
+    /// The position of its entry in the index.
+    at: usize,
+    object: LfsObject,
+}
+
+impl<'a> LfsFiles<'a> {
+    /// Read what the repository says about Git LFS; `None` if the user wants no content.
+    pub(super) fn of(
+        objects: &Objects,
+        index: &State,
+        fetched: &'a Fetched,
+        store: &Store,
+    ) -> Result<Option<Self>> {
+        let (Some(selection), Some(remote)) = (&fetched.selection.lfs, &fetched.lfs) else { return Ok(None) };
+        let id = fetched.commit;
+        let config = match index.entry_by_path(".lfsconfig".into()) {
+            Some(entry) if is_file(entry) && needs_writing(entry) => {
+                read_config(objects, entry, selection, id)?
+            }
+            _ => RepositoryConfig::default(),
+        };
+        let note = LfsNote::new(selection, &config);
+        let (files, counts) = Default::default();
+        let remote = remote.as_ref();
+        Ok(Some(LfsFiles { id, store: store.lfs(), selection, remote, config, note, files, counts }))
+    }
+
+    /// Find the files that are not written yet.
+    pub(super) fn find(
+        &mut self,
+        objects: &Objects,
+        index: &State,
+        attributes: &AttributeFiles,
+        dir: &Path,
+    ) -> Result<()> {
+        let is_wanted = |entry: &Entry| {
+            let path = entry.path(index);
+            needs_writing(entry) && self.selection.takes(path) && self.config.takes(path)
+        };
+        let pointers = pointers(objects, index, attributes, (self.id, dir), is_wanted)?;
+        self.files = pointers.into_iter().map(|(at, object)| LfsFile { at, object }).collect();
+        Ok(())
+    }
+
+    /// The sizes of the files by the positions of their entries.
+    pub(super) fn sizes(&self) -> HashMap<usize, u64> {
+        self.files.iter().map(|file| (file.at, file.object.size)).collect()
+    }
+
+    /// How many bytes the objects have, each counted once, and copies of them.
+    pub(super) fn space(&self, index: &State) -> u64 {
+        let mut seen = HashSet::new();
+        let needs_own = |file: &LfsFile| !self.may_link(&index.entries()[file.at]);
+        let sizes = self.files.iter().map(|file| {
+            let count = u64::from(seen.insert(file.object.oid)) + u64::from(needs_own(file));
+            file.object.size.saturating_mul(count)
+        });
+        sizes.fold(0, u64::saturating_add)
+    }
+
+    /// Bring the objects into the store. `known` is the index of a tree whose files are verified.
+    pub(super) fn fetch(
+        &mut self,
+        index: &State,
+        known: Option<&State>,
+        interrupt: &Interrupt,
+    ) -> Result<()> {
+        let step = || format!("read the objects of Git LFS for {}", self.id);
+        let blobs: HashSet<ObjectId> = self.files.iter().map(|file| index.entries()[file.at].id).collect();
+        let entries = known.into_iter().flat_map(|known| known.entries());
+        let verified: HashMap<ObjectId, Stat> = entries
+            .filter(|entry| needs_writing(entry) && blobs.contains(&entry.id))
+            .map(|entry| (entry.id, entry.stat))
+            .collect();
+        let (mut seen, mut wanted, mut reused) = (HashSet::new(), Vec::new(), 0);
+        for file in self.files.iter().filter(|file| file.object.size > 0) {
+            if !seen.insert(file.object.oid) {
+                continue;
+            }
+            let entry = &index.entries()[file.at];
+            let is_verified = |found: &rustix::fs::Stat| {
+                let found = index_stat(found);
+                verified.get(&entry.id).is_some_and(|stat| {
+                    (stat.ino, stat.mtime, stat.size) == (found.ino, found.mtime, found.size)
+                })
+            };
+            match self.store.has(&file.object, is_verified, interrupt).step(step)? {
+                true => reused += 1,
+                false => {
+                    let path = entry.path(index).to_owned();
+                    wanted.push(WantedContent { object: file.object, path });
+                }
+            }
+        }
+        self.counts.reused = reused;
+        if !wanted.is_empty() {
+            let received = self.remote.fetch(&wanted, &self.config, &self.store)?;
+            (self.counts.fetched, self.counts.bytes) = (received.fetched, received.bytes);
+            self.counts.missing = received.missing.len();
+            self.note.missing = received.missing;
+        }
+        Ok(())
+    }
+
+    /// Put the objects into the tree in `dir`, mark the files as written, and return their number.
+    pub(super) fn place(&mut self, index: &mut State, dir: &Path, interrupt: &Interrupt) -> Result<usize> {
+        let (mut parents, mut count) = (Parents::of(dir), 0);
+        let mode = file_mode(dir).step(|| format!("write to {}", dir.display()))?;
+        for file in &self.files {
+            if self.note.missing.contains(&file.object.oid) {
+                continue;
+            }
+            let (entries, paths) = index.entries_mut_and_pathbacking();
+            let entry = &mut entries[file.at];
+            let path = to_path(entry.path_in(paths));
+            let target = dir.join(path);
+            let step = || format!("write {}", target.display());
+            interrupt.check().step(step)?;
+            parents.create(path).step(step)?;
+            let source = self.store.path(file.object.oid);
+            if file.object.size == 0 {
+                create(&target, entry.mode).step(step)?;
+            } else if !(self.may_link(entry) && link(&source, &target, permissions(entry, mode))) {
+                copy(&source, &target, entry.mode, interrupt).step(step)?;
+                self.note.copied.insert(file.object.oid);
+            }
+            entry.stat = stat_of(&target).step(step)?;
+            entry.flags.insert(Flags::SKIP_WORKTREE);
+            count += 1;
+        }
+        Ok(count)
+    }
+
+    /// An inode has one mode, and objects are not executable.
+    fn may_link(&self, entry: &Entry) -> bool {
+        self.selection.shares_files && entry.mode == Mode::FILE
+    }
+}
+
+fn is_file(entry: &Entry) -> bool {
+    matches!(entry.mode, Mode::FILE | Mode::FILE_EXECUTABLE)
+}
+
+fn read_config(
+    objects: &Objects,
+    entry: &Entry,
+    selection: &LfsSelection,
+    id: CommitId,
+) -> Result<RepositoryConfig> {
+    let refuse = |text: String| Error::new(ErrorKind::Rejected, format!("read .lfsconfig of {id}"), text);
+    let size = objects.headers().header(&entry.id).map_err(|err| missing(id, &err))?.size;
+    if size > MAX_CONFIG {
+        return Err(refuse(format!("it has {size} bytes, more than {MAX_CONFIG}")));
+    }
+    let mut text = Vec::new();
+    let text = objects.find_blob(&entry.id, &mut text).map_err(|err| missing(id, &err))?;
+    RepositoryConfig::parse(text.data, selection).map_err(|fault| refuse(fault.to_string()))
+}
+
+/// The entries of an index that are pointers under the attribute `filter=lfs`, with their objects.
+fn pointers(
+    objects: &Objects,
+    index: &State,
+    attributes: &AttributeFiles,
+    (id, dir): (CommitId, &Path),
+    is_wanted: impl Fn(&Entry) -> bool,
+) -> Result<Vec<(usize, LfsObject)>> {
+    let mut found = Vec::new();
+    if !attributes.any(objects, index, |_, text| mentions_lfs(text))? {
+        return Ok(found);
+    }
+    let mut matcher = AttributeMatcher::new(objects, index, attributes, dir, vec!["filter"])?;
+    let (headers, mut blob) = (objects.headers(), Vec::new());
+    for (at, entry) in index.entries().iter().enumerate() {
+        if !is_file(entry) || !is_wanted(entry) {
+            continue;
+        }
+        let matched =
+            matcher.at(entry.path(index), entry.mode).step(|| format!("read the attributes of {id}"))?;
+        let is_lfs = matched.iter_selected().any(|found| {
+            matches!(found.assignment.state, gix::attrs::StateRef::Value(value) if value.as_bstr() == "lfs")
+        });
+        let read = |err| missing(id, &err);
+        if is_lfs && headers.header(&entry.id).map_err(read)?.size < TOO_LARGE {
+            let blob = objects.find_blob(&entry.id, &mut blob).map_err(|err| missing(id, &err))?;
+            if let Pointer::Object(object) = Pointer::parse(blob.data) {
+                found.push((at, object));
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// How many files of a tree are pointers, if it was made without Git LFS.
+pub(crate) fn count_pointers(store: &Store, id: CommitId) -> Result<usize> {
+    let objects = store.objects(&store.repository()?)?;
+    let paths = store.worktree_paths(id);
+    let index = index_file::read(paths.index(), id.0.kind()).step(|| format!("read the index of {id}"))?;
+    let attributes = AttributeFiles::measure(&objects, &index, id)?;
+    Ok(pointers(&objects, &index, &attributes, (id, &paths.dir), needs_writing)?.len())
+}
+
+/// Remove the objects that no tree uses, and what is left of objects that did not arrive.
+pub(crate) fn prune_objects(git: &Path) -> io::Result<()> {
+    discard_parts(git)?;
+    LfsStore::of(git).prune(&copied_objects(git)?)
+}
+
+/// Remove what is left of objects that did not arrive: the disk is full.
+pub(crate) fn discard_parts(git: &Path) -> io::Result<()> {
+    LfsStore::of(git).keep_parts(&HashSet::new())
+}
+
+/// Link an object into the tree. False if that is not possible, or if the file would have other permissions.
+fn link(source: &Path, target: &Path, permissions: u32) -> bool {
+    if fs_err::hard_link(source, target).is_err() {
+        return false;
+    }
+    let is_same = rustix::fs::lstat(target).is_ok_and(|found| found.st_mode & 0o7777 == permissions);
+    is_same || fs_err::remove_file(target).is_err()
+}
+
+/// Copy an object, and share its blocks if the file system can.
+fn copy(source: &Path, target: &Path, mode: Mode, interrupt: &Interrupt) -> io::Result<()> {
+    let (mut from, mut to) = (fs_err::File::open(source)?, create(target, mode)?);
+    if rustix::fs::ioctl_ficlone(&to, &from).is_ok() {
+        return Ok(());
+    }
+    let mut piece = vec![0; PIECE];
+    loop {
+        interrupt.check()?;
+        match io::Read::read(&mut from, &mut piece)? {
+            0 => return Ok(()),
+            read => io::Write::write_all(&mut to, &piece[..read])?,
+        }
+    }
+}

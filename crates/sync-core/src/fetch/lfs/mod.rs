@@ -1,0 +1,112 @@
+//! Objects of Git LFS: from a server over HTTP, whose place an SSH server may tell, or from a local repository.
+
+#[cfg_attr(not(feature = "http"), path = "download_absent.rs")]
+mod download;
+mod local;
+#[cfg(feature = "http")]
+mod ssh;
+
+use std::collections::HashSet;
+use std::fmt;
+
+use crate::error::{Context, Error, ErrorKind, Result};
+use crate::fetched::{LfsReceived, LfsRemote, WantedContent};
+use crate::interrupt::Interrupt;
+use crate::lfs::endpoint::{Endpoint, RepositoryConfig};
+use crate::lfs::store::LfsStore;
+use crate::progress::{Progress, Stage};
+use crate::resources::Resources;
+use crate::spec::lfs::{LfsSelection, MissingContent};
+use crate::transport::options::ConnectOptions;
+use crate::transport::ssh::Sessions;
+use crate::url::{Kind, RemoteUrl};
+
+/// Fetches the objects of one repository.
+pub(super) struct LfsFetcher {
+    pub(super) remote: RemoteUrl,
+    pub(super) selection: LfsSelection,
+    /// The full name of the reference that is followed.
+    pub(super) reference: Option<String>,
+    pub(super) options: ConnectOptions,
+    pub(super) sessions: Sessions,
+    pub(super) interrupt: Interrupt,
+    pub(super) progress: Progress,
+}
+
+/// Names and values.
+#[cfg(feature = "http")]
+type Headers = Vec<(String, String)>;
+
+/// An object that the server does not have.
+struct Missing<'a> {
+    wanted: &'a WantedContent,
+    /// The server's words.
+    reason: String,
+}
+
+/// What came, and what the server does not have.
+#[derive(Default)]
+struct Arrived<'a> {
+    bytes: u64,
+    missing: Vec<Missing<'a>>,
+}
+
+impl LfsRemote for LfsFetcher {
+    fn fetch(
+        &self,
+        wanted: &[WantedContent],
+        config: &RepositoryConfig,
+        store: &LfsStore,
+    ) -> Result<LfsReceived> {
+        let step = || format!("fetch Git LFS objects of {}", self.remote);
+        self.progress.enter(Stage::FetchingLfs);
+        self.progress.set_total(wanted.len());
+        let wanted_ids = wanted.iter().map(|wanted| wanted.object.oid).collect();
+        store.create().and_then(|()| store.keep_parts(&wanted_ids)).step(step)?;
+        let endpoint = Endpoint::of(&self.remote, &self.selection, config)
+            .map_err(|fault| Error::new(ErrorKind::Rejected, step(), fault))?;
+        let (place, arrived) = match (&endpoint, &self.remote.0) {
+            (Endpoint::Local, Kind::Local(path)) => {
+                (path.display().to_string(), local::copy(self, path, wanted, store)?)
+            }
+            _ => {
+                download::from_server(self, &endpoint, wanted, store).map_err(|err| self.hide_secrets(err))?
+            }
+        };
+        let missing: HashSet<_> = arrived.missing.iter().map(|missing| missing.wanted.object.oid).collect();
+        if let (Some(first), MissingContent::Refuse) = (arrived.missing.first(), self.selection.missing) {
+            let more = match arrived.missing.len() - 1 {
+                0 => String::new(),
+                more => format!(" (and {more} more)"),
+            };
+            let text = format!("the server does not have it: {}{more}", first.reason);
+            return Err(Error::new(ErrorKind::NotFound, step_of(first.wanted, &place), text));
+        }
+        Ok(LfsReceived { fetched: wanted.len() - missing.len(), bytes: arrived.bytes, missing })
+    }
+}
+
+impl LfsFetcher {
+    fn hide_secrets(&self, err: Error) -> Error {
+        err.hiding(&self.options.secrets())
+    }
+
+    /// How many objects arrive at once. Each takes some memory.
+    fn transfers(&self) -> usize {
+        let fitting = match self.options.resources {
+            Resources { memory: Some(memory), threads, .. } if memory < 64 << 20 => 2 * threads,
+            _ => usize::MAX,
+        };
+        self.selection.transfers.get().min(fitting).max(1)
+    }
+}
+
+fn step_of(wanted: &WantedContent, place: &str) -> String {
+    format!("fetch Git LFS object of {:?} ({}) from {place}", wanted.path, wanted.object)
+}
+
+impl fmt::Debug for LfsFetcher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LfsFetcher").field("remote", &self.remote).finish_non_exhaustive()
+    }
+}

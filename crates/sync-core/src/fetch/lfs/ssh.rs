@@ -1,0 +1,42 @@
+//! Asking an SSH server where its LFS server is, and for a login there (docs/api/server-discovery.md of git-lfs).
+
+use serde_json::Value;
+
+use super::{Headers, LfsFetcher};
+use crate::error::{Error, ErrorKind, Result};
+use crate::lfs::batch::{check_href, headers};
+use crate::transport::ssh::{self, ProgramOutput};
+use crate::url::ssh::SshUrl;
+
+/// The URL of the LFS server and headers for it; `None` if the SSH server does not know the question.
+pub(super) fn authenticate(fetcher: &LfsFetcher, url: &SshUrl) -> Result<Option<(String, Headers)>> {
+    let step = || format!("ask {url} for its Git LFS server");
+    let options = &fetcher.options;
+    let ssh_options = (&options.ssh, options.tunnel_for(&url.host, url.port));
+    let ProgramOutput { stdout, stderr, status } = ssh::run(
+        &fetcher.sessions,
+        url,
+        ssh_options,
+        ("git-lfs-authenticate", "download"),
+        &fetcher.interrupt,
+    )
+    .map_err(|failure| failure.into_error(step()))?;
+    // Gerrit ends with 1 and says so.
+    if status == Some(127) || stderr.contains("not found") {
+        return Ok(None);
+    }
+    if status.is_some_and(|status| status != 0) {
+        let text = format!("git-lfs-authenticate failed: {stderr}");
+        return Err(Error::new(ErrorKind::Server, step(), text));
+    }
+    let refuse = |fault: String| Error::new(ErrorKind::Server, step(), fault);
+    let answer: Value =
+        serde_json::from_slice(&stdout).map_err(|err| refuse(format!("its answer is not JSON: {err}")))?;
+    let headers = headers(answer.get("header")).map_err(refuse)?;
+    let Some(href) = answer.get("href").and_then(Value::as_str).filter(|href| !href.is_empty()) else {
+        return Ok(None);
+    };
+    // Its host key was verified, so it may name any server, but only over TLS.
+    check_href(href, "https://").map_err(refuse)?;
+    Ok(Some((href.trim_end_matches('/').to_owned(), headers)))
+}

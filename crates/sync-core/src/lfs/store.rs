@@ -1,0 +1,282 @@
+//! The objects on disk, laid out as git-lfs has them: `objects/<oid[0..2]>/<oid[2..4]>/<oid>` and, while they arrive,
+//! `incomplete/<oid>.part`.
+
+use std::collections::HashSet;
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use fs_err::File;
+use gix::hash::{Hasher, Kind};
+
+use super::{LfsObject, Oid};
+use crate::fs_ext::{entries, if_there, remove_if_there};
+use crate::interrupt::Interrupt;
+
+/// How many bytes are read or written at once.
+pub(crate) const PIECE: usize = 64 << 10;
+
+/// The directory of objects of one repository.
+#[derive(Clone, Debug)]
+pub(crate) struct LfsStore {
+    dir: PathBuf,
+}
+
+impl LfsStore {
+    /// The store in the directory of a repository.
+    pub(crate) fn of(git: &Path) -> Self {
+        LfsStore { dir: git.join("lfs") }
+    }
+
+    /// The path of an object, whether it exists or not.
+    pub(crate) fn path(&self, oid: Oid) -> PathBuf {
+        let name = oid.to_string();
+        self.dir.join("objects").join(&name[..2]).join(&name[2..4]).join(&name)
+    }
+
+    fn part(&self, oid: Oid) -> PathBuf {
+        self.dir.join("incomplete").join(format!("{oid}.part"))
+    }
+
+    /// Create the directories. A symbolic link in their place is removed: it would lead elsewhere.
+    pub(crate) fn create(&self) -> io::Result<()> {
+        for dir in [self.dir.clone(), self.dir.join("objects"), self.dir.join("incomplete")] {
+            if if_there(fs_err::symlink_metadata(&dir))?.is_some_and(|found| !found.is_dir()) {
+                fs_err::remove_file(&dir)?;
+            }
+            fs_err::create_dir_all(&dir)?;
+        }
+        Ok(())
+    }
+
+    /// Whether the object is there with its content. `is_known` says whether its file was verified otherwise; if not,
+    /// it is hashed. A file with other content is removed: others can alter it through a published tree.
+    pub(crate) fn has(
+        &self,
+        object: &LfsObject,
+        is_known: impl FnOnce(&rustix::fs::Stat) -> bool,
+        interrupt: &Interrupt,
+    ) -> io::Result<bool> {
+        let path = self.path(object.oid);
+        let Some(file) = if_there(open(&path))? else { return Ok(false) };
+        let found = rustix::fs::fstat(&file)?;
+        let has_size = file.metadata()?.is_file() && file.metadata()?.len() == object.size;
+        if has_size && (is_known(&found) || hash(file, interrupt)? == Some(object.oid)) {
+            return Ok(true);
+        }
+        fs_err::remove_file(&path)?;
+        Ok(false)
+    }
+
+    /// Remove the parts of all objects but those in `wanted`.
+    pub(crate) fn keep_parts(&self, wanted: &HashSet<Oid>) -> io::Result<()> {
+        for entry in entries(&self.dir.join("incomplete"))? {
+            let entry = entry?;
+            let name = entry.file_name();
+            let oid = name.to_str().and_then(|name| name.strip_suffix(".part")).and_then(Oid::from_hex);
+            if !oid.is_some_and(|oid| wanted.contains(&oid)) {
+                fs_err::remove_file(entry.path())?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Remove the objects that no tree links to, but those in `copied`, which trees have copies of.
+    pub(crate) fn prune(&self, copied: &HashSet<Oid>) -> io::Result<()> {
+        for outer in entries(&self.dir.join("objects"))? {
+            let outer = outer?.path();
+            for inner in entries(&outer)? {
+                let inner = inner?.path();
+                for entry in entries(&inner)? {
+                    let entry = entry?;
+                    let oid = entry.file_name().to_str().and_then(Oid::from_hex);
+                    let is_used =
+                        oid.is_some_and(|oid| copied.contains(&oid)) || entry.metadata()?.nlink() > 1;
+                    if !is_used {
+                        fs_err::remove_file(entry.path())?;
+                    }
+                }
+                let _ = fs_err::remove_dir(&inner); // it may have others
+            }
+            let _ = fs_err::remove_dir(&outer);
+        }
+        Ok(())
+    }
+
+    /// Begin or resume an object.
+    pub(crate) fn begin(&self, object: &LfsObject, interrupt: &Interrupt) -> io::Result<Part> {
+        let path = self.part(object.oid);
+        let mut file = fs_err::OpenOptions::new();
+        file.read(true).append(true).create(true);
+        file.options_mut().custom_flags(NO_FOLLOW);
+        let file = file.open(&path)?;
+        let mut part =
+            Part { path, target: self.path(object.oid), file, object: *object, hasher: sha256(), length: 0 };
+        part.read_again(interrupt)?;
+        Ok(part)
+    }
+}
+
+const NO_FOLLOW: i32 = rustix::fs::OFlags::NOFOLLOW.bits() as i32;
+
+fn open(path: &Path) -> io::Result<File> {
+    let mut options = fs_err::OpenOptions::new();
+    options.read(true).options_mut().custom_flags(NO_FOLLOW);
+    options.open(path)
+}
+
+pub(crate) fn sha256() -> Hasher {
+    gix::hash::hasher(Kind::Sha256)
+}
+
+pub(crate) fn finish(hasher: Hasher) -> io::Result<Option<Oid>> {
+    Ok(Oid::of_digest(&hasher.try_finalize().map_err(io::Error::other)?))
+}
+
+/// The id of a file's content.
+fn hash(mut file: File, interrupt: &Interrupt) -> io::Result<Option<Oid>> {
+    let (mut hasher, mut piece) = (sha256(), vec![0; PIECE]);
+    loop {
+        interrupt.check()?;
+        match file.read(&mut piece)? {
+            0 => return finish(hasher),
+            read => hasher.update(&piece[..read]),
+        }
+    }
+}
+
+/// An object that is arriving. What has arrived stays for the next attempt if it is dropped.
+pub(crate) struct Part {
+    path: PathBuf,
+    target: PathBuf,
+    file: File,
+    object: LfsObject,
+    hasher: Hasher,
+    length: u64,
+}
+
+impl Part {
+    /// How many bytes are there.
+    pub(crate) fn length(&self) -> u64 {
+        self.length
+    }
+
+    /// How many bytes are missing.
+    pub(crate) fn rest(&self) -> u64 {
+        self.object.size - self.length
+    }
+
+    /// Hash what an earlier attempt left.
+    fn read_again(&mut self, interrupt: &Interrupt) -> io::Result<()> {
+        let mut piece = vec![0; PIECE];
+        loop {
+            interrupt.check()?;
+            match self.file.read(&mut piece)? {
+                0 => return Ok(()),
+                read if read as u64 > self.rest() => return self.restart(),
+                read => {
+                    self.hasher.update(&piece[..read]);
+                    self.length += read as u64;
+                }
+            }
+        }
+    }
+
+    /// Begin from the start.
+    pub(crate) fn restart(&mut self) -> io::Result<()> {
+        self.file.set_len(0)?;
+        (self.hasher, self.length) = (sha256(), 0);
+        Ok(())
+    }
+
+    /// Add the next piece of the content. False if it is longer than the object.
+    pub(crate) fn add(&mut self, piece: &[u8]) -> io::Result<bool> {
+        if piece.len() as u64 > self.rest() {
+            return Ok(false);
+        }
+        self.file.write_all(piece)?;
+        self.hasher.update(piece);
+        self.length += piece.len() as u64;
+        Ok(true)
+    }
+
+    /// Give a complete object its name. False if the content is another one; then the part is removed.
+    pub(crate) fn finish(self) -> io::Result<bool> {
+        if finish(self.hasher)? != Some(self.object.oid) {
+            fs_err::remove_file(&self.path)?;
+            return Ok(false);
+        }
+        fs_err::create_dir_all(self.target.parent().unwrap_or(&self.target))?;
+        fs_err::rename(&self.path, &self.target)?;
+        Ok(true)
+    }
+
+    /// Remove it.
+    pub(crate) fn discard(self) -> io::Result<()> {
+        remove_if_there(&self.path)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn object(content: &[u8]) -> LfsObject {
+        let mut hasher = sha256();
+        hasher.update(content);
+        LfsObject { oid: finish(hasher).unwrap().unwrap(), size: content.len() as u64 }
+    }
+
+    #[test]
+    fn an_object_is_resumed_and_gets_its_name_only_with_its_content() {
+        let dir = tempfile::tempdir().unwrap();
+        let (store, interrupt) = (LfsStore::of(dir.path()), Interrupt::new());
+        store.create().unwrap();
+        let content: Vec<u8> = (0..200_000_u32).flat_map(u32::to_le_bytes).collect();
+        let object = object(&content);
+        let mut part = store.begin(&object, &interrupt).unwrap();
+        assert!(part.add(&content[..100_000]).unwrap());
+        drop(part);
+        let mut part = store.begin(&object, &interrupt).unwrap();
+        assert_eq!((part.length(), part.rest()), (100_000, 700_000));
+        assert!(part.add(&content[100_000..]).unwrap());
+        assert!(!part.add(b"x").unwrap(), "more than the object has");
+        assert!(part.finish().unwrap());
+        assert!(store.has(&object, |_| false, &interrupt).unwrap());
+
+        // Somebody wrote to it through a published tree.
+        fs_err::write(store.path(object.oid), &content[1..]).unwrap();
+        assert!(!store.has(&object, |_| true, &interrupt).unwrap(), "its size differs");
+        let mut other = content.clone();
+        other[0] ^= 1;
+        fs_err::write(store.path(object.oid), &other).unwrap();
+        assert!(store.has(&object, |_| true, &interrupt).unwrap(), "it is vouched for");
+        assert!(!store.has(&object, |_| false, &interrupt).unwrap());
+        assert!(!store.path(object.oid).exists());
+
+        let mut part = store.begin(&object, &interrupt).unwrap();
+        assert!(part.add(&other).unwrap());
+        assert!(!part.finish().unwrap(), "other content");
+        assert_eq!(entries(&dir.path().join("lfs/incomplete")).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn what_no_tree_uses_is_removed() {
+        let dir = tempfile::tempdir().unwrap();
+        let (store, interrupt) = (LfsStore::of(dir.path()), Interrupt::new());
+        store.create().unwrap();
+        let objects = [&b"a"[..], b"b", b"c"].map(object);
+        for (object, content) in objects.iter().zip([b"a", b"b", b"c"]) {
+            let mut part = store.begin(object, &interrupt).unwrap();
+            assert!(part.add(content).unwrap() && part.finish().unwrap());
+        }
+        fs_err::hard_link(store.path(objects[0].oid), dir.path().join("tree-file")).unwrap();
+        store.prune(&HashSet::from([objects[1].oid])).unwrap();
+        assert_eq!(objects.map(|object| store.path(object.oid).exists()), [true, true, false]);
+        store.begin(&objects[2], &interrupt).unwrap().add(b"c").unwrap();
+        store.keep_parts(&HashSet::from([objects[2].oid])).unwrap();
+        assert_eq!(store.begin(&objects[2], &interrupt).unwrap().length(), 1);
+        store.keep_parts(&HashSet::new()).unwrap();
+        assert_eq!(store.begin(&objects[2], &interrupt).unwrap().length(), 0);
+    }
+}
