@@ -135,6 +135,38 @@ fn ci_checkout_takes_branches_and_commits() {
 }
 
 #[test]
+fn signed_policies_takes_over_what_somebody_signed_who_may() {
+    let env = Env::new();
+    let (repo, root, key) = (env.repo("up"), env.root(), env.path("key"));
+    let made = Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-f"]).arg(&key).status();
+    assert!(made.unwrap().success());
+    let public = fs::read_to_string(key.with_extension("pub")).unwrap();
+    let signers = env.path("signers");
+    fs::write(&signers, format!("dev@x {public}")).unwrap();
+    let sign = |message: &str| {
+        let setting = format!("user.signingkey={}", key.display());
+        let signed =
+            ["-c", "gpg.format=ssh", "-c", &setting, "commit", "--quiet", "--allow-empty", "-S", "-m"];
+        repo.git(&[&signed[..], &[message]].concat());
+        repo.head()
+    };
+    let good = sign("one");
+    let arguments = [repo.url(), "main", signers.to_str().unwrap(), root.to_str().unwrap()];
+    let example = Example::start(&env, "signed_policies", &arguments);
+    let is_signed = |commit: &str| {
+        let found =
+            example.lines().iter().any(|line| line.starts_with(&format!("{commit} is signed by SSH ")));
+        found.then_some(())
+    };
+    eventually("the signed commit", || is_signed(&good));
+    repo.commit(&[("file", "not signed\n")]);
+    eventually("a refusal", || example.errors().contains("it is not signed").then_some(()));
+    let next = sign("two");
+    eventually("the next one", || is_signed(&next));
+    assert_eq!(example.lines().len(), 2);
+}
+
+#[test]
 fn release_follower_never_goes_back() {
     let env = Env::new();
     let repo = env.repo("up");

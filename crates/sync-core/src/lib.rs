@@ -18,8 +18,8 @@
 //! A URL that needs a missing transport is an error that names the feature. Signatures by SSH are verified with `ssh`,
 //! those by OpenPGP with `openpgp`, which is on by default, too.
 //!
-//! There are four examples, which run until they are stopped: `config_reloader`, `release_follower`, `docs_builder`
-//! (under tokio) and `ci_checkout`. The single steps are in [`stages`].
+//! There are five examples, which run until they are stopped: `config_reloader`, `release_follower`, `signed_policies`,
+//! `docs_builder` (under tokio) and `ci_checkout`. The single steps are in [`stages`].
 
 // Without one of the features, code that only its transport uses is dead. Marking each such item would be noise.
 #![cfg_attr(not(all(feature = "http", feature = "openpgp", feature = "ssh")), allow(dead_code))]

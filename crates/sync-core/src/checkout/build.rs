@@ -80,10 +80,14 @@ impl Build<'_> {
         self.made.early += written_early;
         self.made.written += written_early;
         let last = staged.as_ref().map(|staged| staged.last().clone());
-        let mut known = None;
-        if let Some(staged) = staged.filter(|staged| staged.serves(lfs.as_ref())) {
-            known = self.count_reused(staged.move_to(&building.dir, &mut index).step(step)?);
-        }
+        let known = match staged {
+            Some(staged) if staged.serves(lfs.as_ref()) => {
+                let (reused, known) = staged.move_to(&building.dir, &mut index).step(step)?;
+                self.count_reused(reused);
+                Some(known)
+            }
+            staged => staged.map(StagedTree::into_known),
+        };
         if let Some(lfs) = &mut lfs {
             lfs.find(&objects, &index, &attributes, &building.dir)?;
         }
@@ -92,11 +96,7 @@ impl Build<'_> {
         free_space::check(&building.dir, &needed).step(step)?;
         fs_err::write(building.dir.join(".git"), paths.pointer()).step(step)?;
         if let Some(lfs) = &mut lfs {
-            lfs.fetch(&index, known.as_ref().map(TreeCache::index), self.interrupt)?;
-            self.progress.enter(Stage::Writing);
-            self.progress.set_total(index.entries().len());
-            self.made.written += lfs.place(&mut index, &building.dir, self.interrupt)?;
-            self.made.lfs.add(&lfs.counts);
+            self.write_lfs(lfs, &mut index, known.as_ref(), &building.dir)?;
         }
         self.made.written += special::write_special(
             &objects,
@@ -118,6 +118,22 @@ impl Build<'_> {
         self.submodules(store, fetched, building, paths, last)
     }
 
+    /// Write the files of Git LFS. `known` is of a tree whose files are verified.
+    fn write_lfs(
+        &mut self,
+        lfs: &mut LfsFiles<'_>,
+        index: &mut State,
+        known: Option<&TreeCache>,
+        dir: &Path,
+    ) -> Result<()> {
+        lfs.fetch(index, known.map(TreeCache::index), self.interrupt)?;
+        self.progress.enter(Stage::Writing);
+        self.progress.set_total(index.entries().len());
+        self.made.written += lfs.place(index, dir, self.interrupt)?;
+        self.made.lfs.add(&lfs.counts);
+        Ok(())
+    }
+
     /// Check all files against the limits. Returns the space that the files still to be written need, and the
     /// positions of the large ones among them. Files that exist have their size in the index.
     fn measure(
@@ -131,7 +147,7 @@ impl Build<'_> {
         let refused = |excess| Error::new(ErrorKind::Limit, step(), excess);
         let (headers, mut needed, mut large) = (objects.headers(), SpaceNeeded::default(), HashSet::new());
         let of_lfs = lfs.map(LfsFiles::sizes).unwrap_or_default();
-        needed.add(lfs.map_or(0, |lfs| lfs.space(index)), false);
+        needed.add_objects(lfs.map_or(0, |lfs| lfs.space(index)));
         for (at, (entry, (mode, left_out))) in index.entries().iter().zip(before).enumerate() {
             if *left_out || *mode == Mode::COMMIT {
                 continue;
@@ -166,16 +182,15 @@ impl Build<'_> {
         Ok((needed, large))
     }
 
-    /// Count the files that were reused. Returns what is known of the tree that they are from.
-    fn count_reused(&mut self, reused: Option<Reused>) -> Option<TreeCache> {
-        let reused = reused?;
+    /// Count the files that were reused.
+    fn count_reused(&mut self, reused: Option<Reused>) {
+        let Some(reused) = reused else { return };
         self.made.reused += reused.count;
         if reused.count > 0 {
             self.made.origin.get_or_insert(reused.origin);
         }
         self.made.altered.extend(reused.altered);
         gix::Count::set(&self.progress.files(), reused.count);
-        Some(reused.known)
     }
 
     /// Build the trees of the submodules.

@@ -16,6 +16,11 @@ impl SpaceNeeded {
         self.bytes += if is_link { 0 } else { bytes };
         self.files += 1;
     }
+
+    /// Add objects of Git LFS, which have so many bytes.
+    pub(super) fn add_objects(&mut self, bytes: u64) {
+        self.bytes = self.bytes.saturating_add(bytes);
+    }
 }
 
 /// The magic numbers of ext2 to ext4, XFS and tmpfs. Other file systems may compress or share data, so a file may

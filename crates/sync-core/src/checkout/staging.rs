@@ -82,8 +82,6 @@ pub(super) struct Reused {
     pub(super) origin: Origin,
     /// Files of the last tree that were altered, and not reused.
     pub(super) altered: Vec<String>,
-    /// The index and the trees of the tree that they are from.
-    pub(super) known: TreeCache,
 }
 
 impl StagePlan {
@@ -158,6 +156,11 @@ impl StagedTree {
         &self.known
     }
 
+    /// The index and the trees of the staged tree, which is removed.
+    pub(super) fn into_known(self) -> TreeCache {
+        self.known
+    }
+
     /// Whether its files of Git LFS are content and pointers as the next tree wants them.
     pub(super) fn serves(&self, wanted: Option<&LfsFiles<'_>>) -> bool {
         let admin = if self.origin == Origin::RetiredTree { &self.tree.admin } else { &self.last.admin };
@@ -169,13 +172,13 @@ impl StagedTree {
     }
 
     /// Move the tree to `dir`, an empty directory. Remove the files that are not in `new` or differ there, and mark
-    /// the others in `new` as written. If attributes differ, nothing is moved and the answer is `None`: every file
-    /// may need another conversion.
-    pub(super) fn move_to(self, dir: &Path, new: &mut State) -> io::Result<Option<Reused>> {
+    /// the others in `new` as written. If attributes differ, nothing is moved and nothing is reused: every file may need
+    /// another conversion. Returns what was known of the staged tree, too.
+    pub(super) fn move_to(self, dir: &Path, new: &mut State) -> io::Result<(Option<Reused>, TreeCache)> {
         let old = self.known.index();
         // Attributes decide how the content of a blob is converted.
         if !has_same_attributes(old, new) {
-            return Ok(None);
+            return Ok((None, self.known));
         }
         fs_err::rename(&self.tree.dir, dir)?;
         // Remove the file instead of overwriting it: a process may have it open.
@@ -203,7 +206,7 @@ impl StagedTree {
         for gone in candidates {
             remove(dir, to_path(old_path(gone).as_bstr()))?;
         }
-        Ok(Some(Reused { count, origin: self.origin, altered: self.altered, known: self.known }))
+        Ok((Some(Reused { count, origin: self.origin, altered: self.altered }), self.known))
     }
 }
 
