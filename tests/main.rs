@@ -26,6 +26,7 @@ mod image;
 mod invariants;
 mod kill;
 mod layout;
+mod lfs;
 mod library;
 mod lifecycle;
 mod login_files;

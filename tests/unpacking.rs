@@ -5,7 +5,7 @@ use std::fs;
 use crate::support::*;
 
 /// How many files were written, and how many of them early, as the log says.
-fn written(log: &str) -> (usize, usize) {
+pub fn written(log: &str) -> (usize, usize) {
     let line = log.lines().find(|line| line.contains(r#""message":"published""#)).unwrap();
     let line: serde_json::Value = serde_json::from_str(line).unwrap();
     let field = |name: &str| line[name].as_u64().unwrap() as usize;

@@ -1,5 +1,6 @@
 //! What the tests share: a scratch directory, upstream repositories made by git, servers, and the program.
 
+pub mod lfs;
 pub mod manifests;
 pub mod pods;
 mod proxies;

@@ -191,7 +191,8 @@ impl Canned {
                     while let Some(request) = read_request(&mut reader) {
                         let response = answer(&request);
                         log.lock().unwrap().push(request);
-                        if client.write_all(&response).is_err() {
+                        let is_last = says_close(&response);
+                        if client.write_all(&response).is_err() || is_last {
                             return;
                         }
                     }
@@ -216,6 +217,10 @@ impl Canned {
         format!("http://127.0.0.1:{}/{path}", self.port)
     }
 
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
     pub fn requests(&self) -> Vec<String> {
         self.requests.lock().unwrap().clone()
     }
@@ -238,6 +243,12 @@ pub fn request(port: u16, text: &str) -> (u16, String) {
 /// A whole response.
 pub fn response(status: &str, body: &str) -> String {
     format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\n\r\n{body}", body.len())
+}
+
+/// Whether a response is the last on its connection.
+fn says_close(response: &[u8]) -> bool {
+    let head = response.windows(4).position(|bytes| bytes == b"\r\n\r\n").unwrap_or(response.len());
+    String::from_utf8_lossy(&response[..head]).to_lowercase().contains("\r\nconnection: close")
 }
 
 fn read_request(reader: &mut impl BufRead) -> Option<String> {
