@@ -39,6 +39,17 @@ fn a_change_of_submodules_survives_a_kill_at_every_step() {
 }
 
 #[test]
+fn a_first_sync_with_git_lfs_survives_a_kill_at_every_step() {
+    kill_at_every_step(scenes::first_sync_with_lfs(true));
+}
+
+#[test]
+fn a_change_of_git_lfs_files_survives_a_kill_at_every_step() {
+    kill_at_every_step(scenes::lfs(true));
+    kill_at_every_step(scenes::lfs(false));
+}
+
+#[test]
 fn pruning_survives_a_kill_at_every_step() {
     kill_at_every_step(scenes::pruning());
 }

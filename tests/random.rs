@@ -28,6 +28,8 @@ struct Profile {
     restarts: bool,
     /// Published files are altered in place.
     consumer: bool,
+    /// Some files are such of Git LFS.
+    lfs: bool,
 }
 
 #[derive(Clone, Copy, Default)]
@@ -89,6 +91,25 @@ fn whatever_is_copied_is_as_git_checks_it_out() {
         served: Served::Http,
         arguments: &["--checkout=copy", "--depth=0"],
         consumer: true,
+        ..Profile::default()
+    });
+}
+
+#[test]
+fn whatever_becomes_a_file_of_git_lfs_is_as_git_lfs_has_it() {
+    run(Profile { seed: 6, steps: 250, format: "sha1", lfs: true, ..Profile::default() });
+}
+
+#[test]
+fn whatever_restarts_do_to_files_of_git_lfs_they_are_as_git_lfs_has_them() {
+    run(Profile {
+        seed: 7,
+        steps: 200,
+        format: "sha256",
+        arguments: &["--stale-worktree-timeout=1h"],
+        restarts: true,
+        consumer: true,
+        lfs: true,
         ..Profile::default()
     });
 }

@@ -38,6 +38,16 @@ fn a_change_of_submodules_survives_refusals_at_every_step() {
 }
 
 #[test]
+fn a_first_sync_with_git_lfs_survives_refusals_at_every_step() {
+    refuse_every_step(scenes::first_sync_with_lfs(true));
+}
+
+#[test]
+fn a_change_of_git_lfs_files_survives_refusals_at_every_step() {
+    refuse_every_step(scenes::lfs(true));
+}
+
+#[test]
 fn folding_survives_refusals_at_every_step() {
     refuse_every_step(scenes::folding());
 }
@@ -144,6 +154,13 @@ fn refuse(scene: &Scene, fault: &Fault, point: &Point) -> Outcome {
                 // What cannot be removed now is removed later.
                 if !refused.iter().any(removes) {
                     scene.assert_given_back(&case);
+                    // What is half there is worth keeping, unless there is no room.
+                    let is_full = matches!(fault.errno, Errno::ENOSPC | Errno::EDQUOT);
+                    assert!(
+                        !is_full || scene.env.lfs_parts().is_empty(),
+                        "{case}: {:?}",
+                        scene.env.lfs_parts()
+                    );
                 }
             }
         }

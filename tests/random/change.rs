@@ -1,20 +1,32 @@
 //! Random changes of a tree.
 
+use std::rc::Rc;
+
 use fastrand::Rng;
 
-use super::material::{attributes, content, path, pieces, target};
+use super::material::{attributes, content, lfs_attributes, path, pieces, target};
 use super::tree::{Node, Tree};
 
 /// A commit that a tree may pin, and the name of the repository that has it.
 pub type Pin = (String, &'static str);
 
+/// What trees may refer to.
+#[derive(Clone, Default)]
+pub struct Sources {
+    pub pins: Vec<Pin>,
+    /// Pointers to objects of Git LFS that every repository has.
+    pub pointers: Vec<Rc<[u8]>>,
+}
+
 /// More paths than this make a step slow.
 const MANY: usize = 120;
 
 /// Change a tree in one way; what was done.
-pub fn change(rng: &mut Rng, tree: &mut Tree, pins: &[Pin]) -> String {
+pub fn change(rng: &mut Rng, tree: &mut Tree, sources: &Sources) -> String {
+    let is_of_lfs = !sources.pointers.is_empty() && rng.u8(..3) == 0;
     let change = match rng.u32(..100) {
         _ if tree.len() > MANY => remove_directory(rng, tree),
+        _ if is_of_lfs => lfs(rng, tree, &sources.pointers),
         0..15 => add(rng, tree),
         15..40 => edit(rng, tree),
         40..46 => with_any(rng, tree, "remove", |_, tree, path| {
@@ -31,7 +43,7 @@ pub fn change(rng: &mut Rng, tree: &mut Tree, pins: &[Pin]) -> String {
             tree.put(inside, Node::file(content(rng)));
         }),
         78..90 => write_attributes(rng, tree),
-        90..98 => module(rng, tree, pins),
+        90..98 => module(rng, tree, &sources.pins),
         98 => many(rng, tree),
         _ => {
             *tree = Tree::default();
@@ -50,6 +62,8 @@ fn add(rng: &mut Rng, tree: &mut Tree) -> String {
 
 fn edit(rng: &mut Rng, tree: &mut Tree) -> String {
     with_any(rng, tree, "edit", |rng, tree, path| match tree.get_mut(path) {
+        // Another digit would name an object that nobody has.
+        Some(Node::File { content: old, .. }) if old.starts_with(b"version ") => *old = content(rng).into(),
         Some(Node::File { content: old, .. }) => {
             let mut new = old.to_vec();
             match rng.u8(..5) {
@@ -67,6 +81,50 @@ fn edit(rng: &mut Rng, tree: &mut Tree) -> String {
         Some(Node::Link(old)) => *old = target(rng).into(),
         _ => {}
     })
+}
+
+/// A file of Git LFS comes, goes or changes, or what says which files those are.
+fn lfs(rng: &mut Rng, tree: &mut Tree, pointers: &[Rc<[u8]>]) -> String {
+    let pointer = pointers[rng.usize(..pointers.len())].clone();
+    match rng.u8(..10) {
+        0..4 => {
+            let mut path = path(rng);
+            if path.rsplit(|byte| *byte == b'/').next().unwrap().len() <= 250 {
+                path.extend_from_slice(b".lfs");
+            }
+            tree.put(path.clone(), Node::File { content: pointer, executable: rng.u8(..4) == 0 });
+            format!("write the pointer {}", path.escape_ascii())
+        }
+        4..7 => with_any(rng, tree, "make a pointer of", |_, tree, path| {
+            if let Some(Node::File { content, .. }) = tree.get_mut(path) {
+                *content = pointer;
+            }
+        }),
+        7 => with_any(rng, tree, "write oddly", |rng, tree, path| {
+            if let Some(Node::File { content, .. }) = tree.get_mut(path) {
+                let text = String::from_utf8_lossy(&pointer);
+                let odd = match rng.u8(..5) {
+                    0 => text.replace('\n', "\r\n"),
+                    1 => text.to_uppercase(),
+                    2 => format!("{text}more\n"),
+                    3 => format!("\n {text}\n\n"),
+                    _ => text.trim_end().to_owned(),
+                };
+                *content = odd.into_bytes().into();
+            }
+        }),
+        _ => {
+            let directories = tree.directories();
+            let path = match directories.len() {
+                1.. if rng.bool() => {
+                    [&directories[rng.usize(..directories.len())][..], b"/.gitattributes"].concat()
+                }
+                _ => b".gitattributes".to_vec(),
+            };
+            tree.put(path.clone(), Node::file(lfs_attributes(rng)));
+            format!("write {}", path.escape_ascii())
+        }
+    }
 }
 
 fn toggle(rng: &mut Rng, tree: &mut Tree) -> String {

@@ -4,13 +4,13 @@ use std::rc::Rc;
 
 use fastrand::Rng;
 
-use super::change::{Pin, change};
+use super::change::{Sources, change};
 use super::tree::Tree;
 use super::upstream::Upstream;
 
 /// Make commits, or choose one that was made; the number of the one that the branch is to name instead of `at`,
 /// and what was done.
-pub fn advance(rng: &mut Rng, upstream: &mut Upstream, at: usize, pins: &[Pin]) -> (usize, Vec<String>) {
+pub fn advance(rng: &mut Rng, upstream: &mut Upstream, at: usize, sources: &Sources) -> (usize, Vec<String>) {
     let mut told = Vec::new();
     let earlier = earlier(rng, upstream, at);
     let mut next = match (rng.u8(..100), earlier) {
@@ -20,25 +20,25 @@ pub fn advance(rng: &mut Rng, upstream: &mut Upstream, at: usize, pins: &[Pin]) 
         }
         (12..18, Some(earlier)) => {
             told.push(format!("go on from commit {earlier}"));
-            commit(rng, upstream, earlier, &[earlier], pins, &mut told)
+            commit(rng, upstream, earlier, &[earlier], sources, &mut told)
         }
         (18..22, Some(earlier)) => {
             told.push(format!("a new root with the tree of commit {earlier}"));
-            commit(rng, upstream, earlier, &[], pins, &mut told)
+            commit(rng, upstream, earlier, &[], sources, &mut told)
         }
         (22..28, Some(earlier)) => {
             told.push(format!("merge commit {earlier}"));
-            commit(rng, upstream, at, &[at, earlier], pins, &mut told)
+            commit(rng, upstream, at, &[at, earlier], sources, &mut told)
         }
         (28..32, _) => {
             told.push("amend".into());
             let parents = upstream.commits[at].parents.clone();
-            commit(rng, upstream, at, &parents, pins, &mut told)
+            commit(rng, upstream, at, &parents, sources, &mut told)
         }
-        _ => commit(rng, upstream, at, &[at], pins, &mut told),
+        _ => commit(rng, upstream, at, &[at], sources, &mut told),
     };
     while rng.u8(..8) == 0 {
-        next = commit(rng, upstream, next, &[next], pins, &mut told);
+        next = commit(rng, upstream, next, &[next], sources, &mut told);
     }
     (next, told)
 }
@@ -55,12 +55,12 @@ fn commit(
     upstream: &mut Upstream,
     from: usize,
     parents: &[usize],
-    pins: &[Pin],
+    sources: &Sources,
     told: &mut Vec<String>,
 ) -> usize {
     let mut tree = Tree::clone(&upstream.commits[from].tree);
     for _ in 0..rng.usize(0..6) {
-        told.push(change(rng, &mut tree, pins));
+        told.push(change(rng, &mut tree, sources));
     }
     let number = upstream.commit(Rc::new(tree), parents);
     told.push(format!("commit {number} {}", upstream.commits[number].id));
@@ -68,9 +68,9 @@ fn commit(
 }
 
 /// A first commit with a number of changes.
-pub fn begin(rng: &mut Rng, upstream: &mut Upstream, changes: usize, pins: &[Pin]) -> Vec<String> {
+pub fn begin(rng: &mut Rng, upstream: &mut Upstream, changes: usize, sources: &Sources) -> Vec<String> {
     let mut tree = Tree::default();
-    let told = (0..changes).map(|_| change(rng, &mut tree, pins)).collect();
+    let told = (0..changes).map(|_| change(rng, &mut tree, sources)).collect();
     upstream.commit(Rc::new(tree), &[]);
     told
 }

@@ -2,6 +2,7 @@
 
 use fastrand::Rng;
 
+use crate::support::lfs::pointer;
 use crate::support::noise;
 
 const NAMES: &[&[u8]] = &[
@@ -175,6 +176,39 @@ pub fn attributes(rng: &mut Rng) -> Vec<u8> {
     // git reads this one as it finds it.
     text.push_str(".gitmodules !working-tree-encoding\n");
     text.into()
+}
+
+/// Attributes by which files are such of Git LFS, or are no more.
+pub fn lfs_attributes(rng: &mut Rng) -> Vec<u8> {
+    let mut text = attributes(rng);
+    for _ in 0..rng.usize(1..4) {
+        text.extend_from_slice(choice(rng, LFS_ATTRIBUTES).as_bytes());
+    }
+    text
+}
+
+const LFS_ATTRIBUTES: &[&str] = &[
+    "*.lfs filter=lfs diff=lfs merge=lfs -text\n",
+    "*.lfs filter=lfs diff=lfs merge=lfs -text\n",
+    "*.lfs filter=lfs\n",
+    "*.txt filter=lfs -text\n",
+    "* filter=lfs\n",
+    "*.lfs -filter\n",
+    "*.lfs !filter\n",
+    "*.lfs filter=other\n",
+    "dir/** filter=lfs -text\n",
+    "*.lfs filter=lfs text eol=crlf\n",
+    "*.lfs filter=lfs ident\n",
+    "sub/*.lfs -filter\n",
+];
+
+/// Contents of Git LFS, of all sizes.
+pub fn lfs_contents() -> Vec<Vec<u8>> {
+    let sizes = [0, 1, 10, 100, 1000, 1023, 1024, 5000, 70_000, 200_000];
+    let noisy = sizes.into_iter().zip(1..).map(|(size, seed)| noise(seed, size));
+    let texts = (0..10).map(|number| format!("content {number} $Id$\r\nof\nlines\n").into_bytes());
+    // One that is itself a pointer.
+    noisy.chain(texts).chain([pointer("content").into_bytes()]).collect()
 }
 
 const TARGETS: &[&[u8]] = &[

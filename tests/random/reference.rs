@@ -10,6 +10,7 @@ use std::time::SystemTime;
 
 use super::tree::Tree;
 use super::upstream::{Commit, Upstream};
+use crate::support::lfs::DRIVER;
 use crate::support::{isolated_git, text, walk};
 
 /// Every path below a directory, with its mode and content; a directory is empty, a link is its target.
@@ -77,6 +78,8 @@ pub struct View {
     pub levels: usize,
     /// What patterns select, of the repository itself.
     pub patterns: Option<&'static str>,
+    /// Whether files of Git LFS have their content.
+    pub lfs: bool,
 }
 
 /// Checks commits out.
@@ -84,7 +87,7 @@ pub struct Reference {
     fresh: PathBuf,
     /// The commits of submodules: where they are, what they hold.
     modules: HashMap<String, (PathBuf, Rc<Tree>)>,
-    made: HashMap<(String, usize), Snapshot>,
+    made: HashMap<(String, usize, bool), Snapshot>,
 }
 
 impl Reference {
@@ -100,49 +103,51 @@ impl Reference {
 
     /// The tree of a commit with its submodules.
     pub fn of(&mut self, upstream: &Upstream, commit: &Commit, view: View) -> Snapshot {
-        let snapshot = self.checkout(&upstream.path, &commit.id, view.patterns);
-        self.with_modules(snapshot, &commit.tree, view.levels)
+        let snapshot = self.checkout(&upstream.path, &commit.id, view);
+        self.with_modules(snapshot, &commit.tree, view)
     }
 
-    fn with_modules(&mut self, mut snapshot: Snapshot, tree: &Tree, levels: usize) -> Snapshot {
+    fn with_modules(&mut self, mut snapshot: Snapshot, tree: &Tree, view: View) -> Snapshot {
         // What patterns leave out has no directory.
         for (path, commit) in tree
             .modules()
-            .filter(|(path, _)| levels > 0 && snapshot.0.contains_key(*path))
+            .filter(|(path, _)| view.levels > 0 && snapshot.0.contains_key(*path))
             .collect::<Vec<_>>()
         {
-            for (inside, found) in self.module(commit, levels - 1).0 {
+            for (inside, found) in
+                self.module(commit, View { levels: view.levels - 1, patterns: None, ..view }).0
+            {
                 snapshot.0.insert([path, b"/", &inside].concat(), found);
             }
         }
         snapshot
     }
 
-    fn module(&mut self, commit: &str, levels: usize) -> Snapshot {
-        let key = (commit.to_owned(), levels);
+    fn module(&mut self, commit: &str, view: View) -> Snapshot {
+        let key = (commit.to_owned(), view.levels, view.lfs);
         if let Some(made) = self.made.get(&key) {
             return made.clone();
         }
         let (repository, tree) = self.modules[commit].clone();
-        let snapshot = self.checkout(&repository, commit, None);
-        let snapshot = self.with_modules(snapshot, &tree, levels);
+        let snapshot = self.checkout(&repository, commit, view);
+        let snapshot = self.with_modules(snapshot, &tree, view);
         self.made.insert(key, snapshot.clone());
         snapshot
     }
 
     /// As a clone does: into an empty directory, without an index, attributes from what is checked out.
-    fn checkout(&self, repository: &Path, commit: &str, sparse: Option<&str>) -> Snapshot {
+    fn checkout(&self, repository: &Path, commit: &str, view: View) -> Snapshot {
         let _ = fs::remove_dir_all(&self.fresh);
         let _ = fs::remove_file(self.fresh.with_extension("index"));
         fs::create_dir(&self.fresh).unwrap();
-        self.git(repository, sparse, &["read-tree", "--reset", "-u", commit]);
+        self.git(repository, view, &["read-tree", "--reset", "-u", commit]);
         Snapshot::of(&self.fresh)
     }
 
     /// What `git status` says of a fresh tree when it has to look into every file.
-    pub fn status(&self, upstream: &Upstream, commit: &Commit, sparse: Option<&str>) -> String {
-        self.checkout(&upstream.path, &commit.id, sparse);
-        self.git(&upstream.path, sparse, &["read-tree", "--reset", &commit.id]);
+    pub fn status(&self, upstream: &Upstream, commit: &Commit, view: View) -> String {
+        self.checkout(&upstream.path, &commit.id, view);
+        self.git(&upstream.path, view, &["read-tree", "--reset", &commit.id]);
         // What has the time that the index knows is passed over, unless both are of the same moment.
         walk(&self.fresh, &mut |path| {
             if path.symlink_metadata().unwrap().is_file() {
@@ -150,14 +155,17 @@ impl Reference {
                 file.set_modified(SystemTime::UNIX_EPOCH).unwrap();
             }
         });
-        self.git(&upstream.path, sparse, &["status", "--porcelain"])
+        self.git(&upstream.path, view, &["status", "--porcelain"])
     }
 
     /// git with an index that is gone before the next checkout.
-    fn git(&self, repository: &Path, sparse: Option<&str>, args: &[&str]) -> String {
+    fn git(&self, repository: &Path, view: View, args: &[&str]) -> String {
         let mut git = isolated_git();
         git.env("GIT_INDEX_FILE", self.fresh.with_extension("index")).args(["-c", "core.bare=false"]);
-        if let Some(patterns) = sparse {
+        if view.lfs {
+            git.args(DRIVER);
+        }
+        if let Some(patterns) = view.patterns {
             fs::write(repository.join("info/sparse-checkout"), patterns).unwrap();
             git.args(["-c", "core.sparseCheckout=true", "-c", "core.sparseCheckoutCone=true"]);
         }

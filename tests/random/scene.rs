@@ -7,10 +7,11 @@ use std::time::{Duration, Instant};
 use fastrand::Rng;
 use rustix::process::Signal;
 
-use super::change::Pin;
+use super::change::Sources;
 use super::reference::{Reference, Snapshot, View};
 use super::upstream::Upstream;
 use super::{Profile, Served, consumer, history, material};
+use crate::support::lfs::pointer;
 use crate::support::*;
 
 const FILTER: &str = "--filter=blob:none";
@@ -44,7 +45,7 @@ pub struct Scene {
     server: Option<Server>,
     upstream: Upstream,
     reference: Reference,
-    pins: Vec<Pin>,
+    sources: Sources,
     /// The commit that the branch names.
     at: usize,
     arguments: Vec<String>,
@@ -66,9 +67,9 @@ impl Scene {
         let env = Env::new();
         let mut rng = Rng::with_seed(profile.seed);
         let story = Story { seed: profile.seed, step: 0, told: Vec::new() };
-        let (modules, pins) = modules(&mut rng, &env, profile.format);
-        let mut upstream = Upstream::init(&env.path("up"), profile.format);
-        history::begin(&mut rng, &mut upstream, 40, &pins);
+        let (modules, sources) = modules(&mut rng, &env, profile);
+        let mut upstream = repository(&env, "up", profile);
+        history::begin(&mut rng, &mut upstream, 40, &sources);
         upstream.publish(0);
         let server = match profile.served {
             Served::Local => None,
@@ -85,10 +86,10 @@ impl Scene {
             server,
             upstream,
             reference,
-            pins,
+            sources,
             at: 0,
             arguments: profile.arguments.iter().map(ToString::to_string).collect(),
-            view: View { levels: usize::MAX, patterns },
+            view: View { levels: usize::MAX, patterns, lfs: profile.lfs },
             published: HashMap::new(),
             seen: Snapshot::default(),
             env,
@@ -114,7 +115,7 @@ impl Scene {
         if self.profile.consumer {
             self.consume();
         }
-        let (at, told) = history::advance(&mut self.rng, &mut self.upstream, self.at, &self.pins);
+        let (at, told) = history::advance(&mut self.rng, &mut self.upstream, self.at, &self.sources);
         self.at = at;
         self.story.told.extend(told);
         self.upstream.publish(at);
@@ -167,6 +168,9 @@ impl Scene {
         let mut program = self.env.syncline(self.url()).arg("-v1").arg("--ref=main").arg("--period=1h");
         program = program.arg("--sync-on-signal=USR1").arg("--git-config=protocol.file.allow:always");
         program = program.arg("--worktree-reuse-delay=0s");
+        if self.view.lfs {
+            program = program.arg("--lfs=on");
+        }
         if self.view.patterns.is_some() {
             program = program.arg("--sparse-checkout-file").arg(self.env.path("patterns"));
         }
@@ -183,6 +187,7 @@ impl Scene {
         let (levels, submodules) =
             [(usize::MAX, "recursive"), (1, "shallow"), (0, "off")][self.rng.usize(..3)];
         self.view.levels = levels;
+        self.view.lfs = self.profile.lfs && self.rng.bool();
         let was_filtered = self.is_filtered();
         self.arguments = vec![format!("--submodules={submodules}"), format!("--depth={}", self.rng.u32(..4))];
         for argument in [FILTER, "--checkout=copy", "--git-gc=aggressive"] {
@@ -266,7 +271,7 @@ impl Scene {
             let by_content = if found.is_empty() {
                 String::new()
             } else {
-                self.reference.status(&self.upstream, &self.upstream.commits[self.at], self.view.patterns)
+                self.reference.status(&self.upstream, &self.upstream.commits[self.at], self.view)
             };
             let amiss: Vec<&str> =
                 found.lines().filter(|line| !by_content.lines().any(|known| known == *line)).collect();
@@ -275,20 +280,35 @@ impl Scene {
     }
 }
 
-/// Repositories for submodules, one of them with submodules of its own, and all that they can be pinned to.
-fn modules(rng: &mut Rng, env: &Env, format: &str) -> (Vec<Upstream>, Vec<Pin>) {
-    let (mut modules, mut pins) = (Vec::new(), Vec::new());
+/// A repository without commits that has all objects of Git LFS.
+fn repository(env: &Env, name: &str, profile: Profile) -> Upstream {
+    let upstream = Upstream::init(&env.path(name), profile.format);
+    let contents = if profile.lfs { material::lfs_contents() } else { Vec::new() };
+    for content in contents {
+        Repo { path: upstream.path.clone() }.add_lfs_object(content);
+    }
+    upstream
+}
+
+/// Repositories for submodules, one of them with submodules of its own, and all that trees can refer to.
+fn modules(rng: &mut Rng, env: &Env, profile: Profile) -> (Vec<Upstream>, Sources) {
+    let pointers = if profile.lfs { material::lfs_contents() } else { Vec::new() };
+    let pointers = pointers.into_iter().map(|content| pointer(content).into_bytes().into()).collect();
+    let (mut modules, mut sources) = (Vec::new(), Sources { pointers, ..Sources::default() });
     for name in ["inner", "one", "two"] {
-        let mut module = Upstream::init(&env.path(name), format);
-        let inner: Vec<Pin> = if name == "two" { pins.clone() } else { Vec::new() };
+        let mut module = repository(env, name, profile);
+        let mut inner = sources.clone();
+        if name != "two" {
+            inner.pins.clear();
+        }
         history::begin(rng, &mut module, 12, &inner);
         for _ in 0..4 {
             let last = module.commits.len() - 1;
             history::advance(rng, &mut module, last, &inner);
         }
         module.publish(0);
-        pins.extend(module.commits.iter().map(|commit| (commit.id.clone(), name)));
+        sources.pins.extend(module.commits.iter().map(|commit| (commit.id.clone(), name)));
         modules.push(module);
     }
-    (modules, pins)
+    (modules, sources)
 }

@@ -7,6 +7,7 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 use super::steps::{Call, Deed, Effect, masked, step_through};
+use crate::support::lfs::{LfsServer, TRACKED, assert_objects_are_whole};
 use crate::support::{Env, GitDaemon, Repo, Syncline, fsck, git, listing, walk};
 
 pub struct Scene {
@@ -15,6 +16,8 @@ pub struct Scene {
     pub up: Repo,
     /// Without one, the upstream is a path.
     daemon: Option<GitDaemon>,
+    /// Has the objects of Git LFS. Without one, they are in the upstream.
+    lfs: Option<LfsServer>,
     pub options: Vec<&'static str>,
     /// What the upstream shows, one after the other. A commit that does not exist makes a sync fail.
     pub shown: Vec<String>,
@@ -53,6 +56,7 @@ impl Scene {
             env,
             up,
             daemon,
+            lfs: None,
             options: Vec::new(),
             shown: Vec::new(),
             trees: BTreeMap::new(),
@@ -68,6 +72,15 @@ impl Scene {
     pub fn option(mut self, option: &'static str) -> Self {
         self.options.push(option);
         self
+    }
+
+    /// From now on `*.bin` are files of Git LFS.
+    pub fn with_lfs(mut self) -> Self {
+        self.up.install_lfs();
+        let attributes = fs::read_to_string(self.up.path.join(".gitattributes")).unwrap();
+        self.up.write(".gitattributes", attributes + TRACKED);
+        self.lfs = self.daemon.is_some().then(|| LfsServer::start(&self.env.path("")));
+        self.option("--lfs=on")
     }
 
     pub fn url(&self) -> String {
@@ -114,7 +127,10 @@ impl Scene {
 
     fn syncline(&self) -> Syncline {
         let syncline = self.env.syncline(self.url()).arg("--error-file=error").arg("--touch-file=touched");
-        let syncline = syncline.arg("--worktree-reuse-delay=0s");
+        let mut syncline = syncline.arg("--worktree-reuse-delay=0s");
+        if let Some(lfs) = &self.lfs {
+            syncline = syncline.arg(format!("--lfs-url={}", lfs.endpoint("up/.git")));
+        }
         self.options.iter().fold(syncline, Syncline::arg)
     }
 
@@ -206,9 +222,11 @@ impl Scene {
         assert_eq!(finished.code, Some(0), "{case}: {}", finished.stderr);
     }
 
-    /// Whoever reads through the link sees all of the old tree or all of a new one.
+    /// Whoever reads through the link sees all of the old tree or all of a new one. What has the name of an object of
+    /// Git LFS has its content.
     #[track_caller]
     pub fn assert_whole(&self, case: &str) {
+        assert_objects_are_whole(&self.env.root().join(".git"));
         match fs::read_link(self.env.link()) {
             Err(_) => assert!(fs::read_link(self.before().join("link")).is_err(), "{case}: the link is gone"),
             Ok(target) => {

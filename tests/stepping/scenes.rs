@@ -91,6 +91,29 @@ fn pin(up: &Repo, module: &Repo) {
     crate::submodules::pin(up, name, &format!("../../{name}/.git"), &module.head());
 }
 
+/// Files of Git LFS are changed, added and removed.
+pub fn lfs(served: bool) -> Scene {
+    let mut scene = Scene::new("a change of Git LFS files", served).with_lfs();
+    scene.up.write("d0/large.bin", noise(3, 200_000));
+    scene.commit(&[("d1/stays.bin", "stays\n"), ("goes.bin", "goes\n")]);
+    scene.sync();
+    scene.begin_here();
+    scene.up.write("d0/large.bin", noise(4, 200_000));
+    fs::remove_file(scene.up.path.join("goes.bin")).unwrap();
+    scene.commit(&[("new/small.bin", "small\n"), ("new/again.bin", "small\n"), ("d0/f0", "changed\n")]);
+    scene.by = "hard links";
+    scene
+}
+
+/// Nothing is there yet, and most of what comes are files of Git LFS.
+pub fn first_sync_with_lfs(served: bool) -> Scene {
+    let mut scene = Scene::new("a first sync with Git LFS", served).with_lfs();
+    scene.up.write("d0/large.bin", noise(3, 200_000));
+    scene.shown.clear();
+    scene.commit(&[("d1/small.bin", "small\n"), ("d0/small.bin", "small\n"), ("empty.bin", "")]);
+    scene
+}
+
 /// Old trees were kept, and their time is over.
 pub fn pruning() -> Scene {
     let mut scene = Scene::new("the end of old trees", false).option("--stale-worktree-timeout=1h");

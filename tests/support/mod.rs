@@ -21,7 +21,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 pub use proxies::{Guide, Microsocks, Tinyproxy, TlsFront};
-pub use raw::{Hostile, fault};
+pub use raw::{Hostile, RawEntry, fault};
 pub use repo::{Repo, noise};
 pub use servers::{GitDaemon, Nginx, Quiet, free_port};
 pub use skips::{leave_out, skip};
