@@ -186,15 +186,10 @@ impl Repo {
 }
 
 /// A clone by stock git with stock git-lfs.
-pub fn clone_with_lfs(url: &str, to: &Path, options: &[&str]) -> Output {
+pub fn clone_with_lfs(url: &str, to: &Path, ca_file: &Path, options: &[&str]) -> Output {
     let mut git = isolated_git();
-    git.env("GIT_TERMINAL_PROMPT", "0")
-        .args(DRIVER)
-        .args(["clone", "--quiet"])
-        .args(options)
-        .arg(url)
-        .arg(to);
-    git.output().unwrap()
+    git.env("GIT_TERMINAL_PROMPT", "0").env("GIT_SSL_CAINFO", ca_file);
+    git.args(DRIVER).args(["clone", "--quiet"]).args(options).arg(url).arg(to).output().unwrap()
 }
 
 /// An HTTP response, of which perhaps only the beginning is sent.
