@@ -100,7 +100,7 @@ fn only_the_attributes_change() {
 #[test]
 fn other_attributes_change_no_content() {
     let env = Env::new();
-    let repo = env.pointer_repo("up");
+    let repo = env.repo("up");
     let content = "one\n$Id$\r\ntwo\n";
     let pointer = repo.add_lfs_object(content);
     let attributes = [
@@ -115,11 +115,17 @@ fn other_attributes_change_no_content() {
         "working-tree-encoding=UTF-16",
         "working-tree-encoding=UTF-8",
     ];
-    for (number, attributes) in attributes.iter().enumerate() {
-        repo.write(&format!("{number}/.gitattributes"), format!("*.bin filter=lfs {attributes}\n"));
-        repo.write(&format!("{number}/a.bin"), &pointer);
-    }
-    let commit = repo.commit(&[]);
+    // git refuses to add some of them.
+    let pointer = repo.blob(pointer);
+    let trees: Vec<_> = (attributes.iter())
+        .map(|attributes| {
+            let attributes = repo.blob(format!("*.bin filter=lfs {attributes}\n"));
+            repo.raw_tree(&[("100644", b".gitattributes", &attributes), ("100644", b"a.bin", &pointer)])
+        })
+        .collect();
+    let names: Vec<String> = (0..trees.len()).map(|number| number.to_string()).collect();
+    let entries = names.iter().zip(&trees).map(|(name, tree)| ("40000", name.as_bytes(), tree.as_str()));
+    let commit = repo.commit_tree(&repo.raw_tree(&entries.collect::<Vec<_>>()));
     let fresh = env.path("fresh");
     let add = ["worktree", "add", "--quiet", "--detach", fresh.to_str().unwrap(), &commit];
     repo.git(&[&DRIVER[..], &add].concat());

@@ -37,8 +37,7 @@ fn whatever_is_not_the_content_is_refused() {
         ("gone", |_| Answer::new("410 Gone", ""), &["410"]),
     ];
     let rig = Rig::new();
-    each_row(rows, |(what, spoil, words)| {
-        tell(what);
+    each_row(rows, |(_, spoil, words)| {
         rig.assert_refused(CONTENT, words, move |request, answer| match is_batch(request) {
             true => answer,
             false => spoil(answer),
