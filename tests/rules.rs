@@ -12,14 +12,14 @@ fn sources(env: &Env, check: impl Fn(&str)) {
     });
 }
 
-fn upstream(env: &Env) -> Repo {
+pub fn upstream(env: &Env) -> Repo {
     let repo = env.repo("up");
     repo.git(&["config", "uploadpack.allowFilter", "true"]);
     repo
 }
 
 /// Whether the store of the root has an object.
-fn has(env: &Env, id: &str) -> bool {
+pub fn has(env: &Env, id: &str) -> bool {
     git(&env.root(), &["cat-file", "--batch-all-objects", "--batch-check"]).contains(id)
 }
 
@@ -227,7 +227,7 @@ fn a_damaged_list_of_sightings_makes_commits_wait_again() {
     assert_eq!(sync(), first);
     let second = repo.commit(&[("file", "second")]);
     let file = env.root().join(".git/syncline-refs");
-    for damage in [vec![0xff; 100], b"99999999999999999999 x\n".to_vec(), noise(1, 100_000), Vec::new()] {
+    for damage in [vec![0xff; 100], b"99999999999999999999 x\n".to_vec(), noise(1, 9 << 20), Vec::new()] {
         sync();
         age(&env, 4_000);
         fs::write(&file, damage).unwrap();

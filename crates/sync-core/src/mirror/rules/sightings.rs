@@ -7,18 +7,16 @@ use std::time::{Duration, SystemTime};
 
 use gix::ObjectId;
 
-use crate::bounded_read::read_bounded;
+use crate::bounded_read::{LARGEST_FILE, read_bounded};
 use crate::fetched::Tip;
 use crate::fs_ext::replace_file;
 use crate::spec::reference::CommitId;
 use crate::store::Store;
 use crate::store::layout::SIGHTINGS;
 
-/// How many commits are remembered.
+/// How many commits are remembered. With the longest names that a server can list, 64 KiB each, they fit into
+/// [`LARGEST_FILE`].
 const MAX_SIGHTINGS: usize = 64;
-
-/// The largest file that is read, in bytes. Names may be long.
-const MAX_SIZE: u64 = 64 << 10;
 
 /// A commit that was at the reference.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,8 +41,11 @@ pub(super) struct Sightings {
 impl Sightings {
     /// Read the file. What cannot be read counts as not seen: commits then wait once more.
     pub(super) fn load(store: &Store) -> Sightings {
-        let path = store.git_dir().join(SIGHTINGS);
-        let text = read_bounded(&path, MAX_SIZE).unwrap_or_default();
+        Sightings::read(store.git_dir().join(SIGHTINGS))
+    }
+
+    fn read(path: PathBuf) -> Sightings {
+        let text = read_bounded(&path, LARGEST_FILE).unwrap_or_default();
         let text = String::from_utf8(text).unwrap_or_default();
         let seen: Vec<Sighting> = text.lines().filter_map(parse).collect();
         Sightings { path, stored: seen.clone(), seen }
@@ -138,8 +139,32 @@ mod tests {
         sightings.add(&Tip { tag: Some(ObjectId::Sha1([9; 20])), ..tip(2, "refs/tags/v1") }, at(200));
         sightings.add(&crate::fetched::tip(ObjectId::Sha1([3; 20])), at(300));
         sightings.save().unwrap();
+        assert_eq!(Sightings::read(sightings.path).seen, sightings.seen);
+    }
+
+    #[test]
+    fn names_of_any_length_are_read_again() {
+        let (_dir, mut sightings) = empty();
+        let name = format!("refs/heads/{}", "x".repeat(65_000));
+        for number in 0..64 {
+            sightings.add(&tip(number, &name), at(100));
+        }
+        sightings.save().unwrap();
+        assert_eq!(Sightings::read(sightings.path).seen, sightings.seen);
+    }
+
+    #[test]
+    fn a_line_that_is_cut_off_is_not_of_the_commit() {
+        let (_dir, mut sightings) = empty();
+        let seen = tip(1, "refs/heads/main");
+        sightings.add(&seen, at(100));
+        sightings.save().unwrap();
         let text = fs_err::read_to_string(&sightings.path).unwrap();
-        assert_eq!(text.lines().filter_map(parse).collect::<Vec<_>>(), sightings.seen);
+        let line = text.trim_end();
+        assert!(parse(line).is_some_and(|found| found.is(&seen)));
+        for end in 0..line.len() {
+            assert!(parse(&line[..end]).is_none_or(|found| !found.is(&seen)), "{}", &line[..end]);
+        }
     }
 
     #[test]
