@@ -130,6 +130,7 @@ fn names_and_paths_that_no_file_system_takes_are_refused() {
     );
     hostile.repo.git_with(&["fast-import", "--quiet", "--force"], stream.as_bytes());
     hostile.assert_refused(&["dd/dd/dd/", "4094"], |syncline| syncline);
+    hostile.assert_refused(&["dd/dd/dd/", "4094"], |syncline| syncline.arg("--watch-paths=/elsewhere"));
 }
 
 #[test]

@@ -78,6 +78,19 @@ mod tests {
     }
 
     #[test]
+    fn many_wildcards_against_a_long_path_end() {
+        // As deep as a path may be, and a name as long as it may be.
+        let deep = "a/".repeat(2_000) + "c";
+        for pattern in ["**/a/**/a/**/a/**/b", "/**/a*/**/*a/**/?/**/[b]", "a/**/*b*/**/d"] {
+            assert!(!watches(&[pattern], &[], &deep), "{pattern}");
+        }
+        let long = "a".repeat(255);
+        for pattern in [&("*a".repeat(20) + "b"), &("*[a-a]".repeat(20) + "b"), &("/*?".repeat(8) + "b")] {
+            assert!(!watches(&[pattern], &[], &long), "{pattern}");
+        }
+    }
+
+    #[test]
     fn what_is_no_pattern_is_refused() {
         for text in ["", "!docs"] {
             assert!(WatchPaths::new([text], []).is_err(), "{text:?}");

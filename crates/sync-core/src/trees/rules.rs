@@ -10,7 +10,7 @@ pub(crate) const PATH_MAX: u64 = 4096;
 
 /// The longest path that gix reads from an index, in bytes. (Linux opens one that is a byte longer.) It also limits
 /// the depth.
-const MAX_PATH: usize = 4094;
+pub(super) const MAX_PATH: usize = 4094;
 
 /// The longest name of any Linux file system, in bytes.
 const MAX_NAME: usize = 255;

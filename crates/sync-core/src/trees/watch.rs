@@ -7,7 +7,7 @@ use gix::bstr::{BString, ByteSlice};
 use gix::objs::FindExt;
 use gix::objs::tree::EntryMode;
 
-use super::rules::join;
+use super::rules::{MAX_PATH, join, join_length};
 use crate::interrupt::Interrupt;
 use crate::limits::Limits;
 use crate::objects::Objects;
@@ -15,7 +15,8 @@ use crate::spec::watch_paths::WatchPaths;
 
 /// A watched path that differs between the trees of two commits; `None` if all are the same.
 ///
-/// A commit with more files than `limits` allow counts as changed: the checkout will refuse it.
+/// A commit with more files than `limits` allow, or with longer paths than a tree may have, counts as changed: the
+/// checkout will refuse it.
 pub(crate) fn watched_change(
     objects: &Objects,
     (old, new): (ObjectId, ObjectId),
@@ -28,10 +29,10 @@ pub(crate) fn watched_change(
     let mut differing = vec![(BString::default(), Some(root(old)?), Some(root(new)?))];
     let mut count = 0;
     while let Some((dir, old, new)) = differing.pop() {
-        interrupt.check().map_err(gix::Error::from_error)?;
         let (old, new) = (entries(objects, old)?, entries(objects, new)?);
         let names = old.keys().chain(new.keys().filter(|name| !old.contains_key(*name)));
         for name in names {
+            interrupt.check().map_err(gix::Error::from_error)?;
             let (before, after) = (old.get(name), new.get(name));
             if before == after {
                 continue;
@@ -41,7 +42,8 @@ pub(crate) fn watched_change(
             let is_changed = |entry: &(EntryMode, ObjectId)| {
                 !entry.0.is_tree() && paths.contains(path.as_bstr(), entry.0.is_commit())
             };
-            if before.is_some_and(is_changed) || after.is_some_and(is_changed) || count > limits.files {
+            let is_refused = count > limits.files || join_length(dir.as_bstr(), name.as_bstr()) > MAX_PATH;
+            if is_refused || before.is_some_and(is_changed) || after.is_some_and(is_changed) {
                 return Ok(Some(path));
             }
             let tree = |entry: Option<&(EntryMode, ObjectId)>| {
