@@ -42,6 +42,7 @@ fn all_servers_let_the_same_tag_be_chosen() {
         .map(|(name, commit)| (name.to_owned(), commit.clone())),
     );
     repo.git(&["tag", "v3.1.11-light", &prerelease]);
+    repo.git(&["tag", "--annotate", "--message=x", "v3.0.11-nested", "v3.1.10"]);
     for (number, commit) in [("9", &old), ("10", &minor)] {
         repo.git(&["update-ref", &format!("refs/changes/34/1234/{number}"), commit]);
     }
@@ -51,6 +52,7 @@ fn all_servers_let_the_same_tag_be_chosen() {
         for (options, commit) in [
             ("--ref-semver=~3.1", &minor),
             ("--ref-semver=3.1.11-light", &prerelease),
+            ("--ref-semver=3.0.11-nested", &minor),
             ("--ref-semver=*", &major),
             ("--ref-semver=*-0", &prerelease),
             ("--ref-semver=>=0.5 <9.99.4", &old),
@@ -115,6 +117,22 @@ fn a_tag_that_moves_or_goes_is_followed() {
     repo.git(&["tag", "--delete", "v1.0.0"]);
     running.wait_for("the only tag is not in \\\"^1\\\"; the highest is v2.0.0");
     shows(&commits[0]);
+}
+
+#[test]
+fn a_branch_is_chosen_among_those_that_begin_like_the_one_that_it_must_be_on() {
+    let env = Env::new();
+    let repo = crate::rules::upstream(&env);
+    let commit = repo.head();
+    repo.git(&["branch", "release-10"]);
+    repo.commit(&[("file", "later")]);
+    repo.git(&["branch", "release-1"]);
+    crate::references::sources(&env, |url| {
+        for on in ["release-1", "release-10"] {
+            choose(&env, url, ["--ref-match=refs/heads/release-*", &format!("--ref-on={on}")]).sync();
+            assert_eq!(env.published().as_ref(), Some(&commit), "{on} of {url}");
+        }
+    });
 }
 
 #[test]

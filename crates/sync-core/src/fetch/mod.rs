@@ -32,6 +32,7 @@ use crate::spec::ref_query::{NoChoice, RefQuery};
 use crate::spec::reference::{AdvertisedRef, CommitId, Reference};
 use crate::spec::sparse::SparsePatterns;
 use crate::spec::submodules::{MAX_DEPTH, SubmoduleMode};
+use crate::spec::version_tags::without_longer;
 use crate::store::Store;
 use crate::transport::options::ConnectOptions;
 use crate::transport::ssh;
@@ -145,7 +146,8 @@ impl Fetcher {
 
     fn list(&mut self, query: &RefQuery, branch: Option<&str>) -> Result<Vec<AdvertisedRef>> {
         let branch = branch.map(ToOwned::to_owned);
-        let prefixes: Vec<String> = query.prefixes().iter().cloned().chain(branch).collect();
+        // The branch may be one of those to choose from, and must not be listed twice.
+        let prefixes = without_longer(query.prefixes().iter().cloned().chain(branch).collect());
         if prefixes.is_empty() { Ok(Vec::new()) } else { self.remote.list(&self.source, &prefixes) }
     }
 

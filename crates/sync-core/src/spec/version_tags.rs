@@ -72,7 +72,7 @@ fn line_beginnings((major, minor): Line) -> Vec<String> {
 }
 
 /// Leave out what begins with another one.
-fn without_longer(mut prefixes: Vec<String>) -> Vec<String> {
+pub(crate) fn without_longer(mut prefixes: Vec<String>) -> Vec<String> {
     prefixes.sort();
     prefixes.dedup_by(|next, kept| next.starts_with(kept.as_str()));
     prefixes
