@@ -232,6 +232,11 @@ fn commits_that_others_altered_are_refused() {
             with_header(&two_trees, &gpg.sign(&two_trees, "dev", &[])),
             Stricter("not in Git's order"),
         ),
+        (
+            "another tree before the signed one",
+            good.replacen("tree ", &format!("tree {}\ntree ", "1".repeat(40)), 1),
+            Refused("not in Git's order"),
+        ),
         ("a second author, signed", signed(&format!("{person}\n"), "message"), Stricter("Git's order")),
         ("a late parent, signed", signed("parent 1\n", "message"), Stricter("Git's order")),
         (
@@ -332,6 +337,12 @@ fn odd_ssh_signatures_are_refused() {
         blob.splice(at..at + remove, insert.iter().copied());
         commit(&ssh_armor(&blob))
     };
+    // The name of the algorithm, and the length of what it stands in.
+    let mut old = sshsig(&sign("rsa", "git", "sha512"));
+    let at = old.windows(12).position(|part| part == b"rsa-sha2-512").unwrap();
+    old.splice(at - 1..at + 12, *b"\x07ssh-rsa");
+    let length = u32::from_be_bytes(*old[at - 8..].first_chunk().unwrap()) - 5;
+    old[at - 8..at - 4].copy_from_slice(&length.to_be_bytes());
     gpg.compare(vec![
         ("Ed25519", commit(&good), Good),
         ("SHA-256", commit(&sign("ed", "git", "sha256")), Good),
@@ -347,6 +358,7 @@ fn odd_ssh_signatures_are_refused() {
         ("trailing bytes", patch(blob.len(), 0, &[0]), Refused("cannot be read")),
         ("cut off", patch(blob.len() - 1, 1, &[]), Refused("cannot be read")),
         ("SHA-1", patch(namespace + 11, 10, b"\0\0\0\x04sha1"), Refused("cannot be read")),
+        ("RSA with SHA-1", commit(&ssh_armor(&old)), Refused("SHA-1")),
         ("other bits", patch(blob.len() - 1, 1, &[blob[blob.len() - 1] ^ 1]), Refused("does not fit")),
         ("another message", commit(&good).replace("message", "massage"), Refused("does not fit")),
     ]);

@@ -8,13 +8,13 @@ use std::process::Command;
 use crate::support::*;
 
 /// An upstream, keys by name, and a file of allowed signers.
-struct Signing {
-    env: Env,
-    repo: Repo,
+pub struct Signing {
+    pub env: Env,
+    pub repo: Repo,
 }
 
 impl Signing {
-    fn new() -> Signing {
+    pub fn new() -> Signing {
         let env = Env::new();
         let repo = env.repo("up");
         repo.git(&["config", "uploadpack.allowFilter", "true"]);
@@ -40,7 +40,7 @@ impl Signing {
     }
 
     /// A line of `allowed_signers`.
-    fn line(&self, name: &str, options: &str) -> String {
+    pub fn line(&self, name: &str, options: &str) -> String {
         format!("{name}@x {options} {}\n", self.public(name))
     }
 
@@ -48,12 +48,12 @@ impl Signing {
         self.env.path("allowed_signers")
     }
 
-    fn allow(&self, lines: &str) {
+    pub fn allow(&self, lines: &str) {
         fs::write(self.signers_file(), lines).unwrap();
     }
 
     /// Change a file, and sign the commit with a key, or not.
-    fn commit(&self, key: Option<&str>) -> String {
+    pub fn commit(&self, key: Option<&str>) -> String {
         let count = self.repo.git(&["rev-list", "--count", "--all"]);
         self.repo.write("file", format!("{count} {key:?}\n"));
         self.repo.git(&["add", "--all"]);
@@ -61,7 +61,7 @@ impl Signing {
         self.repo.head()
     }
 
-    fn with_key(&self, key: Option<&str>, args: &[&str], sign: &str) {
+    pub fn with_key(&self, key: Option<&str>, args: &[&str], sign: &str) {
         match key {
             None => _ = self.repo.git(args),
             Some(key) => {
@@ -86,17 +86,17 @@ impl Signing {
     }
 
     /// The program, with the allowed signers.
-    fn verifying(&self, url: &str, mode: &str) -> Syncline {
+    pub fn verifying(&self, url: &str, mode: &str) -> Syncline {
         let file = format!("--verify-allowed-signers={}", self.signers_file().display());
         self.env.syncline(url).arg(format!("--verify={mode}")).arg(file)
     }
 
-    fn syncline(&self) -> Syncline {
+    pub fn syncline(&self) -> Syncline {
         self.verifying(self.repo.url(), "head")
     }
 
     /// Whether git accepts the commit or tag with the same keys.
-    fn git_accepts(&self, command: &str, name: &str) -> bool {
+    pub fn git_accepts(&self, command: &str, name: &str) -> bool {
         let file = format!("gpg.ssh.allowedSignersFile={}", self.signers_file().display());
         let mut git = isolated_git();
         git.current_dir(&self.repo.path).args(["-c", &file, command, name]);
@@ -105,7 +105,7 @@ impl Signing {
 
     /// The commit is published, and git accepts it.
     #[track_caller]
-    fn assert_good(&self, commit: &str) {
+    pub fn assert_good(&self, commit: &str) {
         self.syncline().sync();
         assert_eq!(self.env.published().as_deref(), Some(commit));
         assert!(self.git_accepts("verify-commit", commit));
@@ -268,10 +268,14 @@ fn certificates_count_through_their_authority() {
         assert!(!signing.assert_refused(&certify(options), words), "{options:?}");
     }
     // OpenSSH passes over critical options of a signature's certificate; we do not.
-    let limited = certify(&["-s", "ca", "-n", "user@x", "-O", "force-command=/bin/true"]);
-    signing.assert_refused(&limited, "has critical options");
+    for limit in ["force-command=/bin/true", "critical:unknown@x=1"] {
+        let limited = certify(&["-s", "ca", "-n", "user@x", "-O", limit]);
+        signing.assert_refused(&limited, "has critical options");
+    }
+    let for_anybody = certify(&["-s", "ca"]);
+    signing.assert_refused(&for_anybody, "names no principal");
     signing.allow(&signing.line("ca", ""));
-    signing.assert_refused(&limited, "which is no allowed authority");
+    signing.assert_refused(&for_anybody, "which is no allowed authority");
 }
 
 #[test]
@@ -417,12 +421,16 @@ fn a_file_of_keys_that_cannot_be_read_publishes_nothing_and_says_why() {
     for (content, words) in [
         (line.as_bytes()[..line.len() / 2].to_vec(), "line 1 has"),
         (b"dev@x \"x\n".to_vec(), "quotation marks"),
+        (
+            line.replace("dev@x ", &format!("dev@x {}", "x".repeat(1 << 20))).into_bytes(),
+            "unknown or malformed",
+        ),
         (vec![0xff; 10], "not UTF-8"),
         (noise(1, 9 << 20), "larger than the limit"),
     ] {
         fs::write(signing.signers_file(), content).unwrap();
         let log = signing.syncline().fail();
-        assert!(log.contains("read the keys in ") && log.contains(words), "{log}");
+        assert!(log.contains("read the keys in ") && log.contains(words) && log.len() < 20_000, "{log}");
         assert_eq!(signing.env.published(), before);
     }
     fs::remove_file(signing.signers_file()).unwrap();

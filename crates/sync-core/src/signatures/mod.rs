@@ -38,7 +38,7 @@ pub struct Signer {
     /// certificate's primary key, which may have signed by a subkey.
     pub fingerprint: String,
     /// The principal that `allowed_signers` names, or a user id of the OpenPGP certificate. Control characters are
-    /// escaped.
+    /// escaped, and only the beginning of a long name is here.
     pub name: Option<String>,
 }
 
@@ -112,6 +112,14 @@ impl Identity {
             || self.principal.is_none() && is_openpgp(&self.fingerprint)
             || self.subkey.as_deref().is_some_and(is_openpgp)
     }
+}
+
+/// A name as it is shown in logs and metrics, and in the environment of hooks, where a long one would fail them.
+#[cfg(any(feature = "openpgp", feature = "ssh"))]
+fn shown_name(name: &str) -> String {
+    const MAX_CHARACTERS: usize = 200;
+    let beginning: String = name.chars().take(MAX_CHARACTERS).collect();
+    beginning.escape_debug().to_string()
 }
 
 /// The moments at which keys must be valid, in seconds since 1970 (UTC).

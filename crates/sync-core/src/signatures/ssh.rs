@@ -10,7 +10,7 @@ use russh::keys::{Certificate, PublicKey};
 use super::RefusalReason::{Bad, Expired, Revoked, Untrusted, Weak};
 use super::allowed_signers::{AllowedSigner, AllowedSigners};
 use super::split::Signed;
-use super::{Identity, Moments, Refusal, unreadable};
+use super::{Identity, Moments, Refusal, shown_name, unreadable};
 use crate::bounded_read::{LARGEST_FILE, read_bounded, read_bounded_text};
 use crate::error::Result as FileResult;
 
@@ -51,7 +51,7 @@ impl SshKeys {
     /// Verify a signature, and find its signer among the allowed ones.
     pub(crate) fn verify(&self, signed: &Signed, moments: Moments) -> Result<Identity, Refusal> {
         let (fingerprint, principal) = verify(signed, self, &moments.of(signed.time))?;
-        let name = Some(principal.escape_debug().to_string());
+        let name = Some(shown_name(&principal));
         Ok(Identity { fingerprint, subkey: None, principal: Some(principal), name })
     }
 }

@@ -1,6 +1,8 @@
 //! Which keys of a certificate may sign, by what its owner signed about them: the points of the policy in
 //! docs/signatures.md that are about keys.
 
+use std::borrow::Cow;
+
 use pgp::crypto::hash::HashAlgorithm;
 use pgp::packet::{RevocationCode, Signature, SignatureType, SubpacketData, UserId};
 use pgp::ser::Serialize;
@@ -139,14 +141,10 @@ pub(super) struct Statements<'a> {
 
 impl Statements<'_> {
     /// The user id, which is a stranger's text.
-    pub(super) fn user_id(&self) -> Option<String> {
-        let text = String::from_utf8_lossy(self.user_id?.id());
-        Some(text.chars().take(MAX_USER_ID).collect())
+    pub(super) fn user_id(&self) -> Option<Cow<'_, str>> {
+        self.user_id.map(|id| String::from_utf8_lossy(id.id()))
     }
 }
-
-/// How much of a user id is shown, in characters.
-const MAX_USER_ID: usize = 200;
 
 /// Whether a signature can be about what a key is for: without key flags it is not.
 fn is_statement(signature: &Signature, now: u64) -> bool {

@@ -20,7 +20,7 @@ use pgp::types::{Fingerprint, KeyId, VerifyingKey};
 
 use super::RefusalReason::{Bad, Untrusted};
 use super::split::Signed;
-use super::{Identity, Moments, Refusal, unreadable};
+use super::{Identity, Moments, Refusal, shown_name, unreadable};
 use crate::bounded_read::read_bounded;
 use crate::error::Result as FileResult;
 use binding::{Fault, Statements, Times, check_strength};
@@ -132,7 +132,7 @@ fn identity(certificate: &Certificate, subkey: Option<&Fingerprint>, statements:
         fingerprint: hex(&certificate.primary.fingerprint),
         subkey: subkey.map(hex),
         principal: None,
-        name: statements.user_id().map(|id| id.escape_debug().to_string()),
+        name: statements.user_id().map(|id| shown_name(&id)),
     }
 }
 

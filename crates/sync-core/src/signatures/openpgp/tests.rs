@@ -497,6 +497,8 @@ fn files_and_directories_are_read_anew_and_whole() {
     fs_err::write(keys.join("two"), "").unwrap();
     let error = read().unwrap_err();
     assert!(error.contains("keys/two: ") && error.contains("no OpenPGP certificate"), "{error}");
+    fs_err::File::create(keys.join("two")).unwrap().set_len((16 << 20) + 1).unwrap();
+    assert!(read().unwrap_err().contains("larger than the limit"));
     fs_err::os::unix::fs::symlink("nowhere", keys.join("broken")).unwrap();
     assert!(read().is_err());
 }
