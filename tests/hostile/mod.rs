@@ -4,5 +4,7 @@ mod leftovers;
 mod limits;
 mod links;
 mod names;
+mod probes;
 mod servers;
+mod signed;
 mod table;

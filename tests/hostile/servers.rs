@@ -3,26 +3,26 @@
 use crate::answers::{ask, success};
 use crate::support::*;
 
-const HEAD: &str = "0123456789012345678901234567890123456789";
+pub const HEAD: &str = "0123456789012345678901234567890123456789";
 
 /// A line of git's protocol, with its length before it.
-fn line(text: impl AsRef<[u8]>) -> Vec<u8> {
+pub fn line(text: impl AsRef<[u8]>) -> Vec<u8> {
     let text = text.as_ref();
     [format!("{:04x}", text.len() + 4).as_bytes(), text].concat()
 }
 
-fn refs(text: &str) -> Vec<u8> {
+pub fn refs(text: &str) -> Vec<u8> {
     [line(text), b"0000".to_vec()].concat()
 }
 
 /// A server that speaks version 2, lists and sends what it is told to.
-fn server(listed: Vec<u8>, sent: Vec<u8>) -> Canned {
+pub fn server(listed: Vec<u8>, sent: Vec<u8>) -> Canned {
     let hello = [
         line("# service=git-upload-pack\n"),
         b"0000".to_vec(),
         line("version 2\n"),
         line("ls-refs=unborn\n"),
-        line("fetch=shallow\n"),
+        line("fetch=shallow filter\n"),
         line("object-format=sha1\n"),
         b"0000".to_vec(),
     ]
@@ -142,10 +142,15 @@ fn a_highest_tag_without_a_commit_is_named() {
 
 /// A real server, whose every answer passes through `alter`.
 fn altering(port: u16, alter: impl Fn(&str, Vec<u8>) -> Vec<u8> + Send + Sync + 'static) -> Canned {
+    answering(move |request| alter(request, ask(port, request)))
+}
+
+/// A server whose answers are those of a function.
+pub fn answering(answer: impl Fn(&str) -> Vec<u8> + Send + Sync + 'static) -> Canned {
     Canned::bytes(move |request| {
         let kind = if request.starts_with("GET") { "advertisement" } else { "result" };
         let field = format!("Content-Type: application/x-git-upload-pack-{kind}\r\n");
-        success(&field, &alter(request, ask(port, request)))
+        success(&field, &answer(request))
     })
 }
 
