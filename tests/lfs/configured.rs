@@ -136,7 +136,6 @@ fn hostile_configurations_lead_nowhere() {
         own("x\x01y"),
         own("x\u{202e}y"),
         [&b"[lfs]\n\turl = http://127.0.0.1:"[..], port.to_string().as_bytes(), b"/\xff\xfe\n"].concat(),
-        b"[lfs]\n\turl\n".to_vec(),
         b"[[[".to_vec(),
         b"[lfs]\n\turl = \"unfinished\n".to_vec(),
         b"\0\0\0".to_vec(),

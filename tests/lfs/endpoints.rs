@@ -59,7 +59,7 @@ fn the_user_names_another_endpoint() {
     // Secrets of that URL are not told.
     let _ = fs::remove_dir_all(env.root());
     let refusing = Canned::status("403 Forbidden");
-    let named = refusing.url("x/info/lfs?token=canary").replace("://", "://user:canary@");
+    let named = refusing.url("x/info/lfs").replace("://", "://user:canary@");
     let log = env.with_lfs(host.url("up/.git")).arg(format!("--lfs-url={named}")).arg("-v9").fail();
     assert!(log.contains("403") && !log.contains("canary"), "{log}");
 }
@@ -103,7 +103,7 @@ fn certificates_and_proxies_are_those_of_git() {
     fs::remove_dir_all(env.root()).unwrap();
     env.with_lfs(host.url("up/.git"))
         .arg(format!("--lfs-url={}", host.lfs.endpoint("up/.git")))
-        .arg(format!("--http-proxy={}", proxy.url()))
+        .arg(format!("--git-config=\"http.proxy\":\"{}\"", proxy.url()))
         .sync();
     assert!(!header(&host.lfs.batches()[1], "via").is_empty(), "{:?}", host.lfs.batches()[1]);
     assert!(host.lfs.gets().iter().all(|get| !header(get, "via").is_empty()), "{:?}", host.lfs.gets());

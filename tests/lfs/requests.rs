@@ -92,7 +92,7 @@ fn a_running_program_asks_for_no_more_than_one_that_starts() {
         eventually("publication", || (env.published()? == commit).then_some(()));
         running.wait_for_more("nothing new", 3);
         assert_eq!(count.since(), (1, 1), "{round}");
-        env.assert_lfs_published(&repo, &commit);
+        env.assert_lfs_shown(&repo, &commit);
     }
     assert!(!running.log().contains("\"WARN\""), "{}", running.log());
 }

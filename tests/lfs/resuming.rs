@@ -64,7 +64,7 @@ fn a_file_arrives_that_takes_longer_than_a_sync_may() {
     eventually("publication", || (rig.env.published()? == commit).then_some(()));
     assert!(running.log().matches("sync failed").count() >= 3, "{}", running.log());
     drop(running);
-    rig.env.assert_lfs_published(&rig.repo, &commit);
+    rig.env.assert_lfs_shown(&rig.repo, &commit);
 }
 
 #[test]
@@ -89,7 +89,8 @@ fn a_connection_that_ends_anywhere_breaks_nothing() {
     let rig = Rig::new();
     let content = b"short\n".to_vec();
     each_row(0..=content.len(), |at| {
-        for is_another in [false, true] {
+        // Only what was resumed may be of two contents.
+        for is_another in [false, true].into_iter().filter(|is_another| at > 0 || !is_another) {
             let commit = rig.prepare(&content);
             let fetched = Arc::new(AtomicUsize::new(0));
             rig.lfs.spoil_objects(move |_, answer| match fetched.fetch_add(1, Ordering::SeqCst) {

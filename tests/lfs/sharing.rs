@@ -263,9 +263,10 @@ fn folding_packs_leaves_objects_alone() {
         let commit = repo.commit(&[("a.bin", &format!("{number}\n")), ("file", &format!("{number}\n"))]);
         eventually("publication", || (env.published()? == commit).then_some(()));
         running.wait_for_more("nothing new", 2);
-        env.assert_lfs_published(&repo, &commit);
+        env.assert_lfs_shown(&repo, &commit);
     }
     assert!(!running.log().contains("\"WARN\""), "{}", running.log());
     drop(running);
-    assert_eq!(host.objects().len(), 6);
+    // The first commit may be published, or not.
+    assert!((6..=7).contains(&host.objects().len()), "{:?}", host.objects());
 }

@@ -150,6 +150,13 @@ pub(crate) struct LfsReceived {
 
 /// Where the objects of Git LFS of a repository come from.
 pub(crate) trait LfsRemote: std::fmt::Debug + Send {
+    /// Check what `.lfsconfig` says of the server.
+    ///
+    /// # Errors
+    ///
+    /// If it names a URL that must not be used.
+    fn check(&self, config: &RepositoryConfig) -> Result<()>;
+
     /// Bring objects into `store`. No two are the same.
     fn fetch(
         &self,

@@ -225,8 +225,8 @@ impl Status {
     pub fn lfs_placed(&self, counts: &LfsCounts) {
         let LfsCounts { fetched, reused, missing, .. } = *counts;
         let mut facts = self.lock();
-        for (result, count) in [("fetched", fetched), ("reused", reused), ("missing", missing)] {
-            if count > 0 {
+        if fetched + reused + missing > 0 {
+            for (result, count) in [("fetched", fetched), ("reused", reused), ("missing", missing)] {
                 *facts.lfs_objects.entry(result).or_default() += count as u64;
             }
         }

@@ -13,7 +13,7 @@ pub(super) struct SpaceNeeded {
 impl SpaceNeeded {
     /// Add a file. A symbolic link needs no bytes: its target may be stored in the inode.
     pub(super) fn add(&mut self, bytes: u64, is_link: bool) {
-        self.bytes += if is_link { 0 } else { bytes };
+        self.bytes = self.bytes.saturating_add(if is_link { 0 } else { bytes });
         self.files += 1;
     }
 

@@ -6,6 +6,7 @@ use std::io;
 use std::path::Path;
 
 use gix::ObjectId;
+use gix::attrs::StateRef;
 use gix::index::entry::{Flags, Mode, Stat};
 use gix::index::{Entry, State};
 use gix::objs::{FindExt, HeaderExt};
@@ -15,6 +16,7 @@ use super::matching::{AttributeFiles, AttributeMatcher};
 use super::missing;
 use super::special::{Parents, create};
 use crate::attributes::mentions_lfs;
+use crate::convert::FileConversion;
 use crate::error::{Context, Error, ErrorKind, Result};
 use crate::fetched::{Fetched, LfsRemote, WantedContent};
 use crate::interrupt::Interrupt;
@@ -23,14 +25,17 @@ use crate::lfs::endpoint::{MAX_CONFIG, RepositoryConfig};
 use crate::lfs::pointer::{Pointer, TOO_LARGE};
 use crate::lfs::store::{LfsStore, PIECE};
 use crate::objects::Objects;
-use crate::spec::lfs::LfsSelection;
+use crate::spec::lfs::{LfsConfig, LfsSelection};
 use crate::spec::reference::CommitId;
 use crate::store::Store;
 use crate::worktree::entry::{file_mode, index_stat, needs_writing, permissions, stat_of, to_path};
 use crate::worktree::index_file;
 
+/// The most paths that are kept for a report.
+const MAX_REPORTED: usize = 10;
+
 /// Counts of the files of Git LFS of a tree.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct LfsCounts {
     /// The number of objects that were fetched.
@@ -41,6 +46,10 @@ pub struct LfsCounts {
     pub missing: usize,
     /// How many bytes were fetched.
     pub bytes: u64,
+    /// Files that stay pointers because the server does not have their objects, at most ten.
+    pub missing_files: Vec<String>,
+    /// Files that stay pointers because only a program could make their content, at most ten.
+    pub extended_files: Vec<String>,
 }
 
 impl LfsCounts {
@@ -49,6 +58,10 @@ impl LfsCounts {
         self.reused += other.reused;
         self.missing += other.missing;
         self.bytes += other.bytes;
+        self.missing_files.extend_from_slice(&other.missing_files);
+        self.missing_files.truncate(MAX_REPORTED);
+        self.extended_files.extend_from_slice(&other.extended_files);
+        self.extended_files.truncate(MAX_REPORTED);
     }
 }
 
@@ -81,14 +94,17 @@ impl<'a> LfsFiles<'a> {
         let (Some(selection), Some(remote)) = (&fetched.selection.lfs, &fetched.lfs) else { return Ok(None) };
         let id = fetched.commit;
         let config = match index.entry_by_path(".lfsconfig".into()) {
-            Some(entry) if is_file(entry) && needs_writing(entry) => {
-                read_config(objects, entry, selection, id)?
+            Some(entry)
+                if is_file(entry) && needs_writing(entry) && selection.config != LfsConfig::Ignore =>
+            {
+                read_config(objects, entry, id)?
             }
             _ => RepositoryConfig::default(),
         };
         let note = LfsNote::new(selection, &config);
         let (files, counts) = Default::default();
         let remote = remote.as_ref();
+        remote.check(&config)?;
         Ok(Some(LfsFiles { id, store: store.lfs(), selection, remote, config, note, files, counts }))
     }
 
@@ -105,7 +121,16 @@ impl<'a> LfsFiles<'a> {
             needs_writing(entry) && self.selection.takes(path) && self.config.takes(path)
         };
         let pointers = pointers(objects, index, attributes, (self.id, dir), is_wanted)?;
-        self.files = pointers.into_iter().map(|(at, object)| LfsFile { at, object }).collect();
+        for (at, object) in pointers {
+            match object {
+                Some(object) => self.files.push(LfsFile { at, object }),
+                None => {
+                    let path = index.entries()[at].path(index).to_string();
+                    self.counts.extended_files.push(path);
+                }
+            }
+        }
+        self.counts.extended_files.truncate(MAX_REPORTED);
         Ok(())
     }
 
@@ -140,7 +165,7 @@ impl<'a> LfsFiles<'a> {
             .map(|entry| (entry.id, entry.stat))
             .collect();
         let (mut seen, mut wanted, mut reused) = (HashSet::new(), Vec::new(), 0);
-        for file in self.files.iter().filter(|file| file.object.size > 0) {
+        for file in self.files.iter().filter(|file| !file.object.is_empty()) {
             if !seen.insert(file.object.oid) {
                 continue;
             }
@@ -175,6 +200,8 @@ impl<'a> LfsFiles<'a> {
         let mode = file_mode(dir).step(|| format!("write to {}", dir.display()))?;
         for file in &self.files {
             if self.note.missing.contains(&file.object.oid) {
+                let path = index.entries()[file.at].path(index).to_string();
+                self.counts.missing_files.push(path);
                 continue;
             }
             let (entries, paths) = index.entries_mut_and_pathbacking();
@@ -185,7 +212,7 @@ impl<'a> LfsFiles<'a> {
             interrupt.check().step(step)?;
             parents.create(path).step(step)?;
             let source = self.store.path(file.object.oid);
-            if file.object.size == 0 {
+            if file.object.is_empty() {
                 create(&target, entry.mode).step(step)?;
             } else if !(self.may_link(entry) && link(&source, &target, permissions(entry, mode))) {
                 copy(&source, &target, entry.mode, interrupt).step(step)?;
@@ -195,6 +222,7 @@ impl<'a> LfsFiles<'a> {
             entry.flags.insert(Flags::SKIP_WORKTREE);
             count += 1;
         }
+        self.counts.missing_files.truncate(MAX_REPORTED);
         Ok(count)
     }
 
@@ -208,12 +236,7 @@ fn is_file(entry: &Entry) -> bool {
     matches!(entry.mode, Mode::FILE | Mode::FILE_EXECUTABLE)
 }
 
-fn read_config(
-    objects: &Objects,
-    entry: &Entry,
-    selection: &LfsSelection,
-    id: CommitId,
-) -> Result<RepositoryConfig> {
+fn read_config(objects: &Objects, entry: &Entry, id: CommitId) -> Result<RepositoryConfig> {
     let refuse = |text: String| Error::new(ErrorKind::Rejected, format!("read .lfsconfig of {id}"), text);
     let size = objects.headers().header(&entry.id).map_err(|err| missing(id, &err))?.size;
     if size > MAX_CONFIG {
@@ -221,22 +244,24 @@ fn read_config(
     }
     let mut text = Vec::new();
     let text = objects.find_blob(&entry.id, &mut text).map_err(|err| missing(id, &err))?;
-    RepositoryConfig::parse(text.data, selection).map_err(|fault| refuse(fault.to_string()))
+    RepositoryConfig::parse(text.data).map_err(|fault| refuse(fault.to_string()))
 }
 
-/// The entries of an index that are pointers under the attribute `filter=lfs`, with their objects.
+/// The entries of an index that are pointers under the attribute `filter=lfs`, with their objects; `None` if only a
+/// program could make the content.
 fn pointers(
     objects: &Objects,
     index: &State,
     attributes: &AttributeFiles,
     (id, dir): (CommitId, &Path),
     is_wanted: impl Fn(&Entry) -> bool,
-) -> Result<Vec<(usize, LfsObject)>> {
+) -> Result<Vec<(usize, Option<LfsObject>)>> {
     let mut found = Vec::new();
     if !attributes.any(objects, index, |_, text| mentions_lfs(text))? {
         return Ok(found);
     }
-    let mut matcher = AttributeMatcher::new(objects, index, attributes, dir, vec!["filter"])?;
+    let names = [&FileConversion::attributes()[..], &["filter"]].concat();
+    let mut matcher = AttributeMatcher::new(objects, index, attributes, dir, names)?;
     let (headers, mut blob) = (objects.headers(), Vec::new());
     for (at, entry) in index.entries().iter().enumerate() {
         if !is_file(entry) || !is_wanted(entry) {
@@ -245,13 +270,18 @@ fn pointers(
         let matched =
             matcher.at(entry.path(index), entry.mode).step(|| format!("read the attributes of {id}"))?;
         let is_lfs = matched.iter_selected().any(|found| {
-            matches!(found.assignment.state, gix::attrs::StateRef::Value(value) if value.as_bstr() == "lfs")
+            found.assignment.name.as_str() == "filter"
+                && matches!(found.assignment.state, StateRef::Value(value) if value.as_bstr() == "lfs")
         });
         let read = |err| missing(id, &err);
         if is_lfs && headers.header(&entry.id).map_err(read)?.size < TOO_LARGE {
             let blob = objects.find_blob(&entry.id, &mut blob).map_err(|err| missing(id, &err))?;
-            if let Pointer::Object(object) = Pointer::parse(blob.data) {
-                found.push((at, object));
+            // git converts what it gives to git-lfs.
+            let converted = FileConversion::of(matched).apply(blob.data, entry.id).unwrap_or_default();
+            match Pointer::parse(&converted) {
+                Pointer::Object(object) => found.push((at, Some(object))),
+                Pointer::Extended => found.push((at, None)),
+                Pointer::No => {}
             }
         }
     }

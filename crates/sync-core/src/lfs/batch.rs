@@ -14,6 +14,9 @@ pub(crate) const MAX_OBJECTS: usize = 100;
 /// The largest answer, in bytes.
 pub(crate) const MAX_ANSWER: u64 = 4 << 20;
 
+/// The longest URL of an object, in bytes.
+const MAX_HREF: usize = 16 << 10;
+
 /// The most headers of an action, and their total size in bytes.
 const MAX_HEADERS: usize = 32;
 const MAX_HEADER_BYTES: usize = 16 << 10;
@@ -61,10 +64,14 @@ pub(crate) fn parse(
 ) -> Result<Vec<Result<Action, Denial>>, String> {
     let answer: Value =
         serde_json::from_slice(body).map_err(|err| format!("its answer is not JSON: {err}"))?;
-    if let Some(transfer) = answer.get("transfer").filter(|transfer| *transfer != "basic") {
+    if let Some(transfer) =
+        answer.get("transfer").filter(|transfer| !transfer.is_null() && *transfer != "basic")
+    {
         return Err(format!("it wants the transfer {transfer}, and only \"basic\" is supported"));
     }
-    if let Some(algorithm) = answer.get("hash_algo").filter(|algorithm| *algorithm != "sha256") {
+    if let Some(algorithm) =
+        answer.get("hash_algo").filter(|algorithm| !algorithm.is_null() && *algorithm != "sha256")
+    {
         return Err(format!("it wants the hash algorithm {algorithm}, and only \"sha256\" is supported"));
     }
     let objects = answer.get("objects").and_then(Value::as_array).ok_or("its answer lists no objects")?;
@@ -73,6 +80,9 @@ pub(crate) fn parse(
         let oid = object.get("oid").and_then(Value::as_str).and_then(Oid::from_hex);
         let at = asked.iter().position(|wanted| Some(wanted.oid) == oid);
         let at = at.ok_or("its answer has an object that was not asked for")?;
+        if object.get("size").is_some_and(|size| !size.is_null() && size.as_u64() != Some(asked[at].size)) {
+            return Err(format!("its answer has another size for {}", asked[at].oid));
+        }
         if found[at].replace(read_object(object, endpoint)?).is_some() {
             return Err(format!("its answer has {} twice", asked[at].oid));
         }
@@ -103,15 +113,16 @@ fn read_object(object: &Value, endpoint: &str) -> Result<Result<Action, Denial>,
 
 /// Check where an object is said to be.
 pub(crate) fn check_href(href: &str, endpoint: &str) -> Result<(), String> {
-    let url = href.parse::<RemoteUrl>().ok().filter(|url| matches!(url.0, Kind::Http(_)));
     let refuse = |why: &str| Err(format!("it names a place for an object that {why}"));
-    match url {
-        None => refuse("is no http or https URL"),
-        Some(url) if url.has_login() => refuse("has a user name or a password"),
-        Some(url) if url.protocol() == "http" && endpoint.starts_with("https:") => {
+    let (place, query) = href.split_once('?').unwrap_or((href, ""));
+    let is_plain = query.bytes().all(|byte| byte.is_ascii_graphic()) && href.len() <= MAX_HREF;
+    match place.parse::<RemoteUrl>() {
+        Ok(url) if url.has_login() => refuse("has a user name or a password"),
+        Ok(url) if url.protocol() == "http" && endpoint.starts_with("https:") => {
             refuse("is not https, though the LFS server is")
         }
-        Some(_) => Ok(()),
+        Ok(RemoteUrl(Kind::Http(_))) if is_plain => Ok(()),
+        _ => refuse("is no http or https URL"),
     }
 }
 

@@ -4,7 +4,7 @@
 use gix::bstr::{BStr, ByteSlice};
 
 use crate::error::ParseError;
-use crate::spec::lfs::{LfsConfig, LfsSelection};
+use crate::spec::lfs::LfsSelection;
 use crate::spec::path_patterns::PathPatterns;
 use crate::url::ssh::SshUrl;
 use crate::url::{HttpUrl, Kind, RemoteUrl};
@@ -26,10 +26,7 @@ impl RepositoryConfig {
     /// # Errors
     ///
     /// If it cannot be parsed.
-    pub(crate) fn parse(text: &[u8], selection: &LfsSelection) -> Result<Self, ParseError> {
-        if selection.config == LfsConfig::Ignore {
-            return Ok(RepositoryConfig::default());
-        }
+    pub(crate) fn parse(text: &[u8]) -> Result<Self, ParseError> {
         let metadata = gix::config::file::Metadata::default();
         let file = gix::config::File::from_bytes_no_includes(text, metadata, Default::default())
             .map_err(|err| format!(".lfsconfig cannot be read: {err}"))?;
@@ -95,7 +92,12 @@ impl Endpoint {
         };
         let guess = RemoteUrl(Kind::Http(guess));
         let refuse = |why: &str| Err(format!("the repository's .lfsconfig names a URL that {why}").into());
-        let Ok(url) = url.parse::<RemoteUrl>() else { return refuse("is none") };
+        if !url.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return refuse("cannot be read");
+        }
+        let scheme = url.find("://").map(|end| url[..end].to_ascii_lowercase());
+        let url = scheme.map_or_else(|| url.clone(), |scheme| format!("{scheme}{}", &url[scheme.len()..]));
+        let Ok(url) = url.parse::<RemoteUrl>() else { return refuse("cannot be read") };
         if !matches!(url.0, Kind::Http(_)) {
             return refuse("is neither http nor https");
         }
@@ -134,7 +136,7 @@ mod tests {
 
     fn endpoint(remote: &str, config: &str) -> Result<String, String> {
         let selection = LfsSelection::default();
-        let config = RepositoryConfig::parse(config.as_bytes(), &selection)?;
+        let config = RepositoryConfig::parse(config.as_bytes())?;
         let found = Endpoint::of(&remote.parse().unwrap(), &selection, &config)?;
         Ok(match found {
             Endpoint::Http(url) => url.base,
@@ -170,9 +172,10 @@ mod tests {
             ("https://h:444/lfs", Err("on another server")),
             ("https://a:b@h/lfs", Err("a user name or a password")),
             ("file:///etc", Err("neither http nor https")),
-            ("ssh://-oProxyCommand=x/y", Err("is none")),
+            ("ssh://-oProxyCommand=x/y", Err("cannot be read")),
             ("/etc", Err("neither http nor https")),
-            ("\"https://h/a\\nb\"", Err("is none")),
+            ("\"https://h/a\\nb\"", Err("cannot be read")),
+            ("HTTPS://h/lfs", Ok("https://h/lfs")),
         ] {
             let found = endpoint(remote, &format!("[lfs]\n\turl = {url}\n"));
             match expected {
@@ -185,9 +188,8 @@ mod tests {
         let other = "[remote \"origin\"]\n\tlfsurl = https://h/other\n";
         assert_eq!(endpoint(remote, other).as_deref(), Ok("https://h/other"));
         assert!(endpoint(remote, "[lfs\n").unwrap_err().contains(".lfsconfig cannot be read"));
-        let mut selection = LfsSelection { config: LfsConfig::Ignore, ..LfsSelection::default() };
-        assert_eq!(RepositoryConfig::parse(b"[lfs\n", &selection), Ok(RepositoryConfig::default()));
-        selection.url = Some("https://evil/lfs".parse().unwrap());
+        let selection =
+            LfsSelection { url: Some("https://evil/lfs".parse().unwrap()), ..LfsSelection::default() };
         let found = Endpoint::of(&remote.parse().unwrap(), &selection, &RepositoryConfig::default());
         assert!(found == Ok(Endpoint::Http(HttpUrl { base: "https://evil/lfs".into(), login: None })));
     }
@@ -195,7 +197,7 @@ mod tests {
     #[test]
     fn lists_of_files_take_away() {
         let text = b"[lfs]\n\tfetchinclude = /a, *.bin\n\tfetchexclude = b/\n";
-        let config = RepositoryConfig::parse(text, &LfsSelection::default()).unwrap();
+        let config = RepositoryConfig::parse(text).unwrap();
         for (path, is_taken) in [("a/x", true), ("c/x.bin", true), ("c/x", false), ("b/x.bin", false)] {
             assert_eq!(config.takes(path.into()), is_taken, "{path}");
         }

@@ -11,6 +11,9 @@ pub(crate) mod store;
 
 use std::fmt;
 
+/// The SHA-256 of no bytes.
+const EMPTY: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+
 /// The id of an object: the SHA-256 of its content.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct Oid([u8; 32]);
@@ -49,6 +52,13 @@ pub(crate) struct LfsObject {
     pub(crate) oid: Oid,
     /// Its size in bytes.
     pub(crate) size: u64,
+}
+
+impl LfsObject {
+    /// Whether it has no bytes, so that it need not be fetched.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.size == 0 && Oid::from_hex(EMPTY) == Some(self.oid)
+    }
 }
 
 impl fmt::Display for LfsObject {

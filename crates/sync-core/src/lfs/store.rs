@@ -38,15 +38,23 @@ impl LfsStore {
         self.dir.join("incomplete").join(format!("{oid}.part"))
     }
 
-    /// Create the directories. A symbolic link in their place is removed: it would lead elsewhere.
+    /// Create the directories.
     pub(crate) fn create(&self) -> io::Result<()> {
-        for dir in [self.dir.clone(), self.dir.join("objects"), self.dir.join("incomplete")] {
-            if if_there(fs_err::symlink_metadata(&dir))?.is_some_and(|found| !found.is_dir()) {
-                fs_err::remove_file(&dir)?;
-            }
-            fs_err::create_dir_all(&dir)?;
-        }
-        Ok(())
+        [&self.dir, &self.dir.join("objects"), &self.dir.join("incomplete")].into_iter().try_for_each(own_dir)
+    }
+
+    /// Create the directory of an object.
+    fn create_for(&self, oid: Oid) -> io::Result<()> {
+        let path = self.path(oid);
+        let inner = path.parent().unwrap_or(&path);
+        [inner.parent().unwrap_or(inner), inner].into_iter().try_for_each(own_dir)
+    }
+
+    /// Whether the object's path leads through no symbolic link.
+    fn leads_to(&self, oid: Oid) -> bool {
+        let path = self.path(oid);
+        let dirs = path.ancestors().skip(1).take(4);
+        dirs.into_iter().all(|dir| fs_err::symlink_metadata(dir).is_ok_and(|found| found.is_dir()))
     }
 
     /// Whether the object is there with its content. `is_known` says whether its file was verified otherwise; if not,
@@ -58,7 +66,10 @@ impl LfsStore {
         interrupt: &Interrupt,
     ) -> io::Result<bool> {
         let path = self.path(object.oid);
-        let Some(file) = if_there(open(&path))? else { return Ok(false) };
+        if !self.leads_to(object.oid) {
+            return Ok(false);
+        }
+        let Some(file) = open(&path)? else { return Ok(false) };
         let found = rustix::fs::fstat(&file)?;
         let has_size = file.metadata()?.is_file() && file.metadata()?.len() == object.size;
         if has_size && (is_known(&found) || hash(file, interrupt)? == Some(object.oid)) {
@@ -75,7 +86,7 @@ impl LfsStore {
             let name = entry.file_name();
             let oid = name.to_str().and_then(|name| name.strip_suffix(".part")).and_then(Oid::from_hex);
             if !oid.is_some_and(|oid| wanted.contains(&oid)) {
-                fs_err::remove_file(entry.path())?;
+                remove(&entry.path())?;
             }
         }
         Ok(())
@@ -83,10 +94,8 @@ impl LfsStore {
 
     /// Remove the objects that no tree links to, but those in `copied`, which trees have copies of.
     pub(crate) fn prune(&self, copied: &HashSet<Oid>) -> io::Result<()> {
-        for outer in entries(&self.dir.join("objects"))? {
-            let outer = outer?.path();
-            for inner in entries(&outer)? {
-                let inner = inner?.path();
+        for outer in dirs(&self.dir.join("objects"))? {
+            for inner in dirs(&outer)? {
                 for entry in entries(&inner)? {
                     let entry = entry?;
                     let oid = entry.file_name().to_str().and_then(Oid::from_hex);
@@ -106,12 +115,14 @@ impl LfsStore {
     /// Begin or resume an object.
     pub(crate) fn begin(&self, object: &LfsObject, interrupt: &Interrupt) -> io::Result<Part> {
         let path = self.part(object.oid);
+        if if_there(fs_err::symlink_metadata(&path))?.is_some_and(|found| !found.is_file()) {
+            remove(&path)?;
+        }
         let mut file = fs_err::OpenOptions::new();
         file.read(true).append(true).create(true);
         file.options_mut().custom_flags(NO_FOLLOW);
         let file = file.open(&path)?;
-        let mut part =
-            Part { path, target: self.path(object.oid), file, object: *object, hasher: sha256(), length: 0 };
+        let mut part = Part { path, store: self.clone(), file, object: *object, hasher: sha256(), length: 0 };
         part.read_again(interrupt)?;
         Ok(part)
     }
@@ -119,10 +130,49 @@ impl LfsStore {
 
 const NO_FOLLOW: i32 = rustix::fs::OFlags::NOFOLLOW.bits() as i32;
 
-fn open(path: &Path) -> io::Result<File> {
-    let mut options = fs_err::OpenOptions::new();
-    options.read(true).options_mut().custom_flags(NO_FOLLOW);
-    options.open(path)
+/// Open a file; `None` if there is none. What is no file is removed.
+fn open(path: &Path) -> io::Result<Option<File>> {
+    match if_there(fs_err::symlink_metadata(path))? {
+        None => Ok(None),
+        Some(found) if !found.is_file() => remove(path).map(|()| None),
+        Some(_) => {
+            let mut options = fs_err::OpenOptions::new();
+            options.read(true).options_mut().custom_flags(NO_FOLLOW);
+            options.open(path).map(Some)
+        }
+    }
+}
+
+/// The directories in a directory. Symbolic links are none.
+fn dirs(dir: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut dirs = Vec::new();
+    for entry in entries(dir)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            dirs.push(entry.path());
+        }
+    }
+    Ok(dirs)
+}
+
+/// Remove whatever has this name.
+fn remove(path: &Path) -> io::Result<()> {
+    match fs_err::symlink_metadata(path)?.is_dir() {
+        true => fs_err::remove_dir_all(path),
+        false => fs_err::remove_file(path),
+    }
+}
+
+/// Create a directory. A symbolic link in its place would lead elsewhere, and is removed.
+fn own_dir(dir: impl AsRef<Path>) -> io::Result<()> {
+    let dir = dir.as_ref();
+    match if_there(fs_err::symlink_metadata(dir))? {
+        Some(found) if found.is_dir() => return Ok(()),
+        Some(_) => fs_err::remove_file(dir)?,
+        None => {}
+    }
+    // Another thread may be as fast.
+    fs_err::create_dir_all(dir)
 }
 
 pub(crate) fn sha256() -> Hasher {
@@ -148,7 +198,7 @@ fn hash(mut file: File, interrupt: &Interrupt) -> io::Result<Option<Oid>> {
 /// An object that is arriving. What has arrived stays for the next attempt if it is dropped.
 pub(crate) struct Part {
     path: PathBuf,
-    target: PathBuf,
+    store: LfsStore,
     file: File,
     object: LfsObject,
     hasher: Hasher,
@@ -202,12 +252,12 @@ impl Part {
 
     /// Give a complete object its name. False if the content is another one; then the part is removed.
     pub(crate) fn finish(self) -> io::Result<bool> {
-        if finish(self.hasher)? != Some(self.object.oid) {
+        if self.rest() > 0 || finish(self.hasher)? != Some(self.object.oid) {
             fs_err::remove_file(&self.path)?;
             return Ok(false);
         }
-        fs_err::create_dir_all(self.target.parent().unwrap_or(&self.target))?;
-        fs_err::rename(&self.path, &self.target)?;
+        self.store.create_for(self.object.oid)?;
+        fs_err::rename(&self.path, self.store.path(self.object.oid))?;
         Ok(true)
     }
 

@@ -8,7 +8,7 @@ use super::notice::Notice;
 use super::outcome::{SyncOutcome, Update};
 use super::publisher::Candidate;
 use crate::bounded_read::read_bounded;
-use crate::checkout::lfs::{count_pointers, discard_parts};
+use crate::checkout::lfs::{LfsCounts, count_pointers, discard_parts};
 use crate::checkout::staging::{Origin, StagePlan, StagedTree};
 use crate::checkout::verify::altered_files;
 use crate::checkout::{Worktree, checkout};
@@ -87,9 +87,14 @@ impl Mirror {
     /// Say once that files are pointers, and what would fetch their content.
     fn report_pointers(&mut self, tree: &Worktree) {
         if self.fetcher.source().selection.lfs.is_some() {
-            if tree.lfs.missing > 0 {
-                let text = "the server does not have some objects of Git LFS: their files are pointers";
-                self.notify(&Notice::warning(text).of(tree.commit));
+            let LfsCounts { missing_files, extended_files, .. } = &tree.lfs;
+            for (text, files) in [
+                ("files stay pointers: the server does not have their objects of Git LFS", missing_files),
+                ("files stay pointers: they are Git LFS pointers with extensions", extended_files),
+            ] {
+                if !files.is_empty() {
+                    self.notify(&Notice::warning(text).of(tree.commit).files(files.clone()));
+                }
             }
         } else if !std::mem::replace(&mut self.has_counted_pointers, true)
             && let Ok(count @ 1..) = count_pointers(&self.store, tree.commit)

@@ -201,7 +201,8 @@ fn message(media_type: &str, body: &str) -> String {
         "application/vnd.git-lfs+json" => {
             let answer: Option<serde_json::Value> = serde_json::from_str(body).ok();
             let message = answer.as_ref().and_then(|answer| answer.get("message")?.as_str());
-            message.unwrap_or_default().to_owned()
+            // It is to be shown in one line, and turns no text around.
+            message.unwrap_or_default().escape_debug().take(200).collect()
         }
         kind if is_html(kind) => title(body).unwrap_or_default(),
         _ => String::new(),

@@ -85,6 +85,15 @@ impl SshUrl {
         (&self.start, &self.rest)
     }
 
+    /// The path as it is in the URL, percent-decoded: with the slash before a `~`, which is not part of the path for
+    /// Git.
+    pub(crate) fn decoded_path(&self) -> String {
+        if self.is_short() {
+            return self.path.clone();
+        }
+        percent_decode(&self.rest).unwrap_or_else(|_| self.path.clone())
+    }
+
     /// Whether one session can serve both URLs.
     pub(crate) fn is_same_server(&self, other: &SshUrl) -> bool {
         (&self.user, &self.host, self.port) == (&other.user, &other.host, other.port)

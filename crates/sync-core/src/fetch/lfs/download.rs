@@ -68,7 +68,7 @@ impl Server {
     fn of(fetcher: &LfsFetcher, endpoint: &Endpoint, client: &Downloader) -> Result<Server> {
         let url = match endpoint {
             Endpoint::Http(url) => url.clone(),
-            Endpoint::Ssh(ssh, guess) => match ssh::authenticate(fetcher, ssh)? {
+            Endpoint::Ssh(ssh, guess) => match ssh::authenticate(fetcher, ssh, &guess.base)? {
                 Some((base, headers)) => return Ok(Server { url: HttpUrl { base, login: None }, headers }),
                 None => guess.clone(),
             },
@@ -123,6 +123,8 @@ enum Fault {
     Io(io::Error),
     /// The content is not the one that is wanted.
     Content(String),
+    /// Another thread failed.
+    Over,
 }
 
 impl From<io::Error> for Fault {
@@ -136,6 +138,7 @@ impl Fault {
         match self {
             Fault::Io(err) => Error::io(step, &err).of_server(),
             Fault::Content(text) => Error::new(ErrorKind::Server, step, text),
+            Fault::Over => Error::new(ErrorKind::Other, step, "another download failed"),
             Fault::Status(status) => {
                 let kind = match status.code {
                     401 => ErrorKind::Login,
@@ -156,14 +159,8 @@ impl Fault {
                 (500 | 502 | 503 | 504, None) => Some(usual),
                 _ => None,
             },
-            Fault::Io(err) => {
-                let is_ours = matches!(
-                    Error::io("", err).kind(),
-                    ErrorKind::StorageFull | ErrorKind::TimedOut | ErrorKind::Cancelled
-                );
-                (!is_ours).then_some(usual)
-            }
-            Fault::Content(_) => None,
+            Fault::Io(err) => is_lost_connection(err).then_some(usual),
+            Fault::Content(_) | Fault::Over => None,
         }
     }
 }
@@ -211,6 +208,10 @@ impl<'a> Transfer<'a> {
                 }
                 Err(Fault::Status(status)) if status.code == 413 && asked.len() > 1 => {
                     queue.batch_size = asked.len() / 2;
+                }
+                Err(Fault::Status(status)) if status.code == 404 => {
+                    let text = format!("there is no LFS server: {status}");
+                    return Err(Error::new(ErrorKind::NotFound, self.step(&asked[0]), text));
                 }
                 Err(fault) => return Err(fault.into_error(self.step(&asked[0]))),
             }
@@ -301,6 +302,9 @@ impl<'a> Transfer<'a> {
             }
             fetched => fetched,
         };
+        if matches!(fetched, Err(Fault::Over)) {
+            return Ok(()); // the other thread says why
+        }
         fetched.map_err(|fault| {
             let values = action.headers.iter().map(|(_, value)| value.clone());
             fault.into_error(self.step(wanted)).hiding(&values.collect::<Vec<_>>())
@@ -332,7 +336,7 @@ impl<'a> Transfer<'a> {
                 part.restart()?;
                 Ok(reply)
             }
-            206 if part.length() > 0 && reply.range_start() == Some(part.length()) => Ok(reply),
+            206 if is_rest(&reply, part) => Ok(reply),
             206 | 416 if part.length() > 0 => {
                 part.restart()?;
                 self.reply(part, action)
@@ -373,7 +377,10 @@ impl<'a> Transfer<'a> {
         }
         let (mut body, mut piece) = (reply.into_body(), vec![0; PIECE]);
         let bytes = self.fetcher.progress.bytes();
-        while !self.is_over.load(Ordering::Relaxed) {
+        loop {
+            if self.is_over.load(Ordering::Relaxed) {
+                return Err(Fault::Over);
+            }
             self.fetcher.interrupt.check()?;
             let read = body.read(&mut piece)?;
             if read == 0 {
@@ -395,4 +402,28 @@ impl<'a> Transfer<'a> {
             .into()),
         }
     }
+}
+
+/// Whether an answer is what is missing of a part.
+fn is_rest(reply: &Reply, part: &Part) -> bool {
+    part.length() > 0
+        && reply.range_start() == Some(part.length())
+        && reply.content_length().is_none_or(|length| length == part.rest())
+}
+
+/// Whether another attempt may have a better connection.
+fn is_lost_connection(err: &io::Error) -> bool {
+    use io::ErrorKind as K;
+    matches!(
+        err.kind(),
+        K::BrokenPipe
+            | K::ConnectionAborted
+            | K::ConnectionRefused
+            | K::ConnectionReset
+            | K::HostUnreachable
+            | K::NetworkDown
+            | K::NetworkUnreachable
+            | K::NotConnected
+            | K::UnexpectedEof
+    )
 }

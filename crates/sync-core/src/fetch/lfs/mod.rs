@@ -52,6 +52,10 @@ struct Arrived<'a> {
 }
 
 impl LfsRemote for LfsFetcher {
+    fn check(&self, config: &RepositoryConfig) -> Result<()> {
+        self.endpoint(config).map(|_| ())
+    }
+
     fn fetch(
         &self,
         wanted: &[WantedContent],
@@ -63,8 +67,7 @@ impl LfsRemote for LfsFetcher {
         self.progress.set_total(wanted.len());
         let wanted_ids = wanted.iter().map(|wanted| wanted.object.oid).collect();
         store.create().and_then(|()| store.keep_parts(&wanted_ids)).step(step)?;
-        let endpoint = Endpoint::of(&self.remote, &self.selection, config)
-            .map_err(|fault| Error::new(ErrorKind::Rejected, step(), fault))?;
+        let endpoint = self.endpoint(config)?;
         let (place, arrived) = match (&endpoint, &self.remote.0) {
             (Endpoint::Local, Kind::Local(path)) => {
                 (path.display().to_string(), local::copy(self, path, wanted, store)?)
@@ -87,6 +90,12 @@ impl LfsRemote for LfsFetcher {
 }
 
 impl LfsFetcher {
+    fn endpoint(&self, config: &RepositoryConfig) -> Result<Endpoint> {
+        let step = || format!("find the Git LFS server of {}", self.remote);
+        Endpoint::of(&self.remote, &self.selection, config)
+            .map_err(|fault| Error::new(ErrorKind::Rejected, step(), fault))
+    }
+
     fn hide_secrets(&self, err: Error) -> Error {
         err.hiding(&self.options.secrets())
     }

@@ -8,9 +8,14 @@ use crate::lfs::batch::{check_href, headers};
 use crate::transport::ssh::{self, ProgramOutput};
 use crate::url::ssh::SshUrl;
 
-/// The URL of the LFS server and headers for it; `None` if the SSH server does not know the question.
-pub(super) fn authenticate(fetcher: &LfsFetcher, url: &SshUrl) -> Result<Option<(String, Headers)>> {
-    let step = || format!("ask {url} for its Git LFS server");
+/// The URL of the LFS server, which is `guess` if the SSH server does not name one, and headers for it; `None` if the SSH
+/// server does not know the question.
+pub(super) fn authenticate(
+    fetcher: &LfsFetcher,
+    url: &SshUrl,
+    guess: &str,
+) -> Result<Option<(String, Headers)>> {
+    let step = || format!("ask {url} for its Git LFS server with git-lfs-authenticate");
     let options = &fetcher.options;
     let ssh_options = (&options.ssh, options.tunnel_for(&url.host, url.port));
     let ProgramOutput { stdout, stderr, status } = ssh::run(
@@ -32,9 +37,13 @@ pub(super) fn authenticate(fetcher: &LfsFetcher, url: &SshUrl) -> Result<Option<
     let refuse = |fault: String| Error::new(ErrorKind::Server, step(), fault);
     let answer: Value =
         serde_json::from_slice(&stdout).map_err(|err| refuse(format!("its answer is not JSON: {err}")))?;
+    if !answer.is_object() {
+        return Err(refuse("its answer is no object".into()));
+    }
     let headers = headers(answer.get("header")).map_err(refuse)?;
-    let Some(href) = answer.get("href").and_then(Value::as_str).filter(|href| !href.is_empty()) else {
-        return Ok(None);
+    let href = match answer.get("href").filter(|href| !href.is_null()) {
+        None => guess,
+        Some(href) => href.as_str().ok_or_else(|| refuse("its answer has a href that is no text".into()))?,
     };
     // Its host key was verified, so it may name any server, but only over TLS.
     check_href(href, "https://").map_err(refuse)?;

@@ -69,7 +69,7 @@ pub(crate) fn run(
     (program, argument): (&str, &str),
     interrupt: &Interrupt,
 ) -> Result<ProgramOutput, Failure> {
-    let command = format!("{program} {} {argument}", program::quoted(&url.path));
+    let command = format!("{program} {} {argument}", program::quoted(&url.decoded_path()));
     let run = |session: &Session| program::run(session, &command, interrupt);
     in_session(sessions, url, (options, proxy), interrupt, run).map(|(output, _)| output)
 }

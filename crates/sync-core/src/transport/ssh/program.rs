@@ -7,9 +7,8 @@ use super::session::Session;
 use crate::interrupt::Interrupt;
 use crate::transport::server_messages::in_one_line;
 
-/// How many bytes of stdout, and of stderr, are kept. More are an error, or left out.
-const MAX_STDOUT: usize = 64 << 10;
-const MAX_STDERR: usize = 4096;
+/// The most bytes that a program may write.
+const MAX_OUTPUT: usize = 64 << 10;
 
 /// What a program wrote, and how it ended.
 pub(crate) struct ProgramOutput {
@@ -36,13 +35,8 @@ pub(super) fn run(session: &Session, command: &str, interrupt: &Interrupt) -> Re
         let (mut stdout, mut stderr, mut status) = (Vec::new(), Vec::new(), None);
         loop {
             match channel.wait().await {
-                Some(ChannelMsg::Data { data }) if stdout.len() + data.len() > MAX_STDOUT => {
-                    return Err(Failure::Refused("the server sends too much".into()));
-                }
                 Some(ChannelMsg::Data { data }) => stdout.extend_from_slice(&data),
-                Some(ChannelMsg::ExtendedData { data, .. }) => {
-                    stderr.extend_from_slice(&data[..data.len().min(MAX_STDERR - stderr.len())]);
-                }
+                Some(ChannelMsg::ExtendedData { data, .. }) => stderr.extend_from_slice(&data),
                 Some(ChannelMsg::ExitStatus { exit_status }) => status = Some(exit_status),
                 Some(ChannelMsg::Failure) => {
                     // As a shell says that there is no such program.
@@ -57,6 +51,9 @@ pub(super) fn run(session: &Session, command: &str, interrupt: &Interrupt) -> Re
                 }
                 Some(_) => {}
                 None => return Err(end.error().into()),
+            }
+            if stdout.len() + stderr.len() > MAX_OUTPUT {
+                return Err(Failure::Refused("the server sends too much".into()));
             }
         }
     };
