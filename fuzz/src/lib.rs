@@ -2,6 +2,7 @@
 //! panics where something does not hold. `tests/replay.rs` runs them over the corpus and small changes of it;
 //! `fuzz_targets/one.rs` hands them to libFuzzer.
 
+mod lfs;
 mod library;
 mod pack;
 mod program;
@@ -9,7 +10,7 @@ mod recipe;
 mod signatures;
 
 /// Names, which are those of the directories of the corpus, and what is run.
-pub const TARGETS: [(&str, fn(&[u8])); 27] = [
+pub const TARGETS: [(&str, fn(&[u8])); 30] = [
     ("allowed_signers", signatures::allowed_signers),
     ("attributes", library::attributes),
     ("capabilities", library::capabilities),
@@ -20,6 +21,9 @@ pub const TARGETS: [(&str, fn(&[u8])); 27] = [
     ("errors", library::errors),
     ("git_config", program::git_config),
     ("known_hosts", library::known_hosts),
+    ("lfs_answer", lfs::answer),
+    ("lfs_config", lfs::config),
+    ("lfs_pointer", lfs::pointer),
     ("names", library::names),
     ("netrc", program::netrc),
     ("openpgp_keys", signatures::openpgp_keys),

@@ -112,7 +112,7 @@ impl Scene {
             self.story.told.push(format!("patterns {:?}", self.view.patterns));
             self.write_patterns();
         }
-        if self.profile.consumer {
+        if self.profile.consumer && self.running.is_some() {
             self.consume();
         }
         let (at, told) = history::advance(&mut self.rng, &mut self.upstream, self.at, &self.sources);

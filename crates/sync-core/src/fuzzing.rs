@@ -225,3 +225,30 @@ pub fn is_exception(proxies: &proxy::Proxies, host: &str, port: u16) -> bool {
 pub fn cookies_for(credentials: &crate::credentials::Credentials, url: &str) -> Option<String> {
     credentials.cookies_for(url)
 }
+
+/// The object that a pointer of Git LFS names: its id and size.
+pub fn lfs_pointer(blob: &[u8]) -> Option<(String, u64)> {
+    match crate::lfs::pointer::Pointer::parse(blob) {
+        crate::lfs::pointer::Pointer::Object(object) => Some((object.oid.to_string(), object.size)),
+        _ => None,
+    }
+}
+
+/// The LFS server of `https://u:p@h/x.git` with this `.lfsconfig`, and whether it gets the login; `None` if it is
+/// refused.
+pub fn lfs_endpoint(config: &[u8]) -> Option<(String, bool)> {
+    use crate::lfs::endpoint::{Endpoint, RepositoryConfig};
+    let remote = "https://u:p@h/x.git".parse().ok()?;
+    let config = RepositoryConfig::parse(config).ok()?;
+    match Endpoint::of(&remote, &crate::spec::lfs::LfsSelection::default(), &config).ok()? {
+        Endpoint::Http(url) => Some((url.base, url.login.is_some())),
+        _ => None,
+    }
+}
+
+/// Where an answer of the batch API says that one object is, and with which headers it is to be asked for.
+pub fn lfs_answer(body: &[u8], oid: &str, size: u64) -> Option<(String, Vec<(String, String)>)> {
+    let asked = crate::lfs::LfsObject { oid: crate::lfs::Oid::from_hex(oid)?, size };
+    let answers = crate::lfs::batch::parse(body, &[asked], "https://h/x.git/info/lfs").ok()?;
+    answers.into_iter().next()?.ok().map(|action| (action.href, action.headers))
+}

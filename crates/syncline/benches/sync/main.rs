@@ -7,7 +7,7 @@
 //! - `--rounds N`: medians of so many (5).
 //! - `--dir DIR`: where to work. A tmpfs shows the programs, a disk shows the file system as well.
 //! - `--quick`: everything small, to see that it works.
-//! - `--only CASE`: `first-sync`, `poll`, `choice`, `change`, `repack` or `verify`.
+//! - `--only CASE`: `first-sync`, `poll`, `choice`, `change`, `repack`, `verify` or `lfs`.
 //! - `--curves DIR`: instead, how costs grow with the number of files; the charts are written to DIR.
 //! - `--fleet N`: instead, this many synclines at one server.
 //!
@@ -25,6 +25,7 @@ mod chart;
 mod curves;
 mod fleet;
 mod floors;
+mod lfs;
 mod measure;
 mod peer;
 mod repositories;
@@ -145,6 +146,9 @@ fn table(bench: &Bench, quick: bool, only: Option<&str>) {
     }
     if is_wanted("verify") {
         signatures::print(base, bench.rounds, of(1_000, 20));
+    }
+    if is_wanted("lfs") {
+        lfs::print(bench, of(1 << 30, 1 << 20), of(10_000, 200));
     }
     if is_wanted("first-sync") {
         first_sync(bench, &Repository::history(base, of(5_000, 50)), 0);

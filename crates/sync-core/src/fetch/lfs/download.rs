@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use super::fault::Fault;
 use super::{Arrived, Headers, LfsFetcher, Missing, ssh, step_of};
 use crate::error::{Error, ErrorKind, Result};
 use crate::fetched::WantedContent;
@@ -14,14 +15,10 @@ use crate::lfs::batch::{Action, Denial, MAX_ANSWER, MAX_OBJECTS, MEDIA_TYPE, par
 use crate::lfs::endpoint::Endpoint;
 use crate::lfs::store::{LfsStore, PIECE, Part};
 use crate::transport::download::{Call, Downloader, Reply};
-use crate::transport::status::HttpStatus;
 use crate::url::{HttpUrl, Kind, RemoteUrl};
 
 /// The pauses before retries.
 const PAUSES: [Duration; 3] = [Duration::from_millis(500), Duration::from_secs(1), Duration::from_secs(2)];
-
-/// The longest pause that a server may ask for within a sync.
-const MAX_PAUSE: Duration = Duration::from_secs(10);
 
 /// The LFS server.
 struct Server {
@@ -113,56 +110,6 @@ struct Queue<'a> {
     ready: VecDeque<(&'a WantedContent, Action)>,
     batch_size: usize,
     missing: Vec<Missing<'a>>,
-}
-
-/// Why an attempt failed.
-enum Fault {
-    /// The server answered with an error.
-    Status(HttpStatus),
-    /// The connection, or what came over it.
-    Io(io::Error),
-    /// The content is not the one that is wanted.
-    Content(String),
-    /// Another thread failed.
-    Over,
-}
-
-impl From<io::Error> for Fault {
-    fn from(err: io::Error) -> Self {
-        Fault::Io(err)
-    }
-}
-
-impl Fault {
-    fn into_error(self, step: String) -> Error {
-        match self {
-            Fault::Io(err) => Error::io(step, &err).of_server(),
-            Fault::Content(text) => Error::new(ErrorKind::Server, step, text),
-            Fault::Over => Error::new(ErrorKind::Other, step, "another download failed"),
-            Fault::Status(status) => {
-                let kind = match status.code {
-                    401 => ErrorKind::Login,
-                    403 => ErrorKind::Denied,
-                    404 | 410 => ErrorKind::NotFound,
-                    _ => ErrorKind::Server,
-                };
-                Error::new(kind, step, &status).with_retry_after(status.retry_after)
-            }
-        }
-    }
-
-    /// How long to wait before the next attempt; `None` if it would not help.
-    fn pause(&self, usual: Duration) -> Option<Duration> {
-        match self {
-            Fault::Status(status) => match (status.code, status.retry_after) {
-                (429 | 503, Some(pause)) => Some(pause).filter(|pause| *pause <= MAX_PAUSE),
-                (500 | 502 | 503 | 504, None) => Some(usual),
-                _ => None,
-            },
-            Fault::Io(err) => is_lost_connection(err).then_some(usual),
-            Fault::Content(_) | Fault::Over => None,
-        }
-    }
 }
 
 impl<'a> Transfer<'a> {
@@ -409,21 +356,4 @@ fn is_rest(reply: &Reply, part: &Part) -> bool {
     part.length() > 0
         && reply.range_start() == Some(part.length())
         && reply.content_length().is_none_or(|length| length == part.rest())
-}
-
-/// Whether another attempt may have a better connection.
-fn is_lost_connection(err: &io::Error) -> bool {
-    use io::ErrorKind as K;
-    matches!(
-        err.kind(),
-        K::BrokenPipe
-            | K::ConnectionAborted
-            | K::ConnectionRefused
-            | K::ConnectionReset
-            | K::HostUnreachable
-            | K::NetworkDown
-            | K::NetworkUnreachable
-            | K::NotConnected
-            | K::UnexpectedEof
-    )
 }

@@ -2,6 +2,8 @@
 
 #[cfg_attr(not(feature = "http"), path = "download_absent.rs")]
 mod download;
+#[cfg(feature = "http")]
+mod fault;
 mod local;
 #[cfg(feature = "http")]
 mod ssh;

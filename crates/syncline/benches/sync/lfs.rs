@@ -1,0 +1,136 @@
+//! Git LFS: syncline beside `git clone` and `git lfs pull`. nginx serves the objects, the tests' server the batch API.
+
+use std::cell::{Cell, RefCell};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::cases::Bench;
+use crate::measure::{Cost, Rounds, mebibytes, median, plain, row, run, seconds};
+use crate::support::lfs::{DRIVER, LfsHost, TRACKED};
+use crate::support::{Repo, isolated_git};
+
+/// A repository, and where both programs get it.
+struct Case<'a> {
+    bench: &'a Bench<'a>,
+    host: &'a LfsHost,
+    repo: Repo,
+    label: String,
+}
+
+/// Print what it costs to get one large object and many small ones, and then what a change, no change and a restart
+/// cost.
+pub fn print(bench: &Bench, large: usize, many: usize) {
+    let base = bench.base.join("lfs");
+    fs::create_dir_all(&base).unwrap();
+    let host = LfsHost::start(&base);
+    let repository = |name: &str, label: String, files: Vec<(String, usize)>| {
+        let repo = Repo::init(&base.join(name), "sha1");
+        repo.install_lfs();
+        repo.write(".gitattributes", TRACKED);
+        for (number, (path, size)) in files.into_iter().enumerate() {
+            repo.write(&path, noise(number as u64, size));
+        }
+        repo.git(&["add", "--all"]);
+        repo.git(&["commit", "--quiet", "--message=x"]);
+        Case { bench, host: &host, repo, label }
+    };
+    repository("large", format!("1 object of {} MiB", large >> 20), vec![("big.bin".into(), large)])
+        .first_sync();
+    let files = (0..many).map(|number| (format!("d{}/{number}.bin", number % 100), 10 << 10)).collect();
+    let many = repository("many", format!("{many} objects of 10 KiB"), files);
+    many.first_sync();
+    many.later();
+}
+
+impl Case<'_> {
+    fn url(&self) -> String {
+        let name = self.repo.path.file_name().unwrap().to_str().unwrap();
+        self.host.url(&format!("{name}/.git"))
+    }
+
+    fn fresh(&self, name: &str) -> PathBuf {
+        let path = self.bench.base.join(name);
+        let _ = fs::remove_dir_all(&path);
+        path
+    }
+
+    /// One sync.
+    fn ours(&self, root: &Path) -> Cost {
+        let mut syncline = Command::new(self.bench.binary);
+        syncline.arg("--repo").arg(self.url()).arg("--root").arg(root);
+        run(syncline.args(["--link=link", "--one-time", "--lfs=on"]))
+    }
+
+    fn git(&self, args: &[&str]) -> Cost {
+        run(isolated_git().args(DRIVER).env("GIT_LFS_SKIP_SMUDGE", "1").args(args))
+    }
+
+    fn clone(&self, dir: &str) -> Cost {
+        let clone = self.git(&["clone", "--quiet", "--depth=1", &self.url(), dir]);
+        clone.plus(self.git(&["-C", dir, "lfs", "pull"]))
+    }
+
+    /// What `git pull` and `git lfs pull` do.
+    fn pull(&self, dir: &str) -> Cost {
+        let fetch = self.git(&["-C", dir, "fetch", "--quiet", "--depth=1", "origin", "HEAD"]);
+        let reset = self.git(&["-C", dir, "reset", "--quiet", "--hard", "FETCH_HEAD"]);
+        fetch.plus(reset).plus(self.git(&["-C", dir, "lfs", "pull"]))
+    }
+
+    fn first_sync(&self) {
+        let theirs = || {
+            let dir = self.fresh("theirs");
+            self.clone(dir.to_str().unwrap())
+        };
+        let costs = Rounds::take(self.bench.rounds, || self.ours(&self.fresh("ours")), theirs);
+        self.rows("first sync", &costs);
+    }
+
+    /// After a first sync of both.
+    fn later(&self) {
+        let (ours, theirs) = (self.fresh("ours"), self.fresh("theirs"));
+        let dir = theirs.to_str().unwrap();
+        self.ours(&ours);
+        self.clone(dir);
+        let requests = self.requests();
+        let costs = Rounds::take(self.bench.rounds, || self.ours(&ours), || self.pull(dir));
+        self.rows("a restart, nothing new", &costs);
+        assert_eq!(self.requests(), requests, "nobody asks for what is there");
+        let (changes, counted) = (Cell::new(0), RefCell::new(Vec::new()));
+        let ours = || {
+            changes.set(changes.get() + 1);
+            self.repo.write("d1/1.bin", noise(1_000_000 + changes.get(), 10 << 10));
+            self.repo.git(&["add", "--all"]);
+            self.repo.git(&["commit", "--quiet", "--message=x"]);
+            let before = self.requests();
+            let cost = self.ours(&ours);
+            counted.borrow_mut().push((self.requests() - before) as f64);
+            cost
+        };
+        let costs = Rounds::take(self.bench.rounds, ours, || self.pull(dir));
+        self.rows("one changed object", &costs);
+        let counted = median(counted.borrow().iter().copied());
+        row(&self.label, "one changed object", "requests", plain, (counted, f64::NAN));
+    }
+
+    /// How many requests the batch API and nginx had for objects.
+    fn requests(&self) -> usize {
+        self.host.batches() + self.host.objects().len()
+    }
+
+    fn rows(&self, case: &str, costs: &Rounds<Cost>) {
+        let row = |measure, form, values| row(&self.label, case, measure, form, values);
+        row("wall", seconds, costs.medians(|cost| cost.wall.as_secs_f64()));
+        row("CPU", seconds, costs.medians(|cost| cost.cpu.as_secs_f64()));
+        row("peak memory", mebibytes, costs.medians(|cost| cost.memory as f64));
+    }
+}
+
+/// Content that does not compress, by a number.
+fn noise(seed: u64, size: usize) -> Vec<u8> {
+    let mut random = fastrand::Rng::with_seed(seed);
+    let mut bytes = vec![0; size];
+    random.fill(&mut bytes);
+    bytes
+}
