@@ -83,6 +83,11 @@ impl Scene {
         self.option("--lfs=on")
     }
 
+    /// Whether the tree has files of Git LFS.
+    pub fn has_lfs(&self) -> bool {
+        self.options.contains(&"--lfs=on")
+    }
+
     pub fn url(&self) -> String {
         match &self.daemon {
             Some(daemon) => daemon.url("up/.git"),

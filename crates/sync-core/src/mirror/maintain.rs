@@ -31,7 +31,7 @@ impl Mirror {
             self.remove_unused_submodules();
             self.remove_foreign_worktrees();
             let pruned = self.prune_lfs();
-            self.observer.failed(pruned, "cannot remove unused objects of Git LFS");
+            self.has_changed |= self.observer.failed(pruned, "cannot remove unused objects of Git LFS");
         }
         if self.has_excess_history || (has_changed && self.needs_repack(&self.store, size, false)) {
             self.repack();

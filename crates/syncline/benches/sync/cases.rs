@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::floors::{link_and_look, read_pack};
@@ -107,6 +107,30 @@ impl Bench<'_> {
             }
         };
         Rounds::take(self.rounds, ours, theirs)
+    }
+
+    /// What a sync sends and gets for a commit that it refuses.
+    pub fn refusal(&self, repository: &Repository, options: &[&str]) -> Wire {
+        let before = self.nginx.requests().len();
+        let status = self
+            .syncline(repository, &self.fresh("ours"))
+            .arg("--one-time")
+            .args(options)
+            .stderr(Stdio::null())
+            .status();
+        assert_eq!(status.unwrap().code(), Some(1));
+        self.wire(before, 1)
+    }
+
+    /// A change to a commit that is so many commits ahead, which has to descend from the published one.
+    pub fn descent(&self, repository: &Repository, commits: usize) -> (f64, Wire) {
+        let root = self.fresh("ours");
+        let again = || run(self.syncline(repository, &root).arg("--one-time").arg("--forward-only"));
+        again();
+        repository.publish(&repository.prepare_commits(commits));
+        let before = self.nginx.requests().len();
+        let cost = again();
+        (cost.wall.as_secs_f64(), self.wire(before, 1))
     }
 
     fn polls(&self, repository: &Repository, options: &[&str]) -> Poll {

@@ -7,7 +7,7 @@
 //! - `--rounds N`: medians of so many (5).
 //! - `--dir DIR`: where to work. A tmpfs shows the programs, a disk shows the file system as well.
 //! - `--quick`: everything small, to see that it works.
-//! - `--only CASE`: `first-sync`, `poll`, `choice`, `change`, `repack`, `verify` or `lfs`.
+//! - `--only CASE`: `first-sync`, `poll`, `choice`, `change`, `repack`, `rules`, `verify` or `lfs`.
 //! - `--curves DIR`: instead, how costs grow with the number of files; the charts are written to DIR.
 //! - `--fleet N`: instead, this many synclines at one server.
 //!
@@ -36,7 +36,7 @@ use std::path::{Path, PathBuf};
 
 use support::{Nginx, git};
 
-use crate::cases::{Bench, Change, Changes};
+use crate::cases::{Bench, Change, Changes, Wire};
 use crate::measure::{header, is_tmpfs, mebibytes, milliseconds, plain, row, seconds};
 use crate::repositories::Repository;
 
@@ -143,9 +143,18 @@ fn table(bench: &Bench, quick: bool, only: Option<&str>) {
         for range in ["*", "~3.1"] {
             choice(bench, &repository, range);
         }
+        choice(bench, &Repository::tags(base, of(100_000, 5_000)), "~3.1");
+    }
+    if is_wanted("rules") {
+        rules(bench, of(10_000, 100));
     }
     if is_wanted("verify") {
         signatures::print(base, bench.rounds, of(1_000, 20));
+        let repository = Repository::noise(base, of(50, 2), of(20, 2));
+        let signers = base.join("nobody");
+        fs::write(&signers, "# nobody\n").unwrap();
+        let signers = format!("--verify-allowed-signers={}", signers.display());
+        wire(&repository, "refused: not signed", bench.refusal(&repository, &["--verify=head", &signers]));
     }
     if is_wanted("lfs") {
         lfs::print(bench, of(1 << 30, 1 << 20), of(10_000, 200));
@@ -187,6 +196,24 @@ fn choice(bench: &Bench, repository: &Repository, range: &str) {
     row("resident memory", mebibytes, choices.medians(|choice| choice.poll.memory as f64));
     row("bytes up", plain, choices.medians(|choice| choice.poll.wire.up));
     row("bytes down", plain, choices.medians(|choice| choice.poll.wire.down));
+}
+
+/// A published commit that is a few, or many, commits behind.
+fn rules(bench: &Bench, most: usize) {
+    for commits in [1, 100, most] {
+        let repository = Repository::files(bench.base, 30);
+        let (seconds_taken, sent) = bench.descent(&repository, commits);
+        let case = format!("--forward-only, {commits} behind");
+        row(repository.label(), &case, "wall", seconds, (seconds_taken, f64::NAN));
+        wire(&repository, &case, sent);
+    }
+}
+
+fn wire(repository: &Repository, case: &str, sent: Wire) {
+    let row = |measure, value| row(repository.label(), case, measure, plain, (value, f64::NAN));
+    row("requests", sent.requests);
+    row("bytes up", sent.up);
+    row("bytes down", sent.down);
 }
 
 fn change(bench: &Bench, repository: &Repository) {

@@ -100,7 +100,7 @@ impl Repository {
         let name = label.replace([' ', ','], "-");
         let path = base.join(&name);
         git(base, &["init", "--quiet", "--bare", "--initial-branch=main", &name]);
-        for setting in [&["gc.auto=0"], settings].concat() {
+        for setting in [&["gc.auto=0", "uploadpack.allowFilter=true"], settings].concat() {
             let (key, value) = setting.split_once('=').unwrap();
             git(&path, &["config", key, value]);
         }
@@ -137,6 +137,23 @@ impl Repository {
             writeln!(stream, "data 0\nfrom {head}").unwrap();
             for number in 0..files {
                 file(stream, &path(number * self.files / files), format!("{number} after {head}").as_bytes());
+            }
+        });
+        git(&self.path, &["rev-parse", "refs/prepared"])
+    }
+
+    /// So many commits on top, each of which changes one file, not yet on the branch. The last one.
+    pub fn prepare_commits(&self, commits: usize) -> String {
+        let head = self.head();
+        self.fast_import(|stream| {
+            for number in 0..commits {
+                let time = 1_700_000_000 + number;
+                writeln!(stream, "commit refs/prepared\ncommitter A <a@example.com> {time} +0000").unwrap();
+                writeln!(stream, "data 9\nA message").unwrap();
+                if number == 0 {
+                    writeln!(stream, "from {head}").unwrap();
+                }
+                file(stream, &path(0), format!("{number} after {head}").as_bytes());
             }
         });
         git(&self.path, &["rev-parse", "refs/prepared"])
