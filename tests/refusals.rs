@@ -190,9 +190,6 @@ fn refuse(scene: &Scene, fault: &Fault, point: &Point) -> Outcome {
         );
         scene.assert_whole(&case);
         scene.recover(&case);
-    } else if scene.has_lfs() {
-        // A retired tree may have kept its objects until the program ended; the next start removes them.
-        scene.recover(&case);
     }
     scene.assert_settled(&case);
     match refused[..] {

@@ -83,11 +83,6 @@ impl Scene {
         self.option("--lfs=on")
     }
 
-    /// Whether the tree has files of Git LFS.
-    pub fn has_lfs(&self) -> bool {
-        self.options.contains(&"--lfs=on")
-    }
-
     pub fn url(&self) -> String {
         match &self.daemon {
             Some(daemon) => daemon.url("up/.git"),
@@ -312,13 +307,17 @@ impl Scene {
     }
 }
 
-/// Trees are linked, so that their files are as their index has them.
+/// Trees are linked, so that their files are as their index has them, and with them the objects of Git LFS.
 fn restore(from: &Path, to: &Path, is_store: bool) {
     fs::create_dir(to).unwrap();
     for entry in fs::read_dir(from).unwrap() {
         let entry = entry.unwrap();
         let (kind, from, to) = (entry.file_type().unwrap(), entry.path(), to.join(entry.file_name()));
-        let is_store = is_store || (entry.file_name() == ".git" && kind.is_dir());
+        let is_store = match entry.file_name().to_str() {
+            Some(".git") => kind.is_dir(),
+            Some("lfs") => false,
+            _ => is_store,
+        };
         if kind.is_dir() {
             restore(&from, &to, is_store);
         } else if kind.is_symlink() {
