@@ -96,6 +96,7 @@ impl LfsStore {
     pub(crate) fn prune(&self, copied: &HashSet<Oid>) -> io::Result<()> {
         for outer in dirs(&self.dir.join("objects"))? {
             for inner in dirs(&outer)? {
+                let mut has_removed = false;
                 for entry in entries(&inner)? {
                     let entry = entry?;
                     let oid = entry.file_name().to_str().and_then(Oid::from_hex);
@@ -103,11 +104,13 @@ impl LfsStore {
                         oid.is_some_and(|oid| copied.contains(&oid)) || entry.metadata()?.nlink() > 1;
                     if !is_used {
                         fs_err::remove_file(entry.path())?;
+                        has_removed = true;
                     }
                 }
-                let _ = fs_err::remove_dir(&inner); // it may have others
+                if has_removed {
+                    let _ = fs_err::remove_dir(&inner).and_then(|()| fs_err::remove_dir(&outer)); // they may have others
+                }
             }
-            let _ = fs_err::remove_dir(&outer);
         }
         Ok(())
     }

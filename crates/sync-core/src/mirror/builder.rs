@@ -203,6 +203,7 @@ impl MirrorBuilder {
             keeps_recyclable: false,
             retired_at: None,
             tree_size: None,
+            has_unused_lfs: false,
             has_counted_pointers: false,
             has_leftovers: false,
             has_changed: true,

@@ -30,8 +30,10 @@ impl Mirror {
             }
             self.remove_unused_submodules();
             self.remove_foreign_worktrees();
+        }
+        if std::mem::take(&mut self.has_unused_lfs) {
             let pruned = self.prune_lfs();
-            self.has_changed |= self.observer.failed(pruned, "cannot remove unused objects of Git LFS");
+            self.has_unused_lfs = self.observer.failed(pruned, "cannot remove unused objects of Git LFS");
         }
         if self.has_excess_history || (has_changed && self.needs_repack(&self.store, size, false)) {
             self.repack();

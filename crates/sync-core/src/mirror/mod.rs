@@ -85,6 +85,8 @@ pub struct Mirror {
     retired_at: Option<std::time::Duration>,
     /// The published commit, and the size of its tree in bytes.
     tree_size: Option<(CommitId, u64)>,
+    /// Whether objects of Git LFS may be unused. To find out, all of them are looked at.
+    has_unused_lfs: bool,
     /// Whether this process has counted the files that are pointers of Git LFS.
     has_counted_pointers: bool,
     /// Whether temporary files may be left, which the next clean-up removes.

@@ -78,6 +78,7 @@ impl Mirror {
             return SyncOutcome::Unchanged(tree.commit);
         }
         self.has_changed = true;
+        self.has_unused_lfs = true;
         self.report_pointers(&tree);
         let changes = self.changes(previous, tree.commit);
         let guard = self.guards.guard(tree.commit);

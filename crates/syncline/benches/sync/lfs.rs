@@ -2,11 +2,13 @@
 
 use std::cell::{Cell, RefCell};
 use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Instant;
 
 use crate::cases::Bench;
-use crate::measure::{Cost, Rounds, mebibytes, median, plain, row, run, seconds};
+use crate::measure::{Cost, Process, Rounds, mebibytes, median, plain, row, run, seconds};
 use crate::support::lfs::{DRIVER, LfsHost, TRACKED};
 use crate::support::{Repo, isolated_git};
 
@@ -28,12 +30,13 @@ pub fn print(bench: &Bench, large: usize, many: usize) {
         let repo = Repo::init(&base.join(name), "sha1");
         repo.install_lfs();
         repo.write(".gitattributes", TRACKED);
+        let case = Case { bench, host: &host, repo, label };
         for (number, (path, size)) in files.into_iter().enumerate() {
-            repo.write(&path, noise(number as u64, size));
+            case.write(&path, number as u64, size);
         }
-        repo.git(&["add", "--all"]);
-        repo.git(&["commit", "--quiet", "--message=x"]);
-        Case { bench, host: &host, repo, label }
+        case.repo.git(&["add", "--all"]);
+        case.repo.git(&["commit", "--quiet", "--message=x"]);
+        case
     };
     repository("large", format!("1 object of {} MiB", large >> 20), vec![("big.bin".into(), large)])
         .first_sync();
@@ -57,9 +60,7 @@ impl Case<'_> {
 
     /// One sync.
     fn ours(&self, root: &Path) -> Cost {
-        let mut syncline = Command::new(self.bench.binary);
-        syncline.arg("--repo").arg(self.url()).arg("--root").arg(root);
-        run(syncline.args(["--link=link", "--one-time", "--lfs=on"]))
+        run(self.syncline(root).arg("--one-time"))
     }
 
     fn git(&self, args: &[&str]) -> Cost {
@@ -97,21 +98,55 @@ impl Case<'_> {
         let costs = Rounds::take(self.bench.rounds, || self.ours(&ours), || self.pull(dir));
         self.rows("a restart, nothing new", &costs);
         assert_eq!(self.requests(), requests, "nobody asks for what is there");
+        let running = self.running(&ours);
         let (changes, counted) = (Cell::new(0), RefCell::new(Vec::new()));
         let ours = || {
             changes.set(changes.get() + 1);
-            self.repo.write("d1/1.bin", noise(1_000_000 + changes.get(), 10 << 10));
+            self.write("d1/1.bin", 1_000_000 + changes.get(), 10 << 10);
             self.repo.git(&["add", "--all"]);
             self.repo.git(&["commit", "--quiet", "--message=x"]);
-            let before = self.requests();
-            let cost = self.ours(&ours);
+            let (next, before) = (self.repo.head(), self.requests());
+            let (started, cpu) = (Instant::now(), running.cpu());
+            running.wake();
+            running.wait_for_link(&ours.join("link"), &next);
+            let until_flip = Cost { wall: started.elapsed(), cpu: running.cpu() - cpu, memory: 0 };
+            let after = running.settle();
             counted.borrow_mut().push((self.requests() - before) as f64);
-            cost
+            Cost { memory: after.memory, ..until_flip }
         };
         let costs = Rounds::take(self.bench.rounds, ours, || self.pull(dir));
-        self.rows("one changed object", &costs);
+        self.rows("one changed object, until the flip", &costs);
         let counted = median(counted.borrow().iter().copied());
         row(&self.label, "one changed object", "requests", plain, (counted, f64::NAN));
+    }
+
+    /// syncline after a sync.
+    fn running(&self, root: &Path) -> Process {
+        let process = Process::start(self.syncline(root).args(["--period=1h", "--sync-on-signal=SIGUSR1"]));
+        process.wait_for_link(&root.join("link"), &self.repo.head());
+        process.settle();
+        process
+    }
+
+    fn syncline(&self, root: &Path) -> Command {
+        let mut syncline = Command::new(self.bench.binary);
+        syncline.arg("--repo").arg(self.url()).arg("--root").arg(root).args(["--link=link", "--lfs=on"]);
+        syncline
+    }
+
+    /// Write a file in pieces: what this process holds counts for those that it starts.
+    fn write(&self, path: &str, seed: u64, size: usize) {
+        let path = self.repo.path.join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        let mut file = fs::File::create(path).unwrap();
+        let (mut random, mut piece) = (fastrand::Rng::with_seed(seed), vec![0; 64 << 10]);
+        let mut left = size;
+        while left > 0 {
+            random.fill(&mut piece);
+            let length = left.min(piece.len());
+            file.write_all(&piece[..length]).unwrap();
+            left -= length;
+        }
     }
 
     /// How many requests the batch API and nginx had for objects.
@@ -125,12 +160,4 @@ impl Case<'_> {
         row("CPU", seconds, costs.medians(|cost| cost.cpu.as_secs_f64()));
         row("peak memory", mebibytes, costs.medians(|cost| cost.memory as f64));
     }
-}
-
-/// Content that does not compress, by a number.
-fn noise(seed: u64, size: usize) -> Vec<u8> {
-    let mut random = fastrand::Rng::with_seed(seed);
-    let mut bytes = vec![0; size];
-    random.fill(&mut bytes);
-    bytes
 }
