@@ -1,6 +1,7 @@
 //! What the tests share: a scratch directory, upstream repositories made by git, servers, and the program.
 
 pub mod lfs;
+mod lfs_server;
 pub mod manifests;
 pub mod pods;
 mod proxies;

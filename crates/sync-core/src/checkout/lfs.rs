@@ -297,6 +297,12 @@ pub(crate) fn count_pointers(store: &Store, id: CommitId) -> Result<usize> {
     Ok(pointers(&objects, &index, &attributes, (id, &paths.dir), needs_writing)?.len())
 }
 
+/// Whether files of a tree stayed pointers because the server did not have their objects.
+pub(crate) fn lacks_objects(store: &Store, id: CommitId) -> bool {
+    let note = LfsNote::read(&store.worktree_paths(id).admin);
+    note.is_ok_and(|note| note.is_some_and(|note| !note.missing.is_empty()))
+}
+
 /// Remove the objects that no tree uses, and what is left of objects that did not arrive.
 pub(crate) fn prune_objects(git: &Path) -> io::Result<()> {
     discard_parts(git)?;

@@ -8,7 +8,7 @@ use super::notice::Notice;
 use super::outcome::{SyncOutcome, Update};
 use super::publisher::Candidate;
 use crate::bounded_read::read_bounded;
-use crate::checkout::lfs::{LfsCounts, count_pointers, discard_parts};
+use crate::checkout::lfs::{LfsCounts, count_pointers, discard_parts, lacks_objects};
 use crate::checkout::staging::{Origin, StagePlan, StagedTree};
 use crate::checkout::verify::altered_files;
 use crate::checkout::{Worktree, checkout};
@@ -133,6 +133,11 @@ impl Mirror {
                 return Ok(false);
             }
             Condition::Damaged(_) => return Ok(false),
+        }
+        if lacks_objects(&self.store, commit) {
+            let text = "asking again for the objects of Git LFS that the server did not have";
+            self.notify(&Notice::info(text).of(commit));
+            return Ok(false);
         }
         match altered_files(&self.store, commit, &self.fetcher.source().selection, &self.interrupt) {
             Ok(files) if files.is_empty() => self.is_shown_intact(commit).inspect(|is_intact| {
