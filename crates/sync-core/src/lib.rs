@@ -54,6 +54,7 @@ mod threads;
 mod transport;
 mod trees;
 mod url;
+mod wildcards;
 mod worktree;
 
 pub use bounded_read::{LARGEST_FILE, read_bounded, read_bounded_text};

@@ -3,7 +3,7 @@
 use russh::keys::PublicKey;
 use russh::keys::ssh_key::public::KeyData;
 
-use super::patterns::Patterns;
+use crate::wildcards::Patterns;
 
 /// A file of allowed signers.
 #[derive(Debug, Default)]

@@ -9,7 +9,6 @@
 pub(crate) mod allowed_signers;
 #[cfg_attr(not(feature = "openpgp"), path = "openpgp_absent.rs")]
 pub(crate) mod openpgp;
-pub(crate) mod patterns;
 pub(crate) mod split;
 #[cfg_attr(not(feature = "ssh"), path = "ssh_absent.rs")]
 pub(crate) mod ssh;
@@ -19,7 +18,7 @@ use std::fmt;
 #[cfg(any(feature = "openpgp", feature = "ssh"))]
 use std::path::Path;
 
-use patterns::wildcard_match;
+use crate::wildcards::wildcard_match;
 
 #[cfg(any(feature = "openpgp", feature = "ssh"))]
 use crate::error::{Error, ErrorKind};

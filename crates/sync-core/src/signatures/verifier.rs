@@ -6,12 +6,12 @@ use std::time::{Duration, SystemTime};
 
 use super::RefusalReason::{Bad, Unsigned, Unsupported, Untrusted};
 use super::openpgp::Certificates;
-use super::patterns::wildcard_match;
 use super::split::{Signed, split_commit, split_tag};
 use super::ssh::SshKeys;
 use super::{Identity, Moments, Refusal, SignatureFormat, SignedObject, Signer};
 use crate::error::{ParseError, Result};
 use crate::spec::reference::CommitId;
+use crate::wildcards::wildcard_match;
 
 /// Which signatures a commit must have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -52,9 +52,10 @@ pub(super) fn from_server<'a>(
         let threads: Vec<_> = (0..transfers).map(|_| scope.spawn(|| transfer.run())).collect();
         threads.into_iter().map(std::thread::ScopedJoinHandle::join).collect::<Vec<_>>()
     });
+    let secrets: Vec<String> = transfer.server.headers.iter().map(|(_, value)| value.clone()).collect();
     for outcome in outcomes {
         let died = |_| Error::new(ErrorKind::Other, "fetch Git LFS objects", "a thread died");
-        outcome.map_err(died)??;
+        outcome.map_err(died)?.map_err(|err| err.hiding(&secrets))?;
     }
     let bytes = transfer.bytes.into_inner();
     let queue = transfer.queue.into_inner().unwrap_or_else(PoisonError::into_inner);

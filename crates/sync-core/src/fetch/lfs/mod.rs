@@ -18,6 +18,7 @@ use crate::lfs::endpoint::{Endpoint, RepositoryConfig};
 use crate::lfs::store::LfsStore;
 use crate::progress::{Progress, Stage};
 use crate::resources::Resources;
+use crate::secret::Auth;
 use crate::spec::lfs::{LfsSelection, MissingContent};
 use crate::transport::options::ConnectOptions;
 use crate::transport::ssh::Sessions;
@@ -99,7 +100,13 @@ impl LfsFetcher {
     }
 
     fn hide_secrets(&self, err: Error) -> Error {
-        err.hiding(&self.options.secrets())
+        let urls = [Some(&self.remote), self.selection.url.as_ref()].into_iter().flatten();
+        let logins = urls.filter_map(|url| match &url.0 {
+            Kind::Http(url) => url.login.as_ref(),
+            _ => None,
+        });
+        let logins = logins.flat_map(Auth::secrets);
+        err.hiding(&self.options.secrets().into_iter().chain(logins).collect::<Vec<_>>())
     }
 
     /// How many objects arrive at once. Each takes some memory.

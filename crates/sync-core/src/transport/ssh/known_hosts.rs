@@ -10,6 +10,7 @@ use russh::keys::ssh_key::public::KeyData;
 use russh::keys::{Algorithm, Certificate, EcdsaCurve, HashAlg, PublicKey, PublicKeyOrCertificate};
 
 use crate::bounded_read::{LARGEST_FILE, read_bounded};
+use crate::wildcards::{list_matches, wildcard_match};
 
 const DEFAULT_PORT: u16 = 22;
 
@@ -162,7 +163,9 @@ impl KnownHost {
         }
         let principals = certificate.valid_principals();
         // As in OpenSSH, a certificate without principals is for every host.
-        if !principals.is_empty() && !principals.iter().any(|pattern| is_like(pattern, &self.host)) {
+        let is_host =
+            |pattern: &String| wildcard_match(&pattern.to_ascii_lowercase(), &self.host.to_ascii_lowercase());
+        if !principals.is_empty() && !principals.iter().any(is_host) {
             return Err(format!("is for {} only", principals.join(", ")));
         }
         if now < certificate.valid_after() {
@@ -215,41 +218,9 @@ fn covers(hosts: &HostPatterns, name: &str) -> bool {
         }
         HostPatterns::Patterns(patterns) => patterns,
     };
-    let mut found = false;
-    for pattern in patterns {
-        match pattern.strip_prefix('!') {
-            Some(pattern) if is_like(pattern, name) => return false,
-            Some(_) => {}
-            None => found |= is_like(pattern, name),
-        }
-    }
-    found
-}
-
-/// Match a name against a pattern, ignoring case: `*` stands for any text, `?` for one character.
-fn is_like(pattern: &str, name: &str) -> bool {
-    let (pattern, name) = (pattern.to_ascii_lowercase(), name.to_ascii_lowercase());
-    let (pattern, name) = (pattern.as_bytes(), name.as_bytes());
-    let (mut at, mut read) = (0, 0);
-    // The position of the last star, and the end of the text that it stands for.
-    let mut star = None;
-    while read < name.len() {
-        match pattern.get(at) {
-            Some(b'*') => {
-                star = Some((at, read));
-                at += 1;
-            }
-            Some(c) if *c == b'?' || *c == name[read] => (at, read) = (at + 1, read + 1),
-            _ => match star {
-                Some((from, taken)) => {
-                    star = Some((from, taken + 1));
-                    (at, read) = (from + 1, taken + 1);
-                }
-                None => return false,
-            },
-        }
-    }
-    pattern[at..].iter().all(|c| *c == b'*')
+    // Names are compared without regard to case.
+    let patterns: Vec<String> = patterns.iter().map(|pattern| pattern.to_ascii_lowercase()).collect();
+    list_matches(patterns.iter().map(String::as_str), &name.to_ascii_lowercase())
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Patterns with `*` and `?`.
+//! Patterns with `*` and `?`, and lists of them, as OpenSSH has them.
 
 /// Patterns with `*` and `?`, of which one must match; none that begins with `!` may.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -10,21 +10,26 @@ impl Patterns {
     }
 
     pub(crate) fn matches(&self, text: &str) -> bool {
-        let mut is_matched = false;
-        for pattern in self.0.split(',') {
-            match pattern.strip_prefix('!') {
-                Some(pattern) if wildcard_match(pattern, text) => return false,
-                Some(_) => {}
-                None => is_matched |= wildcard_match(pattern, text),
-            }
-        }
-        is_matched
+        list_matches(self.0.split(','), text)
     }
 
     /// As in the file.
     pub(crate) fn as_str(&self) -> &str {
         &self.0
     }
+}
+
+/// Whether one of the patterns matches the text, and none that begins with `!` does.
+pub(crate) fn list_matches<'a>(patterns: impl IntoIterator<Item = &'a str>, text: &str) -> bool {
+    let mut is_matched = false;
+    for pattern in patterns {
+        match pattern.strip_prefix('!') {
+            Some(pattern) if wildcard_match(pattern, text) => return false,
+            Some(_) => {}
+            None => is_matched |= wildcard_match(pattern, text),
+        }
+    }
+    is_matched
 }
 
 /// Whether a pattern with `*` and `?` matches the whole text.
