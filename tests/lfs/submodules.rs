@@ -142,6 +142,25 @@ fn a_submodule_whose_objects_are_missing_is_named_and_the_old_tree_stays() {
 }
 
 #[test]
+fn missing_objects_of_a_submodule_are_asked_for_again_at_a_check() {
+    let env = Env::new();
+    let (up, one) = (env.lfs_repo("up"), env.lfs_repo("one"));
+    let host = LfsHost::start(&env.path(""));
+    one.commit(&[("a.bin", "comes later\n")]);
+    fs::remove_file(one.lfs_object("comes later\n")).unwrap();
+    pin(&up, "one", "../../one/.git", &one.head());
+    let head = commit(&up);
+    let syncline = || env.with_lfs(host.url("up/.git")).arg("--lfs-missing=pointer");
+    syncline().sync();
+    env.assert_file("one/a.bin", pointer("comes later\n"));
+    one.add_lfs_object("comes later\n");
+    let log = syncline().sync().stderr;
+    assert!(log.contains("asking again for the objects of Git LFS"), "{log}");
+    env.assert_file("one/a.bin", "comes later\n");
+    assert_eq!(env.published(), Some(head));
+}
+
+#[test]
 fn limits_count_the_files_of_submodules() {
     let env = Env::new();
     let (up, one) = (env.lfs_repo("up"), env.pointer_repo("one"));

@@ -19,6 +19,7 @@ use crate::attributes::mentions_lfs;
 use crate::convert::FileConversion;
 use crate::error::{Context, Error, ErrorKind, Result};
 use crate::fetched::{Fetched, LfsRemote, WantedContent};
+use crate::fs_ext::entries;
 use crate::interrupt::Interrupt;
 use crate::lfs::LfsObject;
 use crate::lfs::endpoint::{MAX_CONFIG, RepositoryConfig};
@@ -297,10 +298,19 @@ pub(crate) fn count_pointers(store: &Store, id: CommitId) -> Result<usize> {
     Ok(pointers(&objects, &index, &attributes, (id, &paths.dir), needs_writing)?.len())
 }
 
-/// Whether files of a tree stayed pointers because the server did not have their objects.
-pub(crate) fn lacks_objects(store: &Store, id: CommitId) -> bool {
-    let note = LfsNote::read(&store.worktree_paths(id).admin);
-    note.is_ok_and(|note| note.is_some_and(|note| !note.missing.is_empty()))
+/// Whether files of a tree, or of its submodules, stayed pointers because a server did not have their objects.
+pub(crate) fn lacks_objects(store: &Store, id: CommitId) -> io::Result<bool> {
+    for git in store.repositories()? {
+        for admin in entries(&git.join("worktrees"))? {
+            let admin = admin?;
+            // Those of submodules are `<id>-<number>`.
+            let is_of_tree = admin.file_name().to_string_lossy().starts_with(&id.to_string());
+            if is_of_tree && LfsNote::read(&admin.path())?.is_some_and(|note| !note.missing.is_empty()) {
+                return Ok(true);
+            }
+        }
+    }
+    Ok(false)
 }
 
 /// Remove the objects that no tree uses, and what is left of objects that did not arrive.

@@ -3,6 +3,7 @@
 use gix::index::entry::Mode;
 
 use super::SPARSE_FILE;
+use super::lfs::lacks_objects;
 use super::lfs_note::LfsNote;
 use crate::error::{Context, Error, ErrorKind, Result};
 use crate::fetched::Fetched;
@@ -40,18 +41,7 @@ pub fn altered_files(
         let step = format!("compare {} with its index", paths.dir.display());
         return Err(Error::new(ErrorKind::Other, step, "it was checked out with other sparse patterns"));
     }
-    let step = || format!("compare {} with its index", paths.dir.display());
-    let reason = match (LfsNote::read(&paths.admin).step(step)?, &selection.lfs) {
-        (None, None) => None,
-        (Some(note), Some(_)) if !note.missing.is_empty() => {
-            Some("objects of Git LFS were missing when it was checked out")
-        }
-        (Some(note), Some(lfs)) if note.is_of(lfs) => None,
-        _ => Some("it was checked out with other settings of Git LFS"),
-    };
-    if let Some(reason) = reason {
-        return Err(Error::new(ErrorKind::Other, step(), reason));
-    }
+    check_lfs(store, id, &paths, selection)?;
     let mut altered = Vec::new();
     let levels = match selection.submodules {
         SubmoduleMode::Off => 0,
@@ -61,6 +51,24 @@ pub fn altered_files(
     let rules = &selection.submodule_rules;
     compare(&paths, id, "", store, (levels, rules), &mut altered, interrupt)?;
     Ok(altered)
+}
+
+/// Check that a tree has the files of Git LFS that are selected.
+fn check_lfs(store: &Store, id: CommitId, paths: &WorktreePaths, selection: &Selection) -> Result<()> {
+    let step = || format!("compare {} with its index", paths.dir.display());
+    let is_selected = match (LfsNote::read(&paths.admin).step(step)?, &selection.lfs) {
+        (None, None) => return Ok(()),
+        (Some(note), Some(lfs)) => note.is_of(lfs),
+        _ => false,
+    };
+    let reason = if !is_selected {
+        "it was checked out with other settings of Git LFS"
+    } else if lacks_objects(store, id).step(step)? {
+        "objects of Git LFS were missing when it was checked out"
+    } else {
+        return Ok(());
+    };
+    Err(Error::new(ErrorKind::Other, step(), reason))
 }
 
 fn compare(

@@ -134,7 +134,7 @@ impl Mirror {
             }
             Condition::Damaged(_) => return Ok(false),
         }
-        if lacks_objects(&self.store, commit) {
+        if lacks_objects(&self.store, commit).unwrap_or_default() {
             let text = "asking again for the objects of Git LFS that the server did not have";
             self.notify(&Notice::info(text).of(commit));
             return Ok(false);

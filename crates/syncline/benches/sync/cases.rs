@@ -133,6 +133,19 @@ impl Bench<'_> {
         (cost.wall.as_secs_f64(), self.wire(before, 1))
     }
 
+    /// A commit that changes nothing that is watched: all that is done for it.
+    pub fn unwatched(&self, repository: &Repository) -> (Cost, Wire) {
+        let running = self.running(repository, "1h", &["--watch-paths=/nothing"]);
+        running.process.settle();
+        let published = fs::read_link(&running.link).unwrap();
+        repository.publish(&repository.prepare_change(1));
+        let before = self.nginx.requests().len();
+        running.process.wake();
+        let cost = running.process.settle();
+        assert_eq!(fs::read_link(&running.link).unwrap(), published);
+        (cost, self.wire(before, 1))
+    }
+
     fn polls(&self, repository: &Repository, options: &[&str]) -> Poll {
         const POLLS: usize = 200;
         let process = self.running(repository, "10ms", options).process;

@@ -130,6 +130,8 @@ impl Case<'_> {
 
     fn syncline(&self, root: &Path) -> Command {
         let mut syncline = Command::new(self.bench.binary);
+        // Commits come within seconds here.
+        syncline.env("GITSYNC_WORKTREE_REUSE_DELAY", "0s");
         syncline.arg("--repo").arg(self.url()).arg("--root").arg(root).args(["--link=link", "--lfs=on"]);
         syncline
     }

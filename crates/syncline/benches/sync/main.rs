@@ -146,7 +146,7 @@ fn table(bench: &Bench, quick: bool, only: Option<&str>) {
         choice(bench, &Repository::tags(base, of(100_000, 5_000)), "~3.1");
     }
     if is_wanted("rules") {
-        rules(bench, of(10_000, 100));
+        rules(bench, of(10_000, 100), of(60_000, 600));
     }
     if is_wanted("verify") {
         signatures::print(base, bench.rounds, of(1_000, 20));
@@ -198,8 +198,8 @@ fn choice(bench: &Bench, repository: &Repository, range: &str) {
     row("bytes down", plain, choices.medians(|choice| choice.poll.wire.down));
 }
 
-/// A published commit that is a few, or many, commits behind.
-fn rules(bench: &Bench, most: usize) {
+/// A published commit that is a few, or many, commits behind; and one that nobody waits for.
+fn rules(bench: &Bench, most: usize, files: usize) {
     for commits in [1, 100, most] {
         let repository = Repository::files(bench.base, 30);
         let (seconds_taken, sent) = bench.descent(&repository, commits);
@@ -207,6 +207,12 @@ fn rules(bench: &Bench, most: usize) {
         row(repository.label(), &case, "wall", seconds, (seconds_taken, f64::NAN));
         wire(&repository, &case, sent);
     }
+    let repository = Repository::files(bench.base, files);
+    let (cost, sent) = bench.unwatched(&repository);
+    let case = "a commit outside of --watch-paths";
+    row(repository.label(), case, "wall", seconds, (cost.wall.as_secs_f64(), f64::NAN));
+    row(repository.label(), case, "CPU", seconds, (cost.cpu.as_secs_f64(), f64::NAN));
+    wire(&repository, case, sent);
 }
 
 fn wire(repository: &Repository, case: &str, sent: Wire) {
