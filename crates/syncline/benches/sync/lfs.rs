@@ -114,6 +114,9 @@ impl Case<'_> {
             counted.borrow_mut().push((self.requests() - before) as f64);
             Cost { memory: after.memory, ..until_flip }
         };
+        // Only from the second change on is there a retired tree to reuse.
+        ours();
+        self.pull(dir);
         let costs = Rounds::take(self.bench.rounds, ours, || self.pull(dir));
         self.rows("one changed object, until the flip", &costs);
         let counted = median(counted.borrow().iter().copied());
