@@ -142,8 +142,6 @@ pub(crate) struct WantedContent {
 pub(crate) struct LfsReceived {
     /// How many came.
     pub(crate) fetched: usize,
-    /// How many bytes came.
-    pub(crate) bytes: u64,
     /// Those that the server does not have, where pointers may stay.
     pub(crate) missing: HashSet<Oid>,
 }

@@ -6,13 +6,13 @@ use std::os::fd::OwnedFd;
 use std::path::Path;
 
 use gix::bstr::{BStr, BString, ByteSlice};
-use gix::index::entry::{self, Flags, Mode};
+use gix::index::entry::{self, Flags};
 use gix::index::{Entry, State};
 use rustix::fs::{AtFlags, Mode as RawMode, OFlags, Stat, fstat, linkat, openat, statat, unlinkat};
 
 use crate::interrupt::Interrupt;
 use crate::threads::on_threads;
-use crate::worktree::entry::{Modes, index_stat, needs_writing, to_path};
+use crate::worktree::entry::{Modes, index_stat, is_file, needs_writing, to_path};
 
 /// The result of linking.
 pub(super) struct Linked {
@@ -75,8 +75,7 @@ impl<'a> Linker<'a> {
         let mut open: Option<(&[u8], Option<[OwnedFd; 2]>)> = None;
         for entry in entries {
             self.interrupt.check()?;
-            let is_file = matches!(entry.mode, Mode::FILE | Mode::FILE_EXECUTABLE);
-            if !is_file || !needs_writing(entry) {
+            if !is_file(entry) || !needs_writing(entry) {
                 share.stats.push(None);
                 continue;
             }

@@ -2,7 +2,7 @@
 //! hard link to its object, or a copy.
 
 use std::collections::{HashMap, HashSet};
-use std::io;
+use std::io::{self, Write};
 use std::path::Path;
 
 use gix::ObjectId;
@@ -24,12 +24,12 @@ use crate::interrupt::Interrupt;
 use crate::lfs::LfsObject;
 use crate::lfs::endpoint::{MAX_CONFIG, RepositoryConfig};
 use crate::lfs::pointer::{Pointer, TOO_LARGE};
-use crate::lfs::store::{LfsStore, PIECE};
+use crate::lfs::store::{LfsStore, for_each_piece};
 use crate::objects::Objects;
 use crate::spec::lfs::{LfsConfig, LfsSelection};
 use crate::spec::reference::CommitId;
 use crate::store::Store;
-use crate::worktree::entry::{file_mode, index_stat, needs_writing, permissions, stat_of, to_path};
+use crate::worktree::entry::{file_mode, index_stat, is_file, needs_writing, permissions, stat_of, to_path};
 use crate::worktree::index_file;
 
 /// The most paths that are kept for a report.
@@ -45,8 +45,6 @@ pub struct LfsCounts {
     pub reused: usize,
     /// The number of objects that the server does not have. Their files are pointers.
     pub missing: usize,
-    /// How many bytes were fetched.
-    pub bytes: u64,
     /// Files that stay pointers because the server does not have their objects, at most ten.
     pub missing_files: Vec<String>,
     /// Files that stay pointers because only a program could make their content, at most ten.
@@ -58,7 +56,6 @@ impl LfsCounts {
         self.fetched += other.fetched;
         self.reused += other.reused;
         self.missing += other.missing;
-        self.bytes += other.bytes;
         self.missing_files.extend_from_slice(&other.missing_files);
         self.missing_files.truncate(MAX_REPORTED);
         self.extended_files.extend_from_slice(&other.extended_files);
@@ -188,7 +185,7 @@ impl<'a> LfsFiles<'a> {
         self.counts.reused = reused;
         if !wanted.is_empty() {
             let received = self.remote.fetch(&wanted, &self.config, &self.store)?;
-            (self.counts.fetched, self.counts.bytes) = (received.fetched, received.bytes);
+            self.counts.fetched = received.fetched;
             self.counts.missing = received.missing.len();
             self.note.missing = received.missing;
         }
@@ -231,10 +228,6 @@ impl<'a> LfsFiles<'a> {
     fn may_link(&self, entry: &Entry) -> bool {
         self.selection.shares_files && entry.mode == Mode::FILE
     }
-}
-
-fn is_file(entry: &Entry) -> bool {
-    matches!(entry.mode, Mode::FILE | Mode::FILE_EXECUTABLE)
 }
 
 fn read_config(objects: &Objects, entry: &Entry, id: CommitId) -> Result<RepositoryConfig> {
@@ -335,16 +328,9 @@ fn link(source: &Path, target: &Path, permissions: u32) -> bool {
 
 /// Copy an object, and share its blocks if the file system can.
 fn copy(source: &Path, target: &Path, mode: Mode, interrupt: &Interrupt) -> io::Result<()> {
-    let (mut from, mut to) = (fs_err::File::open(source)?, create(target, mode)?);
-    if rustix::fs::ioctl_ficlone(&to, &from).is_ok() {
-        return Ok(());
+    let (from, mut to) = (fs_err::File::open(source)?, create(target, mode)?);
+    if rustix::fs::ioctl_ficlone(&to, &from).is_err() {
+        for_each_piece(from, interrupt, |piece| to.write_all(piece).map(|()| true))?;
     }
-    let mut piece = vec![0; PIECE];
-    loop {
-        interrupt.check()?;
-        match io::Read::read(&mut from, &mut piece)? {
-            0 => return Ok(()),
-            read => io::Write::write_all(&mut to, &piece[..read])?,
-        }
-    }
+    Ok(())
 }

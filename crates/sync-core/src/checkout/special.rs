@@ -24,7 +24,7 @@ use crate::interrupt::Interrupt;
 use crate::objects::Objects;
 use crate::progress::Progress;
 use crate::spec::reference::CommitId;
-use crate::worktree::entry::{needs_writing, stat_of, to_path};
+use crate::worktree::entry::{is_file, needs_writing, stat_of, to_path};
 
 /// A filter pipeline without external drivers: a repository cannot make it run a program.
 pub(super) fn pipeline(hash: gix::hash::Kind) -> Pipeline {
@@ -56,8 +56,7 @@ pub(super) fn write_special(
     let (entries, paths) = index.entries_mut_and_pathbacking();
     for (at, entry) in entries.iter_mut().enumerate() {
         let (path, is_large) = (entry.path_in(paths), large.contains(&at));
-        let is_file = matches!(entry.mode, Mode::FILE | Mode::FILE_EXECUTABLE);
-        if is_file && needs_writing(entry) && (has_special || is_large) {
+        if is_file(entry) && needs_writing(entry) && (has_special || is_large) {
             let conversion = writer.conversion(path, entry.mode)?;
             if is_large || conversion.is_needed() || is_attributes(path) {
                 writer.write(path, entry, &conversion)?;

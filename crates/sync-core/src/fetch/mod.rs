@@ -26,7 +26,6 @@ use crate::fs_ext::remove_dir_if_there;
 use crate::interrupt::Interrupt;
 use crate::objects::ancestry::{Ancestry, MAX_COMMITS, ancestry};
 use crate::progress::Progress;
-use crate::secret::Auth;
 use crate::spec::Source;
 use crate::spec::ref_query::{NoChoice, RefQuery};
 use crate::spec::reference::{AdvertisedRef, CommitId, Reference};
@@ -181,9 +180,7 @@ impl Fetcher {
 
     fn hide_secrets(&self, err: Error) -> Error {
         let mut secrets = self.options.secrets();
-        if let Kind::Http(url) = &self.source.url.0 {
-            secrets.extend(url.login.iter().flat_map(Auth::secrets));
-        }
+        secrets.extend(self.source.url.secrets());
         err.hiding(&secrets)
     }
 

@@ -45,7 +45,7 @@ impl RepositoryConfig {
 
     /// Whether the lists of files take a file. They can only take away from what the user selects.
     pub(crate) fn takes(&self, path: &BStr) -> bool {
-        (self.include.is_empty() || self.include.matches(path, false)) && !self.exclude.matches(path, false)
+        PathPatterns::take(&self.include, &self.exclude, path)
     }
 
     /// The part that decides which files of a tree have content, in one line.

@@ -14,7 +14,24 @@ use crate::fs_ext::{entries, if_there, remove_if_there};
 use crate::interrupt::Interrupt;
 
 /// How many bytes are read or written at once.
-pub(crate) const PIECE: usize = 64 << 10;
+const PIECE: usize = 64 << 10;
+
+/// Read to the end in pieces, unless `take` answers false. The answer is whether it never did.
+pub(crate) fn for_each_piece(
+    mut reader: impl Read,
+    interrupt: &Interrupt,
+    mut take: impl FnMut(&[u8]) -> io::Result<bool>,
+) -> io::Result<bool> {
+    let mut piece = vec![0; PIECE];
+    loop {
+        interrupt.check()?;
+        match reader.read(&mut piece)? {
+            0 => return Ok(true),
+            read if !take(&piece[..read])? => return Ok(false),
+            _ => {}
+        }
+    }
+}
 
 /// The directory of objects of one repository.
 #[derive(Clone, Debug)]
@@ -187,15 +204,13 @@ pub(crate) fn finish(hasher: Hasher) -> io::Result<Option<Oid>> {
 }
 
 /// The id of a file's content.
-fn hash(mut file: File, interrupt: &Interrupt) -> io::Result<Option<Oid>> {
-    let (mut hasher, mut piece) = (sha256(), vec![0; PIECE]);
-    loop {
-        interrupt.check()?;
-        match file.read(&mut piece)? {
-            0 => return finish(hasher),
-            read => hasher.update(&piece[..read]),
-        }
-    }
+fn hash(file: File, interrupt: &Interrupt) -> io::Result<Option<Oid>> {
+    let mut hasher = sha256();
+    for_each_piece(file, interrupt, |piece| {
+        hasher.update(piece);
+        Ok(true)
+    })?;
+    finish(hasher)
 }
 
 /// An object that is arriving. What has arrived stays for the next attempt if it is dropped.
@@ -221,18 +236,13 @@ impl Part {
 
     /// Hash what an earlier attempt left.
     fn read_again(&mut self, interrupt: &Interrupt) -> io::Result<()> {
-        let mut piece = vec![0; PIECE];
-        loop {
-            interrupt.check()?;
-            match self.file.read(&mut piece)? {
-                0 => return Ok(()),
-                read if read as u64 > self.rest() => return self.restart(),
-                read => {
-                    self.hasher.update(&piece[..read]);
-                    self.length += read as u64;
-                }
-            }
-        }
+        let Part { file, object, hasher, length, .. } = self;
+        let is_no_longer = for_each_piece(&*file, interrupt, |piece| {
+            hasher.update(piece);
+            *length += piece.len() as u64;
+            Ok(*length <= object.size)
+        })?;
+        if is_no_longer { Ok(()) } else { self.restart() }
     }
 
     /// Begin from the start.

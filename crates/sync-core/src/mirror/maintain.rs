@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::notice::Notice;
 use super::{Mirror, Repack};
-use crate::checkout::lfs::prune_objects;
+use crate::checkout::lfs::{count_pointers, prune_objects};
 use crate::error::{Context, Error, Recovery, Result};
 use crate::progress::Stage;
 use crate::spec::reference::CommitId;
@@ -32,6 +32,7 @@ impl Mirror {
             self.remove_foreign_worktrees();
         }
         if std::mem::take(&mut self.has_unused_lfs) {
+            self.count_pointers(commit);
             let pruned = self.prune_lfs();
             self.has_unused_lfs = self.observer.failed(pruned, "cannot remove unused objects of Git LFS");
         }
@@ -120,6 +121,17 @@ impl Mirror {
             outcome = removed.and(outcome);
         }
         outcome
+    }
+
+    /// Say once that files are pointers of Git LFS, and what would fetch their content.
+    fn count_pointers(&mut self, commit: CommitId) {
+        if self.fetcher.source().selection.lfs.is_none()
+            && !std::mem::replace(&mut self.has_counted_pointers, true)
+            && let Ok(count @ 1..) = count_pointers(&self.store, commit)
+        {
+            let text = "there are pointers of Git LFS in place of content; --lfs=on fetches it";
+            self.notify(&Notice::info(text).reason(format!("{count} files")).of(commit));
+        }
     }
 
     /// Remove objects of Git LFS that no tree uses.

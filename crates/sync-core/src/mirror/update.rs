@@ -8,7 +8,7 @@ use super::notice::Notice;
 use super::outcome::{SyncOutcome, Update};
 use super::publisher::Candidate;
 use crate::bounded_read::read_bounded;
-use crate::checkout::lfs::{LfsCounts, count_pointers, discard_parts, lacks_objects};
+use crate::checkout::lfs::{LfsCounts, discard_parts, lacks_objects};
 use crate::checkout::staging::{Origin, StagePlan, StagedTree};
 use crate::checkout::verify::altered_files;
 use crate::checkout::{Worktree, checkout};
@@ -85,23 +85,16 @@ impl Mirror {
         SyncOutcome::Updated(Box::new(Update { tree, previous, changes, guard }))
     }
 
-    /// Say once that files are pointers, and what would fetch their content.
-    fn report_pointers(&mut self, tree: &Worktree) {
-        if self.fetcher.source().selection.lfs.is_some() {
-            let LfsCounts { missing_files, extended_files, .. } = &tree.lfs;
-            for (text, files) in [
-                ("files stay pointers: the server does not have their objects of Git LFS", missing_files),
-                ("files stay pointers: they are Git LFS pointers with extensions", extended_files),
-            ] {
-                if !files.is_empty() {
-                    self.notify(&Notice::warning(text).of(tree.commit).files(files.clone()));
-                }
+    /// Name the files that stay pointers of Git LFS though their content is wanted.
+    fn report_pointers(&self, tree: &Worktree) {
+        let LfsCounts { missing_files, extended_files, .. } = &tree.lfs;
+        for (text, files) in [
+            ("files stay pointers: the server does not have their objects of Git LFS", missing_files),
+            ("files stay pointers: they are Git LFS pointers with extensions", extended_files),
+        ] {
+            if !files.is_empty() {
+                self.notify(&Notice::warning(text).of(tree.commit).files(files.clone()));
             }
-        } else if !std::mem::replace(&mut self.has_counted_pointers, true)
-            && let Ok(count @ 1..) = count_pointers(&self.store, tree.commit)
-        {
-            let text = "there are pointers of Git LFS in place of content; --lfs=on fetches it";
-            self.notify(&Notice::info(text).reason(format!("{count} files")).of(tree.commit));
         }
     }
 
@@ -134,7 +127,8 @@ impl Mirror {
             }
             Condition::Damaged(_) => return Ok(false),
         }
-        if lacks_objects(&self.store, commit).unwrap_or_default() {
+        let has_lfs = self.fetcher.source().selection.lfs.is_some();
+        if has_lfs && lacks_objects(&self.store, commit).unwrap_or_default() {
             let text = "asking again for the objects of Git LFS that the server did not have";
             self.notify(&Notice::info(text).of(commit));
             return Ok(false);

@@ -47,7 +47,7 @@ impl Default for LfsSelection {
 impl LfsSelection {
     /// Whether the patterns take a file.
     pub(crate) fn takes(&self, path: &BStr) -> bool {
-        (self.include.is_empty() || self.include.matches(path, false)) && !self.exclude.matches(path, false)
+        PathPatterns::take(&self.include, &self.exclude, path)
     }
 
     /// The part that decides which files of a tree have content, in one line.

@@ -29,8 +29,9 @@ impl PathPatterns {
         Ok(PathPatterns(patterns.into_iter().map(parse).collect::<Result<_, _>>()?))
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+    /// Whether a file is one of `include`, which takes all if it is empty, and none of `exclude`.
+    pub(crate) fn take(include: &PathPatterns, exclude: &PathPatterns, path: &BStr) -> bool {
+        (include.0.is_empty() || include.matches(path, false)) && !exclude.matches(path, false)
     }
 
     /// Whether one of the patterns matches the path or a directory above it.

@@ -121,6 +121,14 @@ impl RemoteUrl {
         }
     }
 
+    /// The texts of its login that errors must not quote.
+    pub(crate) fn secrets(&self) -> Vec<String> {
+        match &self.0 {
+            Kind::Http(url) => url.login.iter().flat_map(Auth::secrets).collect(),
+            Kind::Git { .. } | Kind::Ssh(_) | Kind::Local(_) => Vec::new(),
+        }
+    }
+
     /// Whether the URL contains a user name.
     #[must_use]
     pub fn has_login(&self) -> bool {

@@ -30,6 +30,11 @@ pub(crate) fn permissions(entry: &gix::index::Entry, file_mode: u32) -> u32 {
     if entry.mode == Mode::FILE_EXECUTABLE { executable(file_mode) } else { file_mode }
 }
 
+/// Whether the entry is a regular file, executable or not.
+pub(crate) fn is_file(entry: &gix::index::Entry) -> bool {
+    matches!(entry.mode, Mode::FILE | Mode::FILE_EXECUTABLE)
+}
+
 /// Whether the file of an entry has to be written: `SKIP_WORKTREE` is not set. During a checkout that flag means
 /// that the file is left out or already written; in an index on disk, that it is left out.
 pub(crate) fn needs_writing(entry: &gix::index::Entry) -> bool {

@@ -184,7 +184,7 @@ pub fn on_or_off(text: &str) -> Result<bool, String> {
     match text {
         "on" => Ok(true),
         "off" => Ok(false),
-        _ => Err(format!("must be on or off, not {text:?}")),
+        _ => Err(no_choice(text, &["on", "off"])),
     }
 }
 

@@ -2,18 +2,18 @@
 
 use std::collections::VecDeque;
 use std::io::{self, Read};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::fault::Fault;
-use super::{Arrived, Headers, LfsFetcher, Missing, ssh, step_of};
+use super::{Headers, LfsFetcher, Missing, ssh, step_of};
 use crate::error::{Error, ErrorKind, Result};
 use crate::fetched::WantedContent;
 use crate::lfs::LfsObject;
 use crate::lfs::batch::{Action, Denial, MAX_ANSWER, MAX_OBJECTS, MEDIA_TYPE, parse, request};
 use crate::lfs::endpoint::Endpoint;
-use crate::lfs::store::{LfsStore, PIECE, Part};
+use crate::lfs::store::{LfsStore, Part, for_each_piece};
 use crate::transport::download::{Call, Downloader, Reply};
 use crate::url::{HttpUrl, Kind, RemoteUrl};
 
@@ -27,13 +27,13 @@ struct Server {
     headers: Headers,
 }
 
-/// Fetch objects on several threads. Returns the URL of the server, too.
+/// Fetch objects on several threads. Returns the URL of the server, and what it does not have.
 pub(super) fn from_server<'a>(
     fetcher: &'a LfsFetcher,
     endpoint: &Endpoint,
     wanted: &'a [WantedContent],
     store: &'a LfsStore,
-) -> Result<(String, Arrived<'a>)> {
+) -> Result<(String, Vec<Missing<'a>>)> {
     let transfers = fetcher.transfers().min(wanted.len());
     let client = Downloader::new(&fetcher.options, &fetcher.interrupt, transfers);
     let server = Server::of(fetcher, endpoint, &client)?;
@@ -46,7 +46,6 @@ pub(super) fn from_server<'a>(
         store,
         queue: Mutex::new(queue),
         is_over: AtomicBool::new(false),
-        bytes: AtomicU64::new(0),
     };
     let outcomes = std::thread::scope(|scope| {
         let threads: Vec<_> = (0..transfers).map(|_| scope.spawn(|| transfer.run())).collect();
@@ -57,9 +56,8 @@ pub(super) fn from_server<'a>(
         let died = |_| Error::new(ErrorKind::Other, "fetch Git LFS objects", "a thread died");
         outcome.map_err(died)?.map_err(|err| err.hiding(&secrets))?;
     }
-    let bytes = transfer.bytes.into_inner();
     let queue = transfer.queue.into_inner().unwrap_or_else(PoisonError::into_inner);
-    Ok((place, Arrived { bytes, missing: queue.missing }))
+    Ok((place, queue.missing))
 }
 
 impl Server {
@@ -102,7 +100,6 @@ struct Transfer<'a> {
     queue: Mutex<Queue<'a>>,
     /// Whether a thread failed, so that the others stop.
     is_over: AtomicBool,
-    bytes: AtomicU64,
 }
 
 struct Queue<'a> {
@@ -323,23 +320,23 @@ impl<'a> Transfer<'a> {
         if let Some(length) = reply.content_length().filter(|length| *length != rest) {
             return Err(too_much(length));
         }
-        let (mut body, mut piece) = (reply.into_body(), vec![0; PIECE]);
-        let bytes = self.fetcher.progress.bytes();
-        loop {
+        let (bytes, mut is_too_long) = (self.fetcher.progress.bytes(), false);
+        let is_taken = for_each_piece(reply.into_body(), &self.fetcher.interrupt, |piece| {
             if self.is_over.load(Ordering::Relaxed) {
-                return Err(Fault::Over);
+                return Ok(false);
             }
-            self.fetcher.interrupt.check()?;
-            let read = body.read(&mut piece)?;
-            if read == 0 {
-                break;
+            is_too_long = !part.add(piece)?;
+            if !is_too_long {
+                gix::Count::inc_by(&bytes, piece.len());
             }
-            if !part.add(&piece[..read])? {
-                part.restart()?;
-                return Err(Fault::Content(format!("the server sends more than {rest} bytes")));
-            }
-            gix::Count::inc_by(&bytes, read);
-            self.bytes.fetch_add(read as u64, Ordering::Relaxed);
+            Ok(!is_too_long)
+        })?;
+        if is_too_long {
+            part.restart()?;
+            return Err(Fault::Content(format!("the server sends more than {rest} bytes")));
+        }
+        if !is_taken {
+            return Err(Fault::Over);
         }
         match part.rest() {
             0 => Ok(()),

@@ -1,6 +1,6 @@
 //! Replaces `download.rs` without the feature `http`.
 
-use super::{Arrived, LfsFetcher};
+use super::{LfsFetcher, Missing};
 use crate::error::{Error, ErrorKind, Result};
 use crate::fetched::WantedContent;
 use crate::lfs::endpoint::Endpoint;
@@ -11,7 +11,7 @@ pub(super) fn from_server<'a>(
     _: &Endpoint,
     _: &'a [WantedContent],
     _: &LfsStore,
-) -> Result<(String, Arrived<'a>)> {
+) -> Result<(String, Vec<Missing<'a>>)> {
     let text = "sync-core was built without its feature `http`";
     Err(Error::new(ErrorKind::Configuration, format!("fetch Git LFS objects of {}", fetcher.remote), text))
 }

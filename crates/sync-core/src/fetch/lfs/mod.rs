@@ -18,7 +18,6 @@ use crate::lfs::endpoint::{Endpoint, RepositoryConfig};
 use crate::lfs::store::LfsStore;
 use crate::progress::{Progress, Stage};
 use crate::resources::Resources;
-use crate::secret::Auth;
 use crate::spec::lfs::{LfsSelection, MissingContent};
 use crate::transport::options::ConnectOptions;
 use crate::transport::ssh::Sessions;
@@ -47,13 +46,6 @@ struct Missing<'a> {
     reason: String,
 }
 
-/// What came, and what the server does not have.
-#[derive(Default)]
-struct Arrived<'a> {
-    bytes: u64,
-    missing: Vec<Missing<'a>>,
-}
-
 impl LfsRemote for LfsFetcher {
     fn check(&self, config: &RepositoryConfig) -> Result<()> {
         self.endpoint(config).map(|_| ())
@@ -71,7 +63,7 @@ impl LfsRemote for LfsFetcher {
         let wanted_ids = wanted.iter().map(|wanted| wanted.object.oid).collect();
         store.create().and_then(|()| store.keep_parts(&wanted_ids)).step(step)?;
         let endpoint = self.endpoint(config)?;
-        let (place, arrived) = match (&endpoint, &self.remote.0) {
+        let (place, lacking) = match (&endpoint, &self.remote.0) {
             (Endpoint::Local, Kind::Local(path)) => {
                 (path.display().to_string(), local::copy(self, path, wanted, store)?)
             }
@@ -79,16 +71,16 @@ impl LfsRemote for LfsFetcher {
                 download::from_server(self, &endpoint, wanted, store).map_err(|err| self.hide_secrets(err))?
             }
         };
-        let missing: HashSet<_> = arrived.missing.iter().map(|missing| missing.wanted.object.oid).collect();
-        if let (Some(first), MissingContent::Refuse) = (arrived.missing.first(), self.selection.missing) {
-            let more = match arrived.missing.len() - 1 {
+        let missing: HashSet<_> = lacking.iter().map(|missing| missing.wanted.object.oid).collect();
+        if let (Some(first), MissingContent::Refuse) = (lacking.first(), self.selection.missing) {
+            let more = match lacking.len() - 1 {
                 0 => String::new(),
                 more => format!(" (and {more} more)"),
             };
             let text = format!("the server does not have it: {}{more}", first.reason);
             return Err(Error::new(ErrorKind::NotFound, step_of(first.wanted, &place), text));
         }
-        Ok(LfsReceived { fetched: wanted.len() - missing.len(), bytes: arrived.bytes, missing })
+        Ok(LfsReceived { fetched: wanted.len() - missing.len(), missing })
     }
 }
 
@@ -101,11 +93,7 @@ impl LfsFetcher {
 
     fn hide_secrets(&self, err: Error) -> Error {
         let urls = [Some(&self.remote), self.selection.url.as_ref()].into_iter().flatten();
-        let logins = urls.filter_map(|url| match &url.0 {
-            Kind::Http(url) => url.login.as_ref(),
-            _ => None,
-        });
-        let logins = logins.flat_map(Auth::secrets);
+        let logins = urls.flat_map(RemoteUrl::secrets);
         err.hiding(&self.options.secrets().into_iter().chain(logins).collect::<Vec<_>>())
     }
 
