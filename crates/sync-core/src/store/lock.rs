@@ -14,7 +14,7 @@ use crate::error::{Context, Error, ErrorKind, Result};
 /// # Errors
 ///
 /// [`ErrorKind::Busy`] while another process owns it; the text names the process.
-pub(super) fn lock(path: &Path, root: &Path) -> Result<File> {
+pub(super) fn lock(path: &Path, root: &Path) -> Result<RootLock> {
     let step = || format!("lock {}", path.display());
     let mut file =
         OpenOptions::new().create(true).truncate(false).read(true).write(true).open(path).step(step)?;
@@ -31,5 +31,34 @@ pub(super) fn lock(path: &Path, root: &Path) -> Result<File> {
     let owner = format!("pid {} on {}\n", std::process::id(), host.nodename().to_string_lossy());
     // The text only informs others. Writing it may fail, for example on a full disk; the lock is held anyway.
     let _ = file.set_len(0).and_then(|()| file.rewind()).and_then(|()| file.write_all(owner.as_bytes()));
-    Ok(file)
+    Ok(RootLock(file))
+}
+
+/// The lock of a root.
+#[derive(Debug)]
+pub(super) struct RootLock(File);
+
+impl Drop for RootLock {
+    fn drop(&mut self) {
+        // Closing the file is not enough: a child that another thread has just forked holds it, too, until it runs its
+        // program.
+        let _ = flock(&self.0, FlockOperation::Unlock);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_root_is_free_at_once_though_a_forked_child_still_has_the_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("owner");
+        let first = lock(&path, dir.path()).unwrap();
+        assert_eq!(lock(&path, dir.path()).unwrap_err().kind(), ErrorKind::Busy);
+        let of_child = first.0.file().try_clone().unwrap();
+        drop(first);
+        assert!(lock(&path, dir.path()).is_ok());
+        drop(of_child);
+    }
 }

@@ -32,7 +32,7 @@ use crate::lfs::store::LfsStore;
 use crate::resources::Resources;
 use crate::spec::reference::CommitId;
 use crate::store::leftovers::clear_leftovers;
-use crate::store::lock::lock;
+use crate::store::lock::{RootLock, lock};
 use crate::store::worktree_paths::TemporaryTree;
 use crate::url::RemoteUrl;
 
@@ -53,7 +53,7 @@ pub struct Store {
     git: PathBuf,
     kind: Option<Kind>,
     warnings: Vec<Error>,
-    owner: Arc<File>,
+    owner: Arc<RootLock>,
     /// The tree that was retired last. The next checkout can reuse its files.
     recyclable: Option<TemporaryTree>,
     resources: Resources,
