@@ -82,6 +82,29 @@ fn config_reloader_reloads_when_its_file_changes() {
 }
 
 #[test]
+fn many_mirrors_follow_their_repositories_whatever_happens_to_one() {
+    let env = Env::new();
+    let repos = ["a", "b", "c"].map(|name| env.repo(name));
+    let root = env.root();
+    let mut arguments = vec!["main", root.to_str().unwrap()];
+    arguments.extend(repos.iter().map(|repo| repo.url()));
+    let example = Example::start(&env, "many_mirrors", &arguments);
+    let line = |number: usize, repo: &Repo| {
+        let tree = root.join(number.to_string()).join(".worktrees").join(repo.head());
+        format!("{} is in {}", repo.head(), tree.display())
+    };
+    for (number, repo) in (1..).zip(&repos) {
+        example.wait_for(&line(number, repo));
+    }
+    assert_eq!(example.errors(), "");
+    fs::rename(&repos[1].path, env.path("away")).unwrap();
+    eventually("an error", || example.errors().contains("No such file").then_some(()));
+    repos[2].commit(&[("file", "two\n")]);
+    example.wait_for(&line(3, &repos[2]));
+    assert_eq!(example.lines().len(), 4);
+}
+
+#[test]
 fn docs_builder_follows_several_branches() {
     let env = Env::new();
     let repo = env.repo("up");

@@ -1,6 +1,7 @@
 //! Killed at any step, it breaks nothing: readers see a whole tree, and the next start needs no help and leaves
 //! nothing behind. All kinds of steps are tried, or with `SYNCLINE_EVERY_STEP=1` every single one (docs/testing.md).
 
+use crate::stepping::group::GroupScene;
 use crate::stepping::points::Point;
 use crate::stepping::scene::Scene;
 use crate::stepping::scenes;
@@ -69,6 +70,25 @@ fn a_move_from_git_sync_v3_survives_a_kill_at_every_step() {
     kill_at_every_step(scenes::from_v3());
 }
 
+#[test]
+fn a_flip_of_a_group_survives_a_kill_at_every_step() {
+    let mut scene = GroupScene::flip();
+    let steps = scene.rehearse();
+    let points = GroupScene::points(&steps, 50, is_dangerous);
+    let mut killed = 0;
+    for point in &points {
+        let case = format!("{}, killed at {point:?}", scene.name);
+        let mut is_there = point.finder();
+        let played = scene.play(|call| if is_there(call) { Deed::Kill } else { Deed::Allow });
+        killed += usize::from(played.code.is_none());
+        scene.assert_whole(&case);
+        scene.group.assert_sound(&case);
+        scene.recover(&case);
+        scene.assert_settled(&case);
+    }
+    assert_killed(scene.name, killed, points.len(), &steps);
+}
+
 fn kill_at_every_step(mut scene: Scene) {
     let steps = scene.rehearse();
     let befores = Point::of(&steps, 70, is_dangerous).into_iter().map(|point| (point, Deed::Kill));
@@ -85,13 +105,14 @@ fn kill_at_every_step(mut scene: Scene) {
         scene.recover(&case);
         scene.assert_settled(&case);
     }
-    // Threads are not in step with each other, so that a number may not be reached.
-    assert!(killed * 10 >= points.len() * 9, "{}: killed {killed} times of {}", scene.name, points.len());
+    assert_killed(scene.name, killed, points.len(), &steps);
+}
+
+/// Threads are not in step with each other, so that a number may not be reached.
+fn assert_killed(name: &str, killed: usize, points: usize, steps: &[Call]) {
+    assert!(killed * 10 >= points * 9, "{name}: killed {killed} times of {points}");
     let all = steps.iter().filter(|call| is_dangerous(call)).count();
-    tell(&format!(
-        "{}: survived {killed} kills, of {all} steps that change the disk or use the network",
-        scene.name
-    ));
+    tell(&format!("{name}: survived {killed} kills, of {all} steps that change the disk or use the network"));
 }
 
 fn is_dangerous(call: &Call) -> bool {

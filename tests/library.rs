@@ -2,17 +2,18 @@
 
 use std::fs;
 use std::io;
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::mpsc;
+use std::sync::{Arc, Mutex, mpsc};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use sync_core::ChangeKind::{Added, Modified, Removed};
 use sync_core::{
-    Auth, Candidate, ChangeKind, CommitId, CredentialProvider, Credentials, Error, ErrorKind, Interrupt,
-    Login, Mirror, MirrorBuilder, Publisher, Received, Recovery, Scope, Severity, Source, Store, SyncOutcome,
-    Update, Worktree,
+    Auth, Candidate, ChangeKind, CommitId, CredentialProvider, Credentials, Decision, Error, ErrorKind,
+    Interrupt, Login, Look, Mirror, MirrorBuilder, Pool, Publisher, Received, Recovery, Resources, Scope,
+    Severity, Source, Store, SyncOutcome, Update, Worktree,
 };
 
 use crate::support::*;
@@ -130,12 +131,12 @@ impl Publisher for NameInFile {
         Ok(fs::read_to_string(&self.file).ok().and_then(|name| name.parse().ok()))
     }
 
-    fn prepare(&mut self, candidate: &Candidate<'_>, _: &Interrupt) -> sync_core::Result<()> {
+    fn prepare(&mut self, candidate: &Candidate<'_>, _: &Interrupt) -> sync_core::Result<Decision> {
         assert_eq!(candidate.reference, Some("refs/heads/main"));
         assert!(candidate.tree.path.join("file").exists(), "the tree is complete");
         match self.refuses.load(Ordering::SeqCst) {
             true => Err(Error::new(ErrorKind::Other, "prepare", "not now")),
-            false => Ok(()),
+            false => Ok(Decision::Publish),
         }
     }
 
@@ -256,9 +257,9 @@ fn a_deadline_and_another_thread_stop_a_sync() {
         interrupt.clear();
 
         let started = Instant::now();
-        let err = std::thread::scope(|scope| {
+        let err = thread::scope(|scope| {
             scope.spawn(|| {
-                std::thread::sleep(delay);
+                thread::sleep(delay);
                 interrupt.trigger();
             });
             mirror.sync().unwrap_err()
@@ -405,4 +406,138 @@ fn packs(root: &Path) -> usize {
     let mut packs = 0;
     walk(&root.join(".git"), &mut |path| packs += usize::from(path.extension() == Some("pack".as_ref())));
     packs
+}
+
+#[test]
+fn a_look_needs_no_permit_and_what_follows_from_it_does() {
+    local_and_http(|env, repo, url| {
+        let pool = Pool::new(Resources::default(), NonZeroUsize::MIN);
+        let mut mirror = builder(url).pool(&pool).open(env.root()).unwrap();
+        let taken = pool.permit().wait(&Interrupt::new()).unwrap();
+        let Look::Found(found) = mirror.look().unwrap() else { panic!("there is something to fetch") };
+        let waits = {
+            let (pool, interrupt) = (pool.clone(), mirror.interrupt().clone());
+            thread::spawn(move || pool.permit().wait(&interrupt))
+        };
+        eventually("a wait", || (pool.waiting() == 1).then_some(()));
+        drop(taken);
+        let permit = waits.join().unwrap().unwrap();
+        assert_eq!((pool.working(), pool.waiting()), (1, 0));
+        let outcome = mirror.apply(found, permit).unwrap();
+        assert!(matches!(&outcome, SyncOutcome::Updated(_)), "{outcome:?}");
+        assert_eq!(pool.working(), 0, "the permit is given back");
+
+        let _taken = pool.permit().wait(&Interrupt::new()).unwrap();
+        let looked = mirror.look().unwrap();
+        assert!(
+            matches!(looked, Look::UpToDate(SyncOutcome::Unchanged(commit)) if commit.to_string() == repo.head())
+        );
+        repo.commit(&[("file", "two\n")]);
+        let (pool, interrupt) = (pool.clone(), mirror.interrupt().clone());
+        let stop = thread::spawn(move || {
+            eventually("a wait", || (pool.waiting() == 1).then_some(()));
+            interrupt.trigger();
+        });
+        let err = mirror.update().unwrap_err();
+        assert_eq!(err.kind(), ErrorKind::Cancelled, "a wait for a permit can be interrupted: {err}");
+        stop.join().unwrap();
+    });
+}
+
+#[test]
+fn mirrors_of_a_pool_take_turns() {
+    let env = Env::new();
+    let pool = Pool::new(Resources::default(), NonZeroUsize::MIN);
+    let repos: Vec<Repo> = (0..4).map(|number| env.repo(&format!("up{number}"))).collect();
+    let most = AtomicUsize::new(0);
+    thread::scope(|scope| {
+        for (number, repo) in repos.iter().enumerate() {
+            let mut mirror =
+                builder(repo.url()).pool(&pool).open(env.path(&format!("root{number}"))).unwrap();
+            let (most, pool) = (&most, &pool);
+            scope.spawn(move || {
+                for _ in 0..3 {
+                    let before = published(&mirror);
+                    assert_ne!(before, Some(updated(&mut mirror).commit().to_string()));
+                    most.fetch_max(pool.working(), Ordering::SeqCst);
+                    repo.commit(&[("file", &format!("{before:?}\n"))]);
+                }
+            });
+        }
+    });
+    assert!(most.into_inner() <= 1);
+    assert_eq!((pool.working(), pool.waiting()), (0, 0));
+}
+
+/// Shows a tree by its name in a file, when it is told to.
+struct Deferring {
+    file: NameInFile,
+    /// The commits that consumers read besides.
+    in_use: Arc<Mutex<Vec<CommitId>>>,
+}
+
+impl Publisher for Deferring {
+    fn path(&self) -> &Path {
+        self.file.path()
+    }
+
+    fn named(&self, store: &Store) -> io::Result<Option<CommitId>> {
+        self.file.named(store)
+    }
+
+    fn prepare(&mut self, candidate: &Candidate<'_>, interrupt: &Interrupt) -> sync_core::Result<Decision> {
+        self.file.prepare(candidate, interrupt).map(|_| Decision::Defer)
+    }
+
+    fn publish(&mut self, tree: &Worktree, interrupt: &Interrupt) -> io::Result<()> {
+        self.file.publish(tree, interrupt)
+    }
+
+    fn in_use(&self, _: &Store) -> io::Result<Vec<CommitId>> {
+        Ok(self.in_use.lock().unwrap().clone())
+    }
+}
+
+#[test]
+fn a_publisher_may_defer_a_commit_and_name_other_trees_that_are_read() {
+    local_and_http(|env, repo, url| {
+        let (refuses, in_use) = (Arc::default(), Arc::<Mutex<Vec<CommitId>>>::default());
+        let file = NameInFile { file: env.path("current"), refuses };
+        let publisher = Deferring { file, in_use: in_use.clone() };
+        let mut mirror = builder(url).publisher(publisher).open(env.root()).unwrap();
+        let commit = |id: String| id.parse::<CommitId>().unwrap();
+        let first = commit(repo.head());
+        let ready = |outcome| match outcome {
+            SyncOutcome::Ready { commit, published } => (commit, published),
+            outcome => panic!("{outcome:?}"),
+        };
+        for _ in 0..3 {
+            assert_eq!(ready(mirror.sync().unwrap()), (first, None));
+        }
+        assert_eq!(published(&mirror), None);
+        assert!(mirror.store().tree_path(first).join("file").exists());
+        let outcome = mirror.publish_ready(first).unwrap();
+        assert!(matches!(outcome, SyncOutcome::Updated(update) if update.commit() == first));
+        assert_eq!(unchanged(&mut mirror), first.to_string());
+
+        // The tree that is replaced stays as long as it is in use, and so does the one that is ready.
+        let second = commit(repo.commit(&[("file", "two\n")]));
+        in_use.lock().unwrap().push(first);
+        assert_eq!(ready(mirror.sync().unwrap()), (second, Some(first)));
+        mirror.publish_ready(second).unwrap();
+        mirror.maintain(second);
+        let third = commit(repo.commit(&[("file", "three\n")]));
+        assert_eq!(ready(mirror.sync().unwrap()), (third, Some(second)));
+        for (commit, text) in [(first, "one\n"), (second, "two\n"), (third, "three\n")] {
+            assert_eq!(fs::read_to_string(mirror.store().tree_path(commit).join("file")).unwrap(), text);
+        }
+        in_use.lock().unwrap().clear();
+        mirror.publish_ready(third).unwrap();
+        mirror.maintain(third);
+        assert!(!mirror.store().tree_path(first).exists());
+        let unknown = "f".repeat(40).parse().unwrap();
+        assert_eq!(mirror.publish_ready(unknown).unwrap_err().kind(), ErrorKind::NotFound);
+        assert_eq!(unchanged(&mut mirror), third.to_string());
+        env.assert_store_is_sound();
+    });
 }

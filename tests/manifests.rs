@@ -64,6 +64,33 @@ fn manifests_name_this_version() {
     assert!(names > 5, "{names}");
 }
 
+/// Each list of repositories is one that syncline takes, and a container is told where it is.
+#[test]
+fn config_maps_list_repositories_without_a_fault() {
+    let env = Env::new();
+    let files = files();
+    let objects: Vec<(&PathBuf, Value)> =
+        files.iter().flat_map(|file| read(file).into_iter().map(move |object| (file, object))).collect();
+    let lists = objects.iter().filter(|(_, object)| object["data"]["config.yaml"].is_string());
+    let lists: Vec<_> = lists.collect();
+    assert!(lists.len() >= 2, "{}", lists.len());
+    for (file, list) in lists {
+        let path = env.path("config.yaml");
+        fs::write(&path, list["data"]["config.yaml"].as_str().unwrap()).unwrap();
+        Command::new(binary()).arg("--config").arg(&path).arg("--config-check").done();
+        let mut beside = objects.iter().filter(|(other, _)| other.parent() == file.parent());
+        let is_mounted = |(_, object): &(&PathBuf, Value)| {
+            let text = object.to_string();
+            let name = json!({ "name": list["metadata"]["name"] });
+            text.contains(&format!(r#""configMap":{name}"#))
+                && text.contains(r#""mountPath":"/etc/syncline""#)
+                && text.contains(r#""value":"/etc/syncline/config.yaml""#)
+                && !text.contains("subPath")
+        };
+        assert!(beside.any(is_mounted), "{}", file.display());
+    }
+}
+
 /// The objects that kubectl makes of a directory, if there is a kubectl that knows components. No Debian package has
 /// one.
 #[track_caller]
@@ -115,12 +142,19 @@ fn the_component_adds_the_sidecar_to_labelled_workloads_only() {
 
 /// A manifest with the names of this place: a repository, its images, and no patience.
 fn adapted(file: &str, url: &str) -> Vec<Value> {
-    let text = fs::read_to_string(deployed(file)).unwrap();
+    adapted_files(&[file], &["site", "configuration"].map(|name| (name, url.to_owned())))
+}
+
+/// The same for several files, with the URL of each repository.
+fn adapted_files(files: &[&str], urls: &[(&str, String)]) -> Vec<Value> {
+    let texts = files.iter().map(|file| fs::read_to_string(deployed(file)).unwrap());
+    let text = texts.collect::<Vec<_>>().join("---\n");
     let version = env!("CARGO_PKG_VERSION");
-    let places = ["https://git.example.com/site.git", "https://git.example.com/configuration.git"];
-    let text = places.iter().fold(text, |text, place| text.replace(place, url));
+    let text = urls.iter().fold(text, |text, (name, url)| {
+        let text = text.replace(&format!("https://git.example.com/{name}.git"), url);
+        text.replace(&format!("ssh://git@git.example.com/{name}.git"), url)
+    });
     let text = text
-        .replace("ssh://git@git.example.com/site.git", url)
         .replace(&format!("registry.example.com/syncline:{version}"), SYNCLINE)
         .replace("docker.io/library/busybox:1.37", CONSUMER)
         .replace("docker.io/library/nginx:1.29", CONSUMER)
@@ -256,6 +290,28 @@ fn a_new_configuration_is_loaded_by_the_process_beside() {
     eventually("the new configuration alone", || {
         let seen = pods.exec(&server, &["sh", "-c", &ten_times]).stdout;
         (text(&seen) == "two\n".repeat(10)).then_some(())
+    });
+}
+
+#[test]
+fn one_sidecar_shows_the_repositories_of_a_config_map_together() {
+    let env = Env::new();
+    let Some(mut pods) = Pods::start(&env) else { return };
+    let (site, nginx) = upstream(&env, &mut pods);
+    let data = env.repo("data");
+    data.commit(&[("version", "one\n")]);
+    let urls = ["site", "data"].map(|name| (name, nginx.url(&format!("{name}/.git"))));
+    play(&pods, adapted_files(&["many/configmap.yaml", "many/deployment.yaml"], &urls));
+    let application = pods.container("application");
+    eventually("the application's first words", || {
+        pods.logs(&application).starts_with("one\none\n").then_some(())
+    });
+    // A mixture would be two lines.
+    let read = "cd -P /content/all && cat site/version data/version | sort -u";
+    assert_seen_without_a_gap(&pods, &application, read, || {
+        for repo in [&site, &data] {
+            repo.commit(&[("version", "two\n")]);
+        }
     });
 }
 

@@ -89,6 +89,27 @@ fn the_readmes_commands_do_what_it_says() {
     assert!(shown.contains(&format!("commit {}", site.head())), "{shown}");
 }
 
+/// Lists of repositories, as `--config` reads them.
+#[test]
+fn the_documents_show_files_that_have_no_fault() {
+    let project = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let env = Env::new();
+    let mut count = 0;
+    for document in ["README.md", "docs/many-repositories.md", "docs/systemd.md"] {
+        let shown = fs::read_to_string(project.join(document)).unwrap();
+        let blocks = shown.split("```yaml\n").skip(1).filter_map(|rest| rest.split("```").next());
+        for block in blocks.filter(|block| block.contains("repos:")) {
+            fs::write(env.path("config.yaml"), block).unwrap();
+            let mut check = Command::new(binary());
+            check.arg("--config").arg(env.path("config.yaml")).args(["--root=/srv/git", "--config-check"]);
+            let output = check.output().unwrap();
+            assert!(output.status.success(), "{document}: {}", text(&output.stderr));
+            count += 1;
+        }
+    }
+    assert!(count >= 5, "{count}");
+}
+
 /// The compiler checks the documentation.
 #[test]
 fn the_readmes_show_the_code_of_the_documentation() {

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use nix::errno::Errno;
 
+use crate::stepping::group::GroupScene;
 use crate::stepping::points::Point;
 use crate::stepping::scene::Scene;
 use crate::stepping::scenes;
@@ -50,6 +51,18 @@ fn a_change_of_git_lfs_files_survives_refusals_at_every_step() {
 #[test]
 fn folding_survives_refusals_at_every_step() {
     refuse_every_step(scenes::folding());
+}
+
+#[test]
+fn a_flip_of_a_group_survives_refusals_at_every_step() {
+    let mut scene = GroupScene::flip();
+    let steps = scene.rehearse();
+    let points = GroupScene::points(&steps, 30, is_concerned);
+    let mut outcomes = [0; 3];
+    for (fault, point) in cases(points) {
+        outcomes[refuse_in_group(&scene, fault, &point) as usize] += 1;
+    }
+    assert_reached(scene.name, outcomes);
 }
 
 #[test]
@@ -107,11 +120,14 @@ fn removes(call: &Call) -> bool {
 fn refuse_every_step(mut scene: Scene) {
     let steps = scene.rehearse();
     let mut outcomes = [0; 3];
-    for (fault, point) in cases(&steps) {
+    for (fault, point) in cases(Point::of(&steps, 60, is_concerned)) {
         outcomes[refuse(&scene, fault, &point) as usize] += 1;
     }
-    let [unreached, harmless, failed] = outcomes;
-    let (name, refused) = (scene.name, harmless + failed);
+    assert_reached(scene.name, outcomes);
+}
+
+fn assert_reached(name: &str, [unreached, harmless, failed]: [usize; 3]) {
+    let refused = harmless + failed;
     tell(&format!(
         "{name}: survived {refused} refusals of {} tried, {failed} of which failed a sync",
         refused + unreached
@@ -120,9 +136,12 @@ fn refuse_every_step(mut scene: Scene) {
     assert!(unreached * 5 <= refused, "{name}: {unreached} steps were not reached");
 }
 
+fn is_concerned(call: &Call) -> bool {
+    FAULTS.iter().any(|fault| (fault.concerns)(call))
+}
+
 /// Every step with one of the faults that concern it, or with all of them.
-fn cases(steps: &[Call]) -> Vec<(&'static Fault, Point)> {
-    let points = Point::of(steps, 60, |call| FAULTS.iter().any(|fault| (fault.concerns)(call)));
+fn cases(points: Vec<Point>) -> Vec<(&'static Fault, Point)> {
     let of_point = |(at, point): (usize, Point)| {
         let faults: Vec<_> = FAULTS.iter().filter(|fault| (fault.concerns)(&point.call)).collect();
         let chosen = if tries_every_step() { faults } else { vec![faults[at % faults.len()]] };
@@ -196,6 +215,43 @@ fn refuse(scene: &Scene, fault: &Fault, point: &Point) -> Outcome {
         [] => Outcome::Unreached,
         _ if failed => Outcome::SyncFailed,
         _ => Outcome::Harmless,
+    }
+}
+
+/// The same in a one-time run of a group. It fails, or the new set is shown.
+fn refuse_in_group(scene: &GroupScene, fault: &Fault, point: &Point) -> Outcome {
+    let case = format!("{}, {:?} at {point:?}", scene.name, fault.errno);
+    let root = scene.root();
+    let (mut is_there, mut refused, mut complaint) = (point.finder(), Vec::new(), None);
+    let played = scene.play(|call| {
+        let is_complaint = call.effect == Effect::Logs && !refused.is_empty() && complaint.is_none();
+        if is_complaint && ["\"ERROR\"", "\"WARN\""].iter().any(|level| call.object.contains(level)) {
+            complaint = Some(call.object.clone());
+        }
+        let lasts = fault.lasts && !refused.is_empty() && complaint.is_none() && (fault.concerns)(call);
+        let is_futile = call.name.starts_with("mkdir") && root.join(&call.object).is_dir();
+        if (is_there(call) || lasts) && !is_futile {
+            refused.push(call.clone());
+            return Deed::Refuse(fault.errno);
+        }
+        Deed::Allow
+    });
+    let log = &played.log;
+    assert!(!log.contains("damaged") && !log.contains("panicked"), "{case}: {log}");
+    scene.assert_whole(&case);
+    if let Some(complaint) = &complaint {
+        assert!(complaint.contains("(os error"), "{case}: not told why: {complaint}");
+        let is_named = |call: &Call| names_place(complaint, &root, &call.object);
+        assert!(refused.iter().any(is_named), "{case}: not told where: {complaint}");
+        scene.recover(&case);
+    } else {
+        assert_eq!(played.code, Some(0), "{case}: {log}");
+    }
+    scene.assert_settled(&case);
+    match (&refused[..], played.code) {
+        ([], _) => Outcome::Unreached,
+        (_, Some(0)) => Outcome::Harmless,
+        _ => Outcome::SyncFailed,
     }
 }
 

@@ -37,17 +37,17 @@ fn a_dropped_session_is_made_anew_without_a_failed_sync() {
 }
 
 #[test]
-fn a_program_that_ended_is_started_anew_in_the_same_session() {
+fn no_program_waits_on_the_server_between_polls() {
     let env = Env::new();
     let (repo, sshd) = (env.repo("up"), Sshd::start(&env));
     sshd.authorized_key();
-    let running = sshd.syncline(&env, sshd.url(&repo.path)).arg("--period=50ms").arg("-v1").spawn();
-    for content in ["two", "three"] {
-        running.wait_for_more("nothing new", 2);
-        sshd.drop_programs();
-        let commit = repo.commit(&[("file", content)]);
-        eventually("publication", || (env.published()? == commit).then_some(()));
-        env.assert_published(&repo, &commit);
+    let syncline = sshd.syncline(&env, sshd.url(&repo.path)).arg("--period=1h");
+    let running = syncline.arg("--sync-on-signal=SIGHUP").arg("-v1").spawn();
+    running.wait_for("published");
+    for polls in 1..=3 {
+        eventually("the end of the program", || (sshd.programs() == 0).then_some(()));
+        running.signal(rustix::process::Signal::HUP);
+        running.wait_for_times("nothing new", polls);
     }
     assert_eq!(sshd.logins(), 1, "{}", sshd.log());
     assert!(!running.log().contains("ERROR") && !running.log().contains("failed"), "{}", running.log());

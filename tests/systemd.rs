@@ -5,6 +5,7 @@ use std::fs;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -159,6 +160,7 @@ fn hooks_do_not_see_the_managers_variables() {
 }
 
 const UNIT: &str = include_str!("../deploy/systemd/syncline@.service");
+const UNIT_OF_MANY: &str = include_str!("../deploy/systemd/syncline.service");
 
 /// What the unit gives a setting, line by line.
 fn settings(name: &str) -> impl Iterator<Item = &'static str> {
@@ -187,6 +189,30 @@ fn allowed_system_calls() -> BTreeSet<String> {
     };
     let (given, taken, needed) = (all(given), all(taken), system_calls("@default"));
     given.into_iter().filter(|call| !taken.contains(call) || needed.contains(call)).collect()
+}
+
+/// They differ in what they sync, not in what they may do.
+#[test]
+fn the_unit_of_many_repositories_is_confined_like_that_of_one() {
+    let own = ["Environment", "EnvironmentFile", "ExecReload", "StateDirectory"];
+    let confinement = |unit: &'static str| -> Vec<&str> {
+        let service = unit.split("[Service]").nth(1).unwrap();
+        let lines = service.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
+        lines.filter(|line| !own.contains(&line.split('=').next().unwrap())).collect()
+    };
+    assert!(confinement(UNIT).len() > 30);
+    assert_eq!(confinement(UNIT), confinement(UNIT_OF_MANY));
+}
+
+#[test]
+fn the_example_of_the_unit_of_many_repositories_has_no_fault() {
+    let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/systemd/config.yaml");
+    let output = Command::new(binary())
+        .args(["--root=/var/lib/syncline", "--config-check", "--config"])
+        .arg(example)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", text(&output.stderr));
 }
 
 #[test]

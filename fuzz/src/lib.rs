@@ -10,11 +10,12 @@ mod recipe;
 mod signatures;
 
 /// Names, which are those of the directories of the corpus, and what is run.
-pub const TARGETS: [(&str, fn(&[u8])); 30] = [
+pub const TARGETS: [(&str, fn(&[u8])); 31] = [
     ("allowed_signers", signatures::allowed_signers),
     ("attributes", library::attributes),
     ("capabilities", library::capabilities),
     ("config", program::config),
+    ("config_file", program::config_file),
     ("cookies", program::cookies),
     ("credential", program::credential),
     ("delta", pack::delta),

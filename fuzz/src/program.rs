@@ -36,6 +36,49 @@ pub fn config(data: &[u8]) {
     }
 }
 
+/// A file of many repositories: every fault is one line; without one, the repositories are apart on disk, groups consist
+/// of them, and the same file means the same again.
+pub fn config_file(data: &[u8]) {
+    let environment = Environment::new([], Ok("/cwd".into()));
+    let argv = ["syncline", "--config=F", "--root=/r"].map(OsString::from);
+    let Ok(Parsed::Run(args)) = parse(argv, &environment) else { panic!("no options") };
+    let config = match fuzzing::many(data, &args, &environment) {
+        Ok(config) => config,
+        Err(faults) => {
+            for fault in &faults {
+                assert!(!fault.contains(['\n', '\r']), "{fault:?}");
+                assert!(["F:", "--", "and "].iter().any(|start| fault.starts_with(start)), "{fault}");
+            }
+            return;
+        }
+    };
+    assert!(config.repos.is_sorted_by(|a, b| a.name < b.name), "each name is there once");
+    let is_name = |name: &str| {
+        name.len() <= 63
+            && name
+                .trim_matches(|c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')
+                .is_empty()
+    };
+    for repo in &config.repos {
+        assert!(is_name(&repo.name), "{:?}", repo.name);
+        let root = &repo.config.publishing.root;
+        assert!(root.is_absolute() && root.parent().is_some(), "{root:?}");
+        let others = config.repos.iter().filter(|other| other.name != repo.name);
+        others.for_each(|other| assert!(!other.config.publishing.root.starts_with(root), "{root:?}"));
+    }
+    for group in &config.groups {
+        assert!(is_name(&group.name) && !group.members.is_empty() && group.settle <= group.max_wait);
+        let is_there = |member: &String| config.repos.iter().any(|repo| repo.name == *member);
+        assert!(group.members.iter().all(is_there), "{group:?}");
+    }
+    let again = fuzzing::many(data, &args, &environment).expect("the same");
+    let given =
+        |config: &fuzzing::ManyConfig| config.repos.iter().map(|repo| repo.given.clone()).collect::<Vec<_>>();
+    assert!(
+        given(&again) == given(&config) && again.groups == config.groups && again.process == config.process
+    );
+}
+
 /// Settings of git: the grammar takes back what it was given, and no fault quotes it.
 pub fn git_config(data: &[u8]) {
     let text = text(data);

@@ -1,5 +1,6 @@
 //! The program, watched system call by system call.
 
+pub mod group;
 pub mod points;
 pub mod scene;
 pub mod scenes;

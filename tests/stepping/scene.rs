@@ -308,7 +308,7 @@ impl Scene {
 }
 
 /// Trees are linked, so that their files are as their index has them, and with them the objects of Git LFS.
-fn restore(from: &Path, to: &Path, is_store: bool) {
+pub fn restore(from: &Path, to: &Path, is_store: bool) {
     fs::create_dir(to).unwrap();
     for entry in fs::read_dir(from).unwrap() {
         let entry = entry.unwrap();
@@ -330,7 +330,8 @@ fn restore(from: &Path, to: &Path, is_store: bool) {
     }
 }
 
-fn names(root: &Path) -> BTreeMap<String, usize> {
+/// The names below a directory, without what differs between runs, and how many there are of each.
+pub fn names(root: &Path) -> BTreeMap<String, usize> {
     let mut names = BTreeMap::new();
     walk(root, &mut |path| {
         let name = masked(&path.strip_prefix(root).unwrap().to_string_lossy());

@@ -1,8 +1,10 @@
 //! What the tests share: a scratch directory, upstream repositories made by git, servers, and the program.
 
+pub mod groups;
 pub mod lfs;
 mod lfs_server;
 pub mod manifests;
+pub mod many;
 pub mod pods;
 mod proxies;
 mod raw;

@@ -153,20 +153,17 @@ impl Sshd {
 
     /// End all sessions from this side.
     pub fn drop_sessions(&self) {
-        self.kill(|_| true);
-    }
-
-    /// End only what runs in them.
-    pub fn drop_programs(&self) {
-        self.kill(|pid| descendants(pid).is_empty());
-    }
-
-    fn kill(&self, chosen: impl Fn(u32) -> bool) {
-        let all = descendants(self.child.as_ref().unwrap().id());
-        for pid in all.into_iter().filter(|pid| chosen(*pid)) {
+        for pid in descendants(self.child.as_ref().unwrap().id()) {
             let pid = rustix::process::Pid::from_raw(pid as i32).unwrap();
             let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
         }
+    }
+
+    /// How many programs run in sessions.
+    pub fn programs(&self) -> usize {
+        let name = |pid: &u32| fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+        let all = descendants(self.child.as_ref().unwrap().id());
+        all.iter().map(name).filter(|name| !name.is_empty() && !name.starts_with("sshd")).count()
     }
 }
 

@@ -18,8 +18,10 @@
 //! A URL that needs a missing transport is an error that names the feature. Signatures by SSH are verified with `ssh`,
 //! those by OpenPGP with `openpgp`, which is on by default, too.
 //!
-//! There are five examples, which run until they are stopped: `config_reloader`, `release_follower`, `signed_policies`,
-//! `docs_builder` (under tokio) and `ci_checkout`. The single steps are in [`stages`].
+//! Several mirrors may share a [`Pool`]: it bounds how many work at once, and divides the memory among them.
+//!
+//! There are six examples, which run until they are stopped: `config_reloader`, `release_follower`, `signed_policies`,
+//! `many_mirrors`, `docs_builder` (under tokio) and `ci_checkout`. The single steps are in [`stages`].
 
 // Without one of the features, code that only its transport uses is dead. Marking each such item would be noise.
 #![cfg_attr(not(all(feature = "http", feature = "openpgp", feature = "ssh")), allow(dead_code))]
@@ -43,6 +45,7 @@ mod limits;
 mod mirror;
 mod objects;
 mod paths;
+mod permits;
 mod progress;
 mod repack;
 mod resources;
@@ -68,10 +71,12 @@ pub use fetched::Tip;
 pub use interrupt::Interrupt;
 pub use limits::Limits;
 pub use mirror::{
-    Candidate, Change, ChangeKind, Clock, CredentialProvider, Held, MinAge, Mirror, MirrorBuilder, Notice,
-    Publisher, Repack, Retention, Rule, Rules, Severity, SyncOutcome, TreeGuard, Update, Verifier,
+    Candidate, Change, ChangeKind, Clock, CredentialProvider, Decision, Found, Held, Look, MinAge, Mirror,
+    MirrorBuilder, Notice, Pool, Publisher, Repack, Retention, Rule, Rules, Severity, SyncOutcome, TreeGuard,
+    Update, Verifier,
 };
 pub use paths::{relative_path, without_dots};
+pub use permits::{Permit, PermitRequest};
 pub use progress::{Progress, Snapshot, Stage};
 pub use resources::Resources;
 pub use secret::{Auth, Secret};

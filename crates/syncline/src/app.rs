@@ -1,28 +1,45 @@
 //! The life of the process, from the command line to the exit code.
 
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::io::Write;
+use std::num::NonZeroUsize;
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
 
+use sync_core::Pool;
 use tracing::{error, info, warn};
 
-use crate::args::{self, Parsed};
-use crate::config::{self, Config, Http};
+use crate::args::{self, Args, Parsed};
+use crate::board::{Board, Entry};
+use crate::clock::unix_time;
+use crate::config::many::ManyConfig;
+use crate::config::{self, Config, Http, LogConfig, LogFormat};
 use crate::environment::Environment;
+use crate::many::Loader;
+use crate::repository::Repository;
+use crate::run::End;
 use crate::schedule::Exit;
+use crate::shared::Shared;
+use crate::signals::{Event, Signals};
 use crate::status::Status;
-use crate::systemd::Manager;
+use crate::stop::{Order, Stop};
+use crate::systemd::{Manager, Readiness};
 use crate::touch_and_error_files::Files;
-use crate::{healthcheck, hooks, log, manual, serve, startup};
+use crate::{healthcheck, hooks, log, manual, many, serve};
+
+/// How long a thread without work is kept.
+const IDLE_THREAD: Duration = Duration::from_secs(1);
 
 /// Do what the command line says, and return the exit code.
 ///
 /// A command line that is wrong touches nothing: all its errors are printed together, and the exit code is 1.
-pub fn main(mut argv: Vec<OsString>, environment: &Environment) -> ExitCode {
+pub fn main(mut argv: Vec<OsString>, environment: Environment) -> ExitCode {
     let done = match argv.get(1).and_then(|word| word.to_str()) {
         Some("healthcheck") => {
             argv.remove(1);
-            healthcheck(argv, environment)
+            healthcheck(argv, &environment)
         }
         Some("generate") => {
             let what = argv.get(2).map(|what| what.to_string_lossy().into_owned()).unwrap_or_default();
@@ -34,20 +51,40 @@ pub fn main(mut argv: Vec<OsString>, environment: &Environment) -> ExitCode {
 }
 
 /// Sync, or print the text that the command line asks for.
-fn start(argv: Vec<OsString>, environment: &Environment) -> Result<ExitCode, Vec<String>> {
-    let args = match args::parse(argv, environment)? {
+fn start(argv: Vec<OsString>, environment: Environment) -> Result<ExitCode, Vec<String>> {
+    let args = match args::parse(argv, &environment)? {
         Parsed::Run(args) => args,
         Parsed::Show(text) => return Ok(print(text.as_bytes())),
         Parsed::Manual => return Ok(print(manual::text().as_bytes())),
     };
-    match Config::new(&args, environment) {
-        Ok(config) => run(config, environment),
+    if ManyConfig::is_asked(&args) {
+        return start_many(args, environment);
+    }
+    match Config::new(&args, &environment) {
+        Ok(config) => run_one(config, &environment),
         Err(errors) => {
-            let error = config::error_file(&args, environment);
+            let error = config::error_file(&args, &environment);
             Files { error, ..Files::default() }.write(&errors.join("\n"));
             Err(errors)
         }
     }
+}
+
+/// Sync the repositories of a file, or only judge it.
+fn start_many(args: Args, environment: Environment) -> Result<ExitCode, Vec<String>> {
+    let config = ManyConfig::load(&args, &environment)?;
+    if ManyConfig::is_only_judged(&args) {
+        for warning in &config.warnings {
+            let _ = writeln!(std::io::stderr(), "syncline: {warning}");
+        }
+        let (path, repos, groups) = (config.path.display(), config.repos.len(), config.groups.len());
+        return Ok(print(format!("{path}: repositories: {repos}, groups: {groups}\n").as_bytes()));
+    }
+    many::raise_open_files();
+    begin(config.process.log, config.process.group_write);
+    let loader = Arc::new(Loader { args, environment });
+    let manager = Manager::new(&loader.environment);
+    run(live_many(config, loader.clone(), &manager))
 }
 
 fn healthcheck(argv: Vec<OsString>, environment: &Environment) -> Result<ExitCode, Vec<String>> {
@@ -77,15 +114,26 @@ fn refuse(errors: &[String]) -> ExitCode {
     ExitCode::FAILURE
 }
 
-/// Sync until the work is done or a signal comes.
-fn run(config: Config, environment: &Environment) -> Result<ExitCode, Vec<String>> {
-    log::start(config.log);
+/// Sync one repository until the work is done or a signal comes.
+fn run_one(config: Config, environment: &Environment) -> Result<ExitCode, Vec<String>> {
+    begin(config.log, config.publishing.group_write);
+    run(live_one(config, &Manager::new(environment)))
+}
+
+/// Set up what is the process's.
+fn begin(log: LogConfig, group_write: bool) {
+    log::start(log);
     // As in git-sync: consumers with other user ids must be able to read.
-    let umask = if config.publishing.group_write { 0o002 } else { 0o022 };
+    let umask = if group_write { 0o002 } else { 0o022 };
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(umask));
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+}
+
+fn run(life: impl Future<Output = Exit>) -> Result<ExitCode, Vec<String>> {
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    // Idle threads of many repositories would each keep a stack.
+    let runtime = builder.enable_all().thread_keep_alive(IDLE_THREAD).build();
     let runtime = runtime.map_err(|err| vec![format!("cannot start: {err}")])?;
-    let exit = runtime.block_on(live(config, &Manager::new(environment)));
+    let exit = runtime.block_on(life);
     // A thread that hangs in the system's resolver cannot be stopped, and no longer matters.
     runtime.shutdown_background();
     hooks::end_all();
@@ -95,8 +143,7 @@ fn run(config: Config, environment: &Environment) -> Result<ExitCode, Vec<String
     })
 }
 
-/// Work, and meanwhile answer probes and report to the service manager.
-async fn live(config: Config, manager: &Manager) -> Exit {
+async fn live_one(config: Config, manager: &Manager) -> Exit {
     let resources = config.connect.resources;
     info!(
         version = env!("CARGO_PKG_VERSION"),
@@ -108,30 +155,110 @@ async fn live(config: Config, manager: &Manager) -> Exit {
         memory_limit = resources.memory,
         "starting"
     );
-    for warning in &config.warnings {
+    warn_of(&config.warnings);
+    let status = Status::new(config.source.url.to_string(), config.source.reference.to_string());
+    let (http, format) = (config.http.clone(), config.log.format);
+    let entry = Entry::new(status, true, http.as_ref().map_or(Duration::ZERO, |http| http.readyz_max_age));
+    let board = Board::of_one(entry.clone());
+    let repository = Repository {
+        shared: Shared::new(Pool::new(resources, NonZeroUsize::MIN)),
+        ready: Readiness::new(manager, BTreeSet::from([String::new()])).of(""),
+        wake: Arc::default(),
+        place: None,
+        config: Arc::new(config),
+        entry,
+    };
+    live(http, format, &board, manager, sync_one(repository)).await
+}
+
+/// Sync until a signal comes.
+async fn sync_one(repository: Repository) -> Exit {
+    let (orders, stop) = Stop::channel();
+    let (wake, number) = (repository.wake.clone(), repository.config.timing.sync_on_signal);
+    let mut signals = match Signals::listen(number) {
+        Ok(signals) => signals,
+        Err(err) => {
+            error!(error = %err, "cannot listen for signals");
+            return Exit::Failure;
+        }
+    };
+    let heed = async {
+        loop {
+            match signals.next().await {
+                Event::Shutdown(signal) => _ = orders.send_replace(Order::Shutdown(signal)),
+                Event::Wake => wake.notify_one(),
+            }
+        }
+    };
+    let end = tokio::select! {
+        end = repository.run(stop) => end,
+        () = heed => End::Stopped,
+    };
+    match end {
+        End::Over(exit) => exit,
+        End::Stopped => Exit::Success,
+        End::Panicked => Exit::Failure,
+    }
+}
+
+async fn live_many(config: ManyConfig, loader: Arc<Loader>, manager: &Manager) -> Exit {
+    let resources = loader.environment.resources;
+    let pool = many::pool(&config, resources);
+    info!(
+        version = env!("CARGO_PKG_VERSION"),
+        config = %config.path.display(),
+        repos = config.repos.len(),
+        groups = config.groups.len(),
+        root = %config.process.root.display(),
+        parallel = pool.parallel(),
+        threads = pool.share().threads(),
+        memory_limit = resources.memory,
+        "starting"
+    );
+    warn_of(&config.warnings);
+    let board = Board::of_many(&pool);
+    board.set_config(|facts| {
+        (facts.path, facts.sha256) = (config.path.clone(), config.sha256.clone());
+        facts.loaded_at = unix_time();
+    });
+    let (http, format) = (config.process.http.clone(), config.process.log.format);
+    live(http, format, &board, manager, many::run(config, loader, &board, manager)).await
+}
+
+fn warn_of(warnings: &[String]) {
+    for warning in warnings {
         warn!("{warning}");
     }
-    let status = Status::new(config.source.url.to_string(), config.source.reference.to_string());
-    let progress = status.progress();
+}
+
+/// Work, and meanwhile answer probes and report to the service manager.
+async fn live(
+    http: Option<Http>,
+    format: LogFormat,
+    board: &Board,
+    manager: &Manager,
+    work: impl Future<Output = Exit>,
+) -> Exit {
     // Probes are answered while waiting for the root, too.
     let exit = tokio::select! {
-        exit = startup::work(&config, &status, &progress, manager) => exit,
-        err = answer(config.http.clone(), status.clone()) => {
+        exit = work => exit,
+        err = answer(http, board.clone()) => {
             error!(error = %err, "cannot serve HTTP");
             Exit::Failure
         }
         () = hooks::orphans() => Exit::Failure,
-        () = manager.report(&status, &progress) => Exit::Failure,
+        () = log::show(board, format) => Exit::Failure,
+        () = manager.report(board) => Exit::Failure,
     };
     manager.stopping();
     exit
 }
 
 /// Serve HTTP, if asked to; returns only on an error.
-async fn answer(http: Option<Http>, status: Status) -> std::io::Error {
+async fn answer(http: Option<Http>, board: Board) -> std::io::Error {
     let Some(http) = http else { return std::future::pending().await };
     let served = match serve::bind(&http).await {
-        Ok(listener) => serve::serve(listener, &http, status).await,
+        Ok(listener) => serve::serve(listener, &http, board).await,
         Err(err) => Err(std::io::Error::new(err.kind(), format!("--http-bind {}: {err}", http.bind))),
     };
     served.err().unwrap_or_else(|| std::io::Error::other("the server ended"))

@@ -11,30 +11,77 @@ use clap::{Arg, ArgAction, ArgMatches, Command};
 
 use crate::environment::Environment;
 use crate::options::{self, Kind, Row, hints, is_echo, is_older, options};
+use crate::origin::{Origin, Place};
 
 /// The options that were given.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Args {
     given: HashMap<&'static str, Given>,
+    /// The entry of a file that they are of, if they are of one.
+    entry: Option<Place>,
     /// Unknown options and missing values.
     pub errors: Vec<String>,
     /// What works, but should be changed.
     pub warnings: Vec<String>,
 }
 
-/// The values of one option and where they came from: `--period` or `GITSYNC_PERIOD`.
+/// The values of one option and where they came from.
 #[derive(Clone, Debug)]
 pub struct Given {
     /// All of them, in order.
     pub values: Vec<OsString>,
     /// The name that was used.
-    pub origin: String,
+    pub origin: Origin,
 }
 
 impl Args {
     /// The values of an option, if it was given.
     pub fn get(&self, option: &Row) -> Option<&Given> {
         self.given.get(option.name)
+    }
+
+    /// How the user wrote an option, or would.
+    pub fn origin(&self, option: &Row) -> Origin {
+        match (self.get(option), &self.entry) {
+            (Some(given), _) => given.origin.clone(),
+            (None, Some(entry)) => Origin::File(entry.clone(), option.name.into()),
+            (None, None) => Origin::CommandLine(format!("--{}", option.name)),
+        }
+    }
+
+    /// Whether an option was given with a value, under today's name or an older one. A manifest may set a variable that
+    /// it has nothing for.
+    pub(crate) fn has_value(&self, option: &Row) -> bool {
+        let has_value = |option: &Row| {
+            self.get(option).is_some_and(|given| {
+                matches!(given.origin, Origin::CommandLine(_))
+                    || given.values.iter().any(|value| !value.is_empty())
+            })
+        };
+        has_value(option) || options().filter(|older| older.replaces(option)).any(has_value)
+    }
+
+    /// The same options, without errors and warnings, as those of an entry of a file.
+    pub(crate) fn of_entry(&self, entry: Place) -> Args {
+        Args { given: self.given.clone(), entry: Some(entry), ..Args::default() }
+    }
+
+    /// Give an option, in place of what was given for it and for its older names.
+    pub(crate) fn give(&mut self, option: &Row, given: Given) {
+        self.forget(option);
+        self.given.insert(option.name, given);
+    }
+
+    /// Take back what was given for an option and for its older names.
+    pub(crate) fn forget(&mut self, option: &Row) {
+        self.given.remove(option.name);
+        let older = options().filter(|older| older.replaces(option));
+        older.for_each(|older| _ = self.given.remove(older.name));
+    }
+
+    /// All that was given, by the names of the options.
+    pub(crate) fn all(&self) -> impl Iterator<Item = (&'static str, &Given)> {
+        self.given.iter().map(|(name, given)| (*name, given))
     }
 }
 
@@ -136,7 +183,7 @@ fn gather(matches: &ArgMatches, environment: &Environment) -> Args {
     for option in options() {
         let set = from_environment(option, environment);
         if let Some(set) = &set
-            && is_older(option, &set.origin)
+            && is_older(option, set.origin.name())
         {
             if is_echo(option, &set.values[0], environment) {
                 echoes.push(set.origin.clone());
@@ -165,6 +212,7 @@ fn gather(matches: &ArgMatches, environment: &Environment) -> Args {
         args.given.insert(option.name, given);
     }
     if !echoes.is_empty() {
+        let echoes: Vec<&str> = echoes.iter().map(Origin::name).collect();
         args.warnings.push(format!("{}: older names that repeat today's", echoes.join(", ")));
     }
     args
@@ -175,7 +223,7 @@ fn from_command_line(option: &Row, matches: &ArgMatches) -> Option<Given> {
     let typed = option.names().filter(|name| matches.contains_id(name));
     let name = typed.max_by_key(|name| matches.indices_of(name).and_then(Iterator::max))?;
     let values = matches.get_many::<OsString>(name)?.cloned().collect();
-    Some(Given { values, origin: format!("--{name}") })
+    Some(Given { values, origin: Origin::CommandLine(format!("--{name}")) })
 }
 
 fn from_environment(option: &Row, environment: &Environment) -> Option<Given> {
@@ -183,7 +231,7 @@ fn from_environment(option: &Row, environment: &Environment) -> Option<Given> {
     let is_given = |value: &&OsStr| !(option.is_list() && value.is_empty());
     let get = |name: String| Some((environment.value(&name).filter(is_given)?, name));
     let (value, origin) = option.variables_by_rank().into_iter().find_map(get)?;
-    Some(Given { values: vec![value.to_owned()], origin })
+    Some(Given { values: vec![value.to_owned()], origin: Origin::Environment(origin) })
 }
 
 fn culprit(err: &clap::Error) -> Option<String> {

@@ -4,7 +4,7 @@ use std::sync::OnceLock;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use sync_core::Clock;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep_until};
 
 /// Now.
 #[expect(clippy::disallowed_methods, reason = "the one place that reads the wall clock")]
@@ -29,4 +29,12 @@ pub fn since_1970() -> Duration {
 /// The same in seconds, with fractions.
 pub fn unix_time() -> f64 {
     since_1970().as_secs_f64()
+}
+
+/// Completes at this time; never for `None`.
+pub async fn at(time: Option<Instant>) {
+    match time {
+        Some(time) => sleep_until(time).await,
+        None => std::future::pending().await,
+    }
 }

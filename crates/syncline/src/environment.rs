@@ -5,8 +5,9 @@ use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
-use sync_core::Resources;
+use sync_core::{ConnectOptions, HttpSetting, Resources, UrlScope};
 
 use crate::cgroup;
 
@@ -19,6 +20,16 @@ pub struct Environment {
     pub(crate) trusts_system: bool,
     /// How much of the machine may be used.
     pub(crate) resources: Resources,
+    system_certificates: OnceLock<SystemCertificates>,
+}
+
+/// The certificates of this machine, as far as they can be used.
+#[derive(Debug)]
+pub struct SystemCertificates {
+    /// As settings of connections.
+    pub files: Vec<(Option<UrlScope>, HttpSetting)>,
+    /// What is wrong with them.
+    pub warnings: Vec<String>,
 }
 
 impl Environment {
@@ -33,7 +44,17 @@ impl Environment {
             directory,
             trusts_system: false,
             resources: Resources::default(),
+            system_certificates: OnceLock::new(),
         }
+    }
+
+    /// The certificates of this machine. They are looked for once: of many repositories, all have the same.
+    pub fn system_certificates(&self) -> &SystemCertificates {
+        self.system_certificates.get_or_init(|| {
+            let mut connect = ConnectOptions::default();
+            let warnings = connect.trust_system_certificates();
+            SystemCertificates { files: connect.http, warnings }
+        })
     }
 
     /// Add what this machine has: its certificates, and the limits of control groups.

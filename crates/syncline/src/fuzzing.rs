@@ -2,6 +2,7 @@
 
 pub use crate::args::{Parsed, parse};
 pub use crate::config::Config;
+pub use crate::config::many::{ManyConfig, of_text as many};
 pub use crate::schedule::{Next, Policy, Schedule};
 pub use crate::serve::pages;
 pub use crate::status::{Facts, Outcome, Published, Status};

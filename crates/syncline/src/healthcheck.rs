@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use sync_core::{ConnectOptions, HttpRequest, Interrupt};
 
-use crate::args::{self, Parsed};
+use crate::args::{self, Args, Parsed};
+use crate::config::many;
 use crate::environment::Environment;
 use crate::options::HTTP_BIND;
 
@@ -20,17 +21,23 @@ pub fn ask(argv: Vec<OsString>, environment: &Environment) -> Result<Result<(), 
     let path = argv.get(1).and_then(|word| word.to_str()).filter(|word| word.starts_with('/'));
     let path = path.unwrap_or("/readyz").to_owned();
     let bind = match args::parse(argv, environment)? {
-        Parsed::Run(args) if args.errors.is_empty() => {
-            args.get(&HTTP_BIND).and_then(|given| given.values.last().cloned())
-        }
+        Parsed::Run(args) if args.errors.is_empty() => http_bind(&args, environment),
         Parsed::Run(args) => return Err(args.errors),
         Parsed::Show(_) | Parsed::Manual => None,
     };
-    match bind.as_ref().and_then(|bind| bind.to_str()) {
-        Some(bind) => Ok(request(&local_url(bind, &path))),
+    match bind {
+        Some(bind) => Ok(request(&local_url(&bind, &path))),
         None => Err(vec![
             "healthcheck: needs --http-bind or GITSYNC_HTTP_BIND, as the process it asks has it".into(),
         ]),
+    }
+}
+
+/// What was typed or set, or what the file of many repositories says.
+fn http_bind(args: &Args, environment: &Environment) -> Option<String> {
+    match args.get(&HTTP_BIND).filter(|_| args.has_value(&HTTP_BIND)) {
+        Some(given) => given.values.last()?.to_str().map(ToOwned::to_owned),
+        None => many::http_bind(args, environment),
     }
 }
 

@@ -2,13 +2,14 @@
 //!
 //! This is the program as a library; `main.rs` only hands it the command line and the environment. Reading order:
 //! [`app`] (from the command line to the exit code), `options` (the table), `args` (what was typed), `reader` and
-//! `config` (what it means), `startup`, `run` (the loop), `worker` (what it drives), `publish` (the link), `hooks` and
+//! `config` (what it means), `repository`, `run` (the loop), `many` (several loops), `worker` (what it drives), `publish` (the link), `hooks` and
 //! `login` (each a list behind a trait), `schedule` (when to sync next).
 
 #![cfg_attr(feature = "fuzzing", allow(missing_docs))]
 
 pub mod app;
 pub mod args;
+mod board;
 mod cgroup;
 mod clock;
 pub mod config;
@@ -16,20 +17,27 @@ pub mod environment;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;
+mod gate;
+mod groups;
 mod healthcheck;
 pub mod hooks;
 mod log;
 pub mod login;
 mod manual;
+mod many;
 pub mod options;
+pub mod origin;
 mod processes;
 pub mod publish;
 pub mod reader;
+mod repository;
 mod run;
 pub mod schedule;
 mod serve;
-mod startup;
+mod shared;
+mod signals;
 mod status;
+mod stop;
 mod systemd;
 mod touch_and_error_files;
 mod verifier;

@@ -1,13 +1,15 @@
 //! The log on stderr, and the progress of long work on it.
 
+use std::collections::BTreeMap;
 use std::io::{self, IsTerminal, Write};
 use std::time::Duration;
 
-use sync_core::{Notice, Progress, Severity, Snapshot, Stage};
+use sync_core::{Notice, Severity, Snapshot, Stage};
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
-use tracing::{Level, debug, info, warn};
+use tracing::{Level, Span, debug, info, info_span, warn};
 use tracing_subscriber::fmt;
 
+use crate::board::Board;
 use crate::config::{LogConfig, LogFormat};
 
 /// Set up the log of the process.
@@ -15,7 +17,7 @@ pub fn start(config: LogConfig) {
     let level = if config.verbosity == 0 { Level::INFO } else { Level::DEBUG };
     let builder = fmt().with_max_level(level).with_writer(Stderr::new).with_target(false);
     if is_json(config.format) {
-        builder.json().flatten_event(true).with_current_span(false).with_span_list(false).init();
+        builder.json().flatten_event(true).with_current_span(true).with_span_list(false).init();
     } else {
         builder.with_ansi(io::stderr().is_terminal()).init();
     }
@@ -69,50 +71,63 @@ impl Write for Stderr {
 }
 
 /// Show progress until dropped: on a terminal a line that is redrawn, elsewhere a log line every few seconds,
-/// so that quick work says nothing.
-pub async fn show(progress: Progress, format: LogFormat) {
-    let on_terminal = io::stderr().is_terminal() && !is_json(format);
+/// so that quick work says nothing. Only a repository that is alone has the terminal to itself.
+pub async fn show(board: &Board, format: LogFormat) {
+    let on_terminal = !board.is_many() && io::stderr().is_terminal() && !is_json(format);
     let period = if on_terminal { Duration::from_millis(250) } else { Duration::from_secs(5) };
     let mut ticks = interval_at(Instant::now() + period, period);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut finished = usize::MAX;
-    let mut rate = Rate { stage: Stage::Idle, bytes: 0, at: Instant::now() };
+    let mut seen = BTreeMap::new();
     loop {
         ticks.tick().await;
-        let snapshot = progress.snapshot();
-        let speed = rate.update(&snapshot);
-        let is_long = std::mem::replace(&mut finished, snapshot.finished) == snapshot.finished;
-        if snapshot.stage == Stage::Idle || !is_long {
-            continue;
-        }
-        let text = describe(&snapshot, speed);
-        if on_terminal {
-            let _ = write!(io::stderr(), "\r\x1b[K{text}");
-        } else {
-            info!(
-                stage = snapshot.stage.describe(),
-                done = snapshot.done,
-                total = snapshot.total,
-                bytes = snapshot.bytes,
-                "{text}"
-            );
+        let before = std::mem::take(&mut seen);
+        for (name, entry) in board.repos() {
+            let snapshot = entry.progress.snapshot();
+            let now = Seen::new(&snapshot);
+            let last = before.get(&name).filter(|last: &&Seen| last.finished == now.finished);
+            if let Some(last) = last.filter(|_| snapshot.stage != Stage::Idle) {
+                let text = describe(&snapshot, last.speed(&now));
+                if on_terminal {
+                    let _ = write!(io::stderr(), "\r\x1b[K{text}");
+                } else {
+                    let span = if board.is_many() { repository(&name) } else { Span::none() };
+                    span.in_scope(|| tell(&snapshot, &text));
+                }
+            }
+            seen.insert(name, now);
         }
     }
 }
 
-/// Bytes per second between two checks.
-struct Rate {
+/// What stands before the lines about one of many repositories.
+pub fn repository(name: &str) -> Span {
+    info_span!("repository", repo = name)
+}
+
+fn tell(snapshot: &Snapshot, text: &str) {
+    let Snapshot { stage, done, total, bytes, .. } = *snapshot;
+    info!(stage = stage.describe(), done, total, bytes, "{text}");
+}
+
+/// Work at one check.
+struct Seen {
+    finished: usize,
     stage: Stage,
     bytes: usize,
     at: Instant,
 }
 
-impl Rate {
-    fn update(&mut self, snapshot: &Snapshot) -> usize {
-        let before = if self.stage == snapshot.stage { self.bytes } else { 0 };
-        let seconds = self.at.elapsed().as_secs_f64();
-        *self = Rate { stage: snapshot.stage, bytes: snapshot.bytes, at: Instant::now() };
-        if seconds > 0.0 { (snapshot.bytes.saturating_sub(before) as f64 / seconds) as usize } else { 0 }
+impl Seen {
+    fn new(snapshot: &Snapshot) -> Seen {
+        let Snapshot { finished, stage, bytes, .. } = *snapshot;
+        Seen { finished, stage, bytes, at: Instant::now() }
+    }
+
+    /// Bytes per second until another check.
+    fn speed(&self, now: &Seen) -> usize {
+        let before = if self.stage == now.stage { self.bytes } else { 0 };
+        let seconds = (now.at - self.at).as_secs_f64();
+        if seconds > 0.0 { (now.bytes.saturating_sub(before) as f64 / seconds) as usize } else { 0 }
     }
 }
 

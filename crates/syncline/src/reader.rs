@@ -1,7 +1,7 @@
 //! Reading options one by one while collecting everything that is wrong with them.
 
 use std::ffi::{OsStr, OsString};
-use std::fmt::Display;
+use std::fmt::{self, Display};
 use std::path::{Path, PathBuf};
 
 use sync_core::{Secret, without_dots};
@@ -9,6 +9,7 @@ use sync_core::{Secret, without_dots};
 use crate::args::Args;
 use crate::environment::Environment;
 use crate::options::{Opt, Row, Setting, hints};
+use crate::origin::Origin;
 
 /// Reads values; if one is wrong, it notes the error and goes on without it.
 pub struct OptionReader<'a> {
@@ -16,34 +17,72 @@ pub struct OptionReader<'a> {
     /// For what is not an option.
     pub environment: &'a Environment,
     directory: &'a Path,
-    errors: Vec<String>,
-    warnings: Vec<String>,
+    errors: Vec<Note>,
+    warnings: Vec<Note>,
+}
+
+/// Something that is wrong, or should be changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Note {
+    /// Where; `None` if it is about no value.
+    pub origin: Option<Origin>,
+    /// The name of the option, if it is about one.
+    pub option: Option<&'static str>,
+    /// What; after the origin, if there is one.
+    pub text: String,
+}
+
+impl From<String> for Note {
+    fn from(text: String) -> Note {
+        Note { origin: None, option: None, text }
+    }
+}
+
+impl Display for Note {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.origin {
+            Some(origin) => write!(f, "{origin}: {}", self.text),
+            None => f.write_str(&self.text),
+        }
+    }
 }
 
 impl<'a> OptionReader<'a> {
     /// Errors and warnings of the command line come first. It fails if the current directory is unknown.
     pub fn new(args: &'a Args, environment: &'a Environment) -> Result<Self, String> {
-        let (errors, warnings) = (args.errors.clone(), args.warnings.clone());
+        let notes = |texts: &[String]| texts.iter().cloned().map(Note::from).collect();
+        let (errors, warnings) = (notes(&args.errors), notes(&args.warnings));
         Ok(OptionReader { args, environment, directory: environment.directory()?, errors, warnings })
     }
 
     /// What `make` makes of the warnings, if nothing was wrong.
-    pub fn finish<T>(mut self, make: impl FnOnce(Vec<String>) -> T) -> Result<T, Vec<String>> {
+    pub fn finish<T>(self, make: impl FnOnce(Vec<String>) -> T) -> Result<T, Vec<String>> {
         if !self.errors.is_empty() {
             return Err(self.into_errors());
         }
-        self.warnings.extend(hints::strays(self.environment.names()));
-        Ok(make(self.warnings))
+        Ok(make(self.with_strays(&self.warnings)))
     }
 
     /// Everything that is wrong, and the names that may be the reason for it.
     pub fn into_errors(self) -> Vec<String> {
-        [self.errors, hints::strays(self.environment.names())].concat()
+        self.with_strays(&self.errors)
+    }
+
+    /// These, and the names in the environment that look like options but are none.
+    pub fn with_strays(&self, notes: impl IntoIterator<Item = impl ToString>) -> Vec<String> {
+        let strays = hints::strays(self.environment.names());
+        notes.into_iter().map(|note| note.to_string()).chain(strays).collect()
+    }
+
+    /// Everything that is wrong, and what should be changed.
+    pub fn into_notes(self) -> (Vec<Note>, Vec<Note>) {
+        (self.errors, self.warnings)
     }
 
     /// Note what is wrong with an option, in words that follow its name.
     pub fn error(&mut self, option: &Row, error: impl Display) {
-        self.error_at(&self.origin(option), error);
+        let origin = Some(self.origin(option));
+        self.errors.push(Note { origin, option: Some(option.name), text: error.to_string() });
     }
 
     /// The same error of each of these options that is set.
@@ -56,13 +95,18 @@ impl<'a> OptionReader<'a> {
     }
 
     /// An error of what is not an option.
-    pub fn error_at(&mut self, origin: &str, error: impl Display) {
-        self.errors.push(format!("{origin}: {error}"));
+    pub fn error_at(&mut self, origin: &Origin, error: impl Display) {
+        self.errors.push(Note { origin: Some(origin.clone()), option: None, text: error.to_string() });
     }
 
     /// Note what works, but should be changed.
     pub fn warn(&mut self, warning: impl Into<String>) {
-        self.warnings.push(warning.into());
+        self.warnings.push(Note::from(warning.into()));
+    }
+
+    /// The same of what came from somewhere.
+    pub fn warn_at(&mut self, origin: &Origin, warning: impl Display) {
+        self.warnings.push(Note { origin: Some(origin.clone()), option: None, text: warning.to_string() });
     }
 
     /// One of Git's own variables; `None` if it is not set or not UTF-8.
@@ -92,8 +136,13 @@ impl<'a> OptionReader<'a> {
     }
 
     /// How the user wrote it, or would.
-    pub fn origin(&self, option: &Row) -> String {
-        self.args.get(option).map_or_else(|| format!("--{}", option.name), |given| given.origin.clone())
+    pub fn origin(&self, option: &Row) -> Origin {
+        self.args.origin(option)
+    }
+
+    /// How an error of another option speaks of it.
+    pub fn mention(&self, option: &Row) -> String {
+        self.origin(option).mention()
     }
 
     /// The value, or the default.
@@ -141,10 +190,10 @@ impl<'a> OptionReader<'a> {
     /// All values as absolute paths, in order; in the environment they are separated by colons.
     pub fn paths(&self, option: &Opt<PathBuf>) -> Vec<PathBuf> {
         let Some(given) = self.args.get(option) else { return Vec::new() };
-        let paths: Vec<PathBuf> = if given.origin.starts_with("--") {
-            given.values.iter().map(PathBuf::from).collect()
-        } else {
+        let paths: Vec<PathBuf> = if matches!(given.origin, Origin::Environment(_)) {
             given.values.iter().flat_map(std::env::split_paths).collect()
+        } else {
+            given.values.iter().map(PathBuf::from).collect()
         };
         let paths = paths.into_iter().filter(|path| !path.as_os_str().is_empty());
         paths.map(|path| self.absolute(path)).collect()
@@ -152,7 +201,7 @@ impl<'a> OptionReader<'a> {
 
     /// A secret, which must come from the environment.
     pub fn secret(&mut self, option: &Opt<String>) -> Option<Secret> {
-        if self.origin(option).starts_with("--") && self.is_given(option) {
+        if self.is_given(option) && matches!(self.origin(option), Origin::CommandLine(_)) {
             let variable = &option.variables()[0];
             self.error(option, format!("would show in the list of processes; set {variable}"));
         }

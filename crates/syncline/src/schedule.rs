@@ -6,7 +6,7 @@ use std::time::Duration;
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
 /// The longest pause that a server may ask for.
-const LONGEST_WISH: Duration = Duration::from_secs(3600);
+pub const LONGEST_WISH: Duration = Duration::from_secs(3600);
 
 /// How much the pauses after successes vary, as a part of the period: many processes must not poll in step.
 /// After the first success, and the first after a failure, by a whole period, since all may have started
@@ -78,7 +78,8 @@ impl Schedule {
     pub fn next(&mut self, succeeded: bool, not_before: Option<Duration>, random: f64) -> Next {
         if succeeded {
             let spread = if self.succeeded && self.failures == 0 { SPREAD } else { FIRST_SPREAD };
-            self.serving = true;
+            // A member of a group may sync again in a one-time run, and its failure must be noticed, too.
+            self.serving = !self.policy.one_time;
             self.succeeded = true;
             self.failures = 0;
             return if self.policy.one_time {
@@ -146,6 +147,13 @@ mod tests {
     fn success_waits_for_the_period_or_ends_a_one_time_run() {
         assert_eq!(seconds(schedule(false, None, false).next(true, NOW, 0.5)), 10);
         assert_eq!(schedule(true, None, false).next(true, NOW, 0.7), Next::Exit(Exit::Success));
+    }
+
+    #[test]
+    fn a_failure_after_a_success_of_a_one_time_run_ends_it_too() {
+        let mut schedule = schedule(true, None, false);
+        schedule.next(true, NOW, 0.5);
+        assert_eq!(schedule.next(false, NOW, 0.5), EXIT);
     }
 
     #[test]

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use crate::clock::unix_time;
 
 /// Shared by all that report something.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Status {
     facts: Arc<Mutex<Facts>>,
     /// Notified when something was published.
@@ -101,7 +101,16 @@ pub struct Facts {
     pub published_at: Option<f64>,
     pub tree_bytes: u64,
     pub store_bytes: u64,
+    /// The commit that each hook was told of last, by the name of the hook.
+    pub delivered: BTreeMap<&'static str, CommitId>,
+    /// Whether it failed too often, and is not synced any more.
+    pub has_given_up: bool,
+    /// Whether it was told to end.
+    pub is_stopping: bool,
 }
+
+/// The states of a repository, for people and metrics.
+pub const STATES: [&str; 5] = ["starting", "ok", "failing", "gave-up", "stopping"];
 
 impl Facts {
     pub fn last_attempt(&self) -> Option<f64> {
@@ -111,6 +120,18 @@ impl Facts {
     /// The error of the last attempt, if it failed.
     pub fn last_error(&self) -> Option<&str> {
         self.attempts.front()?.error.as_deref()
+    }
+
+    /// One of [`STATES`].
+    pub fn state(&self) -> &'static str {
+        let [starting, ok, failing, gave_up, stopping] = STATES;
+        match self {
+            Facts { is_stopping: true, .. } => stopping,
+            Facts { has_given_up: true, .. } => gave_up,
+            Facts { consecutive_failures: 1.., .. } => failing,
+            Facts { last_success: None, .. } => starting,
+            _ => ok,
+        }
     }
 
     /// How many syncs published something.
@@ -150,6 +171,11 @@ impl Status {
 
     pub fn facts(&self) -> Facts {
         self.lock().clone()
+    }
+
+    /// Look at everything for a moment.
+    pub fn read<T>(&self, look: impl FnOnce(&Facts) -> T) -> T {
+        look(&self.lock())
     }
 
     /// Everything, if something other than `seen` is published.
@@ -197,10 +223,35 @@ impl Status {
         facts.consecutive_failures = 0;
     }
 
+    /// A sync finished a tree that waits for its group. Nothing is published yet.
+    pub fn deferred(&self, took: Duration) {
+        let mut facts = self.lock();
+        facts.attempted(Outcome::Noop, took, None);
+        facts.consecutive_failures = 0;
+    }
+
     pub fn failed(&self, error: String, failures: u32, took: Duration) {
         let mut facts = self.lock();
         facts.attempted(Outcome::Error, took, Some(error));
         facts.consecutive_failures = failures;
+    }
+
+    /// It failed too often.
+    pub fn gave_up(&self) {
+        let mut facts = self.lock();
+        (facts.has_given_up, facts.next_attempt) = (true, None);
+    }
+
+    /// It was told to end.
+    pub fn stopping(&self) {
+        self.lock().is_stopping = true;
+    }
+
+    /// It works again, with another configuration.
+    pub fn restarted(&self, source: String, reference: String) {
+        let mut facts = self.lock();
+        (facts.source, facts.reference) = (source, reference);
+        (facts.has_given_up, facts.is_stopping, facts.consecutive_failures) = (false, false, 0);
     }
 
     pub fn waiting(&self, pause: Duration) {
@@ -238,6 +289,11 @@ impl Status {
 
     pub fn store_has(&self, bytes: u64) {
         self.lock().store_bytes = bytes;
+    }
+
+    /// A hook was told of a commit.
+    pub fn delivered(&self, name: &'static str, commit: CommitId) {
+        self.lock().delivered.insert(name, commit);
     }
 
     pub fn hook_ran(&self, name: &'static str, outcome: Outcome) {

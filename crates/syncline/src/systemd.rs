@@ -1,20 +1,22 @@
 //! Reports to a service manager by the protocol of sd_notify(3): `Type=notify` and `WatchdogSec=`.
 
+use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::future::pending;
 use std::io;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use sync_core::{Progress, Snapshot, Stage};
+use sync_core::{Snapshot, Stage};
 use tokio::time::{MissedTickBehavior, interval};
 use tracing::{debug, warn};
 
+use crate::board::{Board, Entry};
 use crate::environment::Environment;
-use crate::status::{Facts, Status};
+use crate::status::{Facts, STATES};
 
 /// Variables that a manager sets for this process, not for its hooks.
 pub const VARIABLES: [&str; 3] = ["NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"];
@@ -56,8 +58,8 @@ impl Manager {
         }
     }
 
-    /// The first sync succeeded.
-    pub fn ready(&self) {
+    /// Everything that is required has succeeded once.
+    fn ready(&self) {
         if let Err(err) = self.send("READY=1") {
             warn!(error = %err, "cannot send READY=1 to NOTIFY_SOCKET");
         }
@@ -69,9 +71,9 @@ impl Manager {
     }
 
     /// Report without end that the process lives, and what it does.
-    pub async fn report(&self, status: &Status, progress: &Progress) {
+    pub async fn report(&self, board: &Board) {
         match self.line {
-            Some(_) => tokio::join!(self.beat(), self.describe(status, progress)),
+            Some(_) => tokio::join!(self.beat(), self.describe(board)),
             None => pending().await,
         };
     }
@@ -87,16 +89,21 @@ impl Manager {
         }
     }
 
-    async fn describe(&self, status: &Status, progress: &Progress) {
+    async fn describe(&self, board: &Board) {
         let (mut said, mut before) = (String::new(), Snapshot::default());
         let mut ticks = interval(LOOK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
-            let now = progress.snapshot();
-            // Work that ends before the next check is not reported.
-            let is_long = std::mem::replace(&mut before, now).finished == now.finished;
-            let text = describe(&status.facts(), if is_long { now.stage } else { Stage::Idle });
+            let text = match board.repos().as_slice() {
+                [(_, entry)] if !board.is_many() => {
+                    let now = entry.progress.snapshot();
+                    // Work that ends before the next check is not reported.
+                    let is_long = std::mem::replace(&mut before, now).finished == now.finished;
+                    describe(&entry.status.facts(), if is_long { now.stage } else { Stage::Idle })
+                }
+                repos => describe_many(repos),
+            };
             if text != said {
                 self.tell(&format!("STATUS={text}"));
                 said = text;
@@ -113,6 +120,57 @@ impl Manager {
     fn send(&self, text: &str) -> io::Result<()> {
         let Some((socket, address)) = self.line.as_deref() else { return Ok(()) };
         socket.send_to_addr(text.as_bytes(), address).map(drop)
+    }
+}
+
+/// Who has to succeed before the manager is told that the process is ready. Clones share this.
+#[derive(Clone, Debug)]
+pub struct Readiness {
+    manager: Manager,
+    /// The names of those that have not succeeded yet; `None` once the manager was told.
+    missing: Arc<Mutex<Option<BTreeSet<String>>>>,
+}
+
+impl Readiness {
+    pub fn new(manager: &Manager, required: BTreeSet<String>) -> Readiness {
+        let readiness = Readiness { manager: manager.clone(), missing: Arc::new(Mutex::new(Some(required))) };
+        readiness.tell();
+        readiness
+    }
+
+    /// The one that reports the first success of `name`.
+    pub fn of(&self, name: &str) -> Ready {
+        Ready { readiness: self.clone(), name: name.to_owned() }
+    }
+
+    /// No longer wait for `name`.
+    pub fn forget(&self, name: &str) {
+        let mut missing = self.missing.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(names) = missing.as_mut() {
+            names.remove(name);
+        }
+        drop(missing);
+        self.tell();
+    }
+
+    fn tell(&self) {
+        let mut missing = self.missing.lock().unwrap_or_else(PoisonError::into_inner);
+        if missing.take_if(|names| names.is_empty()).is_some() {
+            self.manager.ready();
+        }
+    }
+}
+
+/// Reports the first success of a repository.
+#[derive(Clone, Debug)]
+pub struct Ready {
+    readiness: Readiness,
+    name: String,
+}
+
+impl Ready {
+    pub fn succeeded(&self) {
+        self.readiness.forget(&self.name);
     }
 }
 
@@ -143,6 +201,24 @@ fn describe(facts: &Facts, stage: Stage) -> String {
         text.push_str(&format!("; failed syncs in a row: {}; {error}", facts.consecutive_failures));
     }
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(LIMIT).collect()
+}
+
+/// One line: how many repositories are in which state, and the names of those that fail.
+fn describe_many(repos: &[(String, Entry)]) -> String {
+    let states: Vec<_> =
+        repos.iter().map(|(name, entry)| (name.as_str(), entry.status.read(Facts::state))).collect();
+    let of = |wanted: &str| {
+        states.iter().filter(|(_, state)| *state == wanted).map(|(name, _)| *name).collect::<Vec<_>>()
+    };
+    let counts = STATES.iter().map(|state| (state, of(state))).filter(|(_, names)| !names.is_empty());
+    let parts: Vec<String> = counts
+        .map(|(state, names)| match *state {
+            "ok" | "starting" => format!("{state}: {}", names.len()),
+            _ => format!("{state}: {} ({})", names.len(), names.join(" ")),
+        })
+        .collect();
+    let text = if parts.is_empty() { "no repositories".into() } else { parts.join(", ") };
+    text.chars().take(LIMIT).collect()
 }
 
 #[cfg(test)]

@@ -1,15 +1,38 @@
 //! What the loop drives on a thread of its own: updates and their maintenance.
 
-use sync_core::{CommitId, Held, Interrupt, Mirror, Progress, Result, Signer, SyncOutcome, Tip};
+use sync_core::{
+    CommitId, Found, Held, Interrupt, Look, Mirror, Permit, Progress, Reference, Result, Signer, SyncOutcome,
+    Tip,
+};
 use tracing::debug;
 
-use crate::hooks::Event;
+use crate::hooks::{Event, What};
 use crate::status::{Published, Status};
+
+/// What a look found.
+pub enum Looked<F> {
+    /// Nothing has to be done.
+    UpToDate(SyncOutcome),
+    /// There is work to do, which takes memory.
+    Found(F),
+}
 
 /// Blocking work that the loop hands to a thread and gets back.
 pub trait Worker: Send + 'static {
-    /// Bring what is published up to date.
-    fn update(&mut self) -> Result<SyncOutcome>;
+    /// What a look hands to what follows from it.
+    type Found: Send + 'static;
+
+    /// The first half of an update: look whether there is something to do.
+    fn look(&mut self) -> Result<Looked<Self::Found>>;
+
+    /// The second half: do it.
+    fn apply(&mut self, found: Self::Found, permit: Permit) -> Result<SyncOutcome>;
+
+    /// Publish a commit whose tree was finished and deferred.
+    fn publish_ready(&mut self, commit: CommitId) -> Result<SyncOutcome>;
+
+    /// Sync this commit from now on.
+    fn pin(&mut self, commit: CommitId);
 
     /// What to tell the hooks about the published commit.
     fn event(&self, commit: CommitId) -> Event;
@@ -37,14 +60,32 @@ pub trait Worker: Send + 'static {
 }
 
 impl Worker for Mirror {
-    fn update(&mut self) -> Result<SyncOutcome> {
-        Mirror::update(self)
+    type Found = Found;
+
+    fn look(&mut self) -> Result<Looked<Found>> {
+        Ok(match Mirror::look(self)? {
+            Look::UpToDate(outcome) => Looked::UpToDate(outcome),
+            Look::Found(found) => Looked::Found(found),
+        })
+    }
+
+    fn apply(&mut self, found: Found, permit: Permit) -> Result<SyncOutcome> {
+        Mirror::apply(self, found, permit)
+    }
+
+    fn publish_ready(&mut self, commit: CommitId) -> Result<SyncOutcome> {
+        Mirror::publish_ready(self, commit)
+    }
+
+    fn pin(&mut self, commit: CommitId) {
+        self.set_reference(Reference::Commit(commit));
     }
 
     fn event(&self, commit: CommitId) -> Event {
         let reference = self.published_tip().and_then(Tip::reference).map(ToOwned::to_owned);
         let signer = self.signers(commit).first().map(Signer::to_string);
-        Event { commit, tree: self.store().tree_path(commit), reference, signer }
+        let tree = self.store().tree_path(commit);
+        Event { reference, signer, ..Event::new(What::Commit(commit), tree) }
     }
 
     fn held(&self) -> Option<Held> {

@@ -46,7 +46,7 @@ impl Network {
         self.lacks_filter = source.filter.is_some() && filter.is_none();
         store.prepare(kind, filter.as_ref().map(|_| &source.url))?;
         if needs_branches(&connection, &source.url, want) {
-            self.connection = Some(connection);
+            self.keep(connection);
             if self.fetch_branches(source, want, store)? {
                 return Ok(arrived(StreamedFiles::default(), true));
             }

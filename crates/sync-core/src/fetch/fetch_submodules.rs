@@ -52,9 +52,9 @@ impl Fetcher {
                 selection: whole.clone(),
                 ..self.source.clone()
             };
-            let (options, sessions) = (self.options.clone(), self.sessions.clone());
+            let (options, connections) = (self.options.clone(), self.connections.clone());
             let (interrupt, progress) = (self.interrupt.clone(), self.progress.clone());
-            let mut fetcher = Fetcher::with_sessions(source, options, interrupt, progress, sessions);
+            let mut fetcher = Fetcher::with_connections(source, options, interrupt, progress, connections);
             // A partial store may lack blobs that this checkout needs; any other store has each commit with its whole
             // tree.
             let received = match (submodule.has_commit(commit), submodule.is_partial(), &self.source.filter) {

@@ -14,10 +14,14 @@ pub(crate) mod protocol;
 mod remote;
 mod request;
 pub(crate) mod submodules;
+#[cfg(test)]
+#[cfg(feature = "http")]
+mod tests;
 
 use std::fmt;
 use std::num::NonZeroU32;
 use std::path::Path;
+use std::sync::Arc;
 
 use crate::credentials::Credentials;
 use crate::error::{Context, Error, ErrorKind, Result};
@@ -33,8 +37,8 @@ use crate::spec::sparse::SparsePatterns;
 use crate::spec::submodules::{MAX_DEPTH, SubmoduleMode};
 use crate::spec::version_tags::without_longer;
 use crate::store::Store;
+use crate::transport::connections::Connections;
 use crate::transport::options::ConnectOptions;
-use crate::transport::ssh;
 use crate::url::Kind;
 
 use lfs::LfsFetcher;
@@ -46,12 +50,14 @@ use submodules::Location;
 /// Fetches from one remote repository. The connection is kept between requests if the server allows it.
 pub struct Fetcher {
     source: Source,
-    options: ConnectOptions,
+    options: Arc<ConnectOptions>,
     interrupt: Interrupt,
     progress: Progress,
     remote: Box<dyn Remote>,
     /// Shared with the fetchers of submodules.
-    sessions: ssh::Sessions,
+    connections: Connections,
+    /// Where the reference pointed when it was last resolved.
+    seen: Option<CommitId>,
     /// The commit below the object that was fetched by its id, which may be a tag.
     peeled: Option<CommitId>,
 }
@@ -61,29 +67,41 @@ impl Fetcher {
     /// reports it.
     #[must_use]
     pub fn new(source: Source, options: ConnectOptions, interrupt: Interrupt, progress: Progress) -> Self {
-        Self::with_sessions(source, options, interrupt, progress, ssh::Sessions::default())
+        Self::with_connections(source, options, interrupt, progress, Connections::default())
     }
 
-    fn with_sessions(
+    /// The same, with connections that it shares with others.
+    pub(crate) fn with_connections(
         source: Source,
-        options: ConnectOptions,
+        options: impl Into<Arc<ConnectOptions>>,
         interrupt: Interrupt,
         progress: Progress,
-        sessions: ssh::Sessions,
+        connections: Connections,
     ) -> Self {
+        let options = options.into();
         let remote: Box<dyn Remote> = match &source.url.0 {
             Kind::Local(path) => Box::new(Local::new(path, interrupt.clone(), progress.clone())),
             Kind::Http(_) | Kind::Git { .. } | Kind::Ssh(_) => {
-                Box::new(Network::new(options.clone(), sessions.clone(), interrupt.clone(), progress.clone()))
+                let (options, connections) = (options.clone(), connections.clone());
+                Box::new(Network::new(options, connections, interrupt.clone(), progress.clone()))
             }
         };
-        Fetcher { source, options, interrupt, progress, remote, sessions, peeled: None }
+        Fetcher { source, options, interrupt, progress, remote, connections, seen: None, peeled: None }
+    }
+
+    /// Close a connection that only a fetch that follows at once would use: over SSH and git://, a program runs for it on
+    /// the server. After [`Fetcher::fetch`], and if the reference has not moved, this happens by itself.
+    pub fn rest(&mut self) {
+        self.remote.rest();
     }
 
     /// Use these credentials from now on, for HTTP only.
     pub fn set_credentials(&mut self, credentials: Credentials) {
-        self.remote.set_credentials(&credentials);
-        self.options.credentials = credentials;
+        if credentials != self.options.credentials {
+            let options = ConnectOptions { credentials, ..ConnectOptions::clone(&self.options) };
+            self.options = options.into();
+            self.remote.set_options(self.options.clone());
+        }
     }
 
     /// Check out only these paths from now on; all paths if `None`.
@@ -126,7 +144,11 @@ impl Fetcher {
 
     /// The same, with all references that were listed. `branch` is the full name of another one to list.
     pub(crate) fn resolve_among(&mut self, branch: Option<&str>) -> Result<(Tip, Vec<AdvertisedRef>)> {
-        self.try_resolve(branch).map_err(|err| self.hide_secrets(err))
+        let (tip, refs) = self.try_resolve(branch).map_err(|err| self.hide_secrets(err))?;
+        if self.seen.replace(tip.commit) == Some(tip.commit) {
+            self.rest();
+        }
+        Ok((tip, refs))
     }
 
     fn try_resolve(&mut self, branch: Option<&str>) -> Result<(Tip, Vec<AdvertisedRef>)> {
@@ -199,7 +221,9 @@ impl Fetcher {
     /// two cases the store is emptied first: the remote has another object format than the store, or the store is a
     /// partial clone and the source no longer has a filter. Trees always stay.
     pub fn fetch(&mut self, tip: &Tip, store: &mut Store) -> Result<Fetched> {
-        self.try_fetch(tip, store).map_err(|err| self.hide_secrets(err))
+        let fetched = self.try_fetch(tip, store).map_err(|err| self.hide_secrets(err));
+        self.rest();
+        fetched
     }
 
     fn try_fetch(&mut self, tip: &Tip, store: &mut Store) -> Result<Fetched> {
@@ -278,7 +302,7 @@ impl Fetcher {
             selection,
             reference: reference.map(ToOwned::to_owned),
             options: self.options.clone(),
-            sessions: self.sessions.clone(),
+            connections: self.connections.clone(),
             interrupt: self.interrupt.clone(),
             progress: self.progress.clone(),
         }))

@@ -1,6 +1,7 @@
 //! Fetching from a server: the connection, and listing references.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use gix::ObjectId;
 use gix::bstr::BString;
@@ -11,7 +12,6 @@ use gix::protocol::transport::client::blocking_io::Transport;
 use gix::protocol::{Handshake, LsRefsCommand};
 
 use super::protocol::agent;
-use crate::credentials::Credentials;
 use crate::error::{Context, Error, ErrorKind, Result};
 use crate::fetch::protocol::{http_status, protocol_error, without_deepen_relative};
 use crate::fetch::remote::{Arrived, Commits, Remote, WantedCommits};
@@ -21,20 +21,33 @@ use crate::progress::{Progress, Stage};
 use crate::spec::Source;
 use crate::spec::reference::AdvertisedRef;
 use crate::store::Store;
+use crate::transport::connections::Connections;
 use crate::transport::options::ConnectOptions;
 use crate::transport::read_budget::ReadBudget;
 use crate::transport::{git, http, ssh};
-use crate::url::{Kind, RemoteUrl};
+use crate::url::{HttpUrl, Kind, RemoteUrl};
 
-/// A repository on a server. The connection is kept between requests if the server allows it.
+/// A repository on a server.
 pub(super) struct Network {
-    pub(super) options: ConnectOptions,
+    options: Arc<ConnectOptions>,
     pub(super) interrupt: Interrupt,
     pub(super) progress: Progress,
-    pub(super) connection: Option<Connection>,
-    /// SSH sessions outlive the connections in them, which the server closes after each exchange.
-    sessions: ssh::Sessions,
+    kept: Option<Kept>,
+    /// What outlives the connections to one repository.
+    connections: Connections,
     pub(super) lacks_filter: bool,
+}
+
+/// What is left of a connection after a request that succeeded.
+enum Kept {
+    /// All of it. The server runs a program for it.
+    Open(Connection),
+    /// Over HTTP, with protocol v2, requests do not depend on each other: the handshake, and the URL that it led to.
+    Known {
+        base: String,
+        handshake: Handshake,
+    },
+    Nothing,
 }
 
 pub(super) struct Connection {
@@ -48,7 +61,7 @@ pub(super) struct Connection {
 impl Remote for Network {
     /// Over a kept connection this is one request. If the server has closed that connection, it is opened again, once.
     fn list(&mut self, source: &Source, prefixes: &[String]) -> Result<Vec<AdvertisedRef>> {
-        let kept = self.connection.is_some();
+        let kept = self.kept.is_some();
         let listed = match self.try_list(source, prefixes) {
             Err(ListFailure::Lost(_)) if kept && !self.interrupt.is_triggered() => {
                 self.try_list(source, prefixes)
@@ -81,10 +94,14 @@ impl Remote for Network {
         self.fetch_blobs(source, commit, store)
     }
 
-    fn set_credentials(&mut self, credentials: &Credentials) {
-        if *credentials != self.options.credentials {
-            self.options.credentials = credentials.clone();
-            self.connection = None;
+    fn set_options(&mut self, options: Arc<ConnectOptions>) {
+        self.options = options;
+        self.kept = None;
+    }
+
+    fn rest(&mut self) {
+        if let Some(Kept::Open(_)) = self.kept {
+            self.kept = Some(Kept::Nothing);
         }
     }
 
@@ -95,12 +112,12 @@ impl Remote for Network {
 
 impl Network {
     pub(super) fn new(
-        options: ConnectOptions,
-        sessions: ssh::Sessions,
+        options: Arc<ConnectOptions>,
+        connections: Connections,
         interrupt: Interrupt,
         progress: Progress,
     ) -> Self {
-        Network { options, interrupt, progress, connection: None, sessions, lacks_filter: false }
+        Network { options, interrupt, progress, kept: None, connections, lacks_filter: false }
     }
 
     fn try_list(
@@ -111,11 +128,7 @@ impl Network {
         // Before v2, references are listed only in the handshake, so each list needs a new connection. Other transports
         // than HTTP keep one server process for each connection, and git's process does not read a changed branch
         // again.
-        let is_http = matches!(source.url.0, Kind::Http(_));
-        self.connection = self
-            .connection
-            .take()
-            .filter(|kept| is_http && kept.handshake.server_protocol_version == Protocol::V2);
+        self.kept.take_if(|kept| matches!(kept, Kept::Open(_)));
         let mut connection = self.connect(source).map_err(ListFailure::Answered)?;
         connection.budget.renew();
         let step = || format!("list references of {}", source.url);
@@ -136,28 +149,60 @@ impl Network {
                     })?
             }
         };
-        self.connection = Some(connection);
+        self.keep(connection);
         Ok(refs.iter().filter_map(advertised_ref).collect())
     }
 
-    /// Take the kept connection or open one. The caller puts it back if it is still usable afterwards.
+    /// Keep what later requests need of a connection that is still usable.
+    pub(super) fn keep(&mut self, connection: Connection) {
+        let Connection { transport, handshake, .. } = &connection;
+        let is_independent = handshake.server_protocol_version == Protocol::V2
+            && !transport.connection_persists_across_multiple_requests();
+        self.kept = Some(match is_independent {
+            true => Kept::Known { base: transport.to_url().to_string(), handshake: connection.handshake },
+            false => Kept::Open(connection),
+        });
+    }
+
+    /// Take the kept connection or open one. The caller keeps it if it is still usable afterwards.
     pub(super) fn connect(&mut self, source: &Source) -> Result<Connection> {
-        let kept = self.connection.take();
-        if let Some(kept) = kept.filter(|kept| kept.session.as_ref().is_none_or(ssh::Session::is_good)) {
-            return Ok(kept);
+        let is_good = |session: &Option<ssh::Session>| session.as_ref().is_none_or(ssh::Session::is_good);
+        match (self.kept.take(), &source.url.0) {
+            (Some(Kept::Open(connection)), _) if is_good(&connection.session) => Ok(connection),
+            (Some(Kept::Known { base, handshake }), Kind::Http(url)) => {
+                let budget = ReadBudget::new(self.options.resources);
+                let transport =
+                    self.http(url, Some(&base), &budget, || format!("connect to {}", source.url))?;
+                Ok(Connection { transport, handshake, session: None, budget })
+            }
+            _ => self.open(source),
         }
+    }
+
+    fn http(
+        &self,
+        url: &HttpUrl,
+        known: Option<&str>,
+        budget: &ReadBudget,
+        step: impl Fn() -> String,
+    ) -> Result<Box<dyn Transport + Send>> {
+        http::connect(url, known, (&self.options, &self.connections), &self.interrupt, budget, step)
+    }
+
+    fn open(&self, source: &Source) -> Result<Connection> {
         self.progress.enter(Stage::Connecting);
         let url = &source.url;
         let step = || format!("connect to {url}");
         let (mut session, budget) = (None, ReadBudget::new(self.options.resources));
         let mut transport: Box<dyn Transport + Send> = match &url.0 {
-            Kind::Http(url) => http::connect(url, &self.options, &self.interrupt, &budget, step)?,
+            Kind::Http(url) => self.http(url, None, &budget, step)?,
             Kind::Git { host, port, path } => {
                 git::connect(host, *port, path, &self.options, &self.interrupt, &budget).step(step)?
             }
             Kind::Ssh(url) => {
                 let ssh_options = (&self.options.ssh, self.options.tunnel_for(&url.host, url.port));
-                let connected = ssh::connect(&self.sessions, url, ssh_options, &self.interrupt, &budget);
+                let connected =
+                    ssh::connect(&self.connections.sessions, url, ssh_options, &self.interrupt, &budget);
                 let (transport, used) = connected.map_err(|failure| failure.into_error(step()))?;
                 session = Some(used);
                 transport

@@ -30,7 +30,7 @@ impl Network {
         let WantedCommits { want, commit, until, depth } = *wanted;
         let connection = self.connect(source)?;
         if !can_filter(&connection.handshake) {
-            self.connection = Some(connection);
+            self.keep(connection);
             return Ok(None);
         }
         let kind = object_kind(&connection.handshake.capabilities);

@@ -2,10 +2,10 @@
 
 use std::num::NonZeroU32;
 use std::path::Path;
+use std::sync::Arc;
 
 use gix::ObjectId;
 
-use crate::credentials::Credentials;
 use crate::error::Result;
 use crate::fetched::{StreamedFiles, Tip};
 use crate::fs_ext::TemporaryDir;
@@ -13,6 +13,7 @@ use crate::objects::Objects;
 use crate::spec::Source;
 use crate::spec::reference::AdvertisedRef;
 use crate::store::Store;
+use crate::transport::options::ConnectOptions;
 
 /// A repository to fetch from. Every call passes the [`Source`]; its URL must always be the same.
 pub(super) trait Remote: Send {
@@ -40,8 +41,11 @@ pub(super) trait Remote: Send {
     /// Fetch the blobs that a filter left out and the checkout of `commit` needs, in one request.
     fn fetch_missing_blobs(&mut self, source: &Source, commit: ObjectId, store: &Store) -> Result<()>;
 
-    /// Use these credentials from now on, if the remote needs any.
-    fn set_credentials(&mut self, _credentials: &Credentials) {}
+    /// Use these options, which have other credentials, from now on.
+    fn set_options(&mut self, _options: Arc<ConnectOptions>) {}
+
+    /// Close what only a request that follows at once would use. A later request opens it again.
+    fn rest(&mut self) {}
 
     /// Whether the remote does not support the filter of the source, and the last fetch was therefore complete.
     fn lacks_filter(&self) -> bool {

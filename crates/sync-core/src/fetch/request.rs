@@ -102,7 +102,7 @@ impl Network {
         match outcome {
             // Before v2 the server closes the connection after the pack.
             Ok(_) if connection.handshake.server_protocol_version == Protocol::V2 => {
-                self.connection = Some(connection);
+                self.keep(connection);
                 Ok(taken)
             }
             Ok(_) => Ok(taken),

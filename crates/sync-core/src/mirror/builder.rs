@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::notice::{Notice, Observer};
 use super::outcome::Guards;
+use super::pool::Pool;
 use super::publisher::{Publisher, Unpublished};
 use super::retention::Retention;
 use super::rules::{Memory, Rules};
@@ -25,6 +26,7 @@ use crate::transport::options::ConnectOptions;
 pub struct MirrorBuilder {
     source: Source,
     connect: ConnectOptions,
+    pool: Option<Pool>,
     resources: Resources,
     publisher: Option<Box<dyn Publisher>>,
     credentials: Box<dyn CredentialProvider>,
@@ -40,6 +42,7 @@ impl MirrorBuilder {
         MirrorBuilder {
             source,
             connect: ConnectOptions::default(),
+            pool: None,
             resources: Resources::default(),
             publisher: None,
             credentials: Box::new(Credentials::default()),
@@ -71,6 +74,14 @@ impl MirrorBuilder {
     /// Set how many threads and how much memory to use. By default all processors, and memory without a limit.
     pub fn resources(mut self, resources: Resources) -> Self {
         self.resources = resources;
+        self
+    }
+
+    /// Share connections, memory and the right to work with the other mirrors of a pool. Its [`Pool::share`] replaces
+    /// [`MirrorBuilder::resources`]. By default a mirror shares nothing.
+    pub fn pool(mut self, pool: &Pool) -> Self {
+        self.resources = pool.share();
+        self.pool = Some(pool.clone());
         self
     }
 
@@ -184,7 +195,10 @@ impl MirrorBuilder {
         if let Some(lfs) = &mut source.selection.lfs {
             lfs.shares_files &= self.settings.shares_files;
         }
-        let fetcher = Fetcher::new(source, connect, self.interrupt.clone(), self.progress.clone());
+        let pool = self.pool.unwrap_or_default();
+        let (interrupt, progress) = (self.interrupt.clone(), self.progress.clone());
+        let connections = pool.connections().clone();
+        let fetcher = Fetcher::with_connections(source, connect, interrupt, progress, connections);
         Mirror {
             publisher: self.publisher.unwrap_or_else(|| Box::new(Unpublished::new(&store))),
             store,
@@ -192,12 +206,14 @@ impl MirrorBuilder {
             credentials: self.credentials,
             verifier: self.verifier,
             settings: self.settings,
+            pool,
             observer: self.observer,
             interrupt: self.interrupt,
             progress: self.progress,
             guards: Guards::default(),
             memory: Memory::default(),
             judged: Judged::default(),
+            ready: None,
             is_verified: false,
             has_excess_history: false,
             keeps_recyclable: false,

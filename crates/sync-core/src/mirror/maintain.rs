@@ -80,9 +80,9 @@ impl Mirror {
     }
 
     fn prune(&mut self, in_use: &[CommitId], keeps_recyclable: bool) {
-        let held = self.guards.held();
-        let in_use: Vec<CommitId> = in_use.iter().copied().chain(held).collect();
-        let pruned = self.prune_trees(&in_use, keeps_recyclable);
+        let ready = self.ready.as_ref().map(|(_, tree)| tree.commit);
+        let in_use: Vec<CommitId> = in_use.iter().copied().chain(ready).chain(self.guards.held()).collect();
+        let pruned = self.unused_trees(&in_use).and_then(|unused| self.prune_trees(unused, keeps_recyclable));
         self.has_leftovers |= self.observer.failed(pruned, "cannot remove old trees");
         let pruned = self
             .publisher
@@ -95,17 +95,27 @@ impl Mirror {
         self.settings.retention.map_or(Duration::ZERO, |retention| retention.keep)
     }
 
-    /// Remove the trees that were replaced long enough ago. With `keeps_recyclable`, the newest of them is set aside
+    /// The trees that are not `in_use`, and that consumers of the publisher do not read either.
+    fn unused_trees(&self, in_use: &[CommitId]) -> Result<Vec<CommitId>> {
+        let mut trees = self.store.trees().map_err(|err| Error::io("list the old trees", &err))?;
+        trees.retain(|id| !in_use.contains(id));
+        if !trees.is_empty() {
+            let shown = self.publisher.in_use(&self.store);
+            let shown = shown.step(|| "find out which old trees consumers may read".into())?;
+            trees.retain(|id| !shown.contains(id));
+        }
+        Ok(trees)
+    }
+
+    /// Remove those trees that were replaced long enough ago. With `keeps_recyclable`, the newest of them is set aside
     /// for reuse. If one cannot be removed, the others still are.
-    fn prune_trees(&mut self, in_use: &[CommitId], keeps_recyclable: bool) -> Result<usize> {
-        let trees = self.store.trees().map_err(|err| Error::io("list the old trees", &err))?;
-        let others = trees.into_iter().filter(|id| !in_use.contains(id));
+    fn prune_trees(&mut self, unused: Vec<CommitId>, keeps_recyclable: bool) -> Result<usize> {
         let retention = self.settings.retention;
         let age = |id: &CommitId| match &retention {
             Some(retention) => retention.clock.time_since_replacement(&self.store.tree_path(*id)),
             None => Some(Duration::ZERO),
         };
-        let with_age = others.filter_map(|id| Some((age(&id)?, id)));
+        let with_age = unused.into_iter().filter_map(|id| Some((age(&id)?, id)));
         let keep = self.keep();
         let mut old: Vec<_> = with_age.filter(|(age, _)| *age >= keep).collect();
         old.sort_by_key(|(age, _)| Reverse(*age));
@@ -161,7 +171,12 @@ impl Mirror {
         is_due || store.repack_was_interrupted()
     }
 
+    /// Without a permit, the next maintenance tries again.
     fn repack(&mut self) {
+        let Some(_permit) = self.pool.permits().take_free() else {
+            self.has_changed = true;
+            return;
+        };
         let repacked = self.store.repack(self.fetcher.source().depth, &self.progress, &self.interrupt);
         self.report_repack(&repacked);
         match repacked {
@@ -180,6 +195,10 @@ impl Mirror {
         });
         for mut store in stores {
             if self.needs_repack(&store, 0, has_failed) {
+                let Some(_permit) = self.pool.permits().take_free() else {
+                    self.has_changed = true;
+                    return;
+                };
                 let repacked = store.repack(self.fetcher.source().depth, &self.progress, &self.interrupt);
                 self.report_repack(&repacked);
                 self.has_leftovers |= repacked.is_err();

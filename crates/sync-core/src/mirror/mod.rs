@@ -12,6 +12,7 @@ mod changes;
 mod maintain;
 mod notice;
 mod outcome;
+mod pool;
 mod publisher;
 mod retention;
 mod rules;
@@ -21,10 +22,13 @@ mod verify;
 
 use std::path::PathBuf;
 
+use crate::checkout::Worktree;
 use crate::checkout::tree_size;
-use crate::error::{Error, Recovery, Result};
+use crate::error::{Context, Error, Recovery, Result};
 use crate::fetch::Fetcher;
+use crate::fetched::Tip;
 use crate::interrupt::Interrupt;
+use crate::permits::Permit;
 use crate::progress::{Progress, Stage};
 use crate::spec::reference::{CommitId, Reference};
 use crate::store::Store;
@@ -32,8 +36,9 @@ use crate::store::Store;
 pub use builder::MirrorBuilder;
 pub use changes::{Change, ChangeKind};
 pub use notice::{Notice, Severity};
-pub use outcome::{SyncOutcome, TreeGuard, Update};
-pub use publisher::{Candidate, Publisher};
+pub use outcome::{Found, Look, SyncOutcome, TreeGuard, Update};
+pub use pool::Pool;
+pub use publisher::{Candidate, Decision, Publisher};
 pub use retention::{Clock, Retention};
 pub use rules::{Held, MinAge, Rule, Rules};
 pub use seams::{CredentialProvider, Verifier};
@@ -68,12 +73,15 @@ pub struct Mirror {
     credentials: Box<dyn CredentialProvider>,
     verifier: Option<Box<dyn Verifier>>,
     settings: Settings,
+    pool: Pool,
     observer: Observer,
     interrupt: Interrupt,
     progress: Progress,
     guards: Guards,
     memory: Memory,
     judged: Judged,
+    /// A finished tree that the publisher defers.
+    ready: Option<(Tip, Worktree)>,
     /// Whether this process has verified the published tree. An earlier process may have been killed, or may have had
     /// other options.
     is_verified: bool,
@@ -155,26 +163,87 @@ impl Mirror {
     /// After an interrupt the kind is [`Cancelled`](crate::ErrorKind::Cancelled) or
     /// [`TimedOut`](crate::ErrorKind::TimedOut).
     pub fn update(&mut self) -> Result<SyncOutcome> {
+        let found = match self.look()? {
+            Look::UpToDate(outcome) => return Ok(outcome),
+            Look::Found(found) => found,
+        };
+        let permit =
+            self.pool.permit().wait(&self.interrupt).step(|| "wait for other mirrors of the pool".into())?;
+        self.apply(found, permit)
+    }
+
+    /// The first half of [`Mirror::update`], which takes little memory: resolve the reference, and look whether
+    /// something has to be done.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Mirror::update`].
+    pub fn look(&mut self) -> Result<Look> {
         if self.has_leftovers {
             self.clean_up();
         }
-        let outcome = match self.try_update() {
+        let looked = self.recovering(Self::try_look);
+        if !matches!(looked, Ok(Look::Found(_))) {
+            self.fetcher.rest();
+        }
+        self.finish(looked)
+    }
+
+    /// The second half of [`Mirror::update`]: fetch, check out and publish what the look found, or repair what is
+    /// published. The permit is one of the mirror's [`Pool`]; it is given back before anything is published.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Mirror::update`].
+    pub fn apply(&mut self, found: Found, permit: Permit) -> Result<SyncOutcome> {
+        let (mut found, mut permit) = (Some(found), Some(permit));
+        let applied = self.recovering(|mirror| {
+            let found = match found.take() {
+                Some(found) => found,
+                None => match mirror.try_look()? {
+                    Look::UpToDate(outcome) => return Ok(outcome),
+                    Look::Found(found) => found,
+                },
+            };
+            mirror.try_apply(found, &mut permit)
+        });
+        self.fetcher.rest();
+        self.finish(applied)
+    }
+
+    /// Publish the tree of a commit that the [`Publisher`] deferred. Nothing is fetched, and the publisher is not asked
+    /// again.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::NotFound`](crate::ErrorKind::NotFound) if there is no such tree; otherwise those of
+    /// [`Publisher::current`] and [`Publisher::publish`].
+    pub fn publish_ready(&mut self, commit: CommitId) -> Result<SyncOutcome> {
+        self.try_publish_ready(commit)
+    }
+
+    /// Do something, and once more if the store had to be rebuilt or another login is there.
+    fn recovering<T>(&mut self, mut attempt: impl FnMut(&mut Self) -> Result<T>) -> Result<T> {
+        match attempt(self) {
             Err(err) if self.interrupt.is_triggered() => Err(err),
             Err(err) if err.recovery() == Recovery::Rebuild => {
                 self.notify(&Notice::warning("the store is damaged: fetching everything again").error(&err));
-                self.store.rebuild().and_then(|()| self.try_update())
+                self.store.rebuild().and_then(|()| attempt(self))
             }
             Err(err) if err.recovery() == Recovery::Login && self.credentials.renew() => {
                 self.notify(&Notice::info("the login was refused: trying another").error(&err));
-                self.try_update()
+                attempt(self)
             }
-            outcome => outcome,
-        };
-        if outcome.is_err() {
+            done => done,
+        }
+    }
+
+    fn finish<T>(&mut self, done: Result<T>) -> Result<T> {
+        if done.is_err() {
             self.clean_up();
         }
         self.progress.enter(Stage::Idle);
-        outcome
+        done
     }
 
     /// Make the next update verify every published file, and repair the tree if necessary. The first update always

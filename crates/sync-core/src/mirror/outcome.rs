@@ -6,6 +6,7 @@ use std::sync::{Arc, Weak};
 
 use super::changes::Change;
 use crate::checkout::Worktree;
+use crate::fetched::Tip;
 use crate::spec::reference::CommitId;
 
 /// The outcome of an update.
@@ -16,17 +17,44 @@ pub enum SyncOutcome {
     Unchanged(CommitId),
     /// A tree was published: the tree of a new commit, or a repaired tree of the same commit.
     Updated(Box<Update>),
+    /// The tree of a new commit is finished, and the publisher defers it. [`Mirror::publish_ready`] publishes it.
+    ///
+    /// [`Mirror::publish_ready`]: crate::Mirror::publish_ready
+    Ready {
+        /// The new commit.
+        commit: CommitId,
+        /// The commit that is published, if any.
+        published: Option<CommitId>,
+    },
 }
 
 impl SyncOutcome {
-    /// The commit that is published now.
+    /// The commit that is published now. If nothing is, because the publisher defers the first commit: that one.
     #[must_use]
     pub fn commit(&self) -> CommitId {
         match self {
             SyncOutcome::Unchanged(commit) => *commit,
             SyncOutcome::Updated(update) => update.commit(),
+            SyncOutcome::Ready { commit, published } => published.unwrap_or(*commit),
         }
     }
+}
+
+/// What [`Mirror::look`](crate::Mirror::look) found.
+#[derive(Clone, Debug)]
+pub enum Look {
+    /// Nothing has to be done; the outcome of the update.
+    UpToDate(SyncOutcome),
+    /// [`Mirror::apply`](crate::Mirror::apply) has work to do.
+    Found(Found),
+}
+
+/// Something to fetch, to verify or to publish.
+#[derive(Clone, Debug)]
+pub struct Found {
+    pub(super) tip: Tip,
+    /// What is published.
+    pub(super) current: Option<CommitId>,
 }
 
 /// A tree that was published.

@@ -44,15 +44,15 @@ pub trait Publisher: Send {
         Ok(true)
     }
 
-    /// Prepare for a new commit, or refuse it. The rules and the verifier have accepted it. It is called before [`Publisher::publish`], but not for a repaired tree
-    /// of the same commit.
+    /// Decide about a new commit. The rules and the verifier have accepted it. It is called before
+    /// [`Publisher::publish`], but not for a repaired tree of the same commit.
     ///
     /// # Errors
     ///
     /// Any. The update fails with this error, and the published tree stays.
-    fn prepare(&mut self, candidate: &Candidate<'_>, interrupt: &Interrupt) -> Result<()> {
+    fn prepare(&mut self, candidate: &Candidate<'_>, interrupt: &Interrupt) -> Result<Decision> {
         let _ = (candidate, interrupt);
-        Ok(())
+        Ok(Decision::Publish)
     }
 
     /// Show `tree` from now on.
@@ -61,6 +61,16 @@ pub trait Publisher: Send {
     ///
     /// If the tree is not shown, also because of `interrupt`. Consumers should then still see the earlier tree.
     fn publish(&mut self, tree: &Worktree, interrupt: &Interrupt) -> io::Result<()>;
+
+    /// Other commits whose trees consumers may read. These trees stay, and are not written to.
+    ///
+    /// # Errors
+    ///
+    /// If they cannot be found out. Then no tree is removed.
+    fn in_use(&self, store: &Store) -> io::Result<Vec<CommitId>> {
+        let _ = store;
+        Ok(Vec::new())
+    }
 
     /// Remove what this publisher made for trees that were replaced longer ago than `keep`.
     ///
@@ -71,6 +81,15 @@ pub trait Publisher: Send {
         let _ = keep;
         Ok(())
     }
+}
+
+/// What becomes of a new commit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Decision {
+    /// It is published now.
+    Publish,
+    /// Its tree stays until [`Mirror::publish_ready`](super::Mirror::publish_ready), or until another commit comes.
+    Defer,
 }
 
 /// What is about to be published.
@@ -110,12 +129,16 @@ impl<P: Publisher + ?Sized> Publisher for Box<P> {
         (**self).is_intact(tree, interrupt)
     }
 
-    fn prepare(&mut self, candidate: &Candidate<'_>, interrupt: &Interrupt) -> Result<()> {
+    fn prepare(&mut self, candidate: &Candidate<'_>, interrupt: &Interrupt) -> Result<Decision> {
         (**self).prepare(candidate, interrupt)
     }
 
     fn publish(&mut self, tree: &Worktree, interrupt: &Interrupt) -> io::Result<()> {
         (**self).publish(tree, interrupt)
+    }
+
+    fn in_use(&self, store: &Store) -> io::Result<Vec<CommitId>> {
+        (**self).in_use(store)
     }
 
     fn prune(&mut self, keep: Duration) -> io::Result<()> {

@@ -5,28 +5,46 @@ use std::io;
 use super::Mirror;
 use super::changes::{self, Change};
 use super::notice::Notice;
-use super::outcome::{SyncOutcome, Update};
-use super::publisher::Candidate;
+use super::outcome::{Found, Look, SyncOutcome, Update};
+use super::publisher::{Candidate, Decision};
 use crate::bounded_read::read_bounded;
 use crate::checkout::lfs::{LfsCounts, discard_parts, lacks_objects};
 use crate::checkout::staging::{Origin, StagePlan, StagedTree};
 use crate::checkout::verify::altered_files;
 use crate::checkout::{Worktree, checkout};
 use crate::error::{Context, Error, ErrorKind, Result};
-use crate::fetched::{Fetched, Tip};
+use crate::fetched::{Fetched, Tip, tip};
+use crate::permits::Permit;
 use crate::spec::reference::CommitId;
 use crate::spec::sparse::SparsePatterns;
 use crate::store::history::Condition;
 use crate::worktree::index_file;
 
 impl Mirror {
-    pub(super) fn try_update(&mut self) -> Result<SyncOutcome> {
+    /// Look whether what is published, or ready, is what the reference names. After a full check, only two files are
+    /// read.
+    pub(super) fn try_look(&mut self) -> Result<Look> {
         let current = self.published()?;
         let tip = self.choose(current)?;
+        let commit = tip.commit;
+        if current == Some(commit) && self.is_verified && self.store.has_untouched_tree(commit) {
+            (self.memory.shown, self.ready) = (Some(tip), None);
+            return Ok(Look::UpToDate(SyncOutcome::Unchanged(commit)));
+        }
+        let is_ready = self.ready.as_ref().is_some_and(|(ready, _)| ready.is_same(&tip));
+        if is_ready && self.store.has_untouched_tree(commit) {
+            return Ok(Look::UpToDate(SyncOutcome::Ready { commit, published: current }));
+        }
+        Ok(Look::Found(Found { tip, current }))
+    }
+
+    /// Make the tree of what was found, and publish it. The permit is given back when the tree is finished.
+    pub(super) fn try_apply(&mut self, found: Found, permit: &mut Option<Permit>) -> Result<SyncOutcome> {
+        let Found { tip, current } = found;
         if current == Some(tip.commit) && self.is_intact(tip.commit)? {
             self.is_verified = true;
             let commit = tip.commit;
-            self.memory.shown = Some(tip);
+            (self.memory.shown, self.ready) = (Some(tip), None);
             return Ok(SyncOutcome::Unchanged(commit));
         }
         if let Some(last) = current.filter(|current| *current != tip.commit && !self.is_verified) {
@@ -46,11 +64,40 @@ impl Mirror {
             (self.has_changed, self.has_leftovers) = (true, true);
             return Ok(SyncOutcome::Unchanged(current.unwrap_or(tip.commit)));
         };
+        *permit = None;
         let tip = Tip { commit: tree.commit, ..tip };
-        if current != Some(tree.commit) || !self.is_shown_intact(tree.commit)? {
-            self.publish(&tree, &tip, current)?;
+        if current != Some(tree.commit) && self.prepare(&tree, &tip)? == Decision::Defer {
+            let commit = tree.commit;
+            (self.has_changed, self.ready) = (true, Some((tip, tree)));
+            return Ok(SyncOutcome::Ready { commit, published: current });
         }
+        if current != Some(tree.commit) || !self.is_shown_intact(tree.commit)? {
+            self.publish(&tree, current)?;
+        }
+        self.ready = None;
         Ok(self.published_as(tip, tree, current))
+    }
+
+    /// As [`Mirror::publish_ready`]. The tree of an earlier process is verified at the next update.
+    pub(super) fn try_publish_ready(&mut self, commit: CommitId) -> Result<SyncOutcome> {
+        let current = self.published()?;
+        if current == Some(commit) {
+            return Ok(SyncOutcome::Unchanged(commit));
+        }
+        if let Some((tip, tree)) = self.ready.take_if(|(_, tree)| tree.commit == commit) {
+            self.publish(&tree, current)?;
+            return Ok(self.published_as(tip, tree, current));
+        }
+        let path = self.store.tree_path(commit);
+        if !path.is_dir() {
+            let text = format!("there is no tree at {}", path.display());
+            return Err(Error::new(ErrorKind::NotFound, format!("publish {commit}"), text));
+        }
+        let tree = Worktree::new(commit, path);
+        self.publish(&tree, current)?;
+        let outcome = self.published_as(tip(commit.0), tree, current);
+        self.is_verified = false;
+        Ok(outcome)
     }
 
     /// What to publish: the reference's commit, or an earlier one that the rules keep. It is verified if that is
@@ -108,13 +155,8 @@ impl Mirror {
         Ok(())
     }
 
-    /// Whether the published tree is intact. After a full check, later checks read only two files.
+    /// Whether what is published is intact: objects, depth and every file.
     fn is_intact(&mut self, commit: CommitId) -> Result<bool> {
-        Ok((self.is_verified && self.store.has_untouched_tree(commit)) || self.is_all_intact(commit)?)
-    }
-
-    /// The full check: objects, depth and every file.
-    fn is_all_intact(&mut self, commit: CommitId) -> Result<bool> {
         if self.store.is_partial() && self.fetcher.source().filter.is_none() {
             self.notify(&Notice::info("the store lacks the objects that a filter left out").of(commit));
             return Ok(false);
@@ -236,12 +278,12 @@ impl Mirror {
         last.map_or(Ok(true), |last| self.changes_watched(tip, last))
     }
 
-    fn publish(&mut self, tree: &Worktree, tip: &Tip, current: Option<CommitId>) -> Result<()> {
-        if current != Some(tree.commit) {
-            let signers = self.judged.signers(tree.commit);
-            let candidate = Candidate { tree, reference: tip.reference(), signers };
-            self.publisher.prepare(&candidate, &self.interrupt)?;
-        }
+    fn prepare(&mut self, tree: &Worktree, tip: &Tip) -> Result<Decision> {
+        let signers = self.judged.signers(tree.commit);
+        self.publisher.prepare(&Candidate { tree, reference: tip.reference(), signers }, &self.interrupt)
+    }
+
+    fn publish(&mut self, tree: &Worktree, current: Option<CommitId>) -> Result<()> {
         if self.settings.flushes {
             self.store.flush()?;
         }

@@ -230,6 +230,12 @@ fn without_query(url: &str) -> &str {
     url.split(['?', '#']).next().unwrap_or(url)
 }
 
+/// Whether the connection was lost without an answer.
+pub(super) fn was_lost(err: &io::Error) -> bool {
+    use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
+    matches!(err.kind(), BrokenPipe | ConnectionAborted | ConnectionReset | UnexpectedEof)
+}
+
 /// An error of the HTTP client in plain words. It is never `PermissionDenied`, which would make gix ask for credentials.
 pub(super) fn transport_error(err: ureq::Error) -> io::Error {
     match err {

@@ -2,7 +2,8 @@
 
 use std::fmt;
 use std::io::{self, Read, Write};
-use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use http::Uri;
 use ureq::Agent;
@@ -15,14 +16,14 @@ use ureq::unversioned::transport::{
 };
 
 use super::dial::{dial, through};
-use super::http_options::HttpOptions;
+use super::http_options::ConnectionOptions;
 use super::proxy::{Kind, Proxy, authority, connect};
 use super::socket::{Socket, WaitPolicy};
 use super::stream::Stream;
 use super::tls::Tls;
 
 /// The agent settings that all requests share.
-pub(super) fn agent_config(options: &HttpOptions) -> ConfigBuilder<AgentScope> {
+pub(super) fn agent_config(options: &ConnectionOptions) -> ConfigBuilder<AgentScope> {
     Agent::config_builder()
         .http_status_as_error(false)
         .max_redirects_will_error(false)
@@ -32,10 +33,31 @@ pub(super) fn agent_config(options: &HttpOptions) -> ConfigBuilder<AgentScope> {
 }
 
 /// An HTTP client with its own connections.
-pub(super) fn agent(config: Config, options: HttpOptions, wait_policy: WaitPolicy) -> Agent {
-    let tls = Tls::new(options.tls.clone());
-    let proxy_tls = Tls::new(options.proxy_tls());
-    Agent::with_parts(config, Dialler { options, tls, proxy_tls, wait_policy }, NoResolver)
+pub(super) fn agent(config: Config, dialler: Dialler) -> Agent {
+    Agent::with_parts(config, dialler, NoResolver)
+}
+
+/// What the connections of an agent share with whoever uses it.
+#[derive(Debug, Default)]
+pub(super) struct AgentState {
+    wait_policy: Mutex<WaitPolicy>,
+    connections: AtomicUsize,
+}
+
+impl AgentState {
+    /// Set the wait policy for all that follows.
+    pub(super) fn set_wait_policy(&self, wait_policy: WaitPolicy) {
+        *self.wait_policy.lock().unwrap_or_else(PoisonError::into_inner) = wait_policy;
+    }
+
+    fn wait_policy(&self) -> WaitPolicy {
+        self.wait_policy.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Whether there is a connection, idle or in use. One that fails is gone, as is one whose answer nobody reads on.
+    pub(super) fn has_connection(&self) -> bool {
+        self.connections.load(Ordering::Relaxed) > 0
+    }
 }
 
 /// Resolves nothing: `Dialler` resolves when it connects, or leaves it to the proxy.
@@ -48,12 +70,24 @@ impl Resolver for NoResolver {
     }
 }
 
+/// Opens the connections of an agent.
 #[derive(Debug)]
-struct Dialler {
-    options: HttpOptions,
-    tls: Tls,
-    proxy_tls: Tls,
-    wait_policy: WaitPolicy,
+pub(super) struct Dialler {
+    pub(super) options: Arc<ConnectionOptions>,
+    pub(super) tls: Arc<Tls>,
+    pub(super) proxy_tls: Arc<Tls>,
+    pub(super) state: Arc<AgentState>,
+}
+
+impl Dialler {
+    /// One that shares nothing with others.
+    pub(super) fn alone(options: ConnectionOptions, wait_policy: WaitPolicy) -> Dialler {
+        let tls = Tls::new(options.tls.clone()).into();
+        let proxy_tls = Tls::new(options.proxy_tls()).into();
+        let state = AgentState::default();
+        state.set_wait_policy(wait_policy);
+        Dialler { options: options.into(), tls, proxy_tls, state: state.into() }
+    }
 }
 
 impl Connector<()> for Dialler {
@@ -65,7 +99,7 @@ impl Connector<()> for Dialler {
         let port = details.uri.port_u16().unwrap_or(if is_https { 443 } else { 80 });
         let proxy = self.options.proxy_for(if is_https { "https" } else { "http" }, host, port);
         let clock = Clock(details.current_time.clone());
-        let wait_policy = clock.limit(&self.wait_policy, details.timeout);
+        let wait_policy = clock.limit(self.state.wait_policy(), details.timeout);
         let (mut stream, mut forward) = (None, None);
         if let Some(proxy) = proxy.filter(|proxy| !is_https && proxy.kind != Kind::Socks5) {
             stream = Some(reach(proxy, &self.proxy_tls, &wait_policy)?);
@@ -79,8 +113,9 @@ impl Connector<()> for Dialler {
         let stream = if is_https { self.tls.wrap(stream, host)? } else { stream };
         let config = details.config;
         let buffers = LazyBuffers::new(config.input_buffer_size(), config.output_buffer_size());
-        let wait_policy = self.wait_policy.clone();
-        Ok(Some(Connection { stream, buffers, forward, is_https, clock, wait_policy }))
+        let state = self.state.clone();
+        state.connections.fetch_add(1, Ordering::Relaxed);
+        Ok(Some(Connection { stream, buffers, forward, is_https, clock, state }))
     }
 }
 
@@ -106,9 +141,9 @@ fn tunnel(host: &str, port: u16, proxy: &Proxy, tls: &Tls, wait_policy: &WaitPol
 struct Clock(Arc<dyn Fn() -> Instant + Send + Sync>);
 
 impl Clock {
-    fn limit(&self, wait_policy: &WaitPolicy, timeout: NextTimeout) -> WaitPolicy {
+    fn limit(&self, wait_policy: WaitPolicy, timeout: NextTimeout) -> WaitPolicy {
         if timeout.after.is_not_happening() {
-            return wait_policy.clone();
+            return wait_policy;
         }
         let (clock, end) = (self.0.clone(), (self.0)() + timeout.after);
         wait_policy.until(move || clock() >= end)
@@ -122,13 +157,19 @@ impl fmt::Debug for Clock {
 }
 
 #[derive(Debug)]
-struct Connection {
+pub(super) struct Connection {
     stream: Stream,
     buffers: LazyBuffers,
     forward: Option<AbsoluteFormRequest>,
     is_https: bool,
     clock: Clock,
-    wait_policy: WaitPolicy,
+    state: Arc<AgentState>,
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.state.connections.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 impl Transport for Connection {
@@ -137,7 +178,7 @@ impl Transport for Connection {
     }
 
     fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), ureq::Error> {
-        self.stream.set_wait_policy(&self.clock.limit(&self.wait_policy, timeout));
+        self.stream.set_wait_policy(&self.clock.limit(self.state.wait_policy(), timeout));
         let output = &self.buffers.output()[..amount];
         match self.forward.as_mut().and_then(|forward| forward.begin(output)) {
             Some(request) => self.stream.write_all(&request)?,
@@ -148,7 +189,7 @@ impl Transport for Connection {
     }
 
     fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, ureq::Error> {
-        self.stream.set_wait_policy(&self.clock.limit(&self.wait_policy, timeout));
+        self.stream.set_wait_policy(&self.clock.limit(self.state.wait_policy(), timeout));
         let read = self.stream.read(self.buffers.input_append_buf())?;
         self.buffers.input_appended(read);
         if let Some(forward) = &mut self.forward {

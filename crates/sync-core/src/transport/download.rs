@@ -1,29 +1,27 @@
 //! HTTP requests whose answers are read in pieces, for Git LFS.
 
 use std::io::{self, Read};
-use std::sync::{Mutex, PoisonError};
+use std::sync::Arc;
 
 use http::{Response, header};
-use ureq::{Agent, Body};
+use ureq::Body;
 
-use super::answer::{Plain, status_error, transport_error};
-use super::connector::{agent, agent_config};
+use super::answer::{status_error, transport_error, was_lost};
+use super::connections::Connections;
+use super::http_pool::{HttpPool, Lease, LeasedBody};
 use super::options::ConnectOptions;
 use super::redirect::{location, origin, redirect_target};
-use super::socket::WaitPolicy;
 use super::status::HttpStatus;
 use crate::interrupt::Interrupt;
-use crate::url::scope::UrlScope;
 
 /// The most redirects that are followed, as in git-lfs.
 const MAX_REDIRECTS: usize = 2;
 
-/// HTTP clients by origin, each with its connections. Several threads may use them at once.
+/// An HTTP client that several threads may use at once.
 pub(crate) struct Downloader {
-    options: ConnectOptions,
+    options: Arc<ConnectOptions>,
     interrupt: Interrupt,
-    connections: usize,
-    agents: Mutex<Vec<(UrlScope, Agent)>>,
+    pool: HttpPool,
 }
 
 /// One request.
@@ -40,13 +38,19 @@ pub(crate) struct Call<'a> {
 pub(crate) struct Reply {
     url: String,
     response: Response<Body>,
+    lease: Arc<Lease>,
 }
 
 impl Downloader {
-    /// A client that keeps up to so many connections to each server.
-    pub(crate) fn new(options: &ConnectOptions, interrupt: &Interrupt, connections: usize) -> Self {
-        let (options, interrupt) = (options.clone(), interrupt.clone());
-        Downloader { options, interrupt, connections, agents: Mutex::default() }
+    /// A client that keeps up to so many connections to each server while it lives.
+    pub(crate) fn new(
+        options: &Arc<ConnectOptions>,
+        connections: &Connections,
+        interrupt: &Interrupt,
+        count: usize,
+    ) -> Self {
+        let pool = connections.http.for_transfers(count);
+        Downloader { options: options.clone(), interrupt: interrupt.clone(), pool }
     }
 
     /// The headers that the user sets for a URL, as names and values.
@@ -62,50 +66,40 @@ impl Downloader {
     pub(crate) fn send(&self, call: &Call<'_>) -> io::Result<Reply> {
         let mut url = call.url.to_owned();
         for _ in 0..=MAX_REDIRECTS {
-            let response = self.send_once(call, &url)?;
+            let mut lease = self.pool.lease(&url, self.options.http_for(&url).connection, &self.interrupt);
+            let response = match send_once(call, &url, &lease) {
+                // The server may close a kept connection just when we use it again.
+                Err(err) if lease.is_reused() && was_lost(&err) => {
+                    lease = lease.renewed();
+                    send_once(call, &url, &lease)?
+                }
+                sent => sent?,
+            };
             if !response.status().is_redirection() {
-                return Ok(Reply { url, response });
+                return Ok(Reply { url, response, lease });
             }
             url = redirect_target(&url, &location(response.headers())).map_err(io::Error::other)?;
         }
         Err(io::Error::other(format!("the server redirects more than {MAX_REDIRECTS} times")))
     }
+}
 
-    fn send_once(&self, call: &Call<'_>, url: &str) -> io::Result<Response<Body>> {
-        let place = origin(url).ok_or_else(|| io::Error::other("the URL has no host"))?;
-        let is_own = origin(call.url).as_ref() == Some(&place);
-        let agent = self.agent(place, url);
-        let method = if call.body.is_some() { "POST" } else { "GET" };
-        let mut request = http::Request::builder().method(method).uri(url);
-        let is_login = |name: &str| name.eq_ignore_ascii_case(header::AUTHORIZATION.as_str());
-        let kept = call.headers.iter().filter(|(name, _)| is_own || !is_login(name));
-        for (name, value) in kept.chain(call.own_headers.iter().filter(|_| is_own)) {
-            request = request.header(name, value);
-        }
-        let sent = match call.body {
-            Some(body) => agent.run(request.body(body).map_err(io::Error::other)?),
-            None => agent.run(request.body(()).map_err(io::Error::other)?),
-        };
-        sent.map_err(transport_error)
+fn send_once(call: &Call<'_>, url: &str, lease: &Lease) -> io::Result<Response<Body>> {
+    let place = origin(url).ok_or_else(|| io::Error::other("the URL has no host"))?;
+    let is_own = origin(call.url).as_ref() == Some(&place);
+    let method = if call.body.is_some() { "POST" } else { "GET" };
+    let mut request = http::Request::builder().method(method).uri(url);
+    let is_login = |name: &str| name.eq_ignore_ascii_case(header::AUTHORIZATION.as_str());
+    let kept = call.headers.iter().filter(|(name, _)| is_own || !is_login(name));
+    for (name, value) in kept.chain(call.own_headers.iter().filter(|_| is_own)) {
+        request = request.header(name, value);
     }
-
-    fn agent(&self, place: UrlScope, url: &str) -> Agent {
-        let mut agents = self.agents.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, agent)) = agents.iter().find(|(known, _)| *known == place) {
-            return agent.clone();
-        }
-        let options = self.options.http_for(url);
-        let config = agent_config(&options)
-            .max_redirects(0)
-            .max_idle_connections_per_host(self.connections)
-            .max_idle_connections(self.connections * 2)
-            .input_buffer_size(16 * 1024)
-            .output_buffer_size(8 * 1024)
-            .build();
-        let new = agent(config, options, WaitPolicy::new(&self.interrupt));
-        agents.push((place, new.clone()));
-        new
-    }
+    let agent = lease.agent();
+    let sent = match call.body {
+        Some(body) => agent.run(request.body(body).map_err(io::Error::other)?),
+        None => agent.run(request.body(()).map_err(io::Error::other)?),
+    };
+    sent.inspect_err(|_| lease.fail()).map_err(transport_error)
 }
 
 impl Reply {
@@ -135,6 +129,6 @@ impl Reply {
 
     /// The body, which the server may have compressed.
     pub(crate) fn into_body(self) -> impl Read {
-        Plain(self.response.into_body().into_reader())
+        LeasedBody::new(self.response.into_body(), &self.lease)
     }
 }

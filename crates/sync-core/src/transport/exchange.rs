@@ -5,71 +5,80 @@ use std::io::{self, BufRead, Cursor, Read, Write};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use http::Response;
-use ureq::{Agent, Body, BodyReader};
+use ureq::Body;
 
-use super::answer::{Content, Plain, status_error, transport_error};
-use super::read_budget::{BudgetedReader, ReadBudget};
+use super::answer::{Content, status_error, transport_error, was_lost};
+use super::http_pool::{Lease, LeasedBody};
+use super::read_budget::ReadBudget;
 
 /// A POST before it is sent.
 pub(super) struct Request {
-    pub(super) agent: Agent,
+    pub(super) lease: Arc<Lease>,
     pub(super) url: String,
     pub(super) headers: Vec<(String, String)>,
     pub(super) body: Vec<u8>,
 }
 
 impl Request {
-    fn send(self, budget: &ReadBudget) -> io::Result<Answer> {
+    fn send(mut self, budget: &ReadBudget) -> io::Result<Answer> {
         let mut response = match self.send_once() {
             // The server may close a kept connection just when we use it again. This retry is safe: fetching changes
             // nothing on the server.
-            Err(err) if was_lost(&err) => self.send_once()?,
+            Err(err) if was_lost(&err) => {
+                self.lease = self.lease.renewed();
+                self.send_once()?
+            }
             sent => sent?,
         };
         if response.status().is_success() {
-            Answer::of(&self.url, response, Content::Result, budget)
+            Answer::of(&self.url, response, &self.lease, Content::Result, budget)
         } else {
             Err(io::Error::other(status_error(&self.url, &mut response)))
         }
     }
 
     fn send_once(&self) -> io::Result<Response<Body>> {
-        let mut request = self.agent.post(&self.url);
+        let mut request = self.lease.agent().post(&self.url);
         for (name, value) in &self.headers {
             request = request.header(name, value);
         }
-        request.send(&self.body).map_err(transport_error)
+        let sent = request.send(&self.body).inspect_err(|_| self.lease.fail());
+        sent.map_err(transport_error)
     }
 }
-
-fn was_lost(err: &io::Error) -> bool {
-    use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
-    matches!(err.kind(), BrokenPipe | ConnectionAborted | ConnectionReset | UnexpectedEof)
-}
-
-type Buffered = io::BufReader<BudgetedReader<Plain<BodyReader<'static>>>>;
 
 /// A successful answer that begins like Git's protocol.
 pub(super) struct Answer {
     content: Content,
-    body: io::Chain<Cursor<Vec<u8>>, Buffered>,
+    body: AnswerBody,
 }
+
+pub(crate) type AnswerBody = Box<dyn BufRead + Send>;
+
+/// The shortest advertisement of protocol v2.
+const VERSION_2: &[u8] = b"000eversion 2\n0000";
 
 impl Answer {
     pub(super) fn of(
         url: &str,
         response: Response<Body>,
+        lease: &Arc<Lease>,
         content: Content,
         budget: &ReadBudget,
     ) -> io::Result<Answer> {
         let (head, body) = response.into_parts();
-        let mut body = io::BufReader::with_capacity(64 * 1024, budget.of(Plain(body.into_reader())));
+        let mut body = io::BufReader::with_capacity(64 * 1024, budget.of(LeasedBody::new(body, lease)));
         let mut begin = Vec::new();
         body.by_ref().take(content.prefix_length() as u64).read_to_end(&mut begin)?;
         match content.fault(url, &Response::from_parts(head, ()), &begin, &mut body) {
             Some(fault) => Err(io::Error::other(fault)),
-            None => Ok(Answer { content, body: Cursor::new(begin).chain(body) }),
+            None => Ok(Answer { content, body: Box::new(Cursor::new(begin).chain(body)) }),
         }
+    }
+
+    /// What a server answered at an earlier handshake, as far as gix has to hear it again.
+    pub(super) fn known_advertisement() -> Answer {
+        Answer { content: Content::Advertisement, body: Box::new(VERSION_2) }
     }
 }
 
@@ -119,7 +128,7 @@ impl Shared {
         Ok(line.into_bytes())
     }
 
-    fn take_body(&self) -> io::Result<io::Chain<Cursor<Vec<u8>>, Buffered>> {
+    fn take_body(&self) -> io::Result<AnswerBody> {
         let answer = self.take()?.ok_or_else(|| io::Error::other("the answer was read already"))?;
         Ok(answer.body)
     }
@@ -149,7 +158,7 @@ pub(crate) struct Lazy<R> {
 }
 
 pub(crate) type Headers = Lazy<Cursor<Vec<u8>>>;
-pub(crate) type ResponseBody = Lazy<io::Chain<Cursor<Vec<u8>>, Buffered>>;
+pub(crate) type ResponseBody = Lazy<AnswerBody>;
 
 impl Headers {
     pub(super) fn of(shared: &Shared) -> Self {

@@ -1,40 +1,40 @@
-//! Git's smart HTTP(S) protocol: gix's `Http` trait over one agent that keeps its connection.
+//! Git's smart HTTP(S) protocol: gix's `Http` trait over a leased agent.
 //!
 //! This module decides which server gets the login, and which redirects are followed.
 
 use std::io;
-use std::time::Duration;
+use std::sync::Arc;
 
 use gix::error::ErrorExt;
-use gix::protocol::transport::Protocol;
 use gix::protocol::transport::client::blocking_io::Transport;
 use gix::protocol::transport::client::blocking_io::http::{
     GetResponse, Http, PostBodyDataKind, PostResponse, Transport as HttpTransport,
 };
+use gix::protocol::transport::{Protocol, Service};
 use http::{Response, header};
-use ureq::{Agent, Body};
+use ureq::Body;
 
-use super::answer::{Content, status_error};
-use super::connector::{agent, agent_config};
+use super::answer::{Content, status_error, transport_error, was_lost};
+use super::connections::Connections;
 use super::exchange::{Answer, Headers, PostBody, Request, ResponseBody, Shared};
+use super::http_pool::Lease;
 use super::options::ConnectOptions;
 use super::read_budget::ReadBudget;
 use super::redirect::{location, origin, redirect_base};
-use super::socket::WaitPolicy;
 use crate::credentials::Credentials;
 use crate::error::{Context, Result};
 use crate::interrupt::Interrupt;
-use crate::transport::answer::transport_error;
 use crate::url::HttpUrl;
 use crate::url::scope::UrlScope;
 
 /// The most redirects that the first request follows.
 const MAX_REDIRECTS: usize = 5;
 
-/// An agent and its settings. The agent keeps the connection between requests.
-#[derive(Clone)]
+/// A leased agent, and the settings of the repository.
 struct Client {
-    agent: Agent,
+    lease: Arc<Lease>,
+    /// Whether there was a handshake already.
+    is_known: bool,
     user_headers: Option<UserHeaders>,
     credentials: Credentials,
     follow_redirects: bool,
@@ -49,38 +49,44 @@ struct UserHeaders {
     headers: Vec<(String, String)>,
 }
 
-/// A transport for the repository. It connects at the first request.
+/// A transport for the repository. It connects at the first request. With the URL that an earlier transport had at its
+/// end, it needs no handshake: that one's, of protocol v2, still holds.
 pub(crate) fn connect(
     url: &HttpUrl,
-    options: &ConnectOptions,
+    known: Option<&str>,
+    (options, connections): (&ConnectOptions, &Connections),
     interrupt: &Interrupt,
     budget: &ReadBudget,
-    step: impl FnOnce() -> String,
+    step: impl Fn() -> String,
 ) -> Result<Box<dyn Transport + Send>> {
-    let base = gix::url::parse(url.base.as_str()).step(step)?;
-    let client = Client::new(url, options, interrupt, budget);
-    Ok(Box::new(HttpTransport::new_http(client, base, Protocol::V2, false)))
+    let base = gix::url::parse(known.unwrap_or(&url.base)).step(&step)?;
+    let mut client = Client::new(url, (options, connections), interrupt, budget);
+    client.is_known = known.is_some();
+    let mut transport = HttpTransport::new_http(client, base, Protocol::V2, false);
+    if known.is_some() {
+        transport.handshake(Service::UploadPack, &[]).map_err(gix::Error::from_error).step(&step)?;
+    }
+    Ok(Box::new(transport))
 }
 
 impl Client {
-    fn new(url: &HttpUrl, options: &ConnectOptions, interrupt: &Interrupt, budget: &ReadBudget) -> Client {
+    fn new(
+        url: &HttpUrl,
+        (options, connections): (&ConnectOptions, &Connections),
+        interrupt: &Interrupt,
+        budget: &ReadBudget,
+    ) -> Client {
         let http = options.http_for(&url.base);
-        let config = agent_config(&http)
-            .max_redirects(0)
-            // Polls may be hours apart; the server decides how long a connection stays open.
-            .max_idle_age(Duration::from_secs(365 * 24 * 3600))
-            .input_buffer_size(16 * 1024)
-            .output_buffer_size(8 * 1024)
-            .build();
         let auth = options.credentials.login_for(url);
         let auth = auth.map(|auth| (header::AUTHORIZATION.to_string(), auth.header().expose().to_owned()));
         let mut secrets: Vec<_> = auth.into_iter().collect();
         secrets.extend(split_headers(&http.headers));
         let follow_redirects = http.follow_redirects;
-        let agent = agent(config, http, WaitPolicy::new(interrupt));
+        let lease = connections.http.lease(&url.base, http.connection, interrupt);
         let user_headers = origin(&url.base).map(|origin| UserHeaders { origin, headers: secrets });
         Client {
-            agent,
+            lease,
+            is_known: false,
             user_headers,
             credentials: options.credentials.clone(),
             follow_redirects,
@@ -96,12 +102,28 @@ impl Client {
         user.flat_map(|user| user.headers.iter().cloned()).chain(cookie).collect()
     }
 
-    fn get_once(&self, url: &str, headers: &[(String, String)]) -> gix::Result<Response<Body>> {
-        let mut request = self.agent.get(url);
+    fn get_once(&mut self, url: &str, headers: &[(String, String)]) -> io::Result<Response<Body>> {
+        match self.try_get(url, headers) {
+            // The server may close a kept connection just when we use it again.
+            Err(err) if self.lease.is_reused() && was_lost(&err) => {
+                self.lease = self.lease.renewed();
+                self.try_get(url, headers)
+            }
+            answered => answered,
+        }
+    }
+
+    fn try_get(&self, url: &str, headers: &[(String, String)]) -> io::Result<Response<Body>> {
+        let mut request = self.lease.agent().get(url);
         for (name, value) in headers.iter().chain(&self.user_headers_for(url)) {
             request = request.header(name, value);
         }
-        request.call().map_err(|err| transport_error(err).raise())
+        request.call().inspect_err(|_| self.lease.fail()).map_err(transport_error)
+    }
+
+    fn answered(&self, answer: Answer) -> GetResponse<Headers, ResponseBody> {
+        let shared = Shared::answered(answer, &self.budget);
+        GetResponse { headers: Headers::of(&shared), body: ResponseBody::of(shared) }
     }
 }
 
@@ -116,20 +138,22 @@ impl Http for Client {
         base_url: &str,
         headers: impl IntoIterator<Item = impl AsRef<str>>,
     ) -> gix::Result<GetResponse<Headers, ResponseBody>> {
+        if self.is_known {
+            return Ok(self.answered(Answer::known_advertisement()));
+        }
         let headers = split_headers(headers);
         let tail = url.strip_prefix(base_url).unwrap_or(url).to_owned();
         let mut base = base_url.to_owned();
         for _ in 0..=MAX_REDIRECTS {
             let url = format!("{base}{tail}");
-            let mut response = self.get_once(&url, &headers)?;
+            let mut response = self.get_once(&url, &headers).map_err(ErrorExt::raise)?;
             if !response.status().is_redirection() {
                 self.redirected = (base != base_url).then_some(base);
                 if !response.status().is_success() {
                     return Err(status_error(&url, &mut response).raise());
                 }
-                let answer = Answer::of(&url, response, Content::Advertisement, &self.budget);
-                let shared = Shared::answered(answer.map_err(ErrorExt::raise)?, &self.budget);
-                return Ok(GetResponse { headers: Headers::of(&shared), body: ResponseBody::of(shared) });
+                let answer = Answer::of(&url, response, &self.lease, Content::Advertisement, &self.budget);
+                return Ok(self.answered(answer.map_err(ErrorExt::raise)?));
             }
             if !self.follow_redirects {
                 return Err(
@@ -151,7 +175,7 @@ impl Http for Client {
     ) -> gix::Result<PostResponse<Headers, ResponseBody, PostBody>> {
         let mut headers = split_headers(headers);
         headers.extend(self.user_headers_for(url));
-        let request = Request { agent: self.agent.clone(), url: url.to_owned(), headers, body: Vec::new() };
+        let request = Request { lease: self.lease.clone(), url: url.to_owned(), headers, body: Vec::new() };
         let shared = Shared::building(request, &self.budget);
         Ok(PostResponse {
             post_body: PostBody(shared.clone()),
@@ -185,27 +209,24 @@ mod tests {
     use super::*;
     use crate::secret::Auth;
 
+    fn client(url: &HttpUrl) -> Client {
+        let shared = (&ConnectOptions::default(), &Connections::default());
+        Client::new(url, shared, &Interrupt::new(), &ReadBudget::new(crate::resources::Resources::default()))
+    }
+
     #[test]
     fn a_connection_is_kept_for_the_longest_of_periods() {
         let url = HttpUrl { base: "https://host/x".into(), login: None };
-        let client = Client::new(
-            &url,
-            &ConnectOptions::default(),
-            &Interrupt::new(),
-            &ReadBudget::new(crate::resources::Resources::default()),
+        let client = client(&url);
+        assert!(
+            client.lease.agent().config().max_idle_age() >= std::time::Duration::from_secs(30 * 24 * 3600)
         );
-        assert!(client.agent.config().max_idle_age() >= Duration::from_secs(30 * 24 * 3600));
     }
 
     #[test]
     fn a_login_is_only_for_its_own_origin() {
         let url = HttpUrl { base: "https://host/x".into(), login: Some(Auth::basic("u", "p")) };
-        let client = Client::new(
-            &url,
-            &ConnectOptions::default(),
-            &Interrupt::new(),
-            &ReadBudget::new(crate::resources::Resources::default()),
-        );
+        let client = client(&url);
         let basic = [("authorization".to_owned(), "Basic dTpw".to_owned())];
         assert_eq!(client.user_headers_for("https://HOST:443/y"), basic);
         for other in ["http://host/x", "https://host:444/x", "https://host.evil/x", "https://evil/x"] {

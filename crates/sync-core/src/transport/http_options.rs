@@ -12,10 +12,16 @@ use crate::url::scope::UrlScope;
 #[derive(Debug)]
 pub(super) struct HttpOptions {
     pub(super) headers: Vec<String>,
+    pub(super) follow_redirects: bool,
+    pub(super) connection: ConnectionOptions,
+}
+
+/// All settings that shape a connection. Only requests for which they are the same may share one.
+#[derive(Debug, PartialEq)]
+pub(super) struct ConnectionOptions {
     pub(super) tls: TlsOptions,
     proxy_ca_files: Vec<PathBuf>,
     pub(super) user_agent: String,
-    pub(super) follow_redirects: bool,
     proxy: Option<Option<Proxy>>,
     proxies: Proxies,
 }
@@ -25,6 +31,15 @@ impl HttpOptions {
         match setting {
             HttpSetting::Header(line) if line.is_empty() => self.headers.clear(),
             HttpSetting::Header(line) => self.headers.push(line),
+            HttpSetting::FollowRedirects(wanted) => self.follow_redirects = wanted,
+            other => self.connection.apply(other),
+        }
+    }
+}
+
+impl ConnectionOptions {
+    fn apply(&mut self, setting: HttpSetting) {
+        match setting {
             HttpSetting::CaFile(path) => self.tls.ca_files.push(path),
             HttpSetting::CaDirectory(path) => self.tls.ca_directories.push(path),
             HttpSetting::SystemCaFile(path) => self.tls.system_ca_files.push(path),
@@ -33,8 +48,8 @@ impl HttpOptions {
             HttpSetting::ClientKey(path) => self.tls.client_key = Some(path),
             HttpSetting::Verify(wanted) => self.tls.insecure = !wanted,
             HttpSetting::Proxy(proxy) => self.proxy = Some(proxy),
-            HttpSetting::FollowRedirects(wanted) => self.follow_redirects = wanted,
             HttpSetting::UserAgent(text) => self.user_agent = text,
+            HttpSetting::Header(_) | HttpSetting::FollowRedirects(_) => {}
         }
     }
 
@@ -67,15 +82,14 @@ impl ConnectOptions {
         let fitting = self.http.iter().filter_map(|(scope, setting)| Some((fit(scope)?, setting)));
         let mut settings: Vec<_> = fitting.collect();
         settings.sort_by_key(|(fit, _)| *fit);
-        let mut options = HttpOptions {
-            headers: Vec::new(),
+        let connection = ConnectionOptions {
             tls: TlsOptions::default(),
             proxy_ca_files: Vec::new(),
             user_agent: USER_AGENT.into(),
-            follow_redirects: true,
             proxy: None,
             proxies: self.proxies.clone(),
         };
+        let mut options = HttpOptions { headers: Vec::new(), follow_redirects: true, connection };
         let settings = settings.into_iter().map(|(_, setting)| setting).chain(&self.http_overrides);
         settings.for_each(|setting| options.apply(setting.clone()));
         options
@@ -106,15 +120,15 @@ mod tests {
         };
         let close = options.http_for("https://h/x/y");
         assert_eq!(
-            (close.headers.as_slice(), close.tls.insecure),
+            (close.headers.as_slice(), close.connection.tls.insecure),
             (&["A: 1".into(), "B: 2".to_owned()][..], true)
         );
-        assert_eq!(close.proxy_for("https", "h", 443), None);
-        assert_eq!(close.user_agent, "me");
+        assert_eq!(close.connection.proxy_for("https", "h", 443), None);
+        assert_eq!(close.connection.user_agent, "me");
         assert!(options.http_for("https://h/x/reset").headers.is_empty());
         let other = options.http_for("https://other/");
-        assert_eq!((other.headers.len(), other.tls.insecure), (1, false));
-        assert_eq!(other.proxy_for("https", "other", 443), Some(&proxy));
-        assert_eq!(other.proxy_for("https", "direct", 443), None);
+        assert_eq!((other.headers.len(), other.connection.tls.insecure), (1, false));
+        assert_eq!(other.connection.proxy_for("https", "other", 443), Some(&proxy));
+        assert_eq!(other.connection.proxy_for("https", "direct", 443), None);
     }
 }

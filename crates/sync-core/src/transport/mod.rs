@@ -7,6 +7,7 @@ pub(crate) mod agent;
 #[cfg(feature = "http")]
 pub(crate) mod answer;
 mod challenges;
+pub(crate) mod connections;
 #[cfg(feature = "http")]
 mod connector;
 mod dial;
@@ -19,6 +20,8 @@ pub(crate) mod git;
 pub(crate) mod http;
 #[cfg(feature = "http")]
 mod http_options;
+#[cfg(feature = "http")]
+mod http_pool;
 pub(crate) mod options;
 pub(crate) mod proxy;
 pub(crate) mod read_budget;

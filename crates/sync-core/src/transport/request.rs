@@ -4,7 +4,7 @@ use std::io::{self, Read};
 use std::time::Duration;
 
 use super::answer::transport_error;
-use super::connector::{agent, agent_config};
+use super::connector::{Dialler, agent, agent_config};
 use super::options::ConnectOptions;
 use super::socket::WaitPolicy;
 use crate::interrupt::Interrupt;
@@ -41,10 +41,10 @@ impl HttpRequest {
     /// The URL or a header is not valid, or there is no complete answer. The kind is [`io::ErrorKind::TimedOut`] after
     /// the timeout and after an interrupt.
     pub fn send(&self, options: &ConnectOptions, interrupt: &Interrupt) -> io::Result<(u16, Vec<u8>)> {
-        let http = options.http_for(&self.url);
+        let http = options.http_for(&self.url).connection;
         let redirects = if self.follow_redirects { 10 } else { 0 };
         let config = agent_config(&http).timeout_global(Some(self.timeout)).max_redirects(redirects).build();
-        let agent = agent(config, http, WaitPolicy::new(interrupt));
+        let agent = agent(config, Dialler::alone(http, WaitPolicy::new(interrupt)));
         let mut request = http::Request::builder().method(self.method.as_str()).uri(&self.url);
         for (name, value) in &self.headers {
             request = request.header(name, value);

@@ -18,7 +18,7 @@ pub(crate) const POLL_INTERVAL: Duration = Duration::from_millis(100);
 const POLLS_PER_ADDRESS: u32 = 30;
 
 /// How long to wait: until the interrupt, or until a timeout that the caller measures.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub(crate) struct WaitPolicy {
     interrupt: Interrupt,
     is_over: Option<Arc<dyn Fn() -> bool + Send + Sync>>,

@@ -1,7 +1,7 @@
 //! TLS 1.2 and 1.3 with rustls: which certificates we trust, and our own.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::{fmt, io};
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -20,7 +20,7 @@ use super::tls_errors::{describe, explain_handshake};
 use crate::bounded_read::{LARGEST_FILE, read_bounded};
 
 /// The user's settings for TLS.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct TlsOptions {
     pub(crate) ca_files: Vec<PathBuf>,
     pub(crate) ca_directories: Vec<PathBuf>,
@@ -33,27 +33,43 @@ pub(crate) struct TlsOptions {
     pub(crate) insecure: bool,
 }
 
-/// Makes TLS connections. The files are read at the first one.
+/// Makes TLS connections. The files are read at the first one. With the authorities of a system, what they hold is a
+/// third of a MiB, so many connections share it.
 #[derive(Debug)]
 pub(crate) struct Tls {
     options: TlsOptions,
-    config: OnceLock<Arc<ClientConfig>>,
+    config: Mutex<Option<Arc<ClientConfig>>>,
 }
 
 impl Tls {
     pub(crate) fn new(options: TlsOptions) -> Self {
-        Tls { options, config: OnceLock::new() }
+        Tls { options, config: Mutex::default() }
+    }
+
+    pub(super) fn options(&self) -> &TlsOptions {
+        &self.options
+    }
+
+    /// Read the files again for the next connection.
+    pub(super) fn forget(&self) {
+        *self.lock() = None;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Arc<ClientConfig>>> {
+        self.config.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn config(&self) -> io::Result<Arc<ClientConfig>> {
+        if let Some(config) = self.lock().clone() {
+            return Ok(config);
+        }
+        let config = Arc::new(self.options.build()?);
+        Ok(self.lock().get_or_insert(config).clone())
     }
 
     /// TLS over a stream, after the handshake.
     pub(crate) fn wrap(&self, mut stream: Stream, host: &str) -> io::Result<Stream> {
-        let config = match self.config.get() {
-            Some(config) => config.clone(),
-            None => {
-                let config = Arc::new(self.options.build()?);
-                self.config.get_or_init(|| config).clone()
-            }
-        };
+        let config = self.config()?;
         // A trailing dot marks an absolute DNS name; certificates omit it.
         let host = host.strip_suffix('.').unwrap_or(host);
         let name = ServerName::try_from(host.to_owned())

@@ -121,6 +121,17 @@ impl RemoteUrl {
         }
     }
 
+    /// A name for the server: two repositories with the same name are on the same one. A local path is its own.
+    #[must_use]
+    pub fn server(&self) -> String {
+        match &self.0 {
+            Kind::Http(url) => url.server().to_ascii_lowercase(),
+            Kind::Git { host, port, .. } => format!("git://{host}:{port}"),
+            Kind::Ssh(url) => format!("ssh://{}@{}:{}", url.user, url.host, url.port),
+            Kind::Local(path) => path.to_string_lossy().into_owned(),
+        }
+    }
+
     /// The texts of its login that errors must not quote.
     pub(crate) fn secrets(&self) -> Vec<String> {
         match &self.0 {

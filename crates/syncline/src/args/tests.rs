@@ -39,7 +39,7 @@ fn what_is_typed_beats_the_environment() {
     assert_eq!(values(&args, "ref"), ["typed"]);
     assert_eq!(values(&args, "max-failures"), ["-1"]);
     assert_eq!(values(&args, "one-time"), ["true"]);
-    assert_eq!(args.get(&options::MAX_FAILURES).unwrap().origin, "GITSYNC_MAX_FAILURES");
+    assert_eq!(args.get(&options::MAX_FAILURES).unwrap().origin.name(), "GITSYNC_MAX_FAILURES");
 }
 
 #[test]
@@ -133,7 +133,7 @@ fn aliases_are_the_same_option_and_the_last_one_counts() {
     ] {
         let args = args(argv, environment);
         let given = args.get(&options::FILE_REUSE).unwrap();
-        assert_eq!((given.values.last().unwrap().to_str(), given.origin.as_str()), (Some(value), origin));
+        assert_eq!((given.values.last().unwrap().to_str(), given.origin.name()), (Some(value), origin));
         assert!(args.warnings.is_empty(), "{:?}", args.warnings);
     }
     let help = run(&["--help"], &[]);

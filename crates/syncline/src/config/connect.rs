@@ -52,7 +52,9 @@ fn certificates(r: &mut OptionReader, connect: &mut ConnectOptions) {
     }
     connect.http.extend(files.into_iter().map(|setting| (None, setting)));
     if r.environment.trusts_system && r.environment.path("SSL_CERT_FILE").is_none() {
-        connect.trust_system_certificates().into_iter().for_each(|warning| r.warn(warning));
+        let system = r.environment.system_certificates();
+        connect.http.extend(system.files.iter().cloned());
+        system.warnings.iter().for_each(|warning| r.warn(warning));
     }
 }
 

@@ -29,7 +29,7 @@ pub fn apply(r: &mut OptionReader, settings: &[GitSetting], connect: &mut Connec
         let (origin, shown) = (&setting.origin, setting.shown());
         match apply_one(setting, r, connect) {
             Ok(true) => {}
-            Ok(false) => r.warn(format!("{origin}: {shown} {}", why_unused(setting))),
+            Ok(false) => r.warn_at(origin, format!("{shown} {}", why_unused(setting))),
             Err(error) => r.error_at(origin, format!("{shown} {error}")),
         }
     }
@@ -43,10 +43,10 @@ pub fn apply(r: &mut OptionReader, settings: &[GitSetting], connect: &mut Connec
     if let Some(off) =
         settings.iter().find(|setting| setting.is("http.sslVerify") && is_false(&setting.value))
     {
-        r.warn(format!(
-            "{}: http.sslVerify is off: an attacker on the network can read and change what is synced",
-            off.origin
-        ));
+        r.warn_at(
+            &off.origin,
+            "http.sslVerify is off: an attacker on the network can read and change what is synced",
+        );
     }
 }
 

@@ -1,10 +1,12 @@
 //! `--git-config`, `--git-config-add` and `GIT_CONFIG_COUNT`: settings, and git-sync's grammar for them.
 
+use crate::origin::Origin;
+
 /// One setting, `section.scope.name`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GitSetting {
     /// The option or variable that it came from.
-    pub origin: String,
+    pub origin: Origin,
     pub section: String,
     pub scope: Option<String>,
     pub name: String,
@@ -24,7 +26,7 @@ impl GitSetting {
 }
 
 /// The settings of a text. Errors quote nothing of it, since it may contain secrets.
-pub fn settings(origin: &str, text: &str) -> Result<Vec<GitSetting>, String> {
+pub fn settings(origin: &Origin, text: &str) -> Result<Vec<GitSetting>, String> {
     let pairs = pairs(text)?;
     let named = |(at, (key, value)): (usize, (String, String))| {
         setting(origin, &key, value)
@@ -34,14 +36,14 @@ pub fn settings(origin: &str, text: &str) -> Result<Vec<GitSetting>, String> {
 }
 
 /// One setting, if the key is valid in Git.
-pub fn setting(origin: &str, key: &str, value: String) -> Option<GitSetting> {
+pub fn setting(origin: &Origin, key: &str, value: String) -> Option<GitSetting> {
     let (section, rest) = key.split_once('.')?;
     let (scope, name) =
         rest.rsplit_once('.').map_or((None, rest), |(scope, name)| (Some(scope.into()), name));
     let is_word = |text: &str| text.chars().all(|c| c.is_ascii_alphanumeric() || c == '-');
     let is_whole = !section.is_empty() && name.starts_with(|c: char| c.is_ascii_alphabetic());
     (is_whole && is_word(section) && is_word(name)).then(|| GitSetting {
-        origin: origin.into(),
+        origin: origin.clone(),
         section: section.into(),
         scope,
         name: name.into(),
@@ -146,6 +148,7 @@ mod tests {
 
     #[test]
     fn faults_name_the_place_and_quote_nothing() {
+        let origin = Origin::CommandLine("--git-config".into());
         for (text, error) in [
             ("canary", "pair 1 has no colon after its key"),
             ("a.b:c,canary:", "pair 2 has no value"),
@@ -159,7 +162,7 @@ mod tests {
             ("canary.:v", "pair 1 has a key that is not valid in Git"),
             ("a canary.b:v", "pair 1 has a key that is not valid in Git"),
         ] {
-            assert_eq!(settings("git-config", text), Err(error.into()), "{text}");
+            assert_eq!(settings(&origin, text), Err(error.into()), "{text}");
         }
     }
 }

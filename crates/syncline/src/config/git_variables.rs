@@ -6,31 +6,42 @@ use super::git_config::is_false;
 use super::git_setting::{GitSetting, setting};
 use crate::options::CLIENT_CERT_FILE;
 use crate::options::git_variables::{MOST_PAIRS, UNSUPPORTED, pairs};
+use crate::origin::Origin;
 use crate::reader::OptionReader;
 
 /// The settings that `GIT_CONFIG_COUNT` announces: they come after those of files, and so of `--git-config`.
 pub fn settings(r: &mut OptionReader) -> Vec<GitSetting> {
     let Some(count) = r.variable("GIT_CONFIG_COUNT") else { return Vec::new() };
     let Some(pairs) = pairs(&count) else {
-        r.error_at("GIT_CONFIG_COUNT", format!("{count:?} is not a number of at most {MOST_PAIRS}"));
+        r.error_at(
+            &variable("GIT_CONFIG_COUNT"),
+            format!("{count:?} is not a number of at most {MOST_PAIRS}"),
+        );
         return Vec::new();
     };
     let mut settings = Vec::new();
     for (key_name, value_name) in pairs {
         match (r.variable(&key_name), r.variable(&value_name)) {
-            (Some(key), Some(value)) => match setting(&key_name, &key, value) {
+            (Some(key), Some(value)) => match setting(&variable(&key_name), &key, value) {
                 Some(setting) => settings.push(setting),
-                None => r.error_at(&key_name, "is not a valid key of Git"),
+                None => r.error_at(&variable(&key_name), "is not a valid key of Git"),
             },
             (key, value) => {
                 let missing = [(key, key_name), (value, value_name)];
                 for (_, name) in missing.into_iter().filter(|(given, _)| given.is_none()) {
-                    r.error_at(&name, "is missing (or not UTF-8), although GIT_CONFIG_COUNT announces it");
+                    r.error_at(
+                        &variable(&name),
+                        "is missing (or not UTF-8), although GIT_CONFIG_COUNT announces it",
+                    );
                 }
             }
         }
     }
     settings
+}
+
+fn variable(name: &str) -> Origin {
+    Origin::Environment(name.to_owned())
 }
 
 /// Apply the others, and warn of those that have no effect.

@@ -5,6 +5,7 @@ mod git_config;
 mod git_setting;
 mod git_variables;
 mod lfs;
+pub mod many;
 mod monitoring;
 mod publishing;
 mod rules;
@@ -21,10 +22,14 @@ use crate::args::Args;
 use crate::environment::Environment;
 use crate::hooks::HookConfig;
 use crate::login::LoginConfig;
-use crate::options::{CHANGE_PERMISSIONS, ERROR_FILE, ROOT};
+use crate::options::{
+    CHANGE_PERMISSIONS, CONFIG, CONFIG_CHECK, CONFIG_HOOKS, ERROR_FILE, MAX_PARALLEL, ON_GIVE_UP, REMOVED,
+    REQUIRED, ROOT, Row,
+};
 use crate::reader::OptionReader;
 
 pub use crate::options::{FileReuse, Fsync, GitGc, LogFormat, Publish};
+pub use many::ManyConfig;
 pub use monitoring::{Http, LogConfig};
 pub use publishing::Publishing;
 pub use schedule::Timing;
@@ -66,37 +71,49 @@ impl Config {
     /// Everything that is wrong, together with what was wrong with the command line already.
     pub fn new(args: &Args, environment: &Environment) -> Result<Config, Vec<String>> {
         let mut r = OptionReader::new(args, environment).map_err(|error| vec![error])?;
-        let settings = connect::git_settings(&mut r);
-        let connect = connect::connect(&mut r, &settings);
-        let source = source::source(&mut r, &connect, &settings);
-        let sparse_file = source::sparse_file(&mut r);
-        let rules = rules::rules(&mut r);
+        if !r.is_set(&CONFIG) {
+            let of_many: [&Row; 6] =
+                [&CONFIG_CHECK, &CONFIG_HOOKS, &MAX_PARALLEL, &REMOVED, &REQUIRED, &ON_GIVE_UP];
+            r.error_each(&of_many, "needs --config");
+        }
+        match Config::read(&mut r) {
+            Some(config) => r.finish(|warnings| Config { warnings, ..config }),
+            None => Err(r.into_errors()),
+        }
+    }
+
+    /// What the options mean, without warnings; `None` only if there is an error.
+    fn read(r: &mut OptionReader) -> Option<Config> {
+        let settings = connect::git_settings(r);
+        let connect = connect::connect(r, &settings);
+        let source = source::source(r, &connect, &settings);
+        let sparse_file = source::sparse_file(r);
+        let rules = rules::rules(r);
         let reference = source.as_ref().map(|source| &source.reference);
-        let signatures = signatures::signatures(&mut r, reference, rules.forward_only);
+        let signatures = signatures::signatures(r, reference, rules.forward_only);
         let url = source.as_ref().map(|source| &source.url);
-        let publishing = publishing::publishing(&mut r, url);
-        let git_cookies = git_config::cookie_file(&r, &settings);
-        let login = LoginConfig::read(&mut r, url, git_cookies);
-        let timing = schedule::timing(&mut r);
-        let hooks = HookConfig::read(&mut r, &connect, source.as_ref());
-        let (http, log) = (monitoring::http(&mut r), monitoring::log(&mut r));
+        let publishing = publishing::publishing(r, url);
+        let git_cookies = git_config::cookie_file(r, &settings);
+        let login = LoginConfig::read(r, url, git_cookies);
+        let timing = schedule::timing(r);
+        let hooks = HookConfig::read(r, &connect, source.as_ref());
+        let (http, log) = (monitoring::http(r), monitoring::log(r));
         if r.given(&CHANGE_PERMISSIONS).is_some_and(|mode| mode != 0) {
             r.error(&CHANGE_PERMISSIONS, "is no longer supported; use --group-write");
         }
-        let (Some(source), Some(publishing)) = (source, publishing) else { return Err(r.into_errors()) };
-        r.finish(|warnings| Config {
-            source,
+        Some(Config {
+            source: source?,
             sparse_file,
             rules,
             signatures,
-            publishing,
+            publishing: publishing?,
             timing,
             login,
             connect,
             hooks,
             http,
             log,
-            warnings,
+            warnings: Vec::new(),
         })
     }
 }

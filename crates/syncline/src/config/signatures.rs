@@ -28,7 +28,7 @@ pub fn signatures(
         r.error(&VERIFY_KEYS, "needs a syncline that is built with its feature openpgp");
     }
     if mode != VerifyMode::Head && matches!(reference, Some(Reference::Commit(_))) {
-        r.error(&VERIFY, format!("needs a tag, and {} names a commit", r.origin(&REF)));
+        r.error(&VERIFY, format!("needs a tag, and {} names a commit", r.mention(&REF)));
     }
     if !is_forward_only {
         r.warn("--verify without --forward-only: an old signed commit can be put back");

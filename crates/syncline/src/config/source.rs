@@ -87,8 +87,11 @@ fn reference(r: &mut OptionReader) -> Reference {
         (Some(branch), _) => branch,
         (None, Some(rev)) => {
             if rev == head && today != head {
-                let (rev, reference) = (r.origin(&REV), r.origin(&REF));
-                r.warn(format!("{rev}: HEAD overrides {reference}, as in git-sync; omit it to sync {today}"));
+                let (rev, reference) = (r.origin(&REV), r.mention(&REF));
+                r.warn_at(
+                    &rev,
+                    format!("HEAD overrides {reference}, as in git-sync; omit it to sync {today}"),
+                );
             }
             rev
         }
@@ -105,7 +108,7 @@ fn choice(r: &mut OptionReader) -> Option<Reference> {
         r.error_each(&[REF_TAG_PREFIX.row(), REF_ORDER.row()], "needs --ref-semver or --ref-match");
         return None;
     }
-    let chooser = r.origin(if has_range { &REF_SEMVER } else { &REF_MATCH });
+    let chooser = r.mention(if has_range { &REF_SEMVER } else { &REF_MATCH });
     r.error_each(&[REF.row(), BRANCH.row(), REV.row()], &format!("cannot be combined with {chooser}"));
     let is_of_tags = pattern.as_ref().is_none_or(RefPattern::is_of_tags);
     let is_by_version = has_range || (is_of_tags && order != Some(RefOrder::Name));

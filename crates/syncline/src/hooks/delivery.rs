@@ -4,13 +4,12 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sync_core::CommitId;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
-use tracing::{info, warn};
+use tracing::{Instrument, info, warn};
 
-use super::{Event, Hook, Moment};
+use super::{Event, Hook, Moment, What};
 use crate::status::{Outcome, Status};
 
 /// A hook and its task.
@@ -31,7 +30,7 @@ impl Runner {
             async move { hook.deliver(&event).await }
         };
         let backoff = (!once).then_some(backoff);
-        let task = tokio::spawn(deliver(name, attempt, receiver, backoff, status));
+        let task = tokio::spawn(deliver(name, attempt, receiver, backoff, status).in_current_span());
         Runner { moment, events, task }
     }
 
@@ -52,20 +51,26 @@ async fn deliver<F: Future<Output = Result<(), String>>>(
 ) -> bool {
     let mut delivered = None;
     loop {
-        let Some(event) = next_event(&mut events, delivered).await else { return true };
-        let commit = event.commit;
-        // A failed attempt may have had an effect: then the commit before it is news again.
+        let Some(event) = next_event(&mut events, delivered.as_ref()).await else { return true };
+        let what = event.what.clone();
+        let id = event.commit();
+        let commit = id.map(|commit| commit.to_string());
+        let (commit, group) = (commit.as_deref(), what.group());
+        // A failed attempt may have had an effect: then what was told before it is news again.
         delivered = None;
         match attempt(event).await {
             Ok(()) => {
                 status.hook_ran(name, Outcome::Success);
-                info!(hook = name, %commit, "delivered");
-                delivered = Some(commit);
+                if let Some(id) = id {
+                    status.delivered(name, id);
+                }
+                info!(hook = name, commit, group, "delivered");
+                delivered = Some(what);
             }
             Err(error) => {
                 status.hook_ran(name, Outcome::Error);
                 let retry_in = backoff.map(|backoff| humantime::format_duration(backoff).to_string());
-                warn!(hook = name, %commit, error, retry_in, "delivery failed");
+                warn!(hook = name, commit, group, error, retry_in, "delivery failed");
             }
         }
         match backoff {
@@ -77,12 +82,9 @@ async fn deliver<F: Future<Output = Result<(), String>>>(
 }
 
 /// The newest event that is not the one just delivered; `None` once there can be no more.
-async fn next_event(
-    events: &mut watch::Receiver<Option<Event>>,
-    delivered: Option<CommitId>,
-) -> Option<Event> {
+async fn next_event(events: &mut watch::Receiver<Option<Event>>, delivered: Option<&What>) -> Option<Event> {
     let event =
-        events.wait_for(|event| event.as_ref().is_some_and(|event| Some(event.commit) != delivered)).await;
+        events.wait_for(|event| event.as_ref().is_some_and(|event| Some(&event.what) != delivered)).await;
     event.ok()?.clone()
 }
 
@@ -101,7 +103,7 @@ mod tests {
 
     fn event(letter: char) -> Event {
         let commit = letter.to_string().repeat(40).parse().unwrap();
-        Event { commit, tree: PathBuf::new(), reference: None, signer: None }
+        Event::new(What::Commit(commit), PathBuf::new())
     }
 
     /// Publish these commits; each with how the attempts to tell of it come out, which are all that are made.
@@ -111,7 +113,7 @@ mod tests {
         let outcomes = Arc::new(Mutex::new(VecDeque::new()));
         let next = outcomes.clone();
         let attempt = move |event: Event| {
-            told.send(event.commit).unwrap();
+            told.send(event.what).unwrap();
             let succeeds = next.lock().unwrap().pop_front().unwrap_or(false);
             async move { if succeeds { Ok(()) } else { Err("no".into()) } }
         };
@@ -123,7 +125,7 @@ mod tests {
             events.send_replace(Some(event(*letter)));
             for _ in *expected {
                 let heard = timeout(DAY, hears.recv()).await;
-                assert_eq!(heard, Ok(Some(event(*letter).commit)), "{steps:?}, step {at}");
+                assert_eq!(heard, Ok(Some(event(*letter).what)), "{steps:?}, step {at}");
             }
             if expected.last() != Some(&false) {
                 let heard = timeout(DAY, hears.recv()).await;
@@ -154,7 +156,7 @@ mod tests {
         let status = Status::new(String::new(), String::new());
         let (told, mut hears) = mpsc::unbounded_channel();
         let attempt = move |event: Event| {
-            told.send(event.commit).unwrap();
+            told.send(event.what).unwrap();
             async { Ok(()) }
         };
         let task = tokio::spawn(deliver("hook", attempt, receiver, Some(DAY), status));
@@ -170,7 +172,7 @@ mod tests {
         while let Some(commit) = hears.recv().await {
             heard.push(commit);
         }
-        assert_eq!(heard, ['a', 'c'].map(|letter| event(letter).commit));
+        assert_eq!(heard, ['a', 'c'].map(|letter| event(letter).what));
     }
 
     #[tokio::test(start_paused = true)]
@@ -179,7 +181,7 @@ mod tests {
         let status = Status::new(String::new(), String::new());
         let (told, mut hears) = mpsc::unbounded_channel();
         let attempt = move |event: Event| {
-            told.send((event.commit, Instant::now())).unwrap();
+            told.send((event.what, Instant::now())).unwrap();
             async { Err("no".into()) }
         };
         let (started, backoff) = (Instant::now(), Duration::from_secs(30));
@@ -191,7 +193,7 @@ mod tests {
         task.abort();
         for (letter, seconds) in [('a', 0), ('a', 30), ('c', 60)] {
             let (commit, at) = hears.recv().await.unwrap();
-            assert_eq!((commit, (at - started).as_secs()), (event(letter).commit, seconds));
+            assert_eq!((commit, (at - started).as_secs()), (event(letter).what, seconds));
         }
         assert!(hears.recv().await.is_none());
         assert_eq!(status.facts().hooks[&("hook", Outcome::Error)], 3);

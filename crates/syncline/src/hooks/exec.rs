@@ -12,7 +12,7 @@ use tokio::process::Command;
 use tracing::debug;
 
 use super::reap::Leader;
-use super::{Delivery, Event, Hook, Moment};
+use super::{Delivery, Event, Hook, Moment, What};
 use crate::options::{
     EXECHOOK_ARG, EXECHOOK_BACKOFF, EXECHOOK_COMMAND, EXECHOOK_TIMEOUT, PRE_PUBLISH_EXECHOOK_ARG,
     PRE_PUBLISH_EXECHOOK_BACKOFF, PRE_PUBLISH_EXECHOOK_COMMAND, PRE_PUBLISH_EXECHOOK_TIMEOUT,
@@ -33,7 +33,7 @@ pub struct ExecHook {
 }
 
 /// The exechook, if there is one.
-pub(super) fn exechook(r: &mut OptionReader) -> Option<ExecHook> {
+pub(crate) fn exechook(r: &mut OptionReader) -> Option<ExecHook> {
     let command = r.find(&SYNC_HOOK_COMMAND).or_else(|| r.find(&EXECHOOK_COMMAND))?;
     Some(ExecHook {
         name: "exechook",
@@ -94,12 +94,10 @@ pub(super) async fn run(hook: &ExecHook, event: &Event) -> Result<(), String> {
     command
         .args(&hook.arguments)
         .current_dir(&event.tree)
-        .env("GITSYNC_HASH", event.commit.to_string())
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
-    let told = [("SYNCLINE_REF", &event.reference), ("SYNCLINE_SIGNER", &event.signer)];
-    for (variable, value) in told {
+    for (variable, value) in variables(event) {
         match value {
             Some(value) => command.env(variable, value),
             None => command.env_remove(variable),
@@ -124,6 +122,22 @@ pub(super) async fn run(hook: &ExecHook, event: &Event) -> Result<(), String> {
         Ok(Err(err)) => Err(format!("cannot wait for {}: {err}", hook.command.display())),
         Err(_) => Err(killed(hook, leader.has_ended(), &stdout, &stderr)),
     }
+}
+
+/// What the program is told; what is `None` is not set.
+fn variables(event: &Event) -> [(&'static str, Option<String>); 6] {
+    let (group, generation) = match &event.what {
+        What::Commit(_) => (None, None),
+        What::Generation { group, id } => (Some(group.clone()), Some(id.clone())),
+    };
+    [
+        ("GITSYNC_HASH", event.commit().map(|commit| commit.to_string())),
+        ("SYNCLINE_REPO", event.repo.clone()),
+        ("SYNCLINE_REF", event.reference.clone()),
+        ("SYNCLINE_SIGNER", event.signer.clone()),
+        ("SYNCLINE_GROUP", group),
+        ("SYNCLINE_GENERATION", generation),
+    ]
 }
 
 /// The system's error does not say whether it means the program or the directory.

@@ -7,7 +7,6 @@
 
 mod delivery;
 mod exec;
-mod gate;
 mod notify;
 mod reap;
 mod web;
@@ -29,23 +28,64 @@ use crate::status::Status;
 
 use delivery::Runner;
 pub use exec::ExecHook;
-pub use gate::Gated;
+pub(crate) use exec::exechook;
 pub use reap::{end_all, orphans};
 
 /// How often to check whether to stop waiting.
 const INTERRUPT_CHECK: Duration = Duration::from_millis(50);
 
+/// What is published.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum What {
+    /// A commit.
+    Commit(CommitId),
+    /// A set of trees of a group.
+    Generation {
+        /// The name of the group.
+        group: String,
+        /// Sixteen hexadecimal digits.
+        id: String,
+    },
+}
+
 /// What a hook is told.
 #[derive(Clone, Debug)]
 pub struct Event {
-    /// The commit that is published.
-    pub commit: CommitId,
-    /// The tree of the commit.
+    /// What is published.
+    pub what: What,
+    /// The tree of the commit, or the directory of the set.
     pub tree: PathBuf,
+    /// The name of the repository, if there are several.
+    pub repo: Option<String>,
     /// The full name of the reference that was chosen.
     pub reference: Option<String>,
     /// Who signed it, if signatures are verified.
     pub signer: Option<String>,
+}
+
+impl What {
+    /// The name of the group; `None` for a commit.
+    fn group(&self) -> Option<&str> {
+        match self {
+            What::Commit(_) => None,
+            What::Generation { group, .. } => Some(group),
+        }
+    }
+}
+
+impl Event {
+    /// This is published in a directory; nothing else is known.
+    pub fn new(what: What, tree: PathBuf) -> Event {
+        Event { what, tree, repo: None, reference: None, signer: None }
+    }
+
+    /// The commit; `None` for a set of a group.
+    pub fn commit(&self) -> Option<CommitId> {
+        match self.what {
+            What::Commit(commit) => Some(commit),
+            What::Generation { .. } => None,
+        }
+    }
 }
 
 /// When a hook runs.
@@ -94,7 +134,7 @@ impl HookConfig {
             if r.get(&PRE_PUBLISH_EXECHOOK_REQUIRED) { (pre_publish, None) } else { (None, pre_publish) };
         let all = [
             shared(pre_publish),
-            shared(exec::exechook(r)),
+            shared(exechook(r)),
             shared(web::webhook(r, connect, source)),
             shared(notify::notify(r)),
         ];
@@ -108,12 +148,24 @@ fn shared(hook: Option<impl Hook>) -> Option<Arc<dyn Hook>> {
 
 /// All hooks with their tasks.
 #[derive(Debug)]
-pub struct Hooks(Vec<Runner>);
+pub struct Hooks {
+    runners: Vec<Runner>,
+    /// The name of the repository, if there are several.
+    repo: Option<String>,
+}
 
 impl Hooks {
-    /// Start a task for each hook; with `once`, it makes one attempt.
-    pub fn start(config: &HookConfig, once: bool, status: &Status) -> Hooks {
-        Hooks(config.list.iter().map(|hook| Runner::start(hook.clone(), once, status.clone())).collect())
+    /// Start a task for each hook; with `once`, it makes one attempt. `repo` is the name of the repository, if there are
+    /// several.
+    pub fn start(config: &HookConfig, once: bool, status: &Status, repo: Option<&str>) -> Hooks {
+        let start = |hook: &Arc<dyn Hook>| Runner::start(hook.clone(), once, status.clone());
+        Hooks { runners: config.list.iter().map(start).collect(), repo: repo.map(ToOwned::to_owned) }
+    }
+
+    /// The same for the hook of a group.
+    pub fn of_group(hook: Option<ExecHook>, once: bool, status: &Status) -> Hooks {
+        let list = shared(hook).into_iter().collect();
+        Hooks::start(&HookConfig { list, gate: None }, once, status, None)
     }
 
     /// Where a sync says what it is about to publish.
@@ -124,18 +176,18 @@ impl Hooks {
     /// Something was published, or found published at the first sync.
     pub fn published(&self, event: &Event) {
         for runner in self.of(Moment::Published) {
-            runner.events.send_replace(Some(event.clone()));
+            runner.events.send_replace(Some(Event { repo: self.repo.clone(), ..event.clone() }));
         }
     }
 
     fn of(&self, moment: Moment) -> impl Iterator<Item = &Runner> {
-        self.0.iter().filter(move |runner| runner.moment == moment)
+        self.runners.iter().filter(move |runner| runner.moment == moment)
     }
 
     /// Wait for the only delivery of each hook that had an event; whether all succeeded.
     pub async fn finish(self) -> bool {
         let mut succeeded = true;
-        for runner in self.0 {
+        for runner in self.runners {
             succeeded &= runner.finish().await;
         }
         succeeded

@@ -82,7 +82,7 @@ impl WebHook {
     }
 
     fn request(&self, event: &Event) -> Result<HttpRequest, String> {
-        let hash = event.commit.to_string();
+        let hash = event.commit().map(|commit| commit.to_string()).unwrap_or_default();
         let mut headers = vec![("Gitsync-Hash".to_owned(), hash.clone())];
         let mut body = Vec::new();
         if self.json {

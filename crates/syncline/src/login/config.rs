@@ -80,7 +80,7 @@ fn own(r: &mut OptionReader, url: Option<&RemoteUrl>) -> Option<AuthMethod> {
     let mut given = methods.into_iter().filter_map(|(option, method)| Some((option, method?)));
     let (first, method) = given.next()?;
     for (other, _) in given {
-        r.error(other, format!("cannot be combined with {}", r.origin(first)));
+        r.error(other, format!("cannot be combined with {}", r.mention(first)));
     }
     let wins = matches!(method, AuthMethod::Token(kind, _) if kind.wins);
     if !wins && url.is_some_and(RemoteUrl::has_login) {

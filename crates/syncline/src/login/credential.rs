@@ -27,7 +27,7 @@ pub enum StaticCredential {
 }
 
 /// Where a secret comes from.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum SecretSource {
     /// It is known.
     Given(Secret),
@@ -56,6 +56,16 @@ pub fn parse(text: &str) -> Result<Vec<Credential>, String> {
     match parsed {
         Value::Array(list) => list.iter().map(one).collect(),
         object => Ok(vec![one(&object)?]),
+    }
+}
+
+/// Whether a text that should be such JSON holds a secret itself, and not only the path of a file.
+pub fn has_given_secret(text: &str) -> bool {
+    let parsed = serde_json::from_str(text).unwrap_or(Value::Null);
+    let holds = |value: &Value| ["password", "bearer-token"].iter().any(|key| value.get(key).is_some());
+    match &parsed {
+        Value::Array(list) => list.iter().any(holds),
+        value => holds(value),
     }
 }
 

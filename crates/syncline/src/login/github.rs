@@ -12,7 +12,7 @@ use sync_core::{Auth, Error, ErrorKind, HttpRequest, Result, Secret};
 use super::credential::{SecretSource, either};
 use super::http::Http;
 use super::secret_files;
-use super::source::{SourceKind, TokenSource, shared};
+use super::source::{SourceKind, TokenSource, are_equal, shared};
 use super::token::{self, Token, USUAL_LIFE};
 use crate::clock::{now, since_1970};
 use crate::options::{
@@ -32,7 +32,7 @@ pub(super) const KIND: SourceKind = SourceKind {
 };
 
 /// An installation of a GitHub App.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 struct GitHubApp {
     /// Without a slash at its end.
     base_url: String,
@@ -83,6 +83,10 @@ fn read(r: &mut OptionReader) -> Option<GitHubApp> {
 }
 
 impl TokenSource for GitHubApp {
+    fn is_same(&self, other: &dyn TokenSource) -> bool {
+        are_equal(self, other)
+    }
+
     fn fetch(&self, http: &Http) -> Result<Token> {
         let pem = match &self.key {
             SecretSource::Given(pem) => pem.clone(),

@@ -13,6 +13,9 @@ mod secret_files;
 mod source;
 mod sources;
 mod token;
+mod tokens;
+
+use std::sync::PoisonError;
 
 use sync_core::{Auth, Cookie, CredentialProvider, Credentials, Progress, Result, Scope, Stage, UrlScope};
 use tracing::warn;
@@ -20,11 +23,15 @@ use tracing::warn;
 use crate::status::{Outcome, Status};
 
 pub use config::{AuthMethod, Cookies, LoginConfig, Netrc};
+pub(crate) use credential::has_given_secret;
 pub use credential::{Credential, SecretSource, StaticCredential};
 pub use http::Http;
 pub use source::{SourceKind, TokenSource};
 pub use sources::SOURCES;
 pub use token::Token;
+pub use tokens::Tokens;
+
+use tokens::Kept;
 
 /// All sources of logins and what they answered.
 #[derive(Debug)]
@@ -37,7 +44,8 @@ pub struct Logins {
     progress: Progress,
     /// What the files contained last.
     read: Credentials,
-    token: Option<Token>,
+    /// The one in force, if there is a token source. Other repositories may use it, too.
+    token: Kept,
     /// Whether the warning about an ignored part of the `.netrc` was given.
     has_warned: bool,
     /// Whether the warning about the missing file of Git's setting was given.
@@ -51,12 +59,16 @@ impl Logins {
         login: &LoginConfig,
         server: Option<UrlScope>,
         http: Http,
-        status: &Status,
-        progress: &Progress,
+        tokens: &Tokens,
+        (status, progress): (&Status, &Progress),
     ) -> Result<Logins> {
         if let Some(Cookies::Given(path)) = &login.cookies {
             cookies::read(path)?;
         }
+        let token = match &login.own {
+            Some(AuthMethod::Token(_, source)) => tokens.of(source),
+            _ => Kept::default(),
+        };
         Ok(Logins {
             login: login.clone(),
             server,
@@ -64,7 +76,7 @@ impl Logins {
             status: status.clone(),
             progress: progress.clone(),
             read: Credentials::default(),
-            token: None,
+            token,
             has_warned: false,
             lacks_cookies: false,
         })
@@ -77,14 +89,16 @@ impl Logins {
 
     fn asked(&mut self) -> Result<Option<Auth>> {
         let Some(AuthMethod::Token(kind, source)) = &self.login.own else { return Ok(None) };
-        if !self.token.as_mut().is_some_and(Token::keep) {
+        // Others that need the same token wait for it.
+        let mut token = self.token.lock().unwrap_or_else(PoisonError::into_inner);
+        if !token.as_mut().is_some_and(Token::keep) {
             self.progress.enter(Stage::Connecting);
             let fetched = source.fetch(&self.http);
             let outcome = if fetched.is_ok() { Outcome::Success } else { Outcome::Error };
             self.status.token_fetched(kind.metric.0, outcome);
-            self.token = Some(fetched?);
+            *token = Some(fetched?);
         }
-        Ok(self.token.as_ref().map(|token| token.auth.clone()))
+        Ok(token.as_ref().map(|token| token.auth.clone()))
     }
 
     /// What the files contain.
@@ -153,7 +167,9 @@ impl CredentialProvider for Logins {
 
     /// A token that was just fetched would only come again.
     fn renew(&mut self) -> bool {
-        let was_kept = self.token.take().is_some_and(|token| token.is_kept);
+        let mut token = self.token.lock().unwrap_or_else(PoisonError::into_inner);
+        let was_kept = token.take().is_some_and(|token| token.is_kept);
+        drop(token);
         was_kept || self.read().is_ok_and(|read| read != self.read)
     }
 }

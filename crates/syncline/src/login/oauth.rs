@@ -9,7 +9,7 @@ use sync_core::{Auth, HttpRequest, Result, Secret};
 
 use super::http::Http;
 use super::secret_files;
-use super::source::{SourceKind, TokenSource, shared};
+use super::source::{SourceKind, TokenSource, are_equal, shared};
 use super::token::{self, Token, USUAL_LIFE};
 use crate::clock::now;
 use crate::options::{
@@ -29,7 +29,7 @@ pub(super) const KIND: SourceKind = SourceKind {
 };
 
 /// A client of a token endpoint.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 struct OAuth {
     token_url: String,
     grant: Grant,
@@ -117,6 +117,10 @@ fn parameters(r: &mut OptionReader) -> Vec<(String, Secret)> {
 }
 
 impl TokenSource for OAuth {
+    fn is_same(&self, other: &dyn TokenSource) -> bool {
+        are_equal(self, other)
+    }
+
     /// Get a token with what the files contain now.
     fn fetch(&self, http: &Http) -> Result<Token> {
         let read = |what: &str, path: &Option<PathBuf>| {

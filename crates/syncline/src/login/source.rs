@@ -1,5 +1,6 @@
 //! Something to ask for a login.
 
+use std::any::Any;
 use std::fmt::Debug;
 use std::sync::Arc;
 
@@ -24,13 +25,25 @@ pub struct SourceKind {
 }
 
 /// Something that hands out logins.
-pub trait TokenSource: Debug + Send + Sync {
+pub trait TokenSource: Any + Debug + Send + Sync {
     /// Ask for one.
     ///
     /// # Errors
     ///
     /// If there is none, in words that give no secret away.
     fn fetch(&self, http: &Http) -> Result<Token>;
+
+    /// Whether the tokens of another source are as good: it has the same parameters. Without this, each repository asks
+    /// for its own.
+    fn is_same(&self, other: &dyn TokenSource) -> bool {
+        let _ = other;
+        false
+    }
+}
+
+/// For [`TokenSource::is_same`].
+pub(super) fn are_equal<T: PartialEq + 'static>(one: &T, other: &dyn TokenSource) -> bool {
+    (other as &dyn Any).downcast_ref() == Some(one)
 }
 
 /// For [`SourceKind::read`].

@@ -107,3 +107,33 @@ choices! {
         Json = "json",
     }
 }
+
+choices! {
+    /// What becomes of a repository that is no longer in the file.
+    Removed {
+        /// What was synced stays.
+        Keep = "keep",
+        /// What syncline made is removed.
+        Delete = "delete",
+    }
+}
+
+choices! {
+    /// What follows too many failures of one of many repositories.
+    GiveUp {
+        /// It is not synced any more; the others are.
+        Park = "park",
+        /// The process ends.
+        Exit = "exit",
+    }
+}
+
+choices! {
+    /// What a group does about a member that has nothing new to show yet.
+    Incomplete {
+        /// It waits for a time, and then goes without it.
+        Hold = "hold",
+        /// It waits.
+        HoldForever = "hold-forever",
+    }
+}

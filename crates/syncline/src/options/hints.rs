@@ -42,10 +42,15 @@ pub fn meant(name: &str) -> Option<&'static Row> {
     if let Some((_, meant)) = LIKELY.iter().find(|(known, _)| *known == name) {
         return Some(meant);
     }
-    let close = options().filter(|option| option.is_current());
-    let close = close.map(|option| (distance(name, option.name), option));
-    let (distance, option) = close.min_by_key(|(distance, _)| *distance)?;
-    (distance <= (name.len() / 2).min(2)).then_some(option)
+    let current = || options().filter(|option| option.is_current());
+    let close = closest(name, current().map(|option| option.name))?;
+    current().find(|option| option.name == close)
+}
+
+/// Of several names the one that is most like this one, if it is like it at all.
+pub fn closest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let (distance, close) = known.map(|known| (distance(name, known), known)).min_by_key(|(far, _)| *far)?;
+    (distance <= (name.len() / 2).min(2)).then_some(close)
 }
 
 /// Warnings about variables that begin as ours do but are none.

@@ -32,7 +32,7 @@ options! {
             .help("What to do if the LFS server does not have an object: refuse the commit, or leave the pointer")
             .details("With pointer, the server is asked again at the next commit, and at every check of the tree")
             .default("refuse");
-        LFS_TRANSFERS: Setting<NonZeroUsize> = value("lfs-transfers", "N", values::transfers)
+        LFS_TRANSFERS: Setting<NonZeroUsize> = value("lfs-transfers", "N", values::up_to_64)
             .help("How many objects to download at once, 1 to 64")
             .default("8");
     }

@@ -1,7 +1,8 @@
 //! Every option, once: its names, its type, its default, whether it may hold a secret, and its help. Parsing, `--help`,
 //! the manual, the completions and the checks of the documents all follow from this table.
 //!
-//! To add an option, add a row to the file of its topic and read it in `config` with an `OptionReader`.
+//! To add an option, add a row to the file of its topic and read it in `config` with an `OptionReader`. If it is not one
+//! of a repository, the row says so with `of`.
 
 pub mod choices;
 mod connect;
@@ -11,6 +12,7 @@ pub mod hints;
 mod hooks;
 mod lfs;
 mod login;
+mod many;
 mod monitoring;
 mod publishing;
 mod row;
@@ -21,15 +23,18 @@ mod source;
 mod table;
 pub mod values;
 
-pub use choices::{FileReuse, Fsync, GitGc, Grant, LogFormat, Publish, RefOrder};
+pub use choices::{
+    FileReuse, Fsync, GitGc, GiveUp, Grant, Incomplete, LogFormat, Publish, RefOrder, Removed,
+};
 pub use connect::*;
 pub use deprecated::*;
 pub use hooks::*;
 pub use lfs::*;
 pub use login::*;
+pub use many::*;
 pub use monitoring::*;
 pub use publishing::*;
-pub use row::{Kind, Row};
+pub use row::{Kind, Row, Scope};
 pub use rules::*;
 pub use schedule::*;
 pub use signatures::*;
@@ -39,7 +44,7 @@ pub use table::{Opt, Setting};
 use table::Table;
 use {
     connect::TABLE as CONNECT, deprecated::TABLE as DEPRECATED, hooks::TABLE as HOOKS,
-    lfs::TABLE as LFS_OPTIONS, login::TABLE as LOGIN, monitoring::TABLE as MONITORING,
+    lfs::TABLE as LFS_OPTIONS, login::TABLE as LOGIN, many::TABLE as MANY, monitoring::TABLE as MONITORING,
     publishing::TABLE as PUBLISHING, rules::TABLE as RULES, schedule::TABLE as SCHEDULE,
     signatures::TABLE as SIGNATURES, source::TABLE as SOURCE,
 };
@@ -50,7 +55,7 @@ pub fn options() -> impl Iterator<Item = &'static Row> {
 }
 
 fn tables() -> impl Iterator<Item = &'static dyn table::Entry> {
-    let tables: [&'static Table; 11] = [
+    let tables: [&'static Table; 12] = [
         SOURCE,
         LFS_OPTIONS,
         RULES,
@@ -61,6 +66,7 @@ fn tables() -> impl Iterator<Item = &'static dyn table::Entry> {
         CONNECT,
         HOOKS,
         MONITORING,
+        MANY,
         DEPRECATED,
     ];
     tables.into_iter().flat_map(|table| table.iter().copied())

@@ -7,11 +7,12 @@ use sync_core::Subdirectory;
 
 use super::choices::{FileReuse, Fsync, GitGc, Publish};
 use super::table::{Opt, Setting, options, parsed, path, switch, value};
-use super::values;
+use super::{Scope, values};
 
 options! {
     "Publishing" {
         ROOT: Opt<PathBuf> = path("root", "DIR")
+            .of(Scope::Both)
             .older(&["GIT_SYNC_ROOT"])
             .help("The directory for the repository and the trees; created if it does not exist");
         LINK: Opt<PathBuf> = path("link", "PATH")
@@ -41,6 +42,7 @@ options! {
                       commit")
             .default("1m");
         GROUP_WRITE: Setting<bool> = switch("group-write")
+            .of(Scope::Process)
             .older(&["GIT_SYNC_GROUP_WRITE"])
             .help("Make files and directories writable for the group (umask 0002)")
             .default("false");

@@ -16,6 +16,8 @@ pub struct Row {
     /// Names in the environment besides `GITSYNC_NAME`, the newest first: the last that is set wins. But names
     /// that other programs share give way to `GITSYNC_NAME`.
     pub older_variables: &'static [&'static str],
+    /// What it is an option of.
+    pub scope: Scope,
     /// Whether a value may hold a secret, so that hooks must not see it.
     pub may_hold_secrets: bool,
     /// What it does, in a sentence or two.
@@ -39,6 +41,19 @@ pub enum Kind {
     Deprecated(Option<&'static Row>, &'static str),
     /// Accepted for compatibility with git-sync; the reason why it does nothing.
     Ignored(&'static str),
+}
+
+/// What an option is an option of, where one process syncs many repositories.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// A repository: each may have a value of its own.
+    Repository,
+    /// The process: there is one value for all.
+    Process,
+    /// Both: the process has a value, and a repository may have another.
+    Both,
+    /// The start of the process: only the command line and the environment can give it.
+    Start,
 }
 
 impl Row {
@@ -73,6 +88,11 @@ impl Row {
     /// Whether help and manual show it among the options of its topic.
     pub fn is_current(&self) -> bool {
         !matches!(self.kind, Kind::Deprecated(..))
+    }
+
+    /// Whether it is an older name of an option.
+    pub fn replaces(&self, option: &Row) -> bool {
+        matches!(self.kind, Kind::Deprecated(Some(today), _) if today.name == option.name)
     }
 
     /// Whether each use adds a value.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::table::{Opt, Setting, options, switch, value};
-use super::values;
+use super::{Scope, values};
 
 options! {
     "Schedule" {
@@ -17,6 +17,7 @@ options! {
             .help("Like --period, but until the first success; 0 means the same as --period")
             .default("0");
         ONE_TIME: Setting<bool> = switch("one-time")
+            .of(Scope::Process)
             .older(&["GIT_SYNC_ONE_TIME"])
             .help("Exit after the first successful sync")
             .default("false");
@@ -25,6 +26,7 @@ options! {
             .help("How long one sync may take before it is stopped and counts as failed")
             .default("2m");
         SYNC_ON_SIGNAL: Opt<i32> = value("sync-on-signal", "SIGNAL", values::signal)
+            .of(Scope::Process)
             .older(&["GIT_SYNC_SYNC_ON_SIGNAL"])
             .help("A signal, by name or number, that starts a sync at once");
         MAX_FAILURES: Opt<i64> = value("max-failures", "N", values::integer)

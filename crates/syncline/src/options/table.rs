@@ -6,7 +6,7 @@ use std::ops::Deref;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use super::row::{Kind, Row};
+use super::row::{Kind, Row, Scope};
 use super::values;
 
 /// An option whose value is a `T`, if it is given.
@@ -34,6 +34,7 @@ impl<T> Opt<T> {
             topic: "",
             default: "",
             older_variables: &[],
+            scope: Scope::Repository,
             may_hold_secrets: matches!(kind, Kind::Secret),
             help: "",
             details: "",
@@ -72,6 +73,12 @@ impl<T> Opt<T> {
 
     pub(super) const fn older(mut self, variables: &'static [&'static str]) -> Opt<T> {
         self.row.older_variables = variables;
+        self
+    }
+
+    /// It is no option of a repository, or not only.
+    pub(super) const fn of(mut self, scope: Scope) -> Opt<T> {
+        self.row.scope = scope;
         self
     }
 

@@ -188,8 +188,8 @@ pub fn on_or_off(text: &str) -> Result<bool, String> {
     }
 }
 
-/// How many downloads run at once.
-pub fn transfers(text: &str) -> Result<NonZeroUsize, String> {
+/// How many things may be done at once.
+pub fn up_to_64(text: &str) -> Result<NonZeroUsize, String> {
     let number = text.parse().ok().filter(|number: &NonZeroUsize| number.get() <= 64);
     number.ok_or_else(|| format!("must be a number from 1 to 64, not {text:?}"))
 }

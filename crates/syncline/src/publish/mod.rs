@@ -51,7 +51,7 @@ pub fn open(
 }
 
 /// The directory of a tree that is shown. A tree in which somebody put a symbolic link on the way to it is an error.
-fn shown_part(tree: &Path, subdirectory: Option<&Subdirectory>) -> io::Result<PathBuf> {
+pub(crate) fn shown_part(tree: &Path, subdirectory: Option<&Subdirectory>) -> io::Result<PathBuf> {
     let Some(subdirectory) = subdirectory else { return Ok(tree.to_owned()) };
     let part = fs_err::canonicalize(tree)?.join(subdirectory);
     if fs_err::canonicalize(&part)? == part && part.is_dir() {
@@ -78,12 +78,12 @@ fn refuse_own(store: &Store, place: &Path) -> io::Result<()> {
 }
 
 /// The beginning of temporary names beside a published path.
-fn temporary_prefix(path: &Path) -> String {
+pub(crate) fn temporary_prefix(path: &Path) -> String {
     format!(".{}.tmp-", path.file_name().unwrap_or_default().to_string_lossy())
 }
 
 /// Sixteen random digits: a name with them belongs neither to a commit nor to another program.
-fn digits() -> String {
+pub(crate) fn digits() -> String {
     format!("{:016x}", fastrand::u64(..))
 }
 

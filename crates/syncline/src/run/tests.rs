@@ -4,6 +4,7 @@
 
 mod fake;
 
+use std::collections::BTreeSet;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::path::Path;
@@ -20,6 +21,8 @@ use super::*;
 use crate::environment::Environment;
 use crate::hooks::{Hook, HookConfig};
 use crate::schedule::Policy;
+use crate::shared::Shared;
+use crate::systemd::{Manager, Readiness};
 use crate::touch_and_error_files::Files;
 
 const PERIOD: Duration = Duration::from_secs(10);
@@ -38,32 +41,51 @@ const POLICY: Policy = Policy {
 
 type Calls = UnboundedReceiver<(Instant, Call)>;
 
-fn files() -> Writer {
-    Writer::start(Files::default())
-}
-
 /// A loop that serves a tree already, has no hooks, and takes these steps.
-fn service<'a>(files: &'a Writer, steps: &[Step]) -> (Service<'a, Fake>, Calls) {
+fn service(steps: &[Step]) -> (Service<Fake>, Calls) {
     let (calls, received) = unbounded_channel();
     let (interrupt, progress) = (Interrupt::new(), Progress::new());
     let worker = Fake { steps: steps.to_vec(), calls, interrupt, progress };
     let service = Service {
-        worker,
+        worker: Some(Box::new(worker)),
         schedule: Schedule::new(POLICY, true),
         hooks: hooks(None, false),
-        files,
-        manager: Manager::default(),
+        files: Arc::new(Writer::start(Files::default())),
         status: Status::new("repo".into(), "main".into()),
         sync_timeout: TIMEOUT,
         worktree_check_period: None,
-        wake: None,
+        delay: Duration::ZERO,
+        wake: Arc::default(),
+        pool: Pool::default(),
+        server: Shared::default().server("server".into()),
+        member: None,
+        ready: Readiness::new(&Manager::default(), BTreeSet::new()).of(""),
+        told: None,
     };
     (service, received)
 }
 
+/// Run the loop until it ends, or until this signal stops it.
+async fn run(service: Service<Fake>, signal: impl Future<Output = &'static str>) -> Exit {
+    let (orders, stop) = Stop::channel();
+    let signal = async {
+        orders.send_replace(Order::Shutdown(signal.await));
+        std::future::pending().await
+    };
+    let end = tokio::select! {
+        end = service.run(stop) => end,
+        () = signal => unreachable!(),
+    };
+    match end {
+        End::Over(exit) => exit,
+        End::Stopped => Exit::Success,
+        End::Panicked => Exit::Failure,
+    }
+}
+
 fn hooks(listener: Option<Listener>, once: bool) -> Hooks {
     let list = listener.into_iter().map(|listener| Arc::new(listener) as Arc<dyn Hook>).collect();
-    Hooks::start(&HookConfig { list, gate: None }, once, &Status::new(String::new(), String::new()))
+    Hooks::start(&HookConfig { list, gate: None }, once, &Status::default(), None)
 }
 
 /// A shutdown signal at a time when no blocking work runs.
@@ -92,10 +114,9 @@ fn pauses(calls: &mut Calls) -> Vec<f64> {
 
 #[tokio::test(start_paused = true)]
 async fn failures_are_retried_with_growing_pauses() {
-    let files = files();
-    let (service, mut calls) = service(&files, &[Step::Fail]);
+    let (service, mut calls) = service(&[Step::Fail]);
     let status = service.status.clone();
-    assert_eq!(service.run(signal_after(Duration::from_secs(300))).await, Exit::Success);
+    assert_eq!(run(service, signal_after(Duration::from_secs(300))).await, Exit::Success);
     let pauses = pauses(&mut calls);
     assert!(pauses.len() >= 5, "{pauses:?}");
     for (pause, longest) in pauses.iter().zip([10.0, 20.0, 40.0, 60.0, 60.0, 60.0, 60.0]) {
@@ -109,10 +130,9 @@ async fn failures_are_retried_with_growing_pauses() {
 
 #[tokio::test(start_paused = true)]
 async fn a_server_that_asks_for_a_pause_gets_it_once() {
-    let files = files();
     let steps = [Step::FailFor(Duration::from_secs(90)), Step::Fail, Step::Succeed('a')];
-    let (service, mut calls) = service(&files, &steps);
-    service.run(signal_after(Duration::from_secs(125))).await;
+    let (service, mut calls) = service(&steps);
+    run(service, signal_after(Duration::from_secs(125))).await;
     let pauses = pauses(&mut calls);
     assert!((90.0..=100.1).contains(&pauses[0]), "{pauses:?}");
     assert!(pauses[1] <= 20.1, "{pauses:?}");
@@ -120,19 +140,19 @@ async fn a_server_that_asks_for_a_pause_gets_it_once() {
 
 #[tokio::test(start_paused = true)]
 async fn the_first_success_is_news_and_an_unchanged_poll_is_not() {
-    let files = files();
-    let (mut service, mut calls) = service(&files, &[Step::Fail, Step::Succeed('a'), Step::Succeed('b')]);
+    let (mut service, mut calls) = service(&[Step::Fail, Step::Succeed('a'), Step::Succeed('b')]);
     let (heard, mut events) = unbounded_channel();
     service.hooks = hooks(Some(Listener { heard, answer: Some(Ok(())) }), false);
     let name = format!("syncline-test-{}", std::process::id());
     let manager = UnixDatagram::bind_addr(&SocketAddr::from_abstract_name(&name).unwrap()).unwrap();
     manager.set_nonblocking(true).unwrap();
-    service.manager = Manager::new(&Environment::of(&[("NOTIFY_SOCKET", &format!("@{name}"))]));
+    let told = Manager::new(&Environment::of(&[("NOTIFY_SOCKET", &format!("@{name}"))]));
+    service.ready = Readiness::new(&told, BTreeSet::from([String::new()])).of("");
     let status = service.status.clone();
-    service.run(signal_after(Duration::from_secs(100))).await;
+    run(service, signal_after(Duration::from_secs(100))).await;
 
     let event = events.try_recv().unwrap();
-    assert_eq!((event.commit, event.tree), (commit('a'), Path::new("/trees").join("a".repeat(40))));
+    assert_eq!((event.commit(), event.tree), (Some(commit('a')), Path::new("/trees").join("a".repeat(40))));
     assert!(events.try_recv().is_err(), "the hook is told once");
     let mut buffer = [0; 100];
     let length = manager.recv(&mut buffer).unwrap();
@@ -152,10 +172,9 @@ async fn the_first_success_is_news_and_an_unchanged_poll_is_not() {
 #[tokio::test(start_paused = true)]
 async fn maintenance_follows_every_update() {
     use Call::{Describe, Maintain, MaintainAfterFailure, Update};
-    let files = files();
     let steps = [Step::Fail, Step::Succeed('a'), Step::Fail, Step::Succeed('b')];
-    let (service, mut calls) = service(&files, &steps);
-    service.run(signal_after(Duration::from_secs(600))).await;
+    let (service, mut calls) = service(&steps);
+    run(service, signal_after(Duration::from_secs(600))).await;
     let calls: Vec<_> = all(&mut calls).into_iter().map(|(_, call)| call).collect();
     let (a, b) = (commit('a'), commit('b'));
     let expected = [
@@ -178,10 +197,9 @@ async fn a_one_time_run_ends_with_the_first_success_or_too_many_failures() {
         (&[Step::Fail, Step::Fail, Step::Succeed('a')], Some(3), 3, Exit::Success),
         (&[Step::Fail, Step::Fail, Step::Succeed('a')], Some(-1), 3, Exit::Success),
     ] {
-        let files = files();
-        let (mut service, mut calls) = service(&files, steps);
+        let (mut service, mut calls) = service(steps);
         service.schedule = Schedule::new(Policy { one_time: true, max_failures, ..POLICY }, false);
-        assert_eq!(service.run(never()).await, exit, "{steps:?}");
+        assert_eq!(run(service, never()).await, exit, "{steps:?}");
         assert_eq!(pauses(&mut calls).len() + 1, updates, "{steps:?}");
     }
 }
@@ -193,13 +211,12 @@ async fn a_one_time_run_waits_for_its_hooks() {
         (Some(Err("no".into())), Exit::Failure),
         (None, Exit::Success), // it never ends: the signal does
     ] {
-        let files = files();
-        let (mut service, _calls) = service(&files, &[Step::Succeed('a')]);
+        let (mut service, _calls) = service(&[Step::Succeed('a')]);
         let (heard, mut events) = unbounded_channel();
         service.hooks = hooks(Some(Listener { heard, answer: answer.clone() }), true);
         service.schedule = Schedule::new(Policy { one_time: true, ..POLICY }, false);
-        assert_eq!(service.run(signal_after(TIMEOUT)).await, exit, "{answer:?}");
-        assert_eq!(events.try_recv().unwrap().commit, commit('a'));
+        assert_eq!(run(service, signal_after(TIMEOUT)).await, exit, "{answer:?}");
+        assert_eq!(events.try_recv().unwrap().commit(), Some(commit('a')));
     }
 }
 
@@ -209,8 +226,7 @@ async fn an_update_that_takes_too_long_is_interrupted_and_has_failed() {
         (Stage::Receiving, "fetch: timed out after 2m (--sync-timeout) while receiving objects"),
         (Stage::Idle, "fetch: timed out after 2m (--sync-timeout)"),
     ] {
-        let files = files();
-        let (mut service, mut calls) = service(&files, &[Step::Work(stage), Step::Succeed('a')]);
+        let (mut service, mut calls) = service(&[Step::Work(stage), Step::Succeed('a')]);
         service.schedule = Schedule::new(Policy { one_time: true, ..POLICY }, false);
         let status = service.status.clone();
         let time = async {
@@ -220,7 +236,7 @@ async fn an_update_that_takes_too_long_is_interrupted_and_has_failed() {
             assert!(status.facts().attempts.is_empty(), "its time is not over");
             advance(2 * TICK).await;
         };
-        let (exit, ()) = tokio::join!(service.run(never()), time);
+        let (exit, ()) = tokio::join!(run(service, never()), time);
         assert_eq!(exit, Exit::Success, "the next one succeeds");
         let facts = status.facts();
         let errors: Vec<_> = facts.attempts.iter().filter_map(|attempt| attempt.error.as_deref()).collect();
@@ -231,25 +247,23 @@ async fn an_update_that_takes_too_long_is_interrupted_and_has_failed() {
 
 #[tokio::test(start_paused = true)]
 async fn a_signal_ends_a_wait_at_once() {
-    let files = files();
-    let (mut service, _calls) = service(&files, &[Step::Fail]);
+    let (mut service, _calls) = service(&[Step::Fail]);
     let policy = Policy { period: Duration::from_secs(3600), ..POLICY };
     service.schedule = Schedule::new(policy, true);
     let started = Instant::now();
-    assert_eq!(service.run(signal_after(PERIOD)).await, Exit::Success);
+    assert_eq!(run(service, signal_after(PERIOD)).await, Exit::Success);
     assert!(started.elapsed() <= PERIOD + TICK, "{:?}", started.elapsed());
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_signal_interrupts_a_running_update() {
-    let files = files();
-    let (service, mut calls) = service(&files, &[Step::Work(Stage::Receiving)]);
-    let (interrupt, started) = (service.worker.interrupt(), Instant::now());
+    let (service, mut calls) = service(&[Step::Work(Stage::Receiving)]);
+    let (interrupt, started) = (service.worker.as_ref().unwrap().interrupt(), Instant::now());
     let signal = async {
         begin(&mut calls).await;
         "SIGTERM"
     };
-    assert_eq!(service.run(signal).await, Exit::Success);
+    assert_eq!(run(service, signal).await, Exit::Success);
     assert!(interrupt.is_triggered());
     assert_eq!(started.elapsed(), Duration::ZERO, "it is not waited for longer than it takes");
 }
@@ -257,9 +271,8 @@ async fn a_signal_interrupts_a_running_update() {
 #[tokio::test(start_paused = true)]
 async fn work_that_does_not_stop_is_left_behind() {
     let held = Arc::new(());
-    let files = files();
-    let (service, mut calls) = service(&files, &[Step::Hang(Arc::downgrade(&held))]);
-    let (interrupt, started) = (service.worker.interrupt(), Instant::now());
+    let (service, mut calls) = service(&[Step::Hang(Arc::downgrade(&held))]);
+    let (interrupt, started) = (service.worker.as_ref().unwrap().interrupt(), Instant::now());
     let signal = async {
         begin(&mut calls).await;
         "SIGTERM"
@@ -270,25 +283,23 @@ async fn work_that_does_not_stop_is_left_behind() {
         }
         advance(GRACE + TICK).await;
     };
-    let (exit, ()) = tokio::join!(service.run(signal), time);
+    let (exit, ()) = tokio::join!(run(service, signal), time);
     drop(held);
     assert_eq!((exit, started.elapsed()), (Exit::Success, GRACE + TICK));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_panic_ends_the_process() {
-    let files = files();
-    let (service, _calls) = service(&files, &[Step::Panic]);
-    assert_eq!(service.run(never()).await, Exit::Failure);
+    let (service, _calls) = service(&[Step::Panic]);
+    assert_eq!(run(service, never()).await, Exit::Failure);
 }
 
 #[tokio::test(start_paused = true)]
 async fn the_published_tree_is_compared_once_in_each_check_period() {
-    let files = files();
-    let (mut service, mut calls) = service(&files, &[Step::Succeed('a')]);
+    let (mut service, mut calls) = service(&[Step::Succeed('a')]);
     let period = Duration::from_secs(60);
     service.worktree_check_period = Some(period);
-    service.run(signal_after(Duration::from_secs(600))).await;
+    run(service, signal_after(Duration::from_secs(600))).await;
     let calls = all(&mut calls);
     let checks: Vec<_> = (0..calls.len()).filter(|at| calls[*at].1 == Call::Verify).collect();
     assert!((8..=9).contains(&checks.len()), "{calls:?}");

@@ -1,129 +1,257 @@
 //! `/metrics`: Prometheus' text format 0.0.4. git-sync's metrics have git-sync's names, types and labels; what
 //! is ours begins with `syncline_`. (The usual crates know no summaries and force a suffix on counters.)
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use super::process::Process;
+use crate::board::{Board, GroupFacts};
 use crate::login::SOURCES;
-use crate::status::{Facts, Outcome, Published, Sum};
+use crate::status::{Facts, Outcome, Published, STATES, Status, Sum};
 
 pub(super) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-pub(super) fn render(facts: &Facts, process: &Process) -> String {
-    let mut page = Page::default();
-    page.summary(
-        "git_sync_duration_seconds",
-        "Summary of git sync durations",
-        facts.passes.iter().map(by_status),
-    );
-    let counts =
-        facts.passes.iter().map(|(outcome, sum)| (label("status", outcome.as_str()), sum.count as f64));
-    page.family(
-        "git_sync_count_total",
-        "counter",
-        "How many git syncs completed, partitioned by state",
-        counts,
-    );
-    page.one("git_fetch_count_total", "counter", "How many git fetches were run", facts.updates() as f64);
-    let hooks = facts.hooks.iter().map(|((name, outcome), count)| {
-        (format!("{},{}", label("name", name), label("status", outcome.as_str())), *count as f64)
-    });
-    page.family(
-        "git_sync_hook_run_count_total",
-        "counter",
-        "How many hook runs completed, partitioned by name and state",
-        hooks,
-    );
-    for (name, help) in SOURCES.iter().map(|kind| kind.metric) {
-        let of = facts.logins.iter().filter(|((metric, _), _)| *metric == name);
-        let counts = of.map(|((_, outcome), count)| (label("status", outcome.as_str()), *count as f64));
-        page.family(name, "counter", help, counts);
-    }
+/// A line of a family: what its name has in addition, its labels, and its value.
+struct Sample(&'static str, String, f64);
 
-    let stages = facts.stages.iter().map(|(stage, sum)| (label("phase", stage), *sum));
-    page.summary("syncline_phase_duration_seconds", "How long each phase of the syncs took", stages);
-    page.one(
-        "syncline_received_bytes_total",
-        "counter",
-        "Bytes of packs received",
-        facts.received_bytes as f64,
-    );
-    page.one("syncline_received_objects_total", "counter", "Objects received", facts.received_objects as f64);
-    if facts.received_lfs_bytes > 0 {
-        page.one(
-            "syncline_lfs_received_bytes_total",
-            "counter",
-            "Bytes of objects of Git LFS received",
-            facts.received_lfs_bytes as f64,
-        );
-    }
-    let objects = facts.lfs_objects.iter().map(|(result, count)| (label("result", result), *count as f64));
-    page.family(
-        "syncline_lfs_objects_total",
-        "counter",
-        "How many objects of Git LFS trees needed: fetched, reused from the store, or missing on the server",
-        objects,
-    );
-    page.gauge("syncline_last_attempt_timestamp_seconds", "When the last sync ended", facts.last_attempt());
-    page.gauge(
-        "syncline_last_success_timestamp_seconds",
-        "When the last successful sync ended",
-        facts.last_success,
-    );
-    page.gauge(
-        "syncline_consecutive_failures",
-        "How many syncs have failed in a row",
-        Some(facts.consecutive_failures.into()),
-    );
-    if let Some(Published { info: commit, signer, .. }) = &facts.published {
-        let reference = facts.published_reference();
-        let mut labels = format!("{},{}", label("hash", &commit.id.to_string()), label("ref", reference));
-        if let Some(signer) = signer {
-            labels.push(',');
-            labels.push_str(&label("signer", signer));
+/// What is measured of a repository.
+struct Family {
+    name: &'static str,
+    kind: &'static str,
+    help: &'static str,
+    samples: fn(&Facts, &str) -> Vec<Sample>,
+}
+
+/// The page in parts, so that one of many repositories need not be held in memory.
+pub(super) fn render(board: &Board) -> impl Iterator<Item = String> + use<> {
+    let repos: Vec<(String, Status)> = board
+        .repos()
+        .into_iter()
+        .map(|(name, entry)| {
+            (if board.is_many() { label("repo", &name) } else { String::new() }, entry.status)
+        })
+        .collect();
+    let own = if board.is_many() { render_many(board) } else { String::new() };
+    let end = own + &render_process(&Process::now());
+    let of_many = board.is_many().then_some(STATE);
+    families().chain(of_many).map(move |family| family.render(&repos)).chain(std::iter::once(end))
+}
+
+impl Family {
+    /// Like client_golang, a family without samples is not shown.
+    fn render(&self, repos: &[(String, Status)]) -> String {
+        let mut page = Page::default();
+        for (repo, status) in repos {
+            for Sample(suffix, labels, value) in status.read(|facts| (self.samples)(facts, self.name)) {
+                page.head(self.name, self.kind, self.help);
+                let separator = if repo.is_empty() || labels.is_empty() { "" } else { "," };
+                page.sample(&format!("{}{suffix}", self.name), &format!("{repo}{separator}{labels}"), value);
+            }
         }
-        page.family("syncline_published_commit_info", "gauge", "What is published", [(labels, 1.0)]);
-        page.gauge(
-            "syncline_published_commit_timestamp_seconds",
-            "The committer's date of what is published",
-            Some(commit.time as f64),
-        );
+        page.text
     }
-    let judged = facts.verifications.iter().map(|(result, count)| (label("result", result), *count as f64));
-    page.family(
+}
+
+const fn counter(name: &'static str, help: &'static str, samples: fn(&Facts, &str) -> Vec<Sample>) -> Family {
+    Family { name, kind: "counter", help, samples }
+}
+
+const fn gauge(name: &'static str, help: &'static str, samples: fn(&Facts, &str) -> Vec<Sample>) -> Family {
+    Family { name, kind: "gauge", help, samples }
+}
+
+const fn summary(name: &'static str, help: &'static str, samples: fn(&Facts, &str) -> Vec<Sample>) -> Family {
+    Family { name, kind: "summary", help, samples }
+}
+
+/// In the order of the page.
+fn families() -> impl Iterator<Item = Family> {
+    let sources = SOURCES.iter().map(|kind| {
+        let (name, help) = kind.metric;
+        counter(name, help, |facts, name| {
+            let of = facts.logins.iter().filter(|((metric, _), _)| *metric == name);
+            of.map(|((_, outcome), count)| labelled("status", outcome.as_str(), *count as f64)).collect()
+        })
+    });
+    SYNCS.into_iter().chain(sources).chain(OWN)
+}
+
+/// git-sync's.
+const SYNCS: [Family; 4] = [
+    summary("git_sync_duration_seconds", "Summary of git sync durations", |facts, _| {
+        sums("status", facts.passes.iter().map(|(outcome, sum)| (outcome.as_str(), *sum)))
+    }),
+    counter("git_sync_count_total", "How many git syncs completed, partitioned by state", |facts, _| {
+        let counts = facts.passes.iter();
+        counts.map(|(outcome, sum)| labelled("status", outcome.as_str(), sum.count as f64)).collect()
+    }),
+    counter("git_fetch_count_total", "How many git fetches were run", |facts, _| {
+        vec![plain(facts.updates() as f64)]
+    }),
+    counter(
+        "git_sync_hook_run_count_total",
+        "How many hook runs completed, partitioned by name and state",
+        |facts, _| {
+            let labels = |name: &str, outcome: Outcome| {
+                format!("{},{}", label("name", name), label("status", outcome.as_str()))
+            };
+            let runs = facts.hooks.iter();
+            runs.map(|((name, outcome), count)| Sample("", labels(name, *outcome), *count as f64)).collect()
+        },
+    ),
+];
+
+const OWN: [Family; 14] = [
+    summary("syncline_phase_duration_seconds", "How long each phase of the syncs took", |facts, _| {
+        sums("phase", facts.stages.iter().map(|(stage, sum)| (*stage, *sum)))
+    }),
+    counter("syncline_received_bytes_total", "Bytes of packs received", |facts, _| {
+        vec![plain(facts.received_bytes as f64)]
+    }),
+    counter("syncline_received_objects_total", "Objects received", |facts, _| {
+        vec![plain(facts.received_objects as f64)]
+    }),
+    counter("syncline_lfs_received_bytes_total", "Bytes of objects of Git LFS received", |facts, _| {
+        let bytes = Some(facts.received_lfs_bytes).filter(|bytes| *bytes > 0);
+        bytes.map(|bytes| plain(bytes as f64)).into_iter().collect()
+    }),
+    counter(
+        "syncline_lfs_objects_total",
+        "How many objects of Git LFS trees needed: fetched, reused from the store, or missing on the server",
+        |facts, _| counts("result", &facts.lfs_objects),
+    ),
+    gauge("syncline_last_attempt_timestamp_seconds", "When the last sync ended", |facts, _| {
+        optional(facts.last_attempt())
+    }),
+    gauge("syncline_last_success_timestamp_seconds", "When the last successful sync ended", |facts, _| {
+        optional(facts.last_success)
+    }),
+    gauge("syncline_consecutive_failures", "How many syncs have failed in a row", |facts, _| {
+        vec![plain(facts.consecutive_failures.into())]
+    }),
+    gauge("syncline_published_commit_info", "What is published", |facts, _| {
+        facts.published.iter().map(|published| commit_info(facts, published)).collect()
+    }),
+    gauge(
+        "syncline_published_commit_timestamp_seconds",
+        "The committer's date of what is published",
+        |facts, _| optional(facts.published.as_ref().map(|published| published.info.time as f64)),
+    ),
+    counter(
         "syncline_verifications_total",
-        "counter",
         "How often the signatures of a commit were judged, by result",
-        judged,
-    );
-    let held = facts.held.iter().map(|held| (label("rule", held.rule.name()), 1.0));
-    page.family(
+        |facts, _| counts("result", &facts.verifications),
+    ),
+    gauge(
         "syncline_held_commits",
-        "gauge",
         "Whether a rule holds back the commit that the reference names",
-        held,
-    );
-    page.gauge(
+        |facts, _| facts.held.iter().map(|held| labelled("rule", held.rule.name(), 1.0)).collect(),
+    ),
+    gauge(
         "syncline_published_timestamp_seconds",
         "When the link was last flipped or first checked",
-        facts.published_at,
-    );
-    let disk = [("store", facts.store_bytes), ("tree", facts.tree_bytes)];
-    let disk = disk.map(|(kind, bytes)| (label("kind", kind), bytes as f64));
+        |facts, _| optional(facts.published_at),
+    ),
+    gauge("syncline_disk_bytes", "Disk space of the object store and of the published tree", |facts, _| {
+        let disk = [("store", facts.store_bytes), ("tree", facts.tree_bytes)];
+        disk.map(|(kind, bytes)| labelled("kind", kind, bytes as f64)).into()
+    }),
+];
+
+/// Only with many repositories.
+const STATE: Family =
+    gauge("syncline_repo_state", "The state of a repository: 1 for the one that it is in", |facts, _| {
+        let of = |state: &&str| labelled("state", state, f64::from(u8::from(facts.state() == *state)));
+        STATES.iter().map(of).collect()
+    });
+
+fn commit_info(facts: &Facts, Published { info, signer, .. }: &Published) -> Sample {
+    let mut labels =
+        format!("{},{}", label("hash", &info.id.to_string()), label("ref", facts.published_reference()));
+    if let Some(signer) = signer {
+        labels.push(',');
+        labels.push_str(&label("signer", signer));
+    }
+    Sample("", labels, 1.0)
+}
+
+/// What is known of groups, of the file, and of the process.
+fn render_many(board: &Board) -> String {
+    let mut page = Page::default();
+    let groups = board.groups();
+    let of = |value: fn(&GroupFacts) -> Option<f64>| {
+        groups.iter().filter_map(move |(name, facts)| Some((label("group", name), value(facts)?)))
+    };
     page.family(
-        "syncline_disk_bytes",
+        "syncline_group_generation_timestamp_seconds",
         "gauge",
-        "Disk space of the object store and of the published tree",
-        disk,
+        "When this process last flipped the link of a group",
+        of(|facts| facts.flipped_at),
     );
+    page.family(
+        "syncline_group_flips_total",
+        "counter",
+        "How often the link of a group was flipped",
+        of(|facts| Some(facts.flips as f64)),
+    );
+    let (config, pool) = (board.config(), board.pool());
+    for (name, help, value) in [
+        (
+            "syncline_config_last_reload_successful",
+            "Whether the last attempt to load the configuration succeeded",
+            f64::from(u8::from(config.error.is_none())),
+        ),
+        (
+            "syncline_config_last_reload_success_timestamp_seconds",
+            "When the configuration was last loaded successfully",
+            config.loaded_at,
+        ),
+        (
+            "syncline_passes_waiting",
+            "How many repositories wait until they may fetch and check out",
+            pool.waiting() as f64,
+        ),
+        (
+            "syncline_passes_running",
+            "How many repositories are fetched and checked out now",
+            pool.working() as f64,
+        ),
+    ] {
+        page.family(name, "gauge", help, [(String::new(), value)]);
+    }
+    page.text
+}
+
+fn render_process(process: &Process) -> String {
+    let mut page = Page::default();
     for (name, kind, help, value) in process.samples() {
         page.family(name, kind, help, value.map(|value| (String::new(), value)));
     }
     page.text
 }
 
-fn by_status((outcome, sum): (&Outcome, &Sum)) -> (String, Sum) {
-    (label("status", outcome.as_str()), *sum)
+fn plain(value: f64) -> Sample {
+    Sample("", String::new(), value)
+}
+
+fn optional(value: Option<f64>) -> Vec<Sample> {
+    value.map(plain).into_iter().collect()
+}
+
+fn labelled(name: &str, text: &str, value: f64) -> Sample {
+    Sample("", label(name, text), value)
+}
+
+fn counts(name: &str, counts: &BTreeMap<&'static str, u64>) -> Vec<Sample> {
+    counts.iter().map(|(text, count)| labelled(name, text, *count as f64)).collect()
+}
+
+fn sums<'a>(name: &str, sums: impl Iterator<Item = (&'a str, Sum)>) -> Vec<Sample> {
+    sums.flat_map(|(text, sum)| {
+        let labels = label(name, text);
+        [Sample("_sum", labels.clone(), sum.seconds), Sample("_count", labels, sum.count as f64)]
+    })
+    .collect()
 }
 
 fn label(name: &str, value: &str) -> String {
@@ -137,8 +265,11 @@ struct Page {
 }
 
 impl Page {
+    /// Before the first sample of a family.
     fn head(&mut self, name: &str, kind: &str, help: &str) {
-        let _ = writeln!(self.text, "# HELP {name} {help}\n# TYPE {name} {kind}");
+        if self.text.is_empty() {
+            let _ = writeln!(self.text, "# HELP {name} {help}\n# TYPE {name} {kind}");
+        }
     }
 
     fn sample(&mut self, name: &str, labels: &str, value: f64) {
@@ -149,7 +280,6 @@ impl Page {
         };
     }
 
-    /// Like client_golang, a family without samples is not shown.
     fn family(
         &mut self,
         name: &str,
@@ -157,31 +287,11 @@ impl Page {
         help: &str,
         samples: impl IntoIterator<Item = (String, f64)>,
     ) {
-        let mut samples = samples.into_iter().peekable();
-        if samples.peek().is_some() {
-            self.head(name, kind, help);
-        }
+        let mut family = Page::default();
         for (labels, value) in samples {
-            self.sample(name, &labels, value);
+            family.head(name, kind, help);
+            family.sample(name, &labels, value);
         }
-    }
-
-    fn one(&mut self, name: &str, kind: &str, help: &str, value: f64) {
-        self.family(name, kind, help, [(String::new(), value)]);
-    }
-
-    fn gauge(&mut self, name: &str, help: &str, value: Option<f64>) {
-        self.family(name, "gauge", help, value.map(|value| (String::new(), value)));
-    }
-
-    fn summary(&mut self, name: &str, help: &str, samples: impl Iterator<Item = (String, Sum)>) {
-        let mut samples = samples.peekable();
-        if samples.peek().is_some() {
-            self.head(name, "summary", help);
-        }
-        for (labels, sum) in samples {
-            self.sample(&format!("{name}_sum"), &labels, sum.seconds);
-            self.sample(&format!("{name}_count"), &labels, sum.count as f64);
-        }
+        self.text.push_str(&family.text);
     }
 }

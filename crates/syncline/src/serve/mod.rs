@@ -6,14 +6,19 @@ mod page;
 mod process;
 
 use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::State;
+use axum::body::{Body, Bytes};
+use axum::extract::{Path, State};
 use axum::http::{StatusCode, header};
-use axum::response::IntoResponse;
+use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use hyper::body::Frame;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
@@ -22,7 +27,9 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout_at};
 
+use crate::board::{Board, Entry};
 use crate::config::Http;
+#[cfg(feature = "fuzzing")]
 use crate::status::Status;
 
 /// How many connections are kept at once.
@@ -39,8 +46,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// What the handlers read.
 #[derive(Clone)]
 struct Shared {
-    status: Status,
-    readyz_max_age: Duration,
+    board: Board,
     /// Permits for requests that wait for changes.
     waiting: Arc<Semaphore>,
 }
@@ -56,17 +62,20 @@ pub async fn bind(http: &Http) -> std::io::Result<TcpListener> {
 }
 
 /// Serve until the process ends.
-pub async fn serve(listener: TcpListener, http: &Http, status: Status) -> std::io::Result<()> {
+pub async fn serve(listener: TcpListener, http: &Http, board: Board) -> std::io::Result<()> {
     let mut router = Router::new()
         .route("/livez", get(livez))
         .route("/readyz", get(readyz))
         .route("/status", get(page))
         .route("/v1/changes", get(changes::changes));
+    if board.is_many() {
+        router = router.route("/readyz/{name}", get(readyz_of)).route("/status/{name}", get(page_of));
+    }
     if http.metrics {
         router = router.route("/metrics", get(metrics));
     }
     let waiting = Arc::new(Semaphore::new(changes::WAITING));
-    let shared = Shared { status, readyz_max_age: http.readyz_max_age, waiting };
+    let shared = Shared { board, waiting };
     answer_all(listener, TowerToHyperService::new(router.fallback(root).with_state(shared))).await
 }
 
@@ -103,13 +112,16 @@ async fn answer_one(http1: http1::Builder, stream: TcpStream, router: TowerToHyp
     }
 }
 
-/// As in git-sync, any other path and method: 503 until the first success, 200 from then on.
-async fn root(State(shared): State<Shared>) -> impl IntoResponse {
-    if shared.status.is_ready() {
-        (StatusCode::OK, String::new())
-    } else {
-        (StatusCode::SERVICE_UNAVAILABLE, "nothing was synced yet\n".into())
+/// As in git-sync, any other path and method: 503 until the first success of all that are required, 200 from then on.
+async fn root(State(shared): State<Shared>) -> Response {
+    let is_ready = |(_, entry): &(String, Entry)| !entry.is_required || entry.status.is_ready();
+    let unready: Vec<_> = shared.board.repos().into_iter().filter(|repo| !is_ready(repo)).collect();
+    if unready.is_empty() {
+        return StatusCode::OK.into_response();
     }
+    let text =
+        unready.iter().fold(String::new(), |text, (name, _)| text + &reason(name, "nothing was synced yet"));
+    (StatusCode::SERVICE_UNAVAILABLE, text).into_response()
 }
 
 /// An answer is enough: the loop runs on the same thread.
@@ -117,36 +129,82 @@ async fn livez() -> &'static str {
     "ok\n"
 }
 
-/// 200 while the last success is recent.
-async fn readyz(State(shared): State<Shared>) -> impl IntoResponse {
-    let limit = humantime::format_duration(shared.readyz_max_age);
-    match shared.status.age() {
-        None => (StatusCode::SERVICE_UNAVAILABLE, "nothing was synced yet\n".into()),
-        Some(age) if shared.readyz_max_age.is_zero() || age <= shared.readyz_max_age => {
-            (StatusCode::OK, "ok\n".into())
-        }
-        Some(age) => {
-            let age = humantime::format_duration(Duration::from_secs(age.as_secs()));
-            (StatusCode::SERVICE_UNAVAILABLE, format!("the last success was {age} ago, more than {limit}\n"))
-        }
+/// 200 while the last success of all that are required is recent.
+async fn readyz(State(shared): State<Shared>) -> Response {
+    ready(shared.board.repos().into_iter().filter(|(_, entry)| entry.is_required))
+}
+
+async fn readyz_of(State(shared): State<Shared>, Path(name): Path<String>) -> Response {
+    match shared.board.repo(&name) {
+        Some(entry) => ready(std::iter::once((name, entry))),
+        None => unknown(),
     }
 }
 
-async fn page(State(shared): State<Shared>) -> impl IntoResponse {
-    ([(header::CONTENT_TYPE, "application/json")], page::render(&shared.status.facts()))
+fn ready(repos: impl Iterator<Item = (String, Entry)>) -> Response {
+    let reasons: String = repos.filter_map(|(name, entry)| Some(reason(&name, &entry.unready()?))).collect();
+    match reasons.is_empty() {
+        true => "ok\n".into_response(),
+        false => (StatusCode::SERVICE_UNAVAILABLE, reasons).into_response(),
+    }
 }
 
-async fn metrics(State(shared): State<Shared>) -> impl IntoResponse {
-    (
-        [(header::CONTENT_TYPE, metrics::CONTENT_TYPE)],
-        metrics::render(&shared.status.facts(), &process::Process::now()),
-    )
+/// A line, with the name of the repository if it has one.
+fn reason(name: &str, text: &str) -> String {
+    if name.is_empty() { format!("{text}\n") } else { format!("{name}: {text}\n") }
+}
+
+fn unknown() -> Response {
+    (StatusCode::NOT_FOUND, "there is no such repository\n").into_response()
+}
+
+async fn page(State(shared): State<Shared>) -> Response {
+    let text = match shared.board.is_many() {
+        true => page::render_many(&shared.board),
+        false => shared.board.repo("").map(|entry| page::render(&entry.status.facts())).unwrap_or_default(),
+    };
+    ([(header::CONTENT_TYPE, "application/json")], text).into_response()
+}
+
+async fn page_of(State(shared): State<Shared>, Path(name): Path<String>) -> Response {
+    match shared.board.repo(&name) {
+        Some(entry) => ([(header::CONTENT_TYPE, "application/json")], page::render(&entry.status.facts()))
+            .into_response(),
+        None => unknown(),
+    }
+}
+
+async fn metrics(State(shared): State<Shared>) -> Response {
+    let mut parts = metrics::render(&shared.board);
+    let body = match shared.board.is_many() {
+        true => Body::new(Parts(Box::new(parts))),
+        false => parts.by_ref().collect::<String>().into(),
+    };
+    ([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], body).into_response()
+}
+
+/// A body whose parts are made when they are sent.
+struct Parts(Box<dyn Iterator<Item = String> + Send>);
+
+impl hyper::body::Body for Parts {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        let part = self.0.find(|part| !part.is_empty());
+        Poll::Ready(part.map(|part| Ok(Frame::data(part.into()))))
+    }
 }
 
 /// Both pages, for `fuzz/`.
 #[cfg(feature = "fuzzing")]
 pub fn pages(facts: &crate::status::Facts) -> (String, String) {
-    (page::render(facts), metrics::render(facts, &process::Process::now()))
+    let status = Status::with(facts.clone());
+    let board = Board::of_one(Entry::new(status, true, Duration::ZERO));
+    (page::render(facts), metrics::render(&board).collect())
 }
 
 #[cfg(test)]

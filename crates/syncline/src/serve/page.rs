@@ -2,12 +2,55 @@
 
 use std::time::{Duration, UNIX_EPOCH};
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use sync_core::Held;
 
+use crate::board::{Board, ConfigFacts, GroupFacts};
 use crate::status::{Facts, Published};
 
+/// Of one repository.
 pub(super) fn render(facts: &Facts) -> String {
+    format!("{:#}\n", state(facts))
+}
+
+/// Of all repositories, groups and the file that lists them.
+pub(super) fn render_many(board: &Board) -> String {
+    let mut repos = Map::new();
+    for (name, entry) in board.repos() {
+        let facts = entry.status.facts();
+        let mut shown = state(&facts);
+        shown["state"] = facts.state().into();
+        shown["required"] = entry.is_required.into();
+        repos.insert(name, shown);
+    }
+    let groups = board.groups();
+    let groups = groups.iter().map(|(name, facts)| (name.clone(), group(facts))).collect::<Map<_, _>>();
+    let ConfigFacts { path, sha256, loaded_at, error } = board.config();
+    let config = json!({
+        "path": path.to_string_lossy(),
+        "sha256": sha256,
+        "loaded_at": time(Some(loaded_at)),
+        "error": error,
+    });
+    format!("{:#}\n", json!({ "repos": repos, "groups": groups, "config": config }))
+}
+
+fn group(facts: &GroupFacts) -> Value {
+    let members = facts.members.iter().map(|(name, commit)| (name.clone(), commit.to_string().into()));
+    json!({
+        "generation": facts.shown,
+        "members": members.collect::<Map<_, _>>(),
+        "flipped_at": time(facts.flipped_at),
+        "error": facts.error,
+    })
+}
+
+/// What `/v1/changes` says about a group.
+pub(super) fn flip(facts: &GroupFacts) -> String {
+    format!("{:#}\n", group(facts))
+}
+
+fn state(facts: &Facts) -> Value {
     let attempts = facts.attempts.iter().map(|attempt| {
         let (outcome, error) = (attempt.outcome.as_str(), &attempt.error);
         let mut shown =
@@ -17,7 +60,7 @@ pub(super) fn render(facts: &Facts) -> String {
         }
         shown
     });
-    let page = json!({
+    json!({
         "source": facts.source,
         "ref": facts.reference,
         "published": published(facts),
@@ -28,8 +71,7 @@ pub(super) fn render(facts: &Facts) -> String {
         "consecutive_failures": facts.consecutive_failures,
         "last_error": facts.last_error(),
         "last_attempts": attempts.collect::<Value>(),
-    });
-    format!("{page:#}\n")
+    })
 }
 
 /// What `/v1/changes` says about the published commit.

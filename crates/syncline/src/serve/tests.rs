@@ -6,13 +6,14 @@ use axum::response::Response;
 use sync_core::{CommitId, CommitInfo};
 
 use super::*;
-use crate::status::{Outcome, Published};
+use crate::status::{Outcome, Published, Status};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
 fn shared(readyz_max_age: Duration) -> Shared {
     let status = Status::new("repo".into(), "main".into());
-    Shared { status, readyz_max_age, waiting: Arc::new(Semaphore::new(changes::WAITING)) }
+    let board = Board::of_one(Entry::new(status, true, readyz_max_age));
+    Shared { board, waiting: Arc::new(Semaphore::new(changes::WAITING)) }
 }
 
 fn commit(letter: char) -> CommitId {
@@ -20,9 +21,13 @@ fn commit(letter: char) -> CommitId {
 }
 
 impl Shared {
+    fn status(&self) -> Status {
+        self.board.repo("").unwrap().status
+    }
+
     fn publish(&self, letter: char) {
         let info = CommitInfo { id: commit(letter), time: 0, subject: "news".into() };
-        self.status.published(Published { info, reference: None, signer: None }, 0);
+        self.status().published(Published { info, reference: None, signer: None }, 0);
     }
 
     async fn root(&self) -> u16 {
@@ -47,12 +52,12 @@ async fn read(response: Response) -> (u16, String) {
 #[tokio::test(start_paused = true)]
 async fn readiness_needs_one_success_and_is_never_lost() {
     let shared = shared(MINUTE);
-    shared.status.failed("no".into(), 1, MINUTE);
+    shared.status().failed("no".into(), 1, MINUTE);
     assert_eq!(shared.root().await, 503);
-    shared.status.passed(Outcome::Success, MINUTE);
+    shared.status().passed(Outcome::Success, MINUTE);
     assert_eq!(shared.root().await, 200);
     sleep(24 * 60 * MINUTE).await;
-    shared.status.failed("no".into(), 1, MINUTE);
+    shared.status().failed("no".into(), 1, MINUTE);
     assert_eq!(shared.root().await, 200);
 }
 
@@ -61,13 +66,13 @@ async fn readyz_fails_once_the_last_success_is_too_old() {
     let shared = shared(2 * MINUTE);
     assert_eq!(shared.readyz().await, (503, "nothing was synced yet\n".into()));
     for outcome in [Outcome::Success, Outcome::Noop] {
-        shared.status.passed(outcome, MINUTE);
+        shared.status().passed(outcome, MINUTE);
         sleep(2 * MINUTE).await;
         assert_eq!(shared.readyz().await.0, 200);
         sleep(MINUTE).await;
         let text = "the last success was 3m ago, more than 2m\n";
         assert_eq!(shared.readyz().await, (503, text.into()));
-        shared.status.failed("no".into(), 1, MINUTE);
+        shared.status().failed("no".into(), 1, MINUTE);
         assert_eq!(shared.readyz().await.0, 503);
     }
 }
@@ -76,7 +81,7 @@ async fn readyz_fails_once_the_last_success_is_too_old() {
 async fn readyz_knows_no_age_where_none_is_given() {
     let shared = shared(Duration::ZERO);
     assert_eq!(shared.readyz().await.0, 503);
-    shared.status.passed(Outcome::Success, MINUTE);
+    shared.status().passed(Outcome::Success, MINUTE);
     sleep(24 * 60 * MINUTE).await;
     assert_eq!(shared.readyz().await, (200, "ok\n".into()));
 }

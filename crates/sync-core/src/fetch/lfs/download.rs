@@ -35,7 +35,7 @@ pub(super) fn from_server<'a>(
     store: &'a LfsStore,
 ) -> Result<(String, Vec<Missing<'a>>)> {
     let transfers = fetcher.transfers().min(wanted.len());
-    let client = Downloader::new(&fetcher.options, &fetcher.interrupt, transfers);
+    let client = Downloader::new(&fetcher.options, &fetcher.connections, &fetcher.interrupt, transfers);
     let server = Server::of(fetcher, endpoint, &client)?;
     let place = server.url.base.clone();
     let queue = Queue { rest: wanted, ready: VecDeque::new(), batch_size: MAX_OBJECTS, missing: Vec::new() };

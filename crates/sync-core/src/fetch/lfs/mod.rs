@@ -10,6 +10,7 @@ mod ssh;
 
 use std::collections::HashSet;
 use std::fmt;
+use std::sync::Arc;
 
 use crate::error::{Context, Error, ErrorKind, Result};
 use crate::fetched::{LfsReceived, LfsRemote, WantedContent};
@@ -19,8 +20,8 @@ use crate::lfs::store::LfsStore;
 use crate::progress::{Progress, Stage};
 use crate::resources::Resources;
 use crate::spec::lfs::{LfsSelection, MissingContent};
+use crate::transport::connections::Connections;
 use crate::transport::options::ConnectOptions;
-use crate::transport::ssh::Sessions;
 use crate::url::{Kind, RemoteUrl};
 
 /// Fetches the objects of one repository.
@@ -29,8 +30,8 @@ pub(super) struct LfsFetcher {
     pub(super) selection: LfsSelection,
     /// The full name of the reference that is followed.
     pub(super) reference: Option<String>,
-    pub(super) options: ConnectOptions,
-    pub(super) sessions: Sessions,
+    pub(super) options: Arc<ConnectOptions>,
+    pub(super) connections: Connections,
     pub(super) interrupt: Interrupt,
     pub(super) progress: Progress,
 }

@@ -19,7 +19,7 @@ pub(super) fn authenticate(
     let options = &fetcher.options;
     let ssh_options = (&options.ssh, options.tunnel_for(&url.host, url.port));
     let ProgramOutput { stdout, stderr, status } = ssh::run(
-        &fetcher.sessions,
+        &fetcher.connections.sessions,
         url,
         ssh_options,
         ("git-lfs-authenticate", "download"),

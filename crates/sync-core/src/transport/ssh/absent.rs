@@ -12,7 +12,7 @@ use crate::transport::read_budget::ReadBudget;
 use crate::transport::ssh::options::SshOptions;
 use crate::url::ssh::SshUrl;
 
-#[derive(Clone, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Sessions {}
 
 pub(crate) enum Session {}

@@ -17,6 +17,7 @@ use russh::{ChannelMsg, ChannelReadHalf, ChannelWriteHalf};
 
 use super::client::End;
 use super::failure::Failure;
+use super::permits::ChannelPermit;
 use super::session::Session;
 use crate::interrupt::Interrupt;
 use crate::transport::read_budget::ReadBudget;
@@ -34,6 +35,7 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 /// Start `git-upload-pack` for `path` on the server.
 pub(super) fn open(
     session: &Session,
+    permit: ChannelPermit,
     path: &str,
     interrupt: &Interrupt,
     budget: &ReadBudget,
@@ -46,11 +48,14 @@ pub(super) fn open(
         channel.exec(true, command).await?;
         Ok::<_, russh::Error>(channel.split())
     };
-    let opened = session.runtime.wait(interrupt, opening)?;
+    let opened = session.runtime.wait(interrupt, opening).inspect_err(|_| {
+        session.leaked.fetch_add(1, Ordering::Relaxed);
+    })?;
     let (read, write) = opened.map_err(|err| match err {
         _ if session.handle.is_closed() => session.end.clone().into(),
         err => Failure::from(err),
     })?;
+    session.runtime.saw_life();
     let (half, interrupt) = (Arc::new(write), interrupt.clone());
     let writer = Writer { session: session.clone(), interrupt: interrupt.clone(), half: half.clone() };
     let output = Output {
@@ -61,8 +66,14 @@ pub(super) fn open(
         has_output: false,
         end: None,
     };
-    let reader =
-        Reader { session: session.clone(), interrupt, half, output: Some(output), chunk: Cursor::default() };
+    let reader = Reader {
+        session: session.clone(),
+        interrupt,
+        half,
+        permit: Some(permit),
+        output: Some(output),
+        chunk: Cursor::default(),
+    };
     let (reader, writer) = (budget.of(reader), BufWriter::new(writer));
     let no_host = None::<(String, _)>;
     Ok(Box::new(Connection::new(reader, writer, Protocol::V2, path, no_host, ConnectMode::Process, false)))
@@ -96,6 +107,8 @@ struct Reader {
     session: Session,
     interrupt: Interrupt,
     half: Arc<ChannelWriteHalf<Msg>>,
+    /// `None` once the channel was given up.
+    permit: Option<ChannelPermit>,
     /// `None` at the end of the output or after an error.
     output: Option<Output>,
     chunk: Cursor<Vec<u8>>,
@@ -118,7 +131,9 @@ impl Read for Reader {
 impl Reader {
     fn fill(&mut self, mut output: Output) -> io::Result<()> {
         let next = async move { (output.next().await, output) };
-        let (chunk, output) = self.session.runtime.wait(&self.interrupt, next)?;
+        let waited = self.session.runtime.wait(&self.interrupt, next);
+        let (chunk, output) = waited.inspect_err(|_| self.abandon())?;
+        self.session.runtime.saw_life();
         match chunk {
             Ok(chunk) if chunk.is_empty() => {}
             Ok(chunk) => {
@@ -134,8 +149,9 @@ impl Reader {
     }
 
     /// End the input in the background, and let the server close the channel: russh leaks a channel that we close first.
-    fn close(&self, mut output: Output) {
+    fn close(&mut self, mut output: Output) {
         let (half, leaked) = (self.half.clone(), self.session.leaked.clone());
+        let permit = self.permit.take();
         self.session.runtime.spawn(async move {
             let ending = async {
                 let _ = half.eof().await;
@@ -145,6 +161,17 @@ impl Reader {
                 leaked.fetch_add(1, Ordering::Relaxed);
                 let _ = half.close().await;
             }
+            drop(permit);
+        });
+    }
+
+    /// Close the channel though the server may have more to say: an interrupt took the reading half away.
+    fn abandon(&mut self) {
+        let (half, permit) = (self.half.clone(), self.permit.take());
+        self.session.leaked.fetch_add(1, Ordering::Relaxed);
+        self.session.runtime.spawn(async move {
+            let _ = half.close().await;
+            drop(permit);
         });
     }
 }

@@ -87,7 +87,9 @@ impl client::Handler for Client {
                 Reason::Dismissed(format!("the server says: {}", info.message.trim()))
             }
             DisconnectReason::Error(Failure::Refused(text)) => Reason::Refused(text),
-            DisconnectReason::Error(Failure::Io(err)) => Reason::Lost(err.to_string()),
+            DisconnectReason::Error(Failure::Io(err) | Failure::NoChannel(err)) => {
+                Reason::Lost(err.to_string())
+            }
         };
         let _ = self.end.0.set(reason);
         Ok(())

@@ -10,6 +10,8 @@ use crate::error::{Error, ErrorKind};
 pub(crate) enum Failure {
     /// A retry does not help: a key, a file or an account must be changed.
     Refused(String),
+    /// The server opens no channel, or none besides those that there are.
+    NoChannel(io::Error),
     Io(io::Error),
 }
 
@@ -17,7 +19,7 @@ impl Failure {
     pub(crate) fn into_error(self, step: String) -> Error {
         match self {
             Failure::Refused(text) => Error::new(ErrorKind::Denied, step, text),
-            Failure::Io(err) => Error::io(step, &err).of_server(),
+            Failure::NoChannel(err) | Failure::Io(err) => Error::io(step, &err).of_server(),
         }
     }
 }
@@ -39,6 +41,7 @@ impl From<russh::Error> for Failure {
             russh::Error::Disconnect | russh::Error::HUP | russh::Error::SendError => {
                 Failure::Io(io::Error::new(io::ErrorKind::ConnectionReset, "the server hung up"))
             }
+            err @ russh::Error::ChannelOpenFailure(_) => Failure::NoChannel(io::Error::other(err)),
             err => Failure::Io(io::Error::other(err)),
         }
     }

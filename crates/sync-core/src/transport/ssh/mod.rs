@@ -12,12 +12,12 @@ pub(crate) mod keys;
 pub(crate) mod known_hosts;
 mod login;
 pub(crate) mod options;
+mod permits;
 mod program;
 pub(crate) mod session;
+mod sessions;
 #[cfg(test)]
 mod tests;
-
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use gix::protocol::transport::client::blocking_io::Transport;
 
@@ -27,39 +27,11 @@ use crate::transport::ssh::options::SshOptions;
 
 pub(crate) use program::ProgramOutput;
 pub(crate) use session::Session;
+pub(crate) use sessions::Sessions;
 
 use super::read_budget::ReadBudget;
 use crate::interrupt::Interrupt;
 use crate::url::ssh::SshUrl;
-
-/// The most sessions that are kept.
-const MAX_KEPT: usize = 8;
-
-/// The sessions of a repository and its submodules.
-#[derive(Clone, Default)]
-pub(crate) struct Sessions(Arc<Mutex<Vec<Session>>>);
-
-impl Sessions {
-    fn lock(&self) -> MutexGuard<'_, Vec<Session>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn take(&self, url: &SshUrl) -> Option<Session> {
-        let mut kept = self.lock();
-        kept.retain(Session::is_good);
-        let at = kept.iter().position(|session| session.is_to(url))?;
-        Some(kept.remove(at))
-    }
-
-    /// Keep a session. The least recently used one is dropped if there are too many.
-    fn keep(&self, session: Session) {
-        let mut kept = self.lock();
-        if kept.len() == MAX_KEPT {
-            kept.remove(0);
-        }
-        kept.push(session);
-    }
-}
 
 /// Run `<program> <path> <argument>` in a kept session to the server, or else in a new one, which is then kept.
 pub(crate) fn run(
@@ -70,8 +42,10 @@ pub(crate) fn run(
     interrupt: &Interrupt,
 ) -> Result<ProgramOutput, Failure> {
     let command = format!("{program} {} {argument}", program::quoted(&url.decoded_path()));
-    let run = |session: &Session| program::run(session, &command, interrupt);
-    in_session(sessions, url, (options, proxy), interrupt, run).map(|(output, _)| output)
+    let ran = sessions.with_channel(url, (options, proxy), interrupt, |session, permit| {
+        program::run(session, permit, &command, interrupt)
+    });
+    ran.map(|(output, _)| output)
 }
 
 /// Run `git-upload-pack` in a kept session to the server, or else in a new one, which is then kept.
@@ -82,30 +56,7 @@ pub(crate) fn connect(
     interrupt: &Interrupt,
     budget: &ReadBudget,
 ) -> Result<(Box<dyn Transport + Send>, Session), Failure> {
-    in_session(sessions, url, (options, proxy), interrupt, |session| {
-        channel::open(session, &url.path, interrupt, budget)
+    sessions.with_channel(url, (options, proxy), interrupt, |session, permit| {
+        channel::open(session, permit, &url.path, interrupt, budget)
     })
-}
-
-/// Do something in a kept session to the server, or else in a new one, which is then kept.
-fn in_session<T>(
-    sessions: &Sessions,
-    url: &SshUrl,
-    (options, proxy): (&SshOptions, Option<&Proxy>),
-    interrupt: &Interrupt,
-    work: impl Fn(&Session) -> Result<T, Failure>,
-) -> Result<(T, Session), Failure> {
-    let open = |session: Session| {
-        let done = work(&session)?;
-        sessions.keep(session.clone());
-        Ok((done, session))
-    };
-    if let Some(session) = sessions.take(url) {
-        match open(session) {
-            // The kept session turned out to be dead.
-            Err(_) if !interrupt.is_triggered() => {}
-            opened => return opened,
-        }
-    }
-    open(Session::start(url, options, proxy, interrupt)?)
 }

@@ -23,8 +23,22 @@ pub struct SshOptions {
     pub now: Option<fn() -> Duration>,
 }
 
+impl SshOptions {
+    /// Whether a session that was opened with one of them may be used with the other.
+    pub(crate) fn is_equivalent(&self, other: &SshOptions) -> bool {
+        let SshOptions { keys, keys_are_optional, passphrase_file, agent, host_keys, now } = other;
+        self.keys == *keys
+            && self.keys_are_optional == *keys_are_optional
+            && self.passphrase_file == *passphrase_file
+            && self.agent == *agent
+            && self.host_keys == *host_keys
+            // Functions have no identity. What time it is, all clocks agree on.
+            && self.now.is_some() == now.is_some()
+    }
+}
+
 /// Which SSH servers to trust.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum HostKeys {
     /// No server: every session is refused.

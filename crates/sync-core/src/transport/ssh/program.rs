@@ -3,6 +3,7 @@
 use russh::ChannelMsg;
 
 use super::failure::Failure;
+use super::permits::ChannelPermit;
 use super::session::Session;
 use crate::interrupt::Interrupt;
 use crate::transport::server_messages::in_one_line;
@@ -26,9 +27,15 @@ pub(super) fn quoted(path: &str) -> String {
 }
 
 /// Run a program, with no input, until it ends.
-pub(super) fn run(session: &Session, command: &str, interrupt: &Interrupt) -> Result<ProgramOutput, Failure> {
+pub(super) fn run(
+    session: &Session,
+    permit: ChannelPermit,
+    command: &str,
+    interrupt: &Interrupt,
+) -> Result<ProgramOutput, Failure> {
     let (handle, command, end) = (session.handle.clone(), command.to_owned(), session.end.clone());
     let running = async move {
+        let _permit = permit;
         let mut channel = handle.channel_open_session().await?;
         channel.exec(true, command).await?;
         channel.eof().await?;

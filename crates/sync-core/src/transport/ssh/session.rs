@@ -18,6 +18,7 @@ use super::keys;
 use super::known_hosts::{KnownHost, all_algorithms, cannot_check};
 use super::login::{Offers, log_in};
 use super::options::{HostKeys, SshOptions};
+use super::permits::Channels;
 use crate::interrupt::Interrupt;
 use crate::transport::dial::dial;
 use crate::transport::proxy::Proxy;
@@ -34,7 +35,7 @@ const MAX_LEAKED: usize = 100;
 /// A session of one user on one server.
 #[derive(Clone)]
 pub(crate) struct Session {
-    url: SshUrl,
+    pub(super) channels: Channels,
     pub(super) runtime: Runtime,
     pub(super) handle: Arc<Handle<Client>>,
     pub(super) end: End,
@@ -75,16 +76,20 @@ impl Session {
             Ok::<_, Failure>(handle)
         };
         let handle = Arc::new(runtime.wait(interrupt, login)??);
-        Ok(Session { url: url.clone(), runtime, handle, end, leaked: Arc::default(), files })
+        Ok(Session { channels: Channels::new(), runtime, handle, end, leaked: Arc::default(), files })
     }
 
-    pub(super) fn is_to(&self, url: &SshUrl) -> bool {
-        self.url.is_same_server(url)
+    pub(super) fn is_same(&self, other: &Session) -> bool {
+        Arc::ptr_eq(&self.handle, &other.handle)
+    }
+
+    pub(super) fn is_open(&self) -> bool {
+        !self.handle.is_closed()
     }
 
     /// Whether the session can be used again: it works, and its files have not changed.
     pub(crate) fn is_good(&self) -> bool {
-        !self.handle.is_closed()
+        self.is_open()
             && !self.runtime.is_stuck()
             && self.leaked.load(Ordering::Relaxed) < MAX_LEAKED
             && self.files.are_unchanged()
@@ -124,7 +129,7 @@ fn trust(url: &SshUrl, options: &SshOptions) -> Result<Trust, String> {
 #[derive(Clone)]
 pub(super) struct Runtime {
     handle: tokio::runtime::Handle,
-    /// Whether an interrupt stopped a wait: the session may hang.
+    /// Whether an interrupt stopped a wait, and nothing came since: the session may hang.
     stuck: Arc<AtomicBool>,
     _running: Arc<oneshot::Sender<()>>,
 }
@@ -168,6 +173,11 @@ impl Runtime {
     /// Run a future in the background.
     pub(super) fn spawn(&self, future: impl Future<Output = ()> + Send + 'static) {
         self.handle.spawn(future);
+    }
+
+    /// Take note that something came from the server.
+    pub(super) fn saw_life(&self) {
+        self.stuck.store(false, Ordering::Relaxed);
     }
 
     fn is_stuck(&self) -> bool {

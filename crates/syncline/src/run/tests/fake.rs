@@ -4,13 +4,15 @@ use std::path::Path;
 use std::sync::Weak;
 use std::time::Duration;
 
-use sync_core::{CommitId, CommitInfo, Error, ErrorKind, Held, Interrupt, Progress, Stage, SyncOutcome};
+use sync_core::{
+    CommitId, CommitInfo, Error, ErrorKind, Held, Interrupt, Permit, Progress, Stage, SyncOutcome,
+};
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::time::Instant;
 
-use crate::hooks::{Delivery, Event, Hook};
+use crate::hooks::{Delivery, Event, Hook, What};
 use crate::status::{Published, Status};
-use crate::worker::Worker;
+use crate::worker::{Looked, Worker};
 
 /// How an update goes.
 #[derive(Clone, Debug)]
@@ -56,7 +58,19 @@ impl Fake {
 }
 
 impl Worker for Fake {
-    fn update(&mut self) -> sync_core::Result<SyncOutcome> {
+    type Found = ();
+
+    fn look(&mut self) -> sync_core::Result<Looked<()>> {
+        Ok(Looked::Found(()))
+    }
+
+    fn publish_ready(&mut self, commit: CommitId) -> sync_core::Result<SyncOutcome> {
+        Ok(SyncOutcome::Unchanged(commit))
+    }
+
+    fn pin(&mut self, _: CommitId) {}
+
+    fn apply(&mut self, (): (), _: Permit) -> sync_core::Result<SyncOutcome> {
         assert!(!self.interrupt.is_triggered(), "no update begins interrupted");
         let step = if self.steps.len() > 1 { self.steps.remove(0) } else { self.steps[0].clone() };
         self.progress.enter(Stage::Connecting);
@@ -85,7 +99,7 @@ impl Worker for Fake {
 
     fn event(&self, commit: CommitId) -> Event {
         let tree = Path::new("/trees").join(commit.to_string());
-        Event { commit, tree, reference: None, signer: None }
+        Event::new(What::Commit(commit), tree)
     }
 
     fn held(&self) -> Option<Held> {

@@ -5,12 +5,13 @@ use std::path::Path;
 use std::time::Duration;
 
 use sync_core::{
-    Candidate, CommitId, Error, ErrorKind, Interrupt, Progress, Publisher, Result, Signer, Stage, Store,
-    Worktree,
+    Candidate, CommitId, Decision, Error, ErrorKind, Interrupt, Progress, Publisher, Result, Signer, Stage,
+    Store, Worktree,
 };
 use tokio::sync::watch;
 
-use super::{Event, ExecHook, ask};
+use crate::groups::{Member, Shelf};
+use crate::hooks::{Event, ExecHook, What, ask};
 
 /// A publisher that is asked for only after the pre-publish exechook was told, or had to agree.
 pub struct Gated {
@@ -22,6 +23,12 @@ pub struct Gated {
     pub gate: Option<ExecHook>,
     /// Idle while the program runs.
     pub progress: Progress,
+    /// The name of the repository, if there are several.
+    pub repo: Option<String>,
+    /// The part in a group, if there is one. It decides when a commit is published.
+    pub member: Option<Member>,
+    /// The sets of trees that groups show.
+    pub shelf: Option<Shelf>,
 }
 
 impl Publisher for Gated {
@@ -41,26 +48,40 @@ impl Publisher for Gated {
         self.inner.is_intact(tree, interrupt)
     }
 
-    fn prepare(&mut self, candidate: &Candidate<'_>, interrupt: &Interrupt) -> Result<()> {
-        self.inner.prepare(candidate, interrupt)?;
+    fn prepare(&mut self, candidate: &Candidate<'_>, interrupt: &Interrupt) -> Result<Decision> {
+        let decision = self.inner.prepare(candidate, interrupt)?;
         let Candidate { tree, reference, signers, .. } = *candidate;
         let event = Event {
-            commit: tree.commit,
+            what: What::Commit(tree.commit),
             tree: tree.path.clone(),
+            repo: self.repo.clone(),
             reference: reference.map(ToOwned::to_owned),
             signer: signers.first().map(Signer::to_string),
         };
         for told in &self.told {
             told.send_replace(Some(event.clone()));
         }
-        let Some(gate) = &self.gate else { return Ok(()) };
-        self.progress.enter(Stage::Idle); // the hook's time is not ours
-        // This thread may wait: it is not one of the runtime's.
-        let asked = ask(gate, &event, interrupt);
-        tokio::runtime::Handle::current().block_on(asked).map_err(|refusal| {
-            let step = format!("ask the pre-publish exechook about {}", tree.commit);
-            Error::new(ErrorKind::Rejected, step, refusal)
-        })
+        if let Some(gate) = &self.gate {
+            self.progress.enter(Stage::Idle); // the hook's time is not ours
+            // This thread may wait: it is not one of the runtime's.
+            let asked = ask(gate, &event, interrupt);
+            tokio::runtime::Handle::current().block_on(asked).map_err(|refusal| {
+                let step = format!("ask the pre-publish exechook about {}", tree.commit);
+                Error::new(ErrorKind::Rejected, step, refusal)
+            })?;
+        }
+        let Some(member) = &self.member else { return Ok(decision) };
+        let offered = member.offer(tree.commit);
+        offered.map_err(|err| Error::io(format!("offer {} to the group", tree.commit), &err))
+    }
+
+    /// Old sets of groups lead to trees of this store.
+    fn in_use(&self, store: &Store) -> io::Result<Vec<CommitId>> {
+        let mut commits = self.inner.in_use(store)?;
+        if let Some(shelf) = &self.shelf {
+            commits.extend(shelf.in_use(store)?);
+        }
+        Ok(commits)
     }
 
     fn publish(&mut self, tree: &Worktree, interrupt: &Interrupt) -> io::Result<()> {
@@ -77,8 +98,9 @@ mod tests {
     use tokio::task::spawn_blocking;
 
     use super::*;
-    use crate::hooks::exec;
+    use crate::hooks::HookConfig;
     use crate::reader::tests::read;
+    use sync_core::ConnectOptions;
 
     /// Shows nothing.
     struct Nowhere;
@@ -102,19 +124,23 @@ mod tests {
     }
 
     /// Ask a program with an argument whether the tree may be published.
-    async fn ask(program: &str, argument: &str, interrupt: &Interrupt) -> Result<()> {
+    async fn ask(program: &str, argument: &str, interrupt: &Interrupt) -> Result<Decision> {
         let (command, argument) = (format!("={program}"), format!("={argument}"));
         let options = ["--pre-publish-exechook-command", "--pre-publish-exechook-arg"];
         let options = [options[0].to_owned() + &command, options[1].to_owned() + &argument];
-        let options = [&options[0], &options[1], "--pre-publish-exechook-timeout=1h"];
-        let gate = read(&options, &[], exec::pre_publish).unwrap();
+        let more = ["--pre-publish-exechook-timeout=1h", "--pre-publish-exechook-required"];
+        let options = [&options[0], &options[1], more[0], more[1]];
+        let connect = ConnectOptions::default();
+        let gate = read(&options, &[], |r| HookConfig::read(r, &connect, None).gate).unwrap();
         let (told, hears) = watch::channel(None);
         let progress = Progress::new();
-        let mut publisher = Gated { inner: Box::new(Nowhere), told: vec![told], gate, progress };
+        let inner = Box::new(Nowhere);
+        let mut publisher =
+            Gated { inner, told: vec![told], gate, progress, repo: None, member: None, shelf: None };
         let interrupt = interrupt.clone();
         let answer =
             spawn_blocking(move || publisher.prepare(&Candidate::new(&tree()), &interrupt)).await.unwrap();
-        assert!(hears.borrow().as_ref().is_some_and(|event| event.commit == tree().commit));
+        assert!(hears.borrow().as_ref().is_some_and(|event| event.commit() == Some(tree().commit)));
         answer
     }
 

@@ -1,0 +1,6 @@
+//! `--config`: many repositories in one process.
+
+mod lifecycle;
+mod reload;
+mod serving;
+mod together;
