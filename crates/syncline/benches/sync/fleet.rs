@@ -56,7 +56,7 @@ pub fn print(base: &Path, nginx: &mut Nginx, binary: &Path, count: usize, quick:
 }
 
 /// One of them, with a URL of its own, by which the server's log knows it.
-fn start(base: &Path, nginx: &Nginx, binary: &Path, number: usize, period: Duration) -> Process {
+pub fn start(base: &Path, nginx: &Nginx, binary: &Path, number: usize, period: Duration) -> Process {
     let mut syncline = Command::new(binary);
     syncline.env_clear().arg(format!("--repo={}", nginx.url(&format!("up{number}"))));
     syncline.arg(format!("--root={}", base.join(format!("root{number}")).display()));
@@ -68,16 +68,16 @@ fn row(measure: &str, value: String) {
 }
 
 /// The polls within a time.
-struct Polls {
+pub struct Polls {
     start: f64,
     end: f64,
-    requests: usize,
+    pub requests: usize,
     /// When each was answered, in seconds since 1970, and whose it was.
-    moments: Vec<(f64, String)>,
+    pub moments: Vec<(f64, String)>,
 }
 
 impl Polls {
-    fn watch(nginx: &Nginx, time: Duration) -> Polls {
+    pub fn watch(nginx: &Nginx, time: Duration) -> Polls {
         let start = now();
         std::thread::sleep(time);
         let end = now();
@@ -111,15 +111,20 @@ impl Polls {
         );
     }
 
-    /// From poll to poll of the same syncline.
-    fn intervals(&self) -> String {
+    /// The seconds from poll to poll of the same repository, of some of them.
+    pub fn gaps(&self, is_wanted: fn(&str) -> bool) -> Vec<f64> {
         let mut last = BTreeMap::new();
-        let mut intervals = Vec::new();
-        for (moment, who) in &self.moments {
+        let mut gaps = Vec::new();
+        for (moment, who) in self.moments.iter().filter(|(_, who)| is_wanted(who)) {
             if let Some(before) = last.insert(who, *moment) {
-                intervals.push(moment - before);
+                gaps.push(moment - before);
             }
         }
+        gaps
+    }
+
+    fn intervals(&self) -> String {
+        let intervals = self.gaps(|_| true);
         let mean = intervals.iter().sum::<f64>() / intervals.len() as f64;
         let (least, most) = intervals.iter().fold((f64::MAX, 0.0), |(least, most): (f64, f64), interval| {
             (least.min(*interval), most.max(*interval))

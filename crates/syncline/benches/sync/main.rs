@@ -10,6 +10,7 @@
 //! - `--only CASE`: `first-sync`, `poll`, `choice`, `change`, `repack`, `rules`, `verify` or `lfs`.
 //! - `--curves DIR`: instead, how costs grow with the number of files; the charts are written to DIR.
 //! - `--fleet N`: instead, this many synclines at one server.
+//! - `--many`: instead, many repositories in one process, beside as many processes.
 //!
 //! Makes its own repositories, serves them by nginx and git http-backend on loopback, alternates the two
 //! programs, and prints tables in Markdown. The servers' work is in the walls but not in the CPU and memory columns.
@@ -26,6 +27,7 @@ mod curves;
 mod fleet;
 mod floors;
 mod lfs;
+mod many;
 mod measure;
 mod peer;
 mod repositories;
@@ -48,6 +50,7 @@ struct Options {
     only: Option<String>,
     curves: Option<PathBuf>,
     fleet: Option<usize>,
+    many: bool,
 }
 
 impl Options {
@@ -60,6 +63,7 @@ impl Options {
             only: None,
             curves: None,
             fleet: None,
+            many: false,
         };
         let mut arguments = std::env::args().skip(1);
         while let Some(argument) = arguments.next() {
@@ -71,6 +75,7 @@ impl Options {
                 "--quick" => options.quick = true,
                 "--only" => options.only = Some(value()),
                 "--curves" => options.curves = Some(place(value())),
+                "--many" => options.many = true,
                 "--fleet" => options.fleet = Some(value().parse().unwrap()),
                 "--bench" => {} // cargo's own
                 _ => panic!("unknown option {argument}"),
@@ -93,6 +98,9 @@ fn main() {
     println!("{}, {rounds} rounds\n", surroundings(base.path()));
     if let Some(count) = options.fleet {
         return fleet::print(base.path(), &mut nginx, binary, count, options.quick);
+    }
+    if options.many {
+        return many::print(base.path(), &nginx, binary, rounds, options.quick);
     }
     let bench = Bench { base: base.path(), nginx: &nginx, binary, rounds };
     match &options.curves {

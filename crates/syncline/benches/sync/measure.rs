@@ -68,6 +68,23 @@ impl Process {
         self.kibibytes("smaps_rollup", "Pss:")
     }
 
+    /// The most that was resident at any moment.
+    pub fn peak(&self) -> u64 {
+        self.kibibytes("status", "VmHWM:")
+    }
+
+    pub fn threads(&self) -> u64 {
+        self.entries("task")
+    }
+
+    pub fn descriptors(&self) -> u64 {
+        self.entries("fd")
+    }
+
+    fn entries(&self, directory: &str) -> u64 {
+        fs::read_dir(format!("/proc/{}/{directory}", self.child.id())).unwrap().count() as u64
+    }
+
     fn kibibytes(&self, file: &str, field: &str) -> u64 {
         let text = fs::read_to_string(format!("/proc/{}/{file}", self.child.id())).unwrap();
         let line = text.lines().find(|line| line.starts_with(field)).unwrap();
@@ -76,8 +93,16 @@ impl Process {
 
     /// Make it sync: it was started with `--sync-on-signal=SIGUSR1`.
     pub fn wake(&self) {
-        let pid = rustix::process::Pid::from_child(&self.child);
-        rustix::process::kill_process(pid, rustix::process::Signal::USR1).unwrap();
+        self.signal(rustix::process::Signal::USR1);
+    }
+
+    /// Make it read its file of repositories again.
+    pub fn reload(&self) {
+        self.signal(rustix::process::Signal::HUP);
+    }
+
+    fn signal(&self, signal: rustix::process::Signal) {
+        rustix::process::kill_process(rustix::process::Pid::from_child(&self.child), signal).unwrap();
     }
 
     pub fn wait_for_link(&self, link: &Path, commit: &str) {
