@@ -9,6 +9,7 @@ use std::process::Command;
 use rustix::process::geteuid;
 
 use crate::notifying::{Consumer, told, unique_name};
+use crate::support::many::{Many, count, entry, file, wait_for_times};
 use crate::support::*;
 use crate::ways::{advance, assert_holds, first_and_second};
 
@@ -90,6 +91,34 @@ fn a_full_disk_keeps_nothing_of_what_does_not_fit() {
         env.assert_published(&repo, &repo.head());
         env.assert_no_leftovers();
     }
+}
+
+#[test]
+fn a_full_disk_of_one_of_many_repositories_disturbs_no_other() {
+    let (many, [small, large]) = Many::with(["small", "large"]);
+    large.commit_incompressible(3 << 20);
+    let full = many.root("full");
+    fs::create_dir_all(&full).unwrap();
+    let Some(disk) = Tmpfs::mount(&full, "size=1m,nr_inodes=1000") else { return };
+    let names = ["a", "b", "c", "d", "e"];
+    let mut entries: Vec<String> = names.iter().map(|name| entry(name, small.url(), "")).collect();
+    entries.push(entry("full", large.url(), ""));
+    let running = many.spawn(file("max-parallel: 1", "period: 20ms", &entries));
+    for round in 1..=3 {
+        wait_for_times(&running, "full", "sync failed", round);
+        let commit = small.commit(&[("file", &round.to_string())]);
+        for name in names {
+            many.wait_for(name, &commit);
+        }
+    }
+    assert!(running.log().contains("No space left on device"), "{}", running.log());
+    for name in names {
+        assert_eq!(count(&running, name, "sync failed"), 0, "{}", running.log());
+    }
+    disk.remount("size=64m,nr_inodes=1000");
+    many.wait_for("full", &large.head());
+    running.kill();
+    many.assert_published("full", &large);
 }
 
 #[test]
