@@ -169,6 +169,12 @@ impl Status {
         Status { facts: Arc::new(Mutex::new(facts)), news: Arc::default() }
     }
 
+    /// With everything that is known, for `fuzz/`.
+    #[cfg(feature = "fuzzing")]
+    pub fn with(facts: Facts) -> Status {
+        Status { facts: Arc::new(Mutex::new(facts)), news: Arc::default() }
+    }
+
     pub fn facts(&self) -> Facts {
         self.lock().clone()
     }
