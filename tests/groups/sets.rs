@@ -173,10 +173,16 @@ fn the_root_of_the_process_may_be_reached_by_a_link() {
     }
     end(running);
     let running = group.spawn();
-    group.push(1);
-    group.wait_for(&[1, 1]);
-    group.assert_flips(&running, 1);
-    group.wait_for_members();
+    for number in 1..4 {
+        group.push(number);
+        group.wait_for(&[number, number]);
+        group.wait_for_members();
+    }
+    group.assert_flips(&running, 3);
+    assert_eq!(group.generations().len(), 4);
+    for generation in group.generations() {
+        numbers_in(&generation).expect("its trees are in use");
+    }
 }
 
 #[test]

@@ -230,8 +230,13 @@ impl Shelf {
     pub fn in_use(&self, store: &Store) -> io::Result<Vec<CommitId>> {
         let _lock = self.lock();
         let trees = store.root().join(".worktrees");
+        // A store knows its root without symbolic links.
+        let groups = match fs_err::canonicalize(self.root.join(GROUPS)) {
+            Err(err) if err.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            groups => groups?,
+        };
         let mut commits = Vec::new();
-        for group in directories_in(&self.root.join(GROUPS))? {
+        for group in directories_in(&groups)? {
             for generation in directories_in(&group)? {
                 let targets = links_in(&generation)?.into_iter().map(|(_, target)| target);
                 let own = targets.filter(|target| target.starts_with(&trees));
