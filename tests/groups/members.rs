@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use rustix::process::Signal;
 
-use crate::support::groups::Group;
+use crate::support::groups::{Group, set_age};
 use crate::support::*;
 
 /// Give the running program another file.
@@ -145,6 +145,32 @@ fn a_repository_that_is_removed_with_its_place_in_the_group_leaves_old_sets_whol
     group.push(3);
     group.wait_for(&[3; 3]);
     assert_eq!(opened.numbers(), before);
+}
+
+#[test]
+fn files_of_a_removed_repository_are_deleted_only_when_no_set_leads_to_them() {
+    let mut group = Group::new(&["dags", "docs", "site"]);
+    group.write(&group.names());
+    let running = group.syncline().arg("--removed=delete").spawn();
+    group.wait_for(&[0; 3]);
+    let (opened, old) = (group.opened().unwrap(), group.generation().unwrap());
+    let before = opened.numbers();
+    // It leaves the group, and is no member any more when it is removed.
+    reload(&group, &running, &["dags", "site"]);
+    group.wait_for(&[0; 2]);
+    group.repos.remove("docs");
+    reload(&group, &running, &["dags", "site"]);
+    running.wait_for("removed; its files are deleted");
+    for number in 1..4 {
+        group.push(number);
+        group.wait_for(&[number, number]);
+    }
+    assert_eq!(opened.numbers(), before);
+    // As if a minute were over.
+    set_age(&old, Duration::from_secs(61));
+    group.push(4);
+    group.wait_for(&[4, 4]);
+    eventually("the end of its files", || (!group.env.root().join("docs").exists()).then_some(()));
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use sync_core::{Resources, Store};
@@ -13,6 +14,9 @@ use tracing::{info, warn};
 use crate::config::Publish;
 use crate::config::many::{Removed, RepoConfig};
 use crate::groups::{Generations, Shelf};
+
+/// How long to wait if a set of a group still leads to what is to be deleted.
+const AGAIN: Duration = Duration::from_secs(5);
 
 /// Removals that wait until nobody should read any more. A name that comes back cancels its own.
 #[derive(Debug, Default)]
@@ -25,8 +29,9 @@ impl Removals {
         }
     }
 
-    /// Remove what a repository had, or say where it is. Readers have the time that they would have for a replaced tree.
-    pub(super) fn repository(&mut self, config: RepoConfig, keep: Duration, removed: Removed) {
+    /// Remove what a repository had, or say where it is. Readers have the time that they would have for a replaced tree,
+    /// and those of groups as long as a set leads to it.
+    pub(super) fn repository(&mut self, config: RepoConfig, keep: Duration, shelf: &Shelf, removed: Removed) {
         let root = config.config.publishing.root.clone();
         if removed == Removed::Keep {
             info!(repo = config.name, root = %root.display(), "removed; its files stay");
@@ -34,12 +39,20 @@ impl Removals {
         }
         info!(repo = config.name, root = %root.display(), "removed; its files are deleted");
         let keep = config.config.publishing.stale_worktree_timeout.max(keep);
-        let name = config.name.clone();
+        let (name, shelf, config) = (config.name.clone(), shelf.clone(), Arc::new(config));
         let task = tokio::spawn(async move {
             sleep(keep).await;
-            let deleted = spawn_blocking(move || delete(&config)).await;
-            if let Err(err) = deleted.unwrap_or_else(|err| Err(err.into())) {
-                warn!(root = %root.display(), error = %err, "cannot delete all files; remove them by hand");
+            loop {
+                let (shelf, config) = (shelf.clone(), config.clone());
+                let deleted = spawn_blocking(move || delete(&config, &shelf)).await;
+                match deleted.unwrap_or_else(|err| Err(err.into())) {
+                    Ok(true) => return,
+                    Ok(false) => sleep(AGAIN).await,
+                    Err(err) => {
+                        warn!(root = %root.display(), error = %err, "cannot delete all files; remove them by hand");
+                        return;
+                    }
+                }
             }
         });
         self.0.insert(name, task.abort_handle());
@@ -65,11 +78,15 @@ impl Removals {
     }
 }
 
-/// Delete what syncline made in a root, and the root if nothing else is in it.
-fn delete(config: &RepoConfig) -> io::Result<()> {
+/// Delete what syncline made in a root, and the root if nothing else is in it; but nothing as long as a set of a group
+/// leads there. The answer is whether it was deleted.
+fn delete(config: &RepoConfig, shelf: &Shelf) -> io::Result<bool> {
     let publishing = &config.config.publishing;
     // Nobody else may own it.
     let store = Store::open(&publishing.root, Resources::default()).map_err(io::Error::other)?;
+    if !shelf.in_use(&store)?.is_empty() {
+        return Ok(false);
+    }
     let root = store.root().to_owned();
     let link = root.join(&publishing.link);
     if publishing.mode == Publish::Symlink && leads_into(&link, &root) {
@@ -80,7 +97,7 @@ fn delete(config: &RepoConfig) -> io::Result<()> {
     }
     match fs_err::remove_dir(&root) {
         Err(err) if err.kind() != io::ErrorKind::DirectoryNotEmpty => Err(err),
-        _ => Ok(()),
+        _ => Ok(true),
     }
 }
 

@@ -240,7 +240,7 @@ impl Supervisor {
                     self.readiness.forget(name);
                     let is_member = slot.group.is_some();
                     let keep = if is_member { SHORTEST_KEEP } else { Duration::ZERO };
-                    self.removals.repository(slot.config, keep, self.process.removed);
+                    self.removals.repository(slot.config, keep, &self.shelf, self.process.removed);
                 }
             }
         }
