@@ -121,7 +121,8 @@ impl<'a> Places<'a> {
             owner.root.as_ref().is_none_or(is_own)
         };
         for owner in self.owners.iter().filter(has_root) {
-            match owner.link_fault(roots, links.get(owner.link.as_path())) {
+            let fault = self.hides_groups(&owner.link);
+            match fault.or_else(|| owner.link_fault(roots, links.get(owner.link.as_path()))) {
                 Some(fault) => owner.fault(fault, faults),
                 None => _ = links.insert(&owner.link, owner),
             }
@@ -132,6 +133,12 @@ impl<'a> Places<'a> {
                 owner.fault(format!("{} is inside of what {} publishes", link.display(), outer.name), faults);
             }
         }
+    }
+
+    /// The fault of a link that is where groups keep their generations.
+    fn hides_groups(&self, link: &Path) -> Option<String> {
+        let is_there = link.starts_with(self.process.join(GROUPS));
+        is_there.then(|| format!("{} is where the groups are", link.display()))
     }
 
     /// Whether a file is in a tree of one of the repositories, or of what was one: the file itself says which

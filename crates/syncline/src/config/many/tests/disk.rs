@@ -62,6 +62,7 @@ fn published_paths_that_are_in_the_way_are_refused() {
         ("link: ../all", "", "F:4: all: its path: R/all is where a is published, too"),
         ("root: all", "", "F:4: all: its path: R/all is inside the root of a"),
         ("root: all/x", "", "F:4: all: its path: R/all holds the root of a"),
+        ("link: ../.groups/x", "", "F:2: a: link: R/.groups/x is where the groups are"),
         ("link: .git/x", "", "F:2: a: link: .git/x is where syncline keeps its own files"),
     ] {
         let found = Home::new().judge(&format!("{}{group}", two(a, b)), &[], &[]).unwrap_err();
