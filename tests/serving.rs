@@ -129,6 +129,60 @@ fn metrics_have_git_syncs_names_types_and_labels() {
     assert!(text.contains("syncline_phase_duration_seconds_count{phase=\"write\"} 2\n"), "{text}");
 }
 
+/// Dashboards know these; with one repository there are no others.
+#[test]
+fn one_repository_has_these_samples_and_no_others() {
+    let env = Env::new();
+    let repo = env.repo("up");
+    let port = free_port();
+    let hook = env.path("hook");
+    write_program(&hook, "#!/bin/sh\n");
+    let running = serving(&env, repo.url(), port).arg("--exechook-command").arg(&hook).arg("-v1").spawn();
+    running.wait_for("\"delivered\"");
+    running.wait_for("nothing new");
+    std::fs::rename(&repo.path, env.path("away")).unwrap();
+    running.wait_for("sync failed");
+    let commit = env.published().unwrap();
+    let mut names: Vec<String> = get(port, "/metrics")
+        .1
+        .lines()
+        .filter(|line| !line.starts_with('#'))
+        .map(|line| line.rsplit_once(' ').unwrap().0.replace(&commit, "COMMIT"))
+        .collect();
+    names.sort();
+    let mut expected: Vec<String> = Vec::new();
+    for name in ["git_sync_duration_seconds_sum", "git_sync_duration_seconds_count", "git_sync_count_total"] {
+        expected.extend(["success", "error", "noop"].map(|status| format!("{name}{{status=\"{status}\"}}")));
+    }
+    for name in ["syncline_phase_duration_seconds_sum", "syncline_phase_duration_seconds_count"] {
+        expected.extend(["receive", "request", "write"].map(|phase| format!("{name}{{phase=\"{phase}\"}}")));
+    }
+    let others = [
+        "git_fetch_count_total",
+        "git_sync_hook_run_count_total{name=\"exechook\",status=\"success\"}",
+        "syncline_received_bytes_total",
+        "syncline_received_objects_total",
+        "syncline_last_attempt_timestamp_seconds",
+        "syncline_last_success_timestamp_seconds",
+        "syncline_consecutive_failures",
+        "syncline_published_commit_info{hash=\"COMMIT\",ref=\"HEAD\"}",
+        "syncline_published_commit_timestamp_seconds",
+        "syncline_published_timestamp_seconds",
+        "syncline_disk_bytes{kind=\"store\"}",
+        "syncline_disk_bytes{kind=\"tree\"}",
+        "process_cpu_seconds_total",
+        "process_open_fds",
+        "process_max_fds",
+        "process_virtual_memory_bytes",
+        "process_virtual_memory_max_bytes",
+        "process_resident_memory_bytes",
+        "process_start_time_seconds",
+    ];
+    expected.extend(others.map(ToOwned::to_owned));
+    expected.sort();
+    assert_eq!(names, expected);
+}
+
 #[test]
 fn the_status_page_tells_what_is_published() {
     let env = Env::new();

@@ -1,7 +1,9 @@
 //! What the HTTP server, the health check and the service manager are told of many repositories.
 
 use std::collections::BTreeSet;
+use std::io::Write;
 use std::os::unix::net::UnixDatagram;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use crate::support::many::{Many, entry, file, page, wait_for};
@@ -91,6 +93,10 @@ fn every_sample_of_a_repository_has_its_name_and_none_has_one_without_a_file() {
     let lines = page.lines().map(|line| Ok(line.to_owned()));
     let parsed = prometheus_parse::Scrape::parse(lines).unwrap();
     assert!(parsed.samples.len() > of_repos.len() / 2);
+    match promtool(&page) {
+        Some((succeeded, said)) => assert!(succeeded, "{said}"),
+        None => leave_out("promtool does not check the page: it is not installed"),
+    }
     let heads = |page: &str| {
         page.lines().filter(|line| line.starts_with("# TYPE")).map(ToOwned::to_owned).collect::<Vec<_>>()
     };
@@ -132,4 +138,15 @@ fn changes_are_told_of_one_repository_or_group() {
     {
         assert_eq!(get(port, &format!("/v1/changes{query}")).0, status, "{query}");
     }
+}
+
+/// What promtool says of a page of metrics, and whether it finds nothing wrong with its form. It also has opinions on
+/// names that are git-sync's.
+fn promtool(page: &str) -> Option<(bool, String)> {
+    let mut promtool = Command::new("promtool");
+    promtool.args(["check", "metrics"]).stdin(Stdio::piped()).stderr(Stdio::piped()).stdout(Stdio::null());
+    let mut child = promtool.spawn().ok()?;
+    child.stdin.take()?.write_all(page.as_bytes()).ok()?;
+    let output = child.wait_with_output().ok()?;
+    Some((output.status.code() != Some(1), text(&output.stderr)))
 }
