@@ -3,6 +3,7 @@
 mod leftovers;
 mod limits;
 mod links;
+mod lists;
 mod names;
 mod probes;
 mod servers;
