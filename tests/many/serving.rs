@@ -44,7 +44,7 @@ fn probes_name_the_required_repositories_that_are_not_ready() {
     for path in ["/", "/readyz"] {
         assert_eq!(get(port, path), (503, "late: nothing was synced yet\n".into()), "{path}");
     }
-    assert_eq!(get(port, "/readyz/good").0, 200);
+    eventually("readiness", || (get(port, "/readyz/good").0 == 200).then_some(()));
     assert_eq!(get(port, "/readyz/optional").0, 503);
     assert_eq!(get(port, "/readyz/unknown").0, 404);
     assert!(!told().contains(&"READY=1".to_owned()), "one that is required is not there yet");
@@ -77,6 +77,9 @@ fn every_sample_of_a_repository_has_its_name_and_none_has_one_without_a_file() {
     let _running = many.spawn(file(&process(port), "period: 50ms", &entries));
     many.wait_for("good", &good.head());
     many.wait_for("late", &late.head());
+    // The links come before the states.
+    let is_ok = |name: &str| page(port, "/status")["repos"][name]["state"] == "ok";
+    eventually("both", || (is_ok("good") && is_ok("late")).then_some(()));
     let page = get(port, "/metrics").1;
     let samples = |page: &str| {
         page.lines().filter(|line| !line.starts_with('#')).map(ToOwned::to_owned).collect::<Vec<_>>()
