@@ -18,6 +18,7 @@ use crate::config::many::ManyConfig;
 use crate::config::{self, Config, Http, LogConfig, LogFormat};
 use crate::environment::Environment;
 use crate::many::Loader;
+use crate::receive::{Listener, ReceiveConfig, Targets};
 use crate::repository::Repository;
 use crate::run::End;
 use crate::schedule::Exit;
@@ -27,7 +28,7 @@ use crate::status::Status;
 use crate::stop::{Order, Stop};
 use crate::systemd::{Manager, Readiness};
 use crate::touch_and_error_files::Files;
-use crate::{healthcheck, hooks, log, manual, many, serve};
+use crate::{healthcheck, hooks, listen, log, manual, many, serve};
 
 /// How long a thread without work is kept.
 const IDLE_THREAD: Duration = Duration::from_secs(1);
@@ -160,15 +161,22 @@ async fn live_one(config: Config, manager: &Manager) -> Exit {
     let (http, format) = (config.http.clone(), config.log.format);
     let entry = Entry::new(status, true, http.as_ref().map_or(Duration::ZERO, |http| http.readyz_max_age));
     let board = Board::of_one(entry.clone());
+    let targets = Targets::new(config.receive.is_some());
+    let pushes = targets.set("", &config.pushes, &entry.status);
+    let receiver = match receiver(config.receive.as_ref(), &targets, &entry.status) {
+        Ok(receiver) => receiver,
+        Err(exit) => return exit,
+    };
     let repository = Repository {
         shared: Shared::new(Pool::new(resources, NonZeroUsize::MIN)),
         ready: Readiness::new(manager, BTreeSet::from([String::new()])).of(""),
         wake: Arc::default(),
+        pushes,
         place: None,
         config: Arc::new(config),
         entry,
     };
-    live(http, format, &board, manager, sync_one(repository)).await
+    live((http, receiver), format, &board, manager, sync_one(repository)).await
 }
 
 /// Sync until a signal comes.
@@ -222,7 +230,14 @@ async fn live_many(config: ManyConfig, loader: Arc<Loader>, manager: &Manager) -
         facts.loaded_at = unix_time();
     });
     let (http, format) = (config.process.http.clone(), config.process.log.format);
-    live(http, format, &board, manager, many::run(config, loader, &board, manager)).await
+    let receive = config.process.receive.clone();
+    let targets = Targets::new(receive.is_some());
+    let receiver = match receiver(receive.as_ref(), &targets, board.process()) {
+        Ok(receiver) => receiver,
+        Err(exit) => return exit,
+    };
+    let work = many::run(config, loader, &board, targets, manager);
+    live((http, receiver), format, &board, manager, work).await
 }
 
 fn warn_of(warnings: &[String]) {
@@ -231,9 +246,22 @@ fn warn_of(warnings: &[String]) {
     }
 }
 
-/// Work, and meanwhile answer probes and report to the service manager.
+/// What takes push hooks, if they are wanted; its secrets must be there.
+fn receiver(
+    config: Option<&ReceiveConfig>,
+    targets: &Targets,
+    process: &Status,
+) -> Result<Option<Listener>, Exit> {
+    let opened = config.map(|config| Listener::new(config, targets, process)).transpose();
+    opened.map_err(|error| {
+        error!(error, "cannot start");
+        Exit::Failure
+    })
+}
+
+/// Work, and meanwhile answer probes and push hooks, and report to the service manager.
 async fn live(
-    http: Option<Http>,
+    (http, receiver): (Option<Http>, Option<Listener>),
     format: LogFormat,
     board: &Board,
     manager: &Manager,
@@ -244,6 +272,10 @@ async fn live(
         exit = work => exit,
         err = answer(http, board.clone()) => {
             error!(error = %err, "cannot serve HTTP");
+            Exit::Failure
+        }
+        err = receive(receiver, board.is_many()) => {
+            error!(error = %err, "cannot take push hooks");
             Exit::Failure
         }
         () = hooks::orphans() => Exit::Failure,
@@ -257,9 +289,17 @@ async fn live(
 /// Serve HTTP, if asked to; returns only on an error.
 async fn answer(http: Option<Http>, board: Board) -> std::io::Error {
     let Some(http) = http else { return std::future::pending().await };
-    let served = match serve::bind(&http).await {
+    let served = match listen::bind(&http.bind).await {
         Ok(listener) => serve::serve(listener, &http, board).await,
         Err(err) => Err(std::io::Error::new(err.kind(), format!("--http-bind {}: {err}", http.bind))),
     };
     served.err().unwrap_or_else(|| std::io::Error::other("the server ended"))
+}
+
+/// Take push hooks, if asked to; returns only on an error.
+async fn receive(receiver: Option<Listener>, is_many: bool) -> std::io::Error {
+    match receiver {
+        Some(receiver) => receiver.run(is_many).await,
+        None => std::future::pending().await,
+    }
 }

@@ -20,6 +20,8 @@ struct Shared {
     /// Whether repositories have names.
     is_many: bool,
     pool: Pool,
+    /// What concerns no repository.
+    process: Status,
     state: Mutex<State>,
     /// Notified when a group shows something else.
     flips: Notify,
@@ -103,7 +105,8 @@ impl Board {
     }
 
     fn new(is_many: bool, pool: Pool, state: State) -> Board {
-        Board(Arc::new(Shared { is_many, pool, state: Mutex::new(state), flips: Notify::new() }))
+        let (process, flips) = (Status::default(), Notify::new());
+        Board(Arc::new(Shared { is_many, pool, process, state: Mutex::new(state), flips }))
     }
 
     pub fn is_many(&self) -> bool {
@@ -112,6 +115,11 @@ impl Board {
 
     pub fn pool(&self) -> &Pool {
         &self.0.pool
+    }
+
+    /// What concerns no repository of many; the only one has it in its own.
+    pub fn process(&self) -> &Status {
+        &self.0.process
     }
 
     pub fn repos(&self) -> Vec<(String, Entry)> {

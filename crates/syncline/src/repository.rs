@@ -22,6 +22,7 @@ use crate::hooks::Hooks;
 use crate::log;
 use crate::login::{Http, Logins};
 use crate::publish::{self, CopyOptions};
+use crate::receive::Pushes;
 use crate::run::{End, GRACE, Service, unless_stopped};
 use crate::schedule::{Exit, Next, Schedule};
 use crate::shared::Shared;
@@ -38,6 +39,8 @@ pub struct Repository {
     pub ready: Ready,
     /// Starts a sync immediately.
     pub wake: Arc<Notify>,
+    /// What push hooks announce, if they are taken.
+    pub pushes: Option<Pushes>,
     /// What it is among others; `None` if it is the only one.
     pub place: Option<Place>,
 }
@@ -150,6 +153,7 @@ impl Repository {
             worktree_check_period: config.timing.worktree_check_period,
             delay: self.place.as_ref().map_or(Duration::ZERO, |place| place.delay),
             wake: self.wake.clone(),
+            pushes: self.pushes.clone(),
             pool: shared.pool.clone(),
             server: shared.server(server),
             member,

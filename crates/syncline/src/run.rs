@@ -1,11 +1,14 @@
 //! The main loop of a repository: sync, notify, clean up, decide, wait. The only place that starts blocking work for a
 //! sync.
 
+mod announced;
+mod report;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::json;
-use sync_core::{CommitId, Error, ErrorKind, Origin, Pool, Stage, SyncOutcome};
+use sync_core::{CommitId, Error, Pool, SyncOutcome};
 use tokio::sync::Notify;
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep};
@@ -14,6 +17,7 @@ use tracing::{Span, debug, error, info};
 use crate::clock::at;
 use crate::groups::{Member, Turn};
 use crate::hooks::Hooks;
+use crate::receive::Pushes;
 use crate::schedule::{Exit, LONGEST_WISH, Next, Schedule};
 use crate::shared::Server;
 use crate::status::{Outcome, Status};
@@ -21,6 +25,9 @@ use crate::stop::{Order, Stop};
 use crate::systemd::Ready;
 use crate::touch_and_error_files::Writer;
 use crate::worker::{Looked, Worker};
+
+use announced::heard;
+use report::{report, timed_out};
 
 /// How long work may take to stop before the process ends without it.
 pub const GRACE: Duration = Duration::from_millis(1500);
@@ -50,6 +57,8 @@ pub struct Service<W> {
     pub delay: Duration,
     /// Starts a sync immediately.
     pub wake: Arc<Notify>,
+    /// What push hooks announce, if they are taken.
+    pub pushes: Option<Pushes>,
     pub pool: Pool,
     pub server: Arc<Server>,
     /// Its part in a group, if it has one.
@@ -104,6 +113,7 @@ impl<W: Worker> Service<W> {
             Pass::Sync => self.sync(&mut state.checked, stop).await?,
             Pass::Publish(commit) => self.publish(commit, stop).await?,
         };
+        self.tell_pushes(pass, &outcome);
         let next = self.decide(pass, &outcome, state.due, took);
         match (&self.member, pass, &outcome) {
             (Some(member), Pass::Sync, Ok(outcome)) => member.synced(outcome),
@@ -143,7 +153,7 @@ impl<W: Worker> Service<W> {
             let due = match self.member.as_ref().map_or(Turn::Usual, Member::turn) {
                 Turn::Publish(commit) => return Ok(Pass::Publish(commit)),
                 Turn::Over(exit) => return Err(End::Over(exit)),
-                Turn::Usual => due,
+                Turn::Usual => self.pushes.as_ref().map_or(due, |pushes| pushes.due(due)),
                 Turn::Now => Some(Instant::now()),
                 Turn::Wait => None,
             };
@@ -155,6 +165,7 @@ impl<W: Worker> Service<W> {
                     return Ok(Pass::Sync);
                 }
                 () = changed(self.member.as_mut()) => {}
+                () = heard(self.pushes.as_ref()) => {}
                 order = stop.ordered() => {
                     if let Order::Shutdown(signal) = order {
                         info!(signal, "stopping");
@@ -179,6 +190,9 @@ impl<W: Worker> Service<W> {
         }
         let server = self.server.clone();
         let place = unless_stopped(server.look(), stop).await?;
+        if let Some(pushes) = &self.pushes {
+            pushes.begin();
+        }
         let began = Instant::now();
         let looked = self.blocking(self.sync_timeout, stop, W::look).await?;
         drop(place);
@@ -370,39 +384,6 @@ async fn changed(member: Option<&mut Member>) {
     match member {
         Some(member) => member.changed().await,
         None => std::future::pending().await,
-    }
-}
-fn timed_out(err: &Error, limit: Duration, stage: Stage) -> Error {
-    let limit = humantime::format_duration(limit);
-    let while_doing = match stage {
-        Stage::Idle => String::new(),
-        stage => format!(" while {}", stage.describe()),
-    };
-    let cause = format!("timed out after {limit} (--sync-timeout){while_doing}");
-    Error::new(ErrorKind::TimedOut, err.step(), cause)
-}
-
-fn report(outcome: &Result<SyncOutcome, Error>, next: &Next, failures: u32, took: Duration) {
-    let milliseconds = took.as_millis() as u64;
-    match (outcome, next) {
-        (Ok(SyncOutcome::Updated(update)), _) => {
-            let tree = update.tree();
-            if !tree.altered.is_empty() {
-                info!(files = ?tree.altered, "files of the last tree had been altered; they were written again");
-            }
-            let before = update.previous().map(|id| id.to_string()).unwrap_or_default();
-            let (commit, written, early, reused) = (tree.commit, tree.written, tree.early, tree.reused);
-            let by = tree.origin.map(Origin::describe).unwrap_or_default();
-            info!(%commit, before, written, early, reused, by, milliseconds, "published");
-        }
-        (Ok(SyncOutcome::Ready { commit, .. }), _) => debug!(%commit, milliseconds, "ready for the group"),
-        (Ok(outcome), _) => debug!(commit = %outcome.commit(), milliseconds, "nothing new"),
-        (Err(err), Next::Exit(_)) => error!(error = %err, failures, "sync failed; giving up"),
-        (Err(err), Next::Wait(pause)) => {
-            let retry_in =
-                humantime::format_duration(Duration::from_millis(pause.as_millis() as u64)).to_string();
-            error!(error = %err, failures, retry_in, "sync failed; the published tree stays");
-        }
     }
 }
 

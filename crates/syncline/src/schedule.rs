@@ -54,6 +54,8 @@ pub enum Exit {
 #[derive(Debug)]
 pub struct Schedule {
     policy: Policy,
+    /// The pause after a success, if it is longer than usual.
+    stretched: Option<Duration>,
     serving: bool,
     succeeded: bool,
     failures: u32,
@@ -62,12 +64,18 @@ pub struct Schedule {
 impl Schedule {
     /// `serving`: an earlier process left a published tree.
     pub fn new(policy: Policy, serving: bool) -> Self {
-        Schedule { policy, serving: serving && !policy.one_time, succeeded: false, failures: 0 }
+        let serving = serving && !policy.one_time;
+        Schedule { policy, stretched: None, serving, succeeded: false, failures: 0 }
     }
 
     /// How many syncs have failed in a row.
     pub fn failures(&self) -> u32 {
         self.failures
+    }
+
+    /// From now on, wait so long after a success, if that is longer than the period: something else says when to sync.
+    pub fn stretch(&mut self, period: Option<Duration>) {
+        self.stretched = period;
     }
 
     /// Decide after a sync. `random`, between 0 and 1, spreads the polls of many processes; after a failure
@@ -85,7 +93,8 @@ impl Schedule {
             return if self.policy.one_time {
                 Next::Exit(Exit::Success)
             } else {
-                Next::Wait(times(self.policy.period, 1.0 + spread * (random - 0.5)))
+                let period = self.stretched.unwrap_or_default().max(self.policy.period);
+                Next::Wait(times(period, 1.0 + spread * (random - 0.5)))
             };
         }
         self.failures = self.failures.saturating_add(1);
@@ -168,6 +177,18 @@ mod tests {
         after(false);
         assert_eq!(after(true), [5, 10, 15]);
         assert_eq!(after(true), [9, 10, 11]);
+    }
+
+    #[test]
+    fn a_success_may_be_followed_by_a_longer_pause_and_a_failure_is_not() {
+        let mut schedule = schedule(false, Some(-1), true);
+        schedule.next(true, NOW, 0.5);
+        for (stretched, pause) in [(Some(600), 600), (Some(1), 10), (None, 10)] {
+            schedule.stretch(stretched.map(Duration::from_secs));
+            assert_eq!(seconds(schedule.next(true, NOW, 0.5)), pause);
+        }
+        schedule.stretch(Some(Duration::from_secs(600)));
+        assert_eq!(seconds(schedule.next(false, NOW, 0.0)), 10);
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! The state of the process's work. The loop and the hooks write it; the HTTP server and the service manager's
 //! reports read it.
 
+mod pushes;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -10,6 +12,8 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::clock::unix_time;
+
+pub use pushes::{LastPush, PushFacts};
 
 /// Shared by all that report something.
 #[derive(Clone, Debug, Default)]
@@ -67,7 +71,7 @@ pub struct Sum {
 }
 
 impl Sum {
-    fn add(&mut self, took: Duration) {
+    pub fn add(&mut self, took: Duration) {
         self.count += 1;
         self.seconds += took.as_secs_f64();
     }
@@ -107,6 +111,8 @@ pub struct Facts {
     pub has_given_up: bool,
     /// Whether it was told to end.
     pub is_stopping: bool,
+    /// What is known of push hooks, if they are taken.
+    pub pushes: Option<PushFacts>,
 }
 
 /// The states of a repository, for people and metrics.

@@ -27,6 +27,7 @@ use crate::options::{
     REQUIRED, ROOT, Row,
 };
 use crate::reader::OptionReader;
+use crate::receive::{self, PushConfig, ReceiveConfig};
 
 pub use crate::options::{FileReuse, Fsync, GitGc, LogFormat, Publish};
 pub use many::ManyConfig;
@@ -57,6 +58,10 @@ pub struct Config {
     pub hooks: HookConfig,
     /// The HTTP server, if it is wanted.
     pub http: Option<Http>,
+    /// Where push hooks are taken, if they are; of one repository alone.
+    pub receive: Option<ReceiveConfig>,
+    /// Which push hooks concern it.
+    pub pushes: PushConfig,
     /// How to log.
     pub log: LogConfig,
     /// What works, but should be changed.
@@ -76,8 +81,9 @@ impl Config {
                 [&CONFIG_CHECK, &CONFIG_HOOKS, &MAX_PARALLEL, &REMOVED, &REQUIRED, &ON_GIVE_UP];
             r.error_each(&of_many, "needs --config");
         }
+        let receive = receive::receive(&mut r);
         match Config::read(&mut r) {
-            Some(config) => r.finish(|warnings| Config { warnings, ..config }),
+            Some(config) => r.finish(|warnings| Config { receive, warnings, ..config }),
             None => Err(r.into_errors()),
         }
     }
@@ -97,6 +103,7 @@ impl Config {
         let login = LoginConfig::read(r, url, git_cookies);
         let timing = schedule::timing(r);
         let hooks = HookConfig::read(r, &connect, source.as_ref());
+        let pushes = receive::pushes(r, source.as_ref());
         let (http, log) = (monitoring::http(r), monitoring::log(r));
         if r.given(&CHANGE_PERMISSIONS).is_some_and(|mode| mode != 0) {
             r.error(&CHANGE_PERMISSIONS, "is no longer supported; use --group-write");
@@ -112,6 +119,8 @@ impl Config {
             connect,
             hooks,
             http,
+            receive: None,
+            pushes,
             log,
             warnings: Vec::new(),
         })

@@ -20,6 +20,7 @@ use crate::board::Board;
 use crate::clock::unix_time;
 use crate::config::many::{GiveUp, ManyConfig, Process};
 use crate::groups::Shelf;
+use crate::receive::Targets;
 use crate::run::{End, GRACE};
 use crate::schedule::Exit;
 use crate::shared::Shared;
@@ -46,6 +47,7 @@ type GroupTasks = JoinSet<bool>;
 pub struct Supervisor {
     process: Process,
     board: Board,
+    targets: Targets,
     shared: Shared,
     readiness: Readiness,
     shelf: Shelf,
@@ -57,7 +59,13 @@ pub struct Supervisor {
 }
 
 /// Sync all repositories of a file until the work is done or a signal comes.
-pub async fn run(config: ManyConfig, loader: Arc<Loader>, board: &Board, manager: &Manager) -> Exit {
+pub async fn run(
+    config: ManyConfig,
+    loader: Arc<Loader>,
+    board: &Board,
+    targets: Targets,
+    manager: &Manager,
+) -> Exit {
     let listening = Signals::listen(config.process.sync_on_signal)
         .and_then(|signals| Ok((signals, signal(SignalKind::hangup())?)));
     let (mut signals, hangups) = match listening {
@@ -68,7 +76,7 @@ pub async fn run(config: ManyConfig, loader: Arc<Loader>, board: &Board, manager
         }
     };
     let watch = Watch::new(loader, &config, hangups);
-    let mut supervisor = Supervisor::new(&config, board, manager);
+    let mut supervisor = Supervisor::new(&config, board, targets, manager);
     if let Err(error) = supervisor.start(config).await {
         error!(error, "cannot start");
         return Exit::Failure;
@@ -77,12 +85,13 @@ pub async fn run(config: ManyConfig, loader: Arc<Loader>, board: &Board, manager
 }
 
 impl Supervisor {
-    fn new(config: &ManyConfig, board: &Board, manager: &Manager) -> Supervisor {
+    fn new(config: &ManyConfig, board: &Board, targets: Targets, manager: &Manager) -> Supervisor {
         let required = config.repos.iter().filter(|repo| repo.required);
         let required: BTreeSet<String> = required.map(|repo| repo.name.clone()).collect();
         Supervisor {
             process: config.process.clone(),
             board: board.clone(),
+            targets,
             shared: Shared::new(board.pool().clone()),
             readiness: Readiness::new(manager, required),
             shelf: Shelf::new(&config.process.root),

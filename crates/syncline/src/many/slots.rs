@@ -95,12 +95,14 @@ impl Supervisor {
         let group = team.map(Team::key);
         let (orders, stop) = Stop::channel();
         let wake = Arc::new(Notify::new());
+        let pushes = self.targets.set(&name, &config.config.pushes, &entry.status);
         let repository = Repository {
             config: config.config.clone(),
             entry: entry.clone(),
             shared: self.shared.clone(),
             ready: self.readiness.of(&name),
             wake: wake.clone(),
+            pushes,
             place: Some(place),
         };
         let span = log::repository(&name);
@@ -237,6 +239,7 @@ impl Supervisor {
             Successor::Removed => {
                 if let Some(slot) = self.slots.remove(name) {
                     self.board.remove_repo(name);
+                    self.targets.remove(name);
                     self.readiness.forget(name);
                     let is_member = slot.group.is_some();
                     let keep = if is_member { SHORTEST_KEEP } else { Duration::ZERO };
@@ -276,10 +279,12 @@ impl Slot {
 
 /// What a running process cannot change.
 fn needs_restart(old: &Process, new: &Process) -> Vec<String> {
-    let Process { root, http, log, group_write, sync_on_signal, one_time, max_parallel, removed: _ } = old;
+    let Process { root, http, receive, log, group_write, sync_on_signal, one_time, max_parallel, removed: _ } =
+        old;
     [
         ("root", *root != new.root),
         ("http-bind", *http != new.http),
+        ("receive-bind", *receive != new.receive),
         ("log-format", *log != new.log),
         ("group-write", *group_write != new.group_write),
         ("sync-on-signal", *sync_on_signal != new.sync_on_signal),

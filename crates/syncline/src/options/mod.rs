@@ -15,6 +15,7 @@ mod login;
 mod many;
 mod monitoring;
 mod publishing;
+mod receive;
 mod row;
 mod rules;
 mod schedule;
@@ -34,6 +35,7 @@ pub use login::*;
 pub use many::*;
 pub use monitoring::*;
 pub use publishing::*;
+pub use receive::*;
 pub use row::{Kind, Row, Scope};
 pub use rules::*;
 pub use schedule::*;
@@ -45,8 +47,8 @@ use table::Table;
 use {
     connect::TABLE as CONNECT, deprecated::TABLE as DEPRECATED, hooks::TABLE as HOOKS,
     lfs::TABLE as LFS_OPTIONS, login::TABLE as LOGIN, many::TABLE as MANY, monitoring::TABLE as MONITORING,
-    publishing::TABLE as PUBLISHING, rules::TABLE as RULES, schedule::TABLE as SCHEDULE,
-    signatures::TABLE as SIGNATURES, source::TABLE as SOURCE,
+    publishing::TABLE as PUBLISHING, receive::TABLE as RECEIVE, rules::TABLE as RULES,
+    schedule::TABLE as SCHEDULE, signatures::TABLE as SIGNATURES, source::TABLE as SOURCE,
 };
 
 /// The rows of all options. Topics come in the order of the help.
@@ -55,7 +57,7 @@ pub fn options() -> impl Iterator<Item = &'static Row> {
 }
 
 fn tables() -> impl Iterator<Item = &'static dyn table::Entry> {
-    let tables: [&'static Table; 12] = [
+    let tables: [&'static Table; 13] = [
         SOURCE,
         LFS_OPTIONS,
         RULES,
@@ -65,6 +67,7 @@ fn tables() -> impl Iterator<Item = &'static dyn table::Entry> {
         LOGIN,
         CONNECT,
         HOOKS,
+        RECEIVE,
         MONITORING,
         MANY,
         DEPRECATED,

@@ -233,6 +233,16 @@ pub fn bind_address(text: &str) -> Result<String, String> {
     }
 }
 
+/// The path of a URL, without what has to be encoded there.
+pub fn url_path(text: &str) -> Result<String, String> {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte);
+    if text.len() > 1 && text.starts_with('/') && !text.ends_with('/') && text.bytes().all(is_plain) {
+        Ok(text.to_owned())
+    } else {
+        Err(format!("must be a path such as /push, of letters, digits, -, ., _, ~ and /, not {text:?}"))
+    }
+}
+
 /// The file of cookies.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CookieFile {
@@ -357,6 +367,16 @@ mod tests {
         }
         assert_eq!((count("1_000"), count("none"), count("0")), (Ok(1000), Ok(u64::MAX), Ok(u64::MAX)));
         assert!(count("1KiB").is_err() && count("-1").is_err());
+    }
+
+    #[test]
+    fn paths_of_urls_need_no_encoding() {
+        for text in ["/push", "/a/b.c-d_e~f", "/0123456789abcdef"] {
+            assert_eq!(url_path(text), Ok(text.to_owned()));
+        }
+        for text in ["", "/", "push", "/push/", "/{name}", "/a b", "/a?b", "/a#b", "/%20", "/\u{e4}"] {
+            assert!(url_path(text).is_err(), "{text:?}");
+        }
     }
 
     #[test]

@@ -10,7 +10,7 @@ use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::path::Path;
 use std::sync::Arc;
 
-use sync_core::{Interrupt, Progress};
+use sync_core::{Interrupt, Progress, Stage};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::task::yield_now;
 use tokio::time::advance;
@@ -20,6 +20,7 @@ use fake::{Call, Fake, Listener, Step, commit};
 use super::*;
 use crate::environment::Environment;
 use crate::hooks::{Hook, HookConfig};
+use crate::receive::Terms;
 use crate::schedule::Policy;
 use crate::shared::Shared;
 use crate::systemd::{Manager, Readiness};
@@ -56,6 +57,7 @@ fn service(steps: &[Step]) -> (Service<Fake>, Calls) {
         worktree_check_period: None,
         delay: Duration::ZERO,
         wake: Arc::default(),
+        pushes: None,
         pool: Pool::default(),
         server: Shared::default().server("server".into()),
         member: None,
@@ -308,4 +310,45 @@ async fn the_published_tree_is_compared_once_in_each_check_period() {
         assert!(pause >= period && pause <= period + 2 * PERIOD, "{calls:?}");
     }
     assert!(checks.iter().all(|at| calls[at + 1].1 == Call::Update), "{calls:?}");
+}
+
+/// A loop that hooks tell of pushes, at these moments.
+async fn hooked(steps: &[Step], moments: &[f64]) -> Vec<f64> {
+    let (mut service, mut calls) = service(steps);
+    service.schedule = Schedule::new(Policy { period: Duration::from_secs(1000), ..POLICY }, true);
+    let terms = Terms { spread: Duration::ZERO, period: Duration::from_secs(1000) };
+    let pushes = Pushes::new(terms, &service.status);
+    service.pushes = Some(pushes.clone());
+    let signal = async {
+        let began = Instant::now();
+        for moment in moments {
+            tokio::time::sleep_until(began + Duration::from_secs_f64(*moment)).await;
+            pushes.announce(Some(commit('b')));
+        }
+        signal_after(Duration::from_secs(300)).await
+    };
+    run(service, signal).await;
+    pauses(&mut calls)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hook_starts_a_look_which_is_repeated_until_its_commit_is_there() {
+    let found = [Step::Succeed('a'), Step::Succeed('b')];
+    let pauses = hooked(&found, &[5.0]).await;
+    assert_eq!(pauses.len(), 1, "{pauses:?}");
+    assert!((4.9..=5.1).contains(&pauses[0]), "{pauses:?}");
+    let late = [Step::Succeed('a'), Step::Succeed('a'), Step::Succeed('a'), Step::Succeed('b')];
+    let late = hooked(&late, &[5.0]).await;
+    assert_eq!(late.len(), 3, "{late:?}");
+    assert!((0.4..=0.7).contains(&late[1]) && (0.8..=1.3).contains(&late[2]), "{late:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hook_shortens_the_pause_after_a_failure_but_not_one_that_a_server_asks_for() {
+    let pauses = hooked(&[Step::Fail, Step::Fail, Step::Succeed('b')], &[0.5, 20.0, 30.0]).await;
+    assert_eq!(pauses.len(), 1, "{pauses:?}");
+    assert!((0.9..=1.1).contains(&pauses[0]), "{pauses:?}");
+    let pauses = hooked(&[Step::FailFor(Duration::from_secs(90)), Step::Succeed('b')], &[5.0]).await;
+    assert_eq!(pauses.len(), 1, "{pauses:?}");
+    assert!((90.0..=95.1).contains(&pauses[0]), "{pauses:?}");
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use super::process::Process;
+use super::push_metrics::PUSHES;
 use crate::board::{Board, GroupFacts};
 use crate::login::SOURCES;
 use crate::status::{Facts, Outcome, Published, STATES, Status, Sum};
@@ -12,10 +13,10 @@ use crate::status::{Facts, Outcome, Published, STATES, Status, Sum};
 pub(super) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// A line of a family: what its name has in addition, its labels, and its value.
-struct Sample(&'static str, String, f64);
+pub(super) struct Sample(pub(super) &'static str, pub(super) String, pub(super) f64);
 
 /// What is measured of a repository.
-struct Family {
+pub(super) struct Family {
     name: &'static str,
     kind: &'static str,
     help: &'static str,
@@ -34,7 +35,10 @@ pub(super) fn render(board: &Board) -> impl Iterator<Item = String> + use<> {
     let own = if board.is_many() { render_many(board) } else { String::new() };
     let end = own + &render_process(&Process::now());
     let of_many = board.is_many().then_some(STATE);
-    families().chain(of_many).map(move |family| family.render(&repos)).chain(std::iter::once(end))
+    let mut hooked = repos.clone();
+    hooked.extend(board.is_many().then(|| (String::new(), board.process().clone())));
+    let families = families().chain(of_many).map(move |family| family.render(&repos));
+    families.chain(PUSHES.into_iter().map(move |family| family.render(&hooked))).chain(std::iter::once(end))
 }
 
 impl Family {
@@ -52,15 +56,27 @@ impl Family {
     }
 }
 
-const fn counter(name: &'static str, help: &'static str, samples: fn(&Facts, &str) -> Vec<Sample>) -> Family {
+pub(super) const fn counter(
+    name: &'static str,
+    help: &'static str,
+    samples: fn(&Facts, &str) -> Vec<Sample>,
+) -> Family {
     Family { name, kind: "counter", help, samples }
 }
 
-const fn gauge(name: &'static str, help: &'static str, samples: fn(&Facts, &str) -> Vec<Sample>) -> Family {
+pub(super) const fn gauge(
+    name: &'static str,
+    help: &'static str,
+    samples: fn(&Facts, &str) -> Vec<Sample>,
+) -> Family {
     Family { name, kind: "gauge", help, samples }
 }
 
-const fn summary(name: &'static str, help: &'static str, samples: fn(&Facts, &str) -> Vec<Sample>) -> Family {
+pub(super) const fn summary(
+    name: &'static str,
+    help: &'static str,
+    samples: fn(&Facts, &str) -> Vec<Sample>,
+) -> Family {
     Family { name, kind: "summary", help, samples }
 }
 
@@ -230,11 +246,11 @@ fn render_process(process: &Process) -> String {
     page.text
 }
 
-fn plain(value: f64) -> Sample {
+pub(super) fn plain(value: f64) -> Sample {
     Sample("", String::new(), value)
 }
 
-fn optional(value: Option<f64>) -> Vec<Sample> {
+pub(super) fn optional(value: Option<f64>) -> Vec<Sample> {
     value.map(plain).into_iter().collect()
 }
 
@@ -254,7 +270,7 @@ fn sums<'a>(name: &str, sums: impl Iterator<Item = (&'a str, Sum)>) -> Vec<Sampl
     .collect()
 }
 
-fn label(name: &str, value: &str) -> String {
+pub(super) fn label(name: &str, value: &str) -> String {
     let value = value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
     format!("{name}=\"{value}\"")
 }

@@ -4,8 +4,8 @@ mod changes;
 mod metrics;
 mod page;
 mod process;
+mod push_metrics;
 
-use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -19,29 +19,21 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use hyper::body::Frame;
-use hyper::server::conn::http1;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::service::TowerToHyperService;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
-use tokio::task::JoinHandle;
-use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::board::{Board, Entry};
 use crate::config::Http;
+use crate::listen::{Lifetime, answer_all};
 #[cfg(feature = "fuzzing")]
 use crate::status::Status;
 
-/// How many connections are kept at once.
-const CONNECTIONS: usize = 128;
-
-/// How long a request's header may take, how large it may be, and how long a connection may live.
-const HEADER_TIME: Duration = Duration::from_secs(10);
-const HEADER_BYTES: usize = 16 * 1024;
+/// How long a connection lives: one that waits for a change is answered.
+const LIFETIME: Lifetime = Lifetime {
+    requests: CONNECTION_TIME.saturating_sub(changes::LONGEST.saturating_mul(2)),
+    whole: CONNECTION_TIME,
+};
 const CONNECTION_TIME: Duration = Duration::from_secs(300);
-
-/// How long to wait after a connection could not be accepted.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// What the handlers read.
 #[derive(Clone)]
@@ -49,16 +41,6 @@ struct Shared {
     board: Board,
     /// Permits for requests that wait for changes.
     waiting: Arc<Semaphore>,
-}
-
-/// Bind now, so that an error is known before anything is synced.
-pub async fn bind(http: &Http) -> std::io::Result<TcpListener> {
-    // git-sync's form `:port` means all addresses.
-    let address = if http.bind.starts_with(':') { format!("[::]{}", http.bind) } else { http.bind.clone() };
-    match TcpListener::bind(&address).await {
-        Err(_) if http.bind.starts_with(':') => TcpListener::bind(format!("0.0.0.0{}", http.bind)).await,
-        bound => bound,
-    }
 }
 
 /// Serve until the process ends.
@@ -76,40 +58,7 @@ pub async fn serve(listener: TcpListener, http: &Http, board: Board) -> std::io:
     }
     let waiting = Arc::new(Semaphore::new(changes::WAITING));
     let shared = Shared { board, waiting };
-    answer_all(listener, TowerToHyperService::new(router.fallback(root).with_state(shared))).await
-}
-
-/// Clients that are slow or open many connections do not keep others from an answer: the newest connection replaces the
-/// oldest.
-async fn answer_all(listener: TcpListener, router: TowerToHyperService<Router>) -> std::io::Result<()> {
-    let mut http1 = http1::Builder::new();
-    http1.timer(TokioTimer::new()).header_read_timeout(HEADER_TIME).max_buf_size(HEADER_BYTES);
-    let mut open: VecDeque<JoinHandle<()>> = VecDeque::new();
-    loop {
-        let Ok((stream, _)) = listener.accept().await else {
-            // For example no descriptors are left; syncs go on.
-            sleep(ACCEPT_PAUSE).await;
-            continue;
-        };
-        open.retain(|connection| !connection.is_finished());
-        if open.len() >= CONNECTIONS
-            && let Some(oldest) = open.pop_front()
-        {
-            oldest.abort();
-        }
-        open.push_back(tokio::spawn(answer_one(http1.clone(), stream, router.clone())));
-    }
-}
-
-/// A connection has a limited life. New requests end early enough that even one that waits is answered.
-async fn answer_one(http1: http1::Builder, stream: TcpStream, router: TowerToHyperService<Router>) {
-    let connection = http1.serve_connection(TokioIo::new(stream), router);
-    tokio::pin!(connection);
-    let end = Instant::now() + CONNECTION_TIME;
-    if timeout_at(end - 2 * changes::LONGEST, connection.as_mut()).await.is_err() {
-        connection.as_mut().graceful_shutdown();
-        let _ = timeout_at(end, connection).await;
-    }
+    answer_all(listener, router.fallback(root).with_state(shared), LIFETIME).await
 }
 
 /// As in git-sync, any other path and method: 503 until the first success of all that are required, 200 from then on.

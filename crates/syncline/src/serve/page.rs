@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use sync_core::Held;
 
 use crate::board::{Board, ConfigFacts, GroupFacts};
-use crate::status::{Facts, Published};
+use crate::status::{Facts, LastPush, Published, PushFacts};
 
 /// Of one repository.
 pub(super) fn render(facts: &Facts) -> String {
@@ -60,7 +60,7 @@ fn state(facts: &Facts) -> Value {
         }
         shown
     });
-    json!({
+    let mut shown = json!({
         "source": facts.source,
         "ref": facts.reference,
         "published": published(facts),
@@ -71,6 +71,22 @@ fn state(facts: &Facts) -> Value {
         "consecutive_failures": facts.consecutive_failures,
         "last_error": facts.last_error(),
         "last_attempts": attempts.collect::<Value>(),
+    });
+    if let Some(pushes) = &facts.pushes {
+        shown["push"] = push(pushes);
+    }
+    shown
+}
+
+/// The last push hook that proved itself, and whether hooks work.
+fn push(facts: &PushFacts) -> Value {
+    let last = |of: fn(&LastPush) -> Value| facts.last.as_ref().map_or(Value::Null, of);
+    json!({
+        "last": last(|last| time(Some(last.at))),
+        "sender": last(|last| last.sender.into()),
+        "result": last(|last| last.result.into()),
+        "commit": last(|last| last.commit.map(|commit| commit.to_string()).into()),
+        "working": facts.is_working,
     })
 }
 

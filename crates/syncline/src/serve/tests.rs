@@ -4,6 +4,7 @@ use axum::body::to_bytes;
 use axum::extract::RawQuery;
 use axum::response::Response;
 use sync_core::{CommitId, CommitInfo};
+use tokio::time::{Instant, sleep};
 
 use super::*;
 use crate::status::{Outcome, Published, Status};

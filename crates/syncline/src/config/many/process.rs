@@ -10,6 +10,7 @@ use crate::options::{
     CONFIG_CHECK, GROUP_WRITE, LINK, MAX_PARALLEL, ONE_TIME, REMOVED, REPO, ROOT, Removed, SYNC_ON_SIGNAL,
 };
 use crate::reader::OptionReader;
+use crate::receive::{self, ReceiveConfig};
 
 /// The signal that reloads the file.
 const SIGHUP: i32 = 1;
@@ -21,6 +22,8 @@ pub struct Process {
     pub root: PathBuf,
     /// The HTTP server, if it is wanted.
     pub http: Option<Http>,
+    /// Where push hooks are taken, if they are.
+    pub receive: Option<ReceiveConfig>,
     /// How to log.
     pub log: LogConfig,
     /// Whether the group may write.
@@ -68,6 +71,7 @@ pub fn read(r: &mut OptionReader) -> Process {
     Process {
         root: root.unwrap_or_default(),
         http: monitoring::http(r),
+        receive: receive::receive(r),
         log: monitoring::log(r),
         group_write: r.get(&GROUP_WRITE),
         sync_on_signal,

@@ -126,6 +126,7 @@ groups:
     let http =
         crate::config::Http { bind: ":8080".into(), metrics: true, readyz_max_age: Duration::from_secs(300) };
     let process = Process {
+        receive: None,
         root: home.root.clone(),
         http: Some(http),
         log: crate::config::LogConfig::default(),
