@@ -43,6 +43,7 @@ mod polling;
 mod publishing;
 mod random;
 mod readme;
+mod receive;
 mod references;
 mod refusals;
 mod reusing;

@@ -1,0 +1,8 @@
+//! Push hooks, as senders send them and as strangers might.
+
+mod hostile;
+mod many;
+mod proofs;
+mod pushes;
+mod scene;
+mod senders;
