@@ -6,11 +6,12 @@ mod lfs;
 mod library;
 mod pack;
 mod program;
+mod push;
 mod recipe;
 mod signatures;
 
 /// Names, which are those of the directories of the corpus, and what is run.
-pub const TARGETS: [(&str, fn(&[u8])); 31] = [
+pub const TARGETS: [(&str, fn(&[u8])); 33] = [
     ("allowed_signers", signatures::allowed_signers),
     ("attributes", library::attributes),
     ("capabilities", library::capabilities),
@@ -20,6 +21,7 @@ pub const TARGETS: [(&str, fn(&[u8])); 31] = [
     ("credential", program::credential),
     ("delta", pack::delta),
     ("errors", library::errors),
+    ("form", push::form),
     ("git_config", program::git_config),
     ("known_hosts", library::known_hosts),
     ("lfs_answer", lfs::answer),
@@ -31,6 +33,7 @@ pub const TARGETS: [(&str, fn(&[u8])); 31] = [
     ("openpgp_signature", signatures::openpgp_signature),
     ("pack", pack::pack),
     ("proxy", library::proxy),
+    ("push", push::push),
     ("range", library::range),
     ("recipe", pack::recipe),
     ("redirect", library::redirect),

@@ -3,6 +3,8 @@
 pub use crate::args::{Parsed, parse};
 pub use crate::config::Config;
 pub use crate::config::many::{ManyConfig, of_text as many};
+pub use crate::receive::form_payload;
+pub use crate::receive::fuzzing::push;
 pub use crate::schedule::{Next, Policy, Schedule};
 pub use crate::serve::pages;
 pub use crate::status::{Facts, Outcome, Published, Status};

@@ -10,6 +10,8 @@ mod body;
 mod config;
 mod denials;
 mod form;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod listener;
 mod matching;
 mod payload;

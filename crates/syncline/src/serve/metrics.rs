@@ -1,27 +1,16 @@
 //! `/metrics`: Prometheus' text format 0.0.4. git-sync's metrics have git-sync's names, types and labels; what
-//! is ours begins with `syncline_`. (The usual crates know no summaries and force a suffix on counters.)
+//! is ours begins with `syncline_`.
 
-use std::collections::BTreeMap;
-use std::fmt::Write;
-
+use super::family::{
+    Family, Page, Sample, counter, counts, gauge, label, labelled, optional, plain, summary, sums,
+};
 use super::process::Process;
 use super::push_metrics::PUSHES;
 use crate::board::{Board, GroupFacts};
 use crate::login::SOURCES;
-use crate::status::{Facts, Outcome, Published, STATES, Status, Sum};
+use crate::status::{Facts, Outcome, Published, STATES, Status};
 
 pub(super) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
-
-/// A line of a family: what its name has in addition, its labels, and its value.
-pub(super) struct Sample(pub(super) &'static str, pub(super) String, pub(super) f64);
-
-/// What is measured of a repository.
-pub(super) struct Family {
-    name: &'static str,
-    kind: &'static str,
-    help: &'static str,
-    samples: fn(&Facts, &str) -> Vec<Sample>,
-}
 
 /// The page in parts, so that one of many repositories need not be held in memory.
 pub(super) fn render(board: &Board) -> impl Iterator<Item = String> + use<> {
@@ -39,45 +28,6 @@ pub(super) fn render(board: &Board) -> impl Iterator<Item = String> + use<> {
     hooked.extend(board.is_many().then(|| (String::new(), board.process().clone())));
     let families = families().chain(of_many).map(move |family| family.render(&repos));
     families.chain(PUSHES.into_iter().map(move |family| family.render(&hooked))).chain(std::iter::once(end))
-}
-
-impl Family {
-    /// Like client_golang, a family without samples is not shown.
-    fn render(&self, repos: &[(String, Status)]) -> String {
-        let mut page = Page::default();
-        for (repo, status) in repos {
-            for Sample(suffix, labels, value) in status.read(|facts| (self.samples)(facts, self.name)) {
-                page.head(self.name, self.kind, self.help);
-                let separator = if repo.is_empty() || labels.is_empty() { "" } else { "," };
-                page.sample(&format!("{}{suffix}", self.name), &format!("{repo}{separator}{labels}"), value);
-            }
-        }
-        page.text
-    }
-}
-
-pub(super) const fn counter(
-    name: &'static str,
-    help: &'static str,
-    samples: fn(&Facts, &str) -> Vec<Sample>,
-) -> Family {
-    Family { name, kind: "counter", help, samples }
-}
-
-pub(super) const fn gauge(
-    name: &'static str,
-    help: &'static str,
-    samples: fn(&Facts, &str) -> Vec<Sample>,
-) -> Family {
-    Family { name, kind: "gauge", help, samples }
-}
-
-pub(super) const fn summary(
-    name: &'static str,
-    help: &'static str,
-    samples: fn(&Facts, &str) -> Vec<Sample>,
-) -> Family {
-    Family { name, kind: "summary", help, samples }
 }
 
 /// In the order of the page.
@@ -244,70 +194,4 @@ fn render_process(process: &Process) -> String {
         page.family(name, kind, help, value.map(|value| (String::new(), value)));
     }
     page.text
-}
-
-pub(super) fn plain(value: f64) -> Sample {
-    Sample("", String::new(), value)
-}
-
-pub(super) fn optional(value: Option<f64>) -> Vec<Sample> {
-    value.map(plain).into_iter().collect()
-}
-
-fn labelled(name: &str, text: &str, value: f64) -> Sample {
-    Sample("", label(name, text), value)
-}
-
-fn counts(name: &str, counts: &BTreeMap<&'static str, u64>) -> Vec<Sample> {
-    counts.iter().map(|(text, count)| labelled(name, text, *count as f64)).collect()
-}
-
-fn sums<'a>(name: &str, sums: impl Iterator<Item = (&'a str, Sum)>) -> Vec<Sample> {
-    sums.flat_map(|(text, sum)| {
-        let labels = label(name, text);
-        [Sample("_sum", labels.clone(), sum.seconds), Sample("_count", labels, sum.count as f64)]
-    })
-    .collect()
-}
-
-pub(super) fn label(name: &str, value: &str) -> String {
-    let value = value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
-    format!("{name}=\"{value}\"")
-}
-
-#[derive(Default)]
-struct Page {
-    text: String,
-}
-
-impl Page {
-    /// Before the first sample of a family.
-    fn head(&mut self, name: &str, kind: &str, help: &str) {
-        if self.text.is_empty() {
-            let _ = writeln!(self.text, "# HELP {name} {help}\n# TYPE {name} {kind}");
-        }
-    }
-
-    fn sample(&mut self, name: &str, labels: &str, value: f64) {
-        let _ = if labels.is_empty() {
-            writeln!(self.text, "{name} {value}")
-        } else {
-            writeln!(self.text, "{name}{{{labels}}} {value}")
-        };
-    }
-
-    fn family(
-        &mut self,
-        name: &str,
-        kind: &str,
-        help: &str,
-        samples: impl IntoIterator<Item = (String, f64)>,
-    ) {
-        let mut family = Page::default();
-        for (labels, value) in samples {
-            family.head(name, kind, help);
-            family.sample(name, &labels, value);
-        }
-        self.text.push_str(&family.text);
-    }
 }

@@ -1,6 +1,7 @@
 //! The HTTP server for probes, Prometheus, people and consumers: read-only, nothing secret, no effect on the work.
 
 mod changes;
+mod family;
 mod metrics;
 mod page;
 mod process;

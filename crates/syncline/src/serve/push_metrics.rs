@@ -1,7 +1,7 @@
 //! The metrics of push hooks. Where hooks are not taken, there are none of them.
 
-use super::metrics::{Family, Sample, counter, gauge, label, optional, plain, summary};
-use crate::status::{Facts, PushFacts};
+use super::family::{Family, Sample, counter, gauge, label, optional, plain, summary};
+use crate::status::{Facts, PushFacts, Sum};
 
 pub(super) const PUSHES: [Family; 8] = [
     counter(
@@ -25,7 +25,7 @@ pub(super) const PUSHES: [Family; 8] = [
     ),
     summary("syncline_push_to_published_seconds", "From a push hook to the publication", |facts, _| {
         let sum = facts.pushes.as_ref().map(|pushes| pushes.to_published).filter(|sum| sum.count > 0);
-        let parts = |sum: crate::status::Sum| [("_sum", sum.seconds), ("_count", sum.count as f64)];
+        let parts = |sum: Sum| [("_sum", sum.seconds), ("_count", sum.count as f64)];
         sum.into_iter().flat_map(parts).map(|(suffix, value)| Sample(suffix, String::new(), value)).collect()
     }),
     counter(
