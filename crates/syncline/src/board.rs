@@ -74,6 +74,11 @@ impl Entry {
         Entry { progress: status.progress(), status, is_required, readyz_max_age }
     }
 
+    /// How old the last success may be.
+    fn limit(&self) -> Duration {
+        self.readyz_max_age.saturating_add(self.status.seldom())
+    }
+
     /// Why it is not ready, if it is not.
     pub fn unready(&self) -> Option<String> {
         let facts = self.status.facts();
@@ -82,9 +87,9 @@ impl Entry {
         }
         match self.status.age() {
             None => Some("nothing was synced yet".into()),
-            Some(age) if self.readyz_max_age.is_zero() || age <= self.readyz_max_age => None,
+            Some(age) if self.readyz_max_age.is_zero() || age <= self.limit() => None,
             Some(age) => {
-                let (age, limit) = (Duration::from_secs(age.as_secs()), self.readyz_max_age);
+                let (age, limit) = (Duration::from_secs(age.as_secs()), self.limit());
                 let [age, limit] = [age, limit].map(humantime::format_duration);
                 Some(format!("the last success was {age} ago, more than {limit}"))
             }

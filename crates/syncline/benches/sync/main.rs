@@ -11,6 +11,7 @@
 //! - `--curves DIR`: instead, how costs grow with the number of files; the charts are written to DIR.
 //! - `--fleet N`: instead, this many synclines at one server.
 //! - `--many`: instead, many repositories in one process, beside as many processes.
+//! - `--hooks`: instead, push hooks: how soon a push is published, and what many hooks cost.
 //!
 //! Makes its own repositories, serves them by nginx and git http-backend on loopback, alternates the two
 //! programs, and prints tables in Markdown. The servers' work is in the walls but not in the CPU and memory columns.
@@ -26,6 +27,7 @@ mod chart;
 mod curves;
 mod fleet;
 mod floors;
+mod hooks;
 mod lfs;
 mod many;
 mod measure;
@@ -51,6 +53,7 @@ struct Options {
     curves: Option<PathBuf>,
     fleet: Option<usize>,
     many: bool,
+    hooks: bool,
 }
 
 impl Options {
@@ -64,6 +67,7 @@ impl Options {
             curves: None,
             fleet: None,
             many: false,
+            hooks: false,
         };
         let mut arguments = std::env::args().skip(1);
         while let Some(argument) = arguments.next() {
@@ -76,6 +80,7 @@ impl Options {
                 "--only" => options.only = Some(value()),
                 "--curves" => options.curves = Some(place(value())),
                 "--many" => options.many = true,
+                "--hooks" => options.hooks = true,
                 "--fleet" => options.fleet = Some(value().parse().unwrap()),
                 "--bench" => {} // cargo's own
                 _ => panic!("unknown option {argument}"),
@@ -101,6 +106,9 @@ fn main() {
     }
     if options.many {
         return many::print(base.path(), &nginx, binary, rounds, options.quick);
+    }
+    if options.hooks {
+        return hooks::print(base.path(), &nginx, binary, options.quick);
     }
     let bench = Bench { base: base.path(), nginx: &nginx, binary, rounds };
     match &options.curves {

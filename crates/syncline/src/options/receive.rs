@@ -34,7 +34,7 @@ options! {
         RECEIVE_ALIAS: Opt<String> = texts("receive-alias", "URL")
             .may_hold_secrets()
             .help("Another URL by which hooks may name the repository; may be repeated");
-        RECEIVE_SPREAD: Setting<Duration> = value("receive-spread", "DURATION", values::duration)
+        RECEIVE_SPREAD: Setting<Duration> = value("receive-spread", "DURATION", values::up_to_an_hour)
             .help("Wait a random part of this time after a hook, where one hook reaches many processes")
             .default("0s");
         RECEIVE_PERIOD: Setting<Duration> = value("receive-period", "DURATION", values::period)

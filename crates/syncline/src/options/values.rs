@@ -16,6 +16,9 @@ const SHORTEST_PERIOD: Duration = Duration::from_millis(10);
 /// The shortest time that git-sync accepts for its hooks.
 const SHORTEST_HOOK_TIME: Duration = Duration::from_secs(1);
 
+/// The longest time over which processes are spread that all hear of the same.
+const LONGEST_SPREAD: Duration = Duration::from_secs(3600);
+
 /// Any text.
 pub fn text(text: &str) -> Result<String, String> {
     Ok(text.to_owned())
@@ -126,6 +129,12 @@ pub fn period(text: &str) -> Result<Duration, String> {
 /// The same, or 0.
 pub fn period_or_none(text: &str) -> Result<Duration, String> {
     if duration(text)?.is_zero() { Ok(Duration::ZERO) } else { period(text) }
+}
+
+/// No longer than an hour.
+pub fn up_to_an_hour(text: &str) -> Result<Duration, String> {
+    let duration = duration(text)?;
+    if duration > LONGEST_SPREAD { Err(format!("must be at most 1h, not {text:?}")) } else { Ok(duration) }
 }
 
 /// At least as long as git-sync's times for hooks.

@@ -161,6 +161,8 @@ mod tests {
         assert!(pushes.rules.places.contains(&Place::parse("https://OTHER/a/b.git").unwrap()));
         assert_eq!(pushes.terms, Terms { spread: Duration::from_secs(5), period: Duration::from_secs(3600) });
         let wrong = config(&[BIND, FILE, "--receive-alias=/canary"], &[]).unwrap_err();
+        let spread = config(&[BIND, FILE, "--receive-spread=2h"], &[]).unwrap_err();
+        assert!(spread[0].contains("at most 1h"), "{spread:?}");
         assert_eq!(wrong, ["--receive-alias: is not the URL of a repository on a server"]);
         assert_eq!(
             config(&["--receive-any-repo"], &[]).unwrap_err(),

@@ -5,6 +5,7 @@ use axum::http::{HeaderMap, HeaderValue};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use ring::{hmac, rand};
+use sync_core::Secret;
 
 use super::secrets::Key;
 
@@ -23,10 +24,10 @@ pub enum Proof {
         tags: Vec<[u8; 32]>,
     },
     /// The secret itself.
-    Token(String),
+    Token(Secret),
     Login {
         user: String,
-        password: String,
+        password: Secret,
     },
 }
 
@@ -96,7 +97,7 @@ impl Proof {
                 value.strip_prefix("sha256=").and_then(digits).map(Proof::Mac)
             }
             Form::Hex => digits(value).map(Proof::Mac),
-            Form::Token => Some(Proof::Token(value.to_owned())),
+            Form::Token => Some(Proof::Token(value.into())),
             Form::Authorization => authorization(value),
         };
         proof.ok_or(Refusal::Malformed)
@@ -127,11 +128,11 @@ fn standard(headers: &HeaderMap, value: &str) -> Option<Proof> {
 fn authorization(value: &str) -> Option<Proof> {
     let (scheme, rest) = value.split_once(' ')?;
     match scheme.to_ascii_lowercase().as_str() {
-        "bearer" => Some(Proof::Token(rest.trim().to_owned())),
+        "bearer" => Some(Proof::Token(rest.trim().into())),
         "basic" => {
             let login = String::from_utf8(BASE64.decode(rest.trim()).ok()?).ok()?;
             let (user, password) = login.split_once(':')?;
-            Some(Proof::Login { user: user.to_owned(), password: password.to_owned() })
+            Some(Proof::Login { user: user.to_owned(), password: password.into() })
         }
         _ => None,
     }
@@ -169,7 +170,8 @@ impl Comparer {
             Proof::Mac(_) | Proof::Standard { .. } => return false,
         };
         // All are tried, so that the time does not tell which one fits.
-        keys.iter().fold(false, |fits, key| fits | self.is_same(key.text(), given.as_bytes())) && is_user
+        keys.iter().fold(false, |fits, key| fits | self.is_same(key.text(), given.expose().as_bytes()))
+            && is_user
     }
 }
 

@@ -56,16 +56,17 @@ impl Pushes {
 
     /// What the look found.
     pub fn end(&self, seen: Seen) {
-        let (effects, worked, works) = {
+        let (effects, worked, works, period) = {
             let mut working = self.lock();
             let worked = working.works();
-            (working.end(seen, Instant::now(), fastrand::f64()), worked, working.works())
+            let effects = working.end(seen, Instant::now(), fastrand::f64());
+            (effects, worked, working.works(), working.period())
         };
         self.0.status.push(|facts| {
             facts.looks_again += u64::from(effects.looks_again);
             facts.stale += u64::from(effects.is_stale);
             facts.missed += u64::from(effects.missed.is_some());
-            facts.is_working = works;
+            (facts.is_working, facts.period) = (works, period);
         });
         if effects.looks_again {
             debug!("the server does not show yet what was announced; looking again soon");

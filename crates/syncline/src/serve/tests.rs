@@ -51,6 +51,22 @@ async fn read(response: Response) -> (u16, String) {
 }
 
 #[tokio::test(start_paused = true)]
+async fn readiness_allows_for_the_pause_between_polls_while_hooks_work() {
+    let shared = shared(MINUTE);
+    shared.status().expects_pushes();
+    shared.status().passed(Outcome::Success, MINUTE);
+    shared.status().push(|facts| facts.period = Some(10 * MINUTE));
+    sleep(15 * MINUTE).await;
+    assert_eq!(shared.readyz().await.0, 200);
+    shared.status().push(|facts| facts.period = None);
+    assert_eq!(shared.readyz().await.0, 503);
+    shared.status().push(|facts| facts.period = Some(10 * MINUTE));
+    sleep(2 * MINUTE).await;
+    let (status, text) = shared.readyz().await;
+    assert!(status == 503 && text.contains("more than 16m"), "{text}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn readiness_needs_one_success_and_is_never_lost() {
     let shared = shared(MINUTE);
     shared.status().failed("no".into(), 1, MINUTE);

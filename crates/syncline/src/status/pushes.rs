@@ -1,6 +1,7 @@
 //! What is known of the push hooks of a repository.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use sync_core::CommitId;
 
@@ -28,6 +29,8 @@ pub struct PushFacts {
     pub secret_faults: u64,
     /// Whether hooks led to what was published.
     pub is_working: bool,
+    /// The pause between polls, while that is a long one because hooks work.
+    pub period: Option<Duration>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -60,6 +63,13 @@ impl PushFacts {
 }
 
 impl Status {
+    /// How much older than usual the last success may be, because hooks work and polls are seldom: a pause and a half,
+    /// since pauses vary.
+    pub fn seldom(&self) -> Duration {
+        let period = self.lock().pushes.as_ref().and_then(|pushes| pushes.period);
+        period.unwrap_or_default().saturating_mul(3) / 2
+    }
+
     /// From now on push hooks may come.
     pub fn expects_pushes(&self) {
         self.lock().pushes.get_or_insert_default();
