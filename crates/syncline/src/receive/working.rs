@@ -71,8 +71,8 @@ pub struct Working {
     pending: Option<Pending>,
     /// What was announced and not yet seen.
     chase: Option<Chase>,
-    /// Whether a look is under way, and whether hooks caused it.
-    look: Option<Cause>,
+    /// The look that is under way.
+    look: Option<Look>,
     failing: Option<Failing>,
     recent: VecDeque<Heard>,
     /// What was found last.
@@ -96,10 +96,11 @@ struct Chase {
     due: Option<Instant>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Cause {
-    Hook,
-    Poll,
+#[derive(Clone, Copy, Debug)]
+struct Look {
+    began: Instant,
+    /// Whether hooks caused it.
+    is_caused: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -185,12 +186,12 @@ impl Working {
             self.chase = Some(Chase { commit, looks: 0, due: None });
         }
         let is_caused = pending.is_some() || self.chase.is_some();
-        self.look = Some(if is_caused { Cause::Hook } else { Cause::Poll });
+        self.look = Some(Look { began: now, is_caused });
     }
 
     /// What the look found.
     pub fn end(&mut self, seen: Seen, now: Instant, random: f64) -> Effects {
-        let cause = self.look.take();
+        let look = self.look.take();
         let mut effects = Effects::default();
         match seen {
             Seen::Failed => {
@@ -202,13 +203,17 @@ impl Working {
             }
             Seen::New(commit) if self.found != Some(commit) => {
                 (self.failing, self.chase, self.found) = (None, None, Some(commit));
-                self.found_news(commit, cause, now);
+                self.found_news(commit, look.is_some_and(|look| look.is_caused), now);
             }
             Seen::New(_) | Seen::Same { is_held: true, .. } => (self.failing, self.chase) = (None, None),
             Seen::Same { published, .. } => {
                 self.failing = None;
                 effects = self.repeat(published, now, random);
             }
+        }
+        if let (Seen::Same { .. }, Some(look)) = (seen, look) {
+            // Hooks without a commit led to nothing.
+            self.recent.retain(|heard| heard.commit.is_some() || heard.at > look.began);
         }
         if let Some((commit, until)) = self.unannounced
             && now > until
@@ -219,9 +224,9 @@ impl Working {
         effects
     }
 
-    fn found_news(&mut self, commit: CommitId, cause: Option<Cause>, now: Instant) {
+    fn found_news(&mut self, commit: CommitId, is_caused: bool, now: Instant) {
         let is_announced = self.recent.iter().any(|heard| heard.commit == Some(commit));
-        if is_announced || cause == Some(Cause::Hook) {
+        if is_announced || is_caused {
             (self.works, self.unannounced) = (true, None);
         } else if self.works && self.unannounced.is_none() {
             self.unannounced = Some((commit, now + LATE));

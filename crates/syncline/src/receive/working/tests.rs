@@ -207,6 +207,11 @@ fn the_time_to_a_publication_counts_from_its_own_hook() {
     scene.working.announce(None, None, scene.now, 0.5);
     scene.pass(2.0);
     assert_eq!(scene.working.published(commit('3'), scene.now), Some(seconds(2.0)));
+    scene.working.announce(None, None, scene.now, 0.5);
+    scene.pass(1.0);
+    let same = scene.same();
+    scene.look(same);
+    assert_eq!(scene.working.published(commit('4'), scene.now), None, "that hook led to nothing");
     for _ in 0..1000 {
         scene.announce('4');
     }
