@@ -55,9 +55,6 @@ pub(super) struct Answer {
 
 pub(crate) type AnswerBody = Box<dyn BufRead + Send>;
 
-/// The shortest advertisement of protocol v2.
-const VERSION_2: &[u8] = b"000eversion 2\n0000";
-
 impl Answer {
     pub(super) fn of(
         url: &str,
@@ -67,18 +64,14 @@ impl Answer {
         budget: &ReadBudget,
     ) -> io::Result<Answer> {
         let (head, body) = response.into_parts();
-        let mut body = io::BufReader::with_capacity(64 * 1024, budget.of(LeasedBody::new(body, lease)));
+        // No more comes at once from the HTTP client, and musl gives larger buffers back after each poll.
+        let mut body = io::BufReader::with_capacity(16 * 1024, budget.of(LeasedBody::new(body, lease)));
         let mut begin = Vec::new();
         body.by_ref().take(content.prefix_length() as u64).read_to_end(&mut begin)?;
         match content.fault(url, &Response::from_parts(head, ()), &begin, &mut body) {
             Some(fault) => Err(io::Error::other(fault)),
             None => Ok(Answer { content, body: Box::new(Cursor::new(begin).chain(body)) }),
         }
-    }
-
-    /// What a server answered at an earlier handshake, as far as gix has to hear it again.
-    pub(super) fn known_advertisement() -> Answer {
-        Answer { content: Content::Advertisement, body: Box::new(VERSION_2) }
     }
 }
 

@@ -6,17 +6,18 @@ use std::io;
 use std::sync::Arc;
 
 use gix::error::ErrorExt;
+use gix::protocol::transport::Protocol;
 use gix::protocol::transport::client::blocking_io::Transport;
 use gix::protocol::transport::client::blocking_io::http::{
     GetResponse, Http, PostBodyDataKind, PostResponse, Transport as HttpTransport,
 };
-use gix::protocol::transport::{Protocol, Service};
 use http::{Response, header};
 use ureq::Body;
 
 use super::answer::{Content, status_error, transport_error, was_lost};
 use super::connections::Connections;
 use super::exchange::{Answer, Headers, PostBody, Request, ResponseBody, Shared};
+use super::http_known::Known;
 use super::http_pool::Lease;
 use super::options::ConnectOptions;
 use super::read_budget::ReadBudget;
@@ -31,10 +32,8 @@ use crate::url::scope::UrlScope;
 const MAX_REDIRECTS: usize = 5;
 
 /// A leased agent, and the settings of the repository.
-struct Client {
+pub(super) struct Client {
     lease: Arc<Lease>,
-    /// Whether there was a handshake already.
-    is_known: bool,
     user_headers: Option<UserHeaders>,
     credentials: Credentials,
     follow_redirects: bool,
@@ -59,14 +58,13 @@ pub(crate) fn connect(
     budget: &ReadBudget,
     step: impl Fn() -> String,
 ) -> Result<Box<dyn Transport + Send>> {
-    let base = gix::url::parse(known.unwrap_or(&url.base)).step(&step)?;
-    let mut client = Client::new(url, (options, connections), interrupt, budget);
-    client.is_known = known.is_some();
-    let mut transport = HttpTransport::new_http(client, base, Protocol::V2, false);
-    if known.is_some() {
-        transport.handshake(Service::UploadPack, &[]).map_err(gix::Error::from_error).step(&step)?;
+    let client = Client::new(url, (options, connections), interrupt, budget);
+    if let Some(base) = known {
+        let (base, pool) = (base.to_owned(), connections.http.clone());
+        return Ok(Box::new(Known { client, base, pool, lines: None }));
     }
-    Ok(Box::new(transport))
+    let base = gix::url::parse(&url.base).step(&step)?;
+    Ok(Box::new(HttpTransport::new_http(client, base, Protocol::V2, false)))
 }
 
 impl Client {
@@ -86,7 +84,6 @@ impl Client {
         let user_headers = origin(&url.base).map(|origin| UserHeaders { origin, headers: secrets });
         Client {
             lease,
-            is_known: false,
             user_headers,
             credentials: options.credentials.clone(),
             follow_redirects,
@@ -138,9 +135,6 @@ impl Http for Client {
         base_url: &str,
         headers: impl IntoIterator<Item = impl AsRef<str>>,
     ) -> gix::Result<GetResponse<Headers, ResponseBody>> {
-        if self.is_known {
-            return Ok(self.answered(Answer::known_advertisement()));
-        }
         let headers = split_headers(headers);
         let tail = url.strip_prefix(base_url).unwrap_or(url).to_owned();
         let mut base = base_url.to_owned();

@@ -12,6 +12,7 @@ use ureq::{Agent, Body, BodyReader};
 use super::answer::Plain;
 use super::connector::{AgentState, Dialler, agent, agent_config};
 use super::http_options::ConnectionOptions;
+use super::lines::{self, Lines};
 use super::redirect::origin;
 use super::socket::WaitPolicy;
 use super::tls::{Tls, TlsOptions};
@@ -23,6 +24,9 @@ const MOST_IDLE: (usize, usize) = (2, 32);
 
 /// The most TLS configurations that are kept.
 const MOST_TLS: usize = 16;
+
+/// The most readers of lines that are kept. Each has 128 KiB.
+const MOST_LINES: usize = 2;
 
 /// How often the end of an answer is waited for before its connection is given up: for some tenths of a second.
 const TURNS_TO_END: usize = 3;
@@ -41,6 +45,7 @@ pub(crate) struct HttpPool {
     /// The least recently used one is the first.
     idle: Arc<Mutex<Vec<Idle>>>,
     tls: Arc<Mutex<Vec<Arc<Tls>>>>,
+    lines: Arc<Mutex<Vec<Lines>>>,
     most: (usize, usize),
     parent: Option<Box<HttpPool>>,
 }
@@ -62,7 +67,13 @@ struct Idle {
 
 impl Default for HttpPool {
     fn default() -> Self {
-        HttpPool { idle: Arc::default(), tls: Arc::default(), most: MOST_IDLE, parent: None }
+        HttpPool {
+            idle: Arc::default(),
+            tls: Arc::default(),
+            lines: Arc::default(),
+            most: MOST_IDLE,
+            parent: None,
+        }
     }
 }
 
@@ -70,8 +81,8 @@ impl HttpPool {
     /// A pool for a number of requests at once. It leases idle agents of this one, too, and those that it makes go with
     /// it.
     pub(super) fn for_transfers(&self, count: usize) -> HttpPool {
-        let (tls, parent) = (self.tls.clone(), Some(Box::new(self.clone())));
-        HttpPool { idle: Arc::default(), tls, most: (count, 2 * count), parent }
+        let (most, parent) = ((count, 2 * count), Some(Box::new(self.clone())));
+        HttpPool { idle: Arc::default(), tls: self.tls.clone(), lines: self.lines.clone(), most, parent }
     }
 
     /// An agent for a URL: an idle one, or else a new one.
@@ -85,6 +96,19 @@ impl HttpPool {
             }
         }
         Lease::of(self, self.new_member(key.into()), false, interrupt)
+    }
+
+    pub(super) fn lines(&self) -> Lines {
+        let kept = self.lines.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        kept.unwrap_or_else(lines::new)
+    }
+
+    pub(super) fn keep_lines(&self, mut lines: Lines) {
+        lines::clear(&mut lines); // gives its connection back, so this has to be before the lock
+        let mut kept = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        if kept.len() < MOST_LINES {
+            kept.push(lines);
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<Idle>> {

@@ -19,9 +19,13 @@ pub(crate) mod git;
 #[cfg_attr(not(feature = "http"), path = "http_absent.rs")]
 pub(crate) mod http;
 #[cfg(feature = "http")]
+mod http_known;
+#[cfg(feature = "http")]
 mod http_options;
 #[cfg(feature = "http")]
 mod http_pool;
+#[cfg(feature = "http")]
+mod lines;
 pub(crate) mod options;
 pub(crate) mod proxy;
 pub(crate) mod read_budget;
