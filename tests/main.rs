@@ -46,6 +46,7 @@ mod readme;
 mod receive;
 mod references;
 mod refusals;
+mod relay;
 mod reusing;
 mod rules;
 mod secrets;

@@ -54,6 +54,26 @@ fn folding_survives_refusals_at_every_step() {
 }
 
 #[test]
+fn a_followers_first_sync_survives_refusals_at_every_step() {
+    refuse_every_step(scenes::first_sync_of_follower());
+}
+
+#[test]
+fn a_followers_change_survives_refusals_at_every_step() {
+    refuse_every_step(scenes::change_of_follower());
+}
+
+#[test]
+fn a_feeders_first_sync_survives_refusals_at_every_step() {
+    refuse_every_step(scenes::first_sync_of_feeder());
+}
+
+#[test]
+fn a_feeders_change_survives_refusals_at_every_step() {
+    refuse_every_step(scenes::change_of_feeder());
+}
+
+#[test]
 fn a_flip_of_a_group_survives_refusals_at_every_step() {
     let mut scene = GroupScene::flip();
     let steps = scene.rehearse();

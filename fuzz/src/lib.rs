@@ -8,10 +8,11 @@ mod pack;
 mod program;
 mod push;
 mod recipe;
+mod relay;
 mod signatures;
 
 /// Names, which are those of the directories of the corpus, and what is run.
-pub const TARGETS: [(&str, fn(&[u8])); 33] = [
+pub const TARGETS: [(&str, fn(&[u8])); 35] = [
     ("allowed_signers", signatures::allowed_signers),
     ("attributes", library::attributes),
     ("capabilities", library::capabilities),
@@ -37,6 +38,8 @@ pub const TARGETS: [(&str, fn(&[u8])); 33] = [
     ("range", library::range),
     ("recipe", pack::recipe),
     ("redirect", library::redirect),
+    ("relay_tip", relay::tip),
+    ("relay_url", relay::url),
     ("retry_after", library::retry_after),
     ("signed", signatures::signed),
     ("sparse", library::sparse),

@@ -274,6 +274,7 @@ pub fn retry_after(data: &[u8]) {
     let wish = fuzzing::retry_after(wanted, date).unwrap_or_default();
     let policy = Policy {
         period: Duration::from_secs(10),
+        idle_period: None,
         init_period: None,
         one_time: false,
         max_failures: Some(-1),

@@ -15,8 +15,8 @@ macro_rules! targets {
 
 targets! {
     allowed_signers attributes capabilities config config_file cookies credential delta errors form git_config known_hosts
-    lfs_answer lfs_config lfs_pointer names netrc openpgp_keys openpgp_signature pack proxy push range recipe redirect retry_after
-    signed sparse ssh_key sshsig status submodule url
+    lfs_answer lfs_config lfs_pointer names netrc openpgp_keys openpgp_signature pack proxy push range recipe redirect
+    relay_tip relay_url retry_after signed sparse ssh_key sshsig status submodule url
 }
 
 #[test]

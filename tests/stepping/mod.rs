@@ -2,6 +2,7 @@
 
 pub mod group;
 pub mod points;
+pub mod relayed;
 pub mod scene;
 pub mod scenes;
 pub mod steps;

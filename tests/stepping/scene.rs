@@ -6,6 +6,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
+use super::relayed::{self, Part};
 use super::steps::{Call, Deed, Effect, masked, step_through};
 use crate::support::lfs::{LfsServer, TRACKED, assert_objects_are_whole};
 use crate::support::{Env, GitDaemon, Repo, Syncline, fsck, git, listing, walk};
@@ -14,6 +15,7 @@ pub struct Scene {
     pub name: &'static str,
     pub env: Env,
     pub up: Repo,
+    part: Part,
     /// Without one, the upstream is a path.
     daemon: Option<GitDaemon>,
     /// Has the objects of Git LFS. Without one, they are in the upstream.
@@ -42,6 +44,11 @@ pub struct Played {
 impl Scene {
     /// An upstream of a dozen files of all kinds, and no root yet.
     pub fn new(name: &'static str, served: bool) -> Scene {
+        Scene::of(name, served, Part::Alone)
+    }
+
+    /// The same, where the program under watch has this part at a relay.
+    pub fn of(name: &'static str, served: bool, part: Part) -> Scene {
         let env = Env::new();
         let up = env.repo("up");
         for number in 0..6 {
@@ -55,6 +62,7 @@ impl Scene {
             name,
             env,
             up,
+            part,
             daemon,
             lfs: None,
             options: Vec::new(),
@@ -97,6 +105,10 @@ impl Scene {
     }
 
     pub fn add(&mut self, commit: &str) {
+        if self.part == Part::Follower {
+            relayed::record(&self.env, self.url(), commit);
+            relayed::show(&self.env, commit);
+        }
         self.trees.insert(commit.to_owned(), self.files_of(commit));
         self.shown.push(commit.to_owned());
     }
@@ -122,11 +134,15 @@ impl Scene {
 
     /// Bring the root up to date, undisturbed.
     pub fn sync(&self) {
-        self.syncline().sync();
+        match self.part {
+            Part::Feeder => relayed::recover(self.syncline(), &self.env, &self.up.head()),
+            Part::Alone | Part::Follower => _ = self.syncline().sync(),
+        }
     }
 
     fn syncline(&self) -> Syncline {
-        let syncline = self.env.syncline(self.url()).arg("--error-file=error").arg("--touch-file=touched");
+        let syncline = self.part.syncline(&self.env, self.url());
+        let syncline = syncline.arg("--error-file=error").arg("--touch-file=touched");
         let mut syncline = syncline.arg("--worktree-reuse-delay=0s");
         if let Some(lfs) = &self.lfs {
             syncline = syncline.arg(format!("--lfs-url={}", lfs.endpoint("up/.git")));
@@ -143,6 +159,9 @@ impl Scene {
     }
 
     fn show(&self, commit: &str) {
+        if self.part == Part::Follower {
+            return relayed::show(&self.env, commit);
+        }
         fs::write(self.up.path.join(".git/refs/heads/main"), format!("{commit}\n")).unwrap();
     }
 
@@ -178,6 +197,8 @@ impl Scene {
         self.reset();
         let syncline = self.syncline().arg("--period=10ms").arg("--max-failures=-1").arg("-v1");
         let (mut log, mut coming) = (String::new(), self.shown[1..].iter());
+        // A feeder has one more look to clean up.
+        let mut looks_left = if self.part == Part::Feeder { 2 } else { 1 };
         let code = step_through(&syncline.command, &self.env.root(), |call| {
             let deed = decide(call);
             if call.effect != Effect::Logs || deed != Deed::Allow {
@@ -189,7 +210,12 @@ impl Scene {
             if is_over || says("published") || says("sync failed") {
                 match coming.next() {
                     Some(commit) => self.show(commit),
-                    None if is_over => return Deed::Terminate,
+                    None if is_over && self.part.has_told(&self.env, self.last()) => {
+                        looks_left -= 1;
+                        if looks_left == 0 {
+                            return Deed::Terminate;
+                        }
+                    }
                     None => {}
                 }
             }
@@ -218,6 +244,9 @@ impl Scene {
     #[track_caller]
     pub fn recover(&self, case: &str) {
         self.show(self.last());
+        if self.part == Part::Feeder {
+            return relayed::recover(self.syncline(), &self.env, self.last());
+        }
         let finished = self.syncline().one_time().run();
         assert_eq!(finished.code, Some(0), "{case}: {}", finished.stderr);
     }
@@ -269,12 +298,16 @@ impl Scene {
             let is_sound = succeeded && said.lines().all(|line| line.starts_with("dangling "));
             assert!(is_sound, "{case}: fsck of {}: {said}", store.display());
         }
+        if self.part == Part::Feeder {
+            relayed::assert_followed(&self.env, self.last(), case);
+        }
         let names = names(&self.env.root());
         let most = |name: &String| {
             let of_one_more = self.may_fold_early && name.starts_with(".git/objects/pack/");
             self.names.get(name).map_or(0, |known| known + usize::from(of_one_more))
         };
-        let more = names.iter().filter(|(name, count)| **count > most(name));
+        let is_more = |name: &String, count: usize| count > most(name) && !self.part.may_be_left(name);
+        let more = names.iter().filter(|(name, count)| is_more(name, **count));
         let gone = self.names.keys().filter(|name| !names.contains_key(*name));
         let (more, gone): (Vec<_>, Vec<_>) = (more.collect(), gone.collect());
         assert!(more.is_empty() && gone.is_empty(), "{case}: too many {more:?}, missing {gone:?}");

@@ -2,12 +2,26 @@
 
 use std::fs;
 
+use super::relayed::Part;
 use super::scene::Scene;
 use crate::support::{Repo, noise};
 
 /// Nothing is there yet.
 pub fn first_sync(served: bool) -> Scene {
-    let mut scene = Scene::new("a first sync", served);
+    begin(Scene::new("a first sync", served))
+}
+
+/// The same from a relay.
+pub fn first_sync_of_follower() -> Scene {
+    begin(Scene::of("a follower's first sync", false, Part::Follower))
+}
+
+/// The same for a relay that is not there yet.
+pub fn first_sync_of_feeder() -> Scene {
+    begin(Scene::of("a feeder's first sync", false, Part::Feeder))
+}
+
+fn begin(mut scene: Scene) -> Scene {
     scene.up.write("large", noise(1, 1_100_000));
     scene.shown.clear();
     scene.commit(&[]);
@@ -16,7 +30,20 @@ pub fn first_sync(served: bool) -> Scene {
 
 /// Files are changed, added and removed.
 pub fn change(served: bool) -> Scene {
-    let mut scene = Scene::new("a change", served);
+    go_on(Scene::new("a change", served))
+}
+
+/// The same from a relay, which has a step.
+pub fn change_of_follower() -> Scene {
+    go_on(Scene::of("a follower's change", false, Part::Follower))
+}
+
+/// The same for a relay that is told of it.
+pub fn change_of_feeder() -> Scene {
+    go_on(Scene::of("a feeder's change", false, Part::Feeder))
+}
+
+fn go_on(mut scene: Scene) -> Scene {
     scene.sync();
     scene.begin_here();
     fs::remove_file(scene.up.path.join("d1/f5")).unwrap();

@@ -8,6 +8,7 @@ pub mod many;
 pub mod pods;
 mod proxies;
 mod raw;
+pub mod relay;
 mod repo;
 mod servers;
 mod skips;

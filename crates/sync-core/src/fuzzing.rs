@@ -90,7 +90,7 @@ pub fn server(url: &RemoteUrl) -> (String, u16, String) {
         }
         Kind::Git { host, port, .. } => (host.clone(), *port, String::new()),
         Kind::Ssh(url) => (url.host.clone(), url.port, url.user.clone()),
-        Kind::Local(_) => Default::default(),
+        Kind::Local(_) | Kind::Relay(_) => Default::default(),
     }
 }
 

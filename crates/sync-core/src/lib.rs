@@ -47,6 +47,7 @@ mod objects;
 mod paths;
 mod permits;
 mod progress;
+mod relay;
 mod repack;
 mod resources;
 mod secret;
@@ -78,6 +79,7 @@ pub use mirror::{
 pub use paths::{relative_path, without_dots};
 pub use permits::{Permit, PermitRequest};
 pub use progress::{Progress, Snapshot, Stage};
+pub use relay::{Relay, RelayLink, RelayLook, RelayPack, RelayTip};
 pub use resources::Resources;
 pub use secret::{Auth, Secret};
 pub use signatures::{
@@ -99,6 +101,8 @@ pub use spec::watch_paths::WatchPaths;
 pub use spec::{Depth, Selection, Source, SymlinkPolicy};
 pub use store::Store;
 pub use store::history::CommitInfo;
+#[cfg(feature = "http")]
+pub use transport::client::{HttpBody, HttpCall, HttpClient, HttpReply};
 pub use transport::options::{ConnectOptions, HttpSetting, ProtocolPolicy, is_loopback};
 pub use transport::proxy::{NoProxy, Proxies, Proxy};
 #[cfg(feature = "http")]

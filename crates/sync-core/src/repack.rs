@@ -23,7 +23,7 @@ pub(crate) fn copy_objects(
     let (reader, writer) = io::pipe().step(step)?;
     let (objects, interrupt) = (objects.clone(), pack_receiver.interrupt);
     std::thread::scope(|scope| {
-        let producer = scope.spawn(move || write_pack(&objects, ids, writer, interrupt));
+        let producer = scope.spawn(move || write_pack(&objects, ids, |_| false, writer, interrupt));
         let mut reader = BufReader::with_capacity(64 * 1024, reader);
         pack_receiver.progress.enter(Stage::Receiving);
         let received = pack_receiver.take(&mut reader, None);

@@ -85,14 +85,22 @@ impl Entry {
         if facts.has_given_up {
             return Some(format!("it gave up after {} failures", facts.consecutive_failures));
         }
+        let seconds = |age: Duration| humantime::format_duration(Duration::from_secs(age.as_secs()));
+        let is_old = |age: Duration| !self.readyz_max_age.is_zero() && age > self.limit();
+        let limit = seconds(self.limit());
+        let observed = facts.relay.as_ref().and_then(|relay| relay.shown().age());
+        if let Some(age) = observed.filter(|age| is_old(*age)) {
+            let age = seconds(age);
+            return Some(format!(
+                "a feeder saw the git server {age} ago, more than {limit}; do the feeders run?"
+            ));
+        }
         match self.status.age() {
             None => Some("nothing was synced yet".into()),
-            Some(age) if self.readyz_max_age.is_zero() || age <= self.limit() => None,
-            Some(age) => {
-                let (age, limit) = (Duration::from_secs(age.as_secs()), self.limit());
-                let [age, limit] = [age, limit].map(humantime::format_duration);
-                Some(format!("the last success was {age} ago, more than {limit}"))
+            Some(age) if is_old(age) => {
+                Some(format!("the last success was {} ago, more than {limit}", seconds(age)))
             }
+            Some(_) => None,
         }
     }
 }

@@ -32,6 +32,11 @@ mod processes;
 pub mod publish;
 pub mod reader;
 mod receive;
+#[cfg(feature = "relay")]
+mod relay;
+#[cfg(not(feature = "relay"))]
+#[path = "relay_absent.rs"]
+mod relay;
 mod repository;
 mod run;
 pub mod schedule;

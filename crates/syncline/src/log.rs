@@ -6,8 +6,11 @@ use std::time::Duration;
 
 use sync_core::{Notice, Severity, Snapshot, Stage};
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
-use tracing::{Level, Span, debug, info, info_span, warn};
+use tracing::{Level, Metadata, Span, debug, info, info_span, warn};
+use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::fmt;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::board::Board;
 use crate::config::{LogConfig, LogFormat};
@@ -16,11 +19,18 @@ use crate::config::{LogConfig, LogFormat};
 pub fn start(config: LogConfig) {
     let level = if config.verbosity == 0 { Level::INFO } else { Level::DEBUG };
     let builder = fmt().with_max_level(level).with_writer(Stderr::new).with_target(false);
+    let own = filter_fn(is_own);
     if is_json(config.format) {
-        builder.json().flatten_event(true).with_current_span(true).with_span_list(false).init();
+        let json = builder.json().flatten_event(true).with_current_span(true).with_span_list(false);
+        json.finish().with(own).init();
     } else {
-        builder.with_ansi(io::stderr().is_terminal()).init();
+        builder.with_ansi(io::stderr().is_terminal()).finish().with(own).init();
     }
+}
+
+/// Other crates say in their own words, and often, what we say in ours.
+fn is_own(metadata: &Metadata<'_>) -> bool {
+    metadata.target().starts_with("sync")
 }
 
 /// Write a line for what a mirror noticed.

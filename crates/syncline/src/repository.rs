@@ -30,6 +30,7 @@ use crate::stop::Stop;
 use crate::systemd::Ready;
 use crate::touch_and_error_files::{Files, Writer};
 use crate::verifier::CountedVerifier;
+use crate::worker::Synced;
 
 /// A repository and all that its loop needs.
 pub struct Repository {
@@ -120,7 +121,7 @@ impl Repository {
         &self,
         (store, publisher, is_serving): Opened,
         files: &Arc<Writer>,
-    ) -> Result<Service<Mirror>, Error> {
+    ) -> Result<Service<Synced>, Error> {
         for warning in store.warnings() {
             warn!(error = %warning, "leftovers stay; remove them by hand");
         }
@@ -141,10 +142,19 @@ impl Repository {
             member: member.clone(),
             shelf: self.place.as_ref().map(|place| place.shelf.clone()),
         };
-        let mirror = self.mirror(publisher)?;
+        let mut mirror = self.mirror(publisher)?;
+        let mut feeding = None;
+        if let Some(relay) = &config.relay {
+            let facts = relay.facts();
+            entry.status.uses_relay(facts.view());
+            feeding = relay.feeding(&shared.relays, &facts);
+            if let Some(follower) = relay.follower(store.relay_file(), &shared.relays, &self.wake, &facts) {
+                mirror = mirror.relay(follower);
+            }
+        }
         let server = format!("{} {:?}", config.source.url.server(), config.login);
         Ok(Service {
-            worker: Some(Box::new(mirror.build(store))),
+            worker: Some(Box::new(Synced { mirror: mirror.build(store), feeding })),
             schedule: Schedule::new(policy, is_serving || self.place.is_some()),
             hooks,
             files: files.clone(),

@@ -21,7 +21,9 @@ const SPREAD: f64 = 0.2;
 pub struct Policy {
     /// The pause after a success on average, and the longest first one after a failure.
     pub period: Duration,
-    /// The same until the first success, if it differs.
+    /// The pause after a success, if it differs.
+    pub idle_period: Option<Duration>,
+    /// The pause until the first success, if it differs.
     pub init_period: Option<Duration>,
     /// Stop after the first success.
     pub one_time: bool,
@@ -93,7 +95,10 @@ impl Schedule {
             return if self.policy.one_time {
                 Next::Exit(Exit::Success)
             } else {
-                let period = self.stretched.unwrap_or_default().max(self.policy.period);
+                let period = self
+                    .stretched
+                    .unwrap_or_default()
+                    .max(self.policy.idle_period.unwrap_or(self.policy.period));
                 Next::Wait(times(period, 1.0 + spread * (random - 0.5)))
             };
         }
@@ -133,6 +138,7 @@ mod tests {
 
     const POLICY: Policy = Policy {
         period: Duration::from_secs(10),
+        idle_period: None,
         init_period: None,
         one_time: false,
         max_failures: None,

@@ -9,6 +9,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::Instant;
 
 use crate::login::Tokens;
+use crate::relay::Accesses;
 
 /// How many repositories of one server are looked at at once: a server that does not answer holds up no others.
 const LOOKS: usize = 8;
@@ -21,12 +22,13 @@ const AFTER_PAUSE: Duration = Duration::from_secs(5);
 pub struct Shared {
     pub pool: Pool,
     pub tokens: Tokens,
+    pub relays: Accesses,
     servers: Arc<Mutex<HashMap<String, Weak<Server>>>>,
 }
 
 impl Shared {
     pub fn new(pool: Pool) -> Shared {
-        Shared { pool, tokens: Tokens::default(), servers: Arc::default() }
+        Shared { pool, tokens: Tokens::default(), relays: Accesses::default(), servers: Arc::default() }
     }
 
     /// What is known of a server, under a name that stands for it and for the login there.

@@ -2,6 +2,7 @@
 //! reports read it.
 
 mod pushes;
+mod relay;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,6 +15,7 @@ use tokio::time::Instant;
 use crate::clock::unix_time;
 
 pub use pushes::{LastPush, PushFacts};
+pub use relay::{RelayShown, RelayView};
 
 /// Shared by all that report something.
 #[derive(Clone, Debug, Default)]
@@ -107,6 +109,10 @@ pub struct Facts {
     pub store_bytes: u64,
     /// The commit that each hook was told of last, by the name of the hook.
     pub delivered: BTreeMap<&'static str, CommitId>,
+    /// The relay that it follows or feeds, if there is one.
+    pub relay: Option<RelayView>,
+    /// How long the published commit took from a feeder's look to here, in seconds.
+    pub relay_lag: Option<f64>,
     /// Whether it failed too often, and is not synced any more.
     pub has_given_up: bool,
     /// Whether it was told to end.
@@ -272,6 +278,9 @@ impl Status {
 
     pub fn published(&self, commit: Published, tree_bytes: u64) {
         let mut facts = self.lock();
+        let relay = facts.relay.as_ref().map(RelayView::shown);
+        let followed = relay.filter(|relay| relay.commit == Some(commit.info.id));
+        facts.relay_lag = followed.and_then(|relay| relay.age()).map(|age| age.as_secs_f64());
         facts.published = Some(commit);
         facts.published_at = Some(unix_time());
         facts.tree_bytes = tree_bytes;
@@ -293,6 +302,11 @@ impl Status {
                 *facts.lfs_objects.entry(result).or_default() += count as u64;
             }
         }
+    }
+
+    /// It follows or feeds a relay.
+    pub fn uses_relay(&self, relay: RelayView) {
+        self.lock().relay = Some(relay);
     }
 
     pub fn held(&self, held: Option<Held>) {

@@ -7,6 +7,7 @@ use sync_core::{
 use tracing::debug;
 
 use crate::hooks::{Event, What};
+use crate::relay::Feeding;
 use crate::status::{Published, Status};
 
 /// What a look found.
@@ -59,67 +60,77 @@ pub trait Worker: Send + 'static {
     fn progress(&self) -> Progress;
 }
 
-impl Worker for Mirror {
+/// A mirror, and what feeds a relay with what it publishes, if anything does.
+pub struct Synced {
+    pub mirror: Mirror,
+    pub feeding: Option<Feeding>,
+}
+
+impl Worker for Synced {
     type Found = Found;
 
     fn look(&mut self) -> Result<Looked<Found>> {
-        Ok(match Mirror::look(self)? {
+        Ok(match self.mirror.look()? {
             Look::UpToDate(outcome) => Looked::UpToDate(outcome),
             Look::Found(found) => Looked::Found(found),
         })
     }
 
     fn apply(&mut self, found: Found, permit: Permit) -> Result<SyncOutcome> {
-        Mirror::apply(self, found, permit)
+        self.mirror.apply(found, permit)
     }
 
     fn publish_ready(&mut self, commit: CommitId) -> Result<SyncOutcome> {
-        Mirror::publish_ready(self, commit)
+        self.mirror.publish_ready(commit)
     }
 
     fn pin(&mut self, commit: CommitId) {
-        self.set_reference(Reference::Commit(commit));
+        self.mirror.set_reference(Reference::Commit(commit));
     }
 
     fn event(&self, commit: CommitId) -> Event {
-        let reference = self.published_tip().and_then(Tip::reference).map(ToOwned::to_owned);
-        let signer = self.signers(commit).first().map(Signer::to_string);
-        let tree = self.store().tree_path(commit);
+        let reference = self.mirror.published_tip().and_then(Tip::reference).map(ToOwned::to_owned);
+        let signer = self.mirror.signers(commit).first().map(Signer::to_string);
+        let tree = self.mirror.store().tree_path(commit);
         Event { reference, signer, ..Event::new(What::Commit(commit), tree) }
     }
 
     fn held(&self) -> Option<Held> {
-        Mirror::held(self).cloned()
+        self.mirror.held().cloned()
     }
 
     fn describe(&mut self, commit: CommitId, status: &Status) {
-        match self.store().describe(commit) {
+        match self.mirror.store().describe(commit) {
             Ok(info) => {
                 let Event { reference, signer, .. } = self.event(commit);
-                status.published(Published { info, reference, signer }, self.tree_size(commit));
+                status.published(Published { info, reference, signer }, self.mirror.tree_size(commit));
             }
             Err(err) => debug!(error = %err, "cannot describe the commit"),
         }
-        status.store_has(self.store().disk_usage());
+        status.store_has(self.mirror.store().disk_usage());
     }
 
     fn maintain(&mut self, commit: CommitId) {
-        Mirror::maintain(self, commit);
+        // Consumers have the commit already; whoever follows gets it before the store is cleaned up.
+        if let (Some(feeding), Some(tip)) = (&mut self.feeding, self.mirror.published_tip()) {
+            feeding.feed(tip, self.mirror.store(), self.mirror.interrupt());
+        }
+        self.mirror.maintain(commit);
     }
 
     fn maintain_after_failure(&mut self) {
-        Mirror::maintain_after_failure(self);
+        self.mirror.maintain_after_failure();
     }
 
     fn verify_next_time(&mut self) {
-        Mirror::verify_next_time(self);
+        self.mirror.verify_next_time();
     }
 
     fn interrupt(&self) -> Interrupt {
-        Mirror::interrupt(self).clone()
+        self.mirror.interrupt().clone()
     }
 
     fn progress(&self) -> Progress {
-        Mirror::progress(self).clone()
+        self.mirror.progress().clone()
     }
 }

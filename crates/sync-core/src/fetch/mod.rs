@@ -11,6 +11,7 @@ mod local;
 mod network;
 mod peek;
 pub(crate) mod protocol;
+mod relayed;
 mod remote;
 mod request;
 pub(crate) mod submodules;
@@ -30,6 +31,7 @@ use crate::fs_ext::remove_dir_if_there;
 use crate::interrupt::Interrupt;
 use crate::objects::ancestry::{Ancestry, MAX_COMMITS, ancestry};
 use crate::progress::Progress;
+use crate::relay::Relay;
 use crate::spec::Source;
 use crate::spec::ref_query::{NoChoice, RefQuery};
 use crate::spec::reference::{AdvertisedRef, CommitId, Reference};
@@ -44,6 +46,7 @@ use crate::url::Kind;
 use lfs::LfsFetcher;
 use local::Local;
 use network::Network;
+use relayed::Relayed;
 use remote::{Commits, Remote, WantedCommits};
 use submodules::Location;
 
@@ -81,12 +84,20 @@ impl Fetcher {
         let options = options.into();
         let remote: Box<dyn Remote> = match &source.url.0 {
             Kind::Local(path) => Box::new(Local::new(path, interrupt.clone(), progress.clone())),
-            Kind::Http(_) | Kind::Git { .. } | Kind::Ssh(_) => {
+            Kind::Http(_) | Kind::Git { .. } | Kind::Ssh(_) | Kind::Relay(_) => {
                 let (options, connections) = (options.clone(), connections.clone());
                 Box::new(Network::new(options, connections, interrupt.clone(), progress.clone()))
             }
         };
         Fetcher { source, options, interrupt, progress, remote, connections, seen: None, peeled: None }
+    }
+
+    /// Get commits from a relay. The remote is asked only when the relay says so.
+    #[must_use]
+    pub fn with_relay(mut self, relay: Box<dyn Relay>) -> Self {
+        let (interrupt, progress) = (self.interrupt.clone(), self.progress.clone());
+        self.remote = Box::new(Relayed::new(relay, self.remote, interrupt, progress));
+        self
     }
 
     /// Close a connection that only a fetch that follows at once would use: over SSH and git://, a program runs for it on

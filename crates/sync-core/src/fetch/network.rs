@@ -207,8 +207,8 @@ impl Network {
                 session = Some(used);
                 transport
             }
-            Kind::Local(_) => {
-                return Err(Error::new(ErrorKind::Configuration, step(), "a local path needs no connection"));
+            Kind::Local(_) | Kind::Relay(_) => {
+                return Err(Error::new(ErrorKind::Configuration, step(), "this is no git server"));
             }
         };
         let service = gix::protocol::transport::Service::UploadPack;

@@ -83,6 +83,9 @@ impl Endpoint {
             Kind::Http(url) => HttpUrl { base: server_of(&url.base), login: url.login.clone() },
             Kind::Git { host, path, .. } => guess(host, path),
             Kind::Ssh(url) => guess(&url.host, &url.path),
+            Kind::Relay(_) => {
+                return Err("a relay has no objects of Git LFS; name the server by --lfs-url".into());
+            }
         };
         let Some(url) = &config.url else {
             return Ok(match &remote.0 {

@@ -16,6 +16,7 @@ use crate::error::Result;
 use crate::fetch::Fetcher;
 use crate::interrupt::Interrupt;
 use crate::progress::Progress;
+use crate::relay::Relay;
 use crate::resources::Resources;
 use crate::spec::Source;
 use crate::store::Store;
@@ -31,6 +32,7 @@ pub struct MirrorBuilder {
     publisher: Option<Box<dyn Publisher>>,
     credentials: Box<dyn CredentialProvider>,
     verifier: Option<Box<dyn Verifier>>,
+    relay: Option<Box<dyn Relay>>,
     settings: Settings,
     observer: Observer,
     interrupt: Interrupt,
@@ -47,6 +49,7 @@ impl MirrorBuilder {
             publisher: None,
             credentials: Box::new(Credentials::default()),
             verifier: None,
+            relay: None,
             settings: Settings {
                 shares_files: true,
                 reuses_trees: true,
@@ -101,6 +104,12 @@ impl MirrorBuilder {
     /// Set a check that each commit must pass before it is checked out. By default there is none.
     pub fn verifier(mut self, verifier: impl Verifier + 'static) -> Self {
         self.verifier = Some(Box::new(verifier));
+        self
+    }
+
+    /// Set a relay, which is asked in place of the git server of the source. By default there is none.
+    pub fn relay(mut self, relay: Box<dyn Relay>) -> Self {
+        self.relay = Some(relay);
         self
     }
 
@@ -199,6 +208,10 @@ impl MirrorBuilder {
         let (interrupt, progress) = (self.interrupt.clone(), self.progress.clone());
         let connections = pool.connections().clone();
         let fetcher = Fetcher::with_connections(source, connect, interrupt, progress, connections);
+        let fetcher = match self.relay {
+            Some(relay) => fetcher.with_relay(relay),
+            None => fetcher,
+        };
         Mirror {
             publisher: self.publisher.unwrap_or_else(|| Box::new(Unpublished::new(&store))),
             store,

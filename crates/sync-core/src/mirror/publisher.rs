@@ -11,6 +11,7 @@ use crate::interrupt::Interrupt;
 use crate::signatures::Signer;
 use crate::spec::reference::CommitId;
 use crate::store::Store;
+use crate::store::layout::CURRENT;
 
 /// Shows trees to consumers. What it shows is the only record of the current commit, and is read at every update.
 pub trait Publisher: Send {
@@ -154,7 +155,7 @@ pub(super) struct Unpublished {
 
 impl Unpublished {
     pub(super) fn new(store: &Store) -> Self {
-        Unpublished { record: store.git_dir().join("syncline-current") }
+        Unpublished { record: store.git_dir().join(CURRENT) }
     }
 }
 

@@ -10,10 +10,12 @@ use super::chain::{PackLocation, Stored};
 use super::deflate::{Deflater, Hashed, header_of};
 use super::{Objects, Pack, corrupt};
 
-/// Write a pack with the objects `ids` to `out`. Deltas in it may name bases that come later.
+/// Write a pack with the objects `ids` to `out`. Deltas in it may name bases that come later, or that the reader has
+/// according to `is_there`.
 pub(crate) fn write_pack(
     objects: &Objects,
     ids: &[ObjectId],
+    is_there: impl Fn(&ObjectId) -> bool,
     out: impl Write,
     interrupt: &crate::interrupt::Interrupt,
 ) -> io::Result<()> {
@@ -22,7 +24,7 @@ pub(crate) fn write_pack(
     let mut wanted = ids.to_vec();
     wanted.sort_unstable();
     let orders = objects.packs.iter().map(|_| None).collect();
-    let mut writer = Writer { objects, wanted, orders, deflater: Deflater::new(), out };
+    let mut writer = Writer { objects, wanted, is_there, orders, deflater: Deflater::new(), out };
     let count = u32::try_from(ids.len()).map_err(io::Error::other)?;
     writer.out.write_all(&gix_pack::data::header::encode(gix_pack::data::Version::V2, count))?;
     for id in ids {
@@ -34,17 +36,18 @@ pub(crate) fn write_pack(
     inner.flush()
 }
 
-struct Writer<'a, W> {
+struct Writer<'a, W, T> {
     objects: &'a Objects,
     /// The objects of the new pack, sorted.
     wanted: Vec<ObjectId>,
+    is_there: T,
     /// One per pack, built on demand.
     orders: Vec<Option<Order>>,
     deflater: Deflater,
     out: W,
 }
 
-impl<W: Write> Writer<'_, W> {
+impl<W: Write, T: Fn(&ObjectId) -> bool> Writer<'_, W, T> {
     fn write_object(&mut self, id: &ObjectId) -> io::Result<()> {
         let Some(location) = self.objects.locate(id) else { return self.write_unpacked(id) };
         let stored = self.objects.stored(location)?;
@@ -60,7 +63,7 @@ impl<W: Write> Writer<'_, W> {
         self.copy_entry(&stored)
     }
 
-    /// The base of a delta, if it goes into the new pack too.
+    /// The base of a delta, if whoever reads the pack has it.
     fn base_id(&mut self, delta: &Stored) -> io::Result<Option<ObjectId>> {
         let objects = self.objects;
         let id = match (&delta.entry.header, objects.base(delta)?) {
@@ -68,7 +71,7 @@ impl<W: Write> Writer<'_, W> {
             (_, Some(base)) => self.order(base.pack).id(&objects.packs[base.pack], base.offset),
             (_, None) => None,
         };
-        Ok(id.filter(|id| self.wanted.binary_search(id).is_ok()))
+        Ok(id.filter(|id| self.wanted.binary_search(id).is_ok() || (self.is_there)(id)))
     }
 
     /// Copy the deflated bytes of an entry.

@@ -13,6 +13,12 @@ pub(crate) const BRANCH: &str = "refs/heads/git-sync";
 /// The file that says when which commit was first seen at the reference.
 pub(crate) const SIGHTINGS: &str = "syncline-refs";
 
+/// The file that names the current commit of a mirror without a publisher.
+pub(crate) const CURRENT: &str = "syncline-current";
+
+/// The file in which a follower of a relay keeps what it must never go behind.
+pub(crate) const RELAY: &str = "syncline-relay";
+
 /// The version of the format under a root. Raise it with every incompatible change: an older syncline then refuses
 /// the root. A store without a version, as 0.1.0 wrote it, has this format too.
 const FORMAT: u32 = 1;

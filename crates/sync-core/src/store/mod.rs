@@ -9,6 +9,7 @@
 //! Incomplete files have names that begin with `tmp-` or `.tmp-`; they are deleted when the root is next opened.
 //! Files of others under the root are never deleted, except in `.git` and `.worktrees`.
 
+mod export;
 mod git_sync_v3;
 pub(crate) mod history;
 pub(crate) mod layout;
@@ -36,7 +37,9 @@ use crate::store::lock::{RootLock, lock};
 use crate::store::worktree_paths::TemporaryTree;
 use crate::url::RemoteUrl;
 
-use layout::{BRANCH, SIGHTINGS, config, mark_promised, promisor, stored_kind, unknown_format};
+use layout::{
+    BRANCH, CURRENT, RELAY, SIGHTINGS, config, mark_promised, promisor, stored_kind, unknown_format,
+};
 use worktree_paths::WorktreePaths;
 
 /// The largest number of packs that gix can address.
@@ -106,6 +109,12 @@ impl Store {
     #[must_use]
     pub fn root(&self) -> &Path {
         &self.root
+    }
+
+    /// Where a [`Relay`](crate::Relay) may keep what it must remember. The file outlives a rebuild of the store.
+    #[must_use]
+    pub fn relay_file(&self) -> PathBuf {
+        self.git.join(RELAY)
     }
 
     /// The path of the tree of a commit, whether it exists or not.
@@ -192,7 +201,7 @@ impl Store {
         for entry in fs_err::read_dir(self.git_dir()).step(step)? {
             let entry = entry.step(step)?;
             let name = entry.file_name();
-            if !["worktrees", "modules", "lfs", "syncline-owner", SIGHTINGS, "tmp-damaged"]
+            if !["worktrees", "modules", "lfs", "syncline-owner", SIGHTINGS, CURRENT, RELAY, "tmp-damaged"]
                 .iter()
                 .any(|kept| name == *kept)
             {

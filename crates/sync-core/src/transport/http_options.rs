@@ -1,5 +1,6 @@
 //! The HTTP settings that apply to one URL.
 
+use std::io;
 use std::path::PathBuf;
 
 use super::agent::USER_AGENT;
@@ -72,6 +73,16 @@ impl ConnectionOptions {
 }
 
 impl ConnectOptions {
+    /// The TLS settings for a URL, for a client of another protocol: the authorities that are trusted, and the client
+    /// certificate. The files are read now.
+    ///
+    /// # Errors
+    ///
+    /// A file cannot be read, or does not hold what it should.
+    pub fn tls_client_config(&self, url: &str) -> io::Result<rustls::ClientConfig> {
+        self.http_for(url).connection.tls.build()
+    }
+
     /// The settings for one URL, those with a closer scope applied later.
     pub(super) fn http_for(&self, url: &str) -> HttpOptions {
         let url: Option<UrlScope> = url.parse().ok();

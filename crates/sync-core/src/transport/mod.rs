@@ -7,6 +7,8 @@ pub(crate) mod agent;
 #[cfg(feature = "http")]
 pub(crate) mod answer;
 mod challenges;
+#[cfg(feature = "http")]
+pub(crate) mod client;
 pub(crate) mod connections;
 #[cfg(feature = "http")]
 mod connector;

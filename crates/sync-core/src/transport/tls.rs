@@ -83,7 +83,7 @@ impl Tls {
 }
 
 impl TlsOptions {
-    fn build(&self) -> io::Result<ClientConfig> {
+    pub(super) fn build(&self) -> io::Result<ClientConfig> {
         let provider = Arc::new(ring::default_provider());
         let given = self.given()?;
         let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };

@@ -32,6 +32,8 @@ pub(crate) enum Kind {
     },
     Ssh(SshUrl),
     Local(PathBuf),
+    /// Not a repository, but what relays one.
+    Relay(String),
 }
 
 #[derive(Clone, PartialEq, Eq)]
@@ -56,6 +58,12 @@ impl HttpUrl {
 }
 
 impl RemoteUrl {
+    /// Stands for a repository whose URL is not known, since a [`Relay`](crate::Relay) has it: `text` names the relay.
+    #[must_use]
+    pub fn of_relay(text: impl Into<String>) -> Self {
+        RemoteUrl(Kind::Relay(text.into()))
+    }
+
     /// Git's name of the protocol: `https`, `http`, `git`, `ssh`, or `file` for a path.
     #[must_use]
     pub fn protocol(&self) -> &'static str {
@@ -65,6 +73,7 @@ impl RemoteUrl {
             Kind::Git { .. } => "git",
             Kind::Ssh(_) => "ssh",
             Kind::Local(_) => "file",
+            Kind::Relay(_) => "relay",
         }
     }
 
@@ -79,6 +88,7 @@ impl RemoteUrl {
             }
             Kind::Ssh(url) => url.parts(),
             Kind::Local(path) => return Ok(RemoteUrl(Kind::Local(without_dots(&path.join(relative))))),
+            Kind::Relay(_) => return Err("is relative to a relay; give the repository's URL".into()),
         };
         let relative = decoded.as_deref().unwrap_or(relative);
         let mut parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
@@ -117,7 +127,7 @@ impl RemoteUrl {
     pub fn origin(&self) -> Option<UrlScope> {
         match &self.0 {
             Kind::Http(url) => url.scope().map(UrlScope::origin),
-            Kind::Git { .. } | Kind::Ssh(_) | Kind::Local(_) => None,
+            Kind::Git { .. } | Kind::Ssh(_) | Kind::Local(_) | Kind::Relay(_) => None,
         }
     }
 
@@ -129,6 +139,7 @@ impl RemoteUrl {
             Kind::Git { host, port, .. } => format!("git://{host}:{port}"),
             Kind::Ssh(url) => format!("ssh://{}@{}:{}", url.user, url.host, url.port),
             Kind::Local(path) => path.to_string_lossy().into_owned(),
+            Kind::Relay(text) => text.clone(),
         }
     }
 
@@ -136,7 +147,7 @@ impl RemoteUrl {
     pub(crate) fn secrets(&self) -> Vec<String> {
         match &self.0 {
             Kind::Http(url) => url.login.iter().flat_map(Auth::secrets).collect(),
-            Kind::Git { .. } | Kind::Ssh(_) | Kind::Local(_) => Vec::new(),
+            Kind::Git { .. } | Kind::Ssh(_) | Kind::Local(_) | Kind::Relay(_) => Vec::new(),
         }
     }
 
@@ -146,7 +157,7 @@ impl RemoteUrl {
         match &self.0 {
             Kind::Http(url) => url.login.is_some(),
             Kind::Ssh(url) => url.names_user() && !url.is_short(),
-            Kind::Git { .. } | Kind::Local(_) => false,
+            Kind::Git { .. } | Kind::Local(_) | Kind::Relay(_) => false,
         }
     }
 
@@ -158,6 +169,7 @@ impl RemoteUrl {
             Kind::Git { path, .. } => path.clone(),
             Kind::Ssh(url) => url.to_string(),
             Kind::Local(path) => without_dots(path).to_string_lossy().into_owned(),
+            Kind::Relay(text) => text.clone(),
         };
         path.trim_end_matches('/').rsplit('/').next().unwrap_or_default().to_owned()
     }
@@ -180,6 +192,7 @@ impl fmt::Display for RemoteUrl {
             Kind::Git { host, port, path } => write!(f, "git://{}:{port}{path}", bracketed(host)),
             Kind::Ssh(url) => url.fmt(f),
             Kind::Local(path) => path.display().fmt(f),
+            Kind::Relay(text) => f.write_str(text),
         }
     }
 }

@@ -28,6 +28,7 @@ use crate::options::{
 };
 use crate::reader::OptionReader;
 use crate::receive::{self, PushConfig, ReceiveConfig};
+use crate::relay::{self, RelayConfig};
 
 pub use crate::options::{FileReuse, Fsync, GitGc, LogFormat, Publish};
 pub use many::ManyConfig;
@@ -54,6 +55,8 @@ pub struct Config {
     pub login: LoginConfig,
     /// How to connect.
     pub connect: ConnectOptions,
+    /// The relay to follow or to feed, if there is one.
+    pub relay: Option<RelayConfig>,
     /// What to run or to notify.
     pub hooks: HookConfig,
     /// The HTTP server, if it is wanted.
@@ -92,7 +95,8 @@ impl Config {
     fn read(r: &mut OptionReader) -> Option<Config> {
         let settings = connect::git_settings(r);
         let connect = connect::connect(r, &settings);
-        let source = source::source(r, &connect, &settings);
+        let mut source = source::source(r, &connect, &settings);
+        let relay = relay::read(r, source.as_mut(), &connect);
         let sparse_file = source::sparse_file(r);
         let rules = rules::rules(r);
         let reference = source.as_ref().map(|source| &source.reference);
@@ -101,7 +105,8 @@ impl Config {
         let publishing = publishing::publishing(r, url);
         let git_cookies = git_config::cookie_file(r, &settings);
         let login = LoginConfig::read(r, url, git_cookies);
-        let timing = schedule::timing(r);
+        let mut timing = schedule::timing(r);
+        timing.policy.idle_period = relay.as_ref().and_then(RelayConfig::period);
         let hooks = HookConfig::read(r, &connect, source.as_ref());
         let pushes = receive::pushes(r, source.as_ref());
         let (http, log) = (monitoring::http(r), monitoring::log(r));
@@ -117,6 +122,7 @@ impl Config {
             timing,
             login,
             connect,
+            relay,
             hooks,
             http,
             receive: None,

@@ -41,6 +41,7 @@ fn policy(r: &mut OptionReader) -> Policy {
     let older = r.given(&MAX_SYNC_FAILURES).filter(|limit| *limit != 0);
     Policy {
         period,
+        idle_period: None,
         init_period: (!init_period.is_zero()).then_some(init_period),
         one_time: r.get(&ONE_TIME),
         max_failures: older.or_else(|| r.given(&MAX_FAILURES)),

@@ -13,10 +13,14 @@ use crate::options::{
     SUBDIRECTORY, SUBMODULES, SYMLINKS,
 };
 use crate::reader::OptionReader;
+use crate::relay;
 
 /// `None` without a URL; then there is an error.
 pub fn source(r: &mut OptionReader, connect: &ConnectOptions, settings: &[GitSetting]) -> Option<Source> {
-    let urls = r.required(&REPO).and_then(|text| urls(r, connect, &text));
+    let urls = match relay::place_of(r) {
+        Some(place) => Some((place.clone(), place)),
+        None => r.required(&REPO).and_then(|text| urls(r, connect, &text)),
+    };
     let (named, chosen) = (reference(r), choice(r));
     let reference = chosen.unwrap_or(named);
     let (depth, filter) = (r.get(&DEPTH), r.find(&FILTER));

@@ -42,6 +42,7 @@ fn defaults_are_git_syncs() {
     assert_eq!(config.source.selection.limits, Limits::default());
     let policy = Policy {
         period: Duration::from_secs(10),
+        idle_period: None,
         init_period: None,
         one_time: false,
         max_failures: None,

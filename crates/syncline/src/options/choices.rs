@@ -41,6 +41,16 @@ choices! {
 }
 
 choices! {
+    /// What to do with a relay.
+    RelayRole {
+        /// Get commits from it.
+        Follow = "follow",
+        /// Publish commits to it.
+        Feed = "feed",
+    }
+}
+
+choices! {
     /// What the published path is.
     Publish {
         /// A symbolic link to a tree.

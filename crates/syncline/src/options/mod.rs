@@ -16,6 +16,7 @@ mod many;
 mod monitoring;
 mod publishing;
 mod receive;
+mod relay;
 mod row;
 mod rules;
 mod schedule;
@@ -25,7 +26,7 @@ mod table;
 pub mod values;
 
 pub use choices::{
-    FileReuse, Fsync, GitGc, GiveUp, Grant, Incomplete, LogFormat, Publish, RefOrder, Removed,
+    FileReuse, Fsync, GitGc, GiveUp, Grant, Incomplete, LogFormat, Publish, RefOrder, RelayRole, Removed,
 };
 pub use connect::*;
 pub use deprecated::*;
@@ -36,6 +37,7 @@ pub use many::*;
 pub use monitoring::*;
 pub use publishing::*;
 pub use receive::*;
+pub use relay::*;
 pub use row::{Kind, Row, Scope};
 pub use rules::*;
 pub use schedule::*;
@@ -47,7 +49,7 @@ use table::Table;
 use {
     connect::TABLE as CONNECT, deprecated::TABLE as DEPRECATED, hooks::TABLE as HOOKS,
     lfs::TABLE as LFS_OPTIONS, login::TABLE as LOGIN, many::TABLE as MANY, monitoring::TABLE as MONITORING,
-    publishing::TABLE as PUBLISHING, receive::TABLE as RECEIVE, rules::TABLE as RULES,
+    publishing::TABLE as PUBLISHING, receive::TABLE as RECEIVE, relay::TABLE as RELAY, rules::TABLE as RULES,
     schedule::TABLE as SCHEDULE, signatures::TABLE as SIGNATURES, source::TABLE as SOURCE,
 };
 
@@ -57,7 +59,7 @@ pub fn options() -> impl Iterator<Item = &'static Row> {
 }
 
 fn tables() -> impl Iterator<Item = &'static dyn table::Entry> {
-    let tables: [&'static Table; 13] = [
+    let tables: [&'static Table; 14] = [
         SOURCE,
         LFS_OPTIONS,
         RULES,
@@ -66,6 +68,7 @@ fn tables() -> impl Iterator<Item = &'static dyn table::Entry> {
         SCHEDULE,
         LOGIN,
         CONNECT,
+        RELAY,
         HOOKS,
         RECEIVE,
         MONITORING,

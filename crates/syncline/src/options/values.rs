@@ -94,6 +94,16 @@ pub fn duration(text: &str) -> Result<Duration, String> {
         .map_err(|err| format!("{text:?} is not a duration such as 10s, 1m30s or 100ms ({err})"))
 }
 
+/// The same, or `never`.
+pub fn duration_or_never(text: &str) -> Result<Option<Duration>, String> {
+    if text == "never" { Ok(None) } else { duration(text).map(Some) }
+}
+
+/// The same as [`size`], but `0` stands for nothing.
+pub fn size_or_zero(text: &str) -> Result<u64, String> {
+    if text == "0" { Ok(0) } else { size(text) }
+}
+
 /// One or more numbers, each with an optional fraction and a unit.
 fn go_duration(text: &str) -> Option<Duration> {
     if text.is_empty() {

@@ -34,6 +34,7 @@ const TICK: Duration = Duration::from_millis(1);
 
 const POLICY: Policy = Policy {
     period: PERIOD,
+    idle_period: None,
     init_period: None,
     one_time: false,
     max_failures: Some(-1),

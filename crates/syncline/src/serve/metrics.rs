@@ -6,6 +6,7 @@ use super::family::{
 };
 use super::process::Process;
 use super::push_metrics::PUSHES;
+use super::relay_metrics::RELAY;
 use crate::board::{Board, GroupFacts};
 use crate::login::SOURCES;
 use crate::status::{Facts, Outcome, Published, STATES, Status};
@@ -39,7 +40,7 @@ fn families() -> impl Iterator<Item = Family> {
             of.map(|((_, outcome), count)| labelled("status", outcome.as_str(), *count as f64)).collect()
         })
     });
-    SYNCS.into_iter().chain(sources).chain(OWN)
+    SYNCS.into_iter().chain(sources).chain(OWN).chain(RELAY)
 }
 
 /// git-sync's.

@@ -6,6 +6,7 @@ mod metrics;
 mod page;
 mod process;
 mod push_metrics;
+mod relay_metrics;
 
 use std::convert::Infallible;
 use std::pin::Pin;

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use sync_core::Held;
 
 use crate::board::{Board, ConfigFacts, GroupFacts};
-use crate::status::{Facts, LastPush, Published, PushFacts};
+use crate::status::{Facts, LastPush, Published, PushFacts, RelayShown};
 
 /// Of one repository.
 pub(super) fn render(facts: &Facts) -> String {
@@ -72,10 +72,24 @@ fn state(facts: &Facts) -> Value {
         "last_error": facts.last_error(),
         "last_attempts": attempts.collect::<Value>(),
     });
+    if let Some(facts) = &facts.relay {
+        shown["relay"] = relay(&facts.shown());
+    }
     if let Some(pushes) = &facts.pushes {
         shown["push"] = push(pushes);
     }
     shown
+}
+
+fn relay(relay: &RelayShown) -> Value {
+    json!({
+        "role": if relay.is_follower { "follow" } else { "feed" },
+        "connected": relay.is_connected,
+        "generation": relay.generation,
+        "observed": time(relay.observed),
+        "commit": relay.commit.map(|commit| commit.to_string()),
+        "feeder": relay.feeder,
+    })
 }
 
 /// The last push hook that proved itself, and whether hooks work.

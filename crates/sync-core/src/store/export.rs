@@ -1,0 +1,94 @@
+//! Packs of commits for others.
+
+use std::collections::HashSet;
+use std::io::Write;
+
+use gix::objs::Kind;
+
+use super::Store;
+use crate::error::{Context, Error, Result};
+use crate::interrupt::Interrupt;
+use crate::objects::Objects;
+use crate::objects::closure::{boundary, closure};
+use crate::objects::write_pack::write_pack;
+use crate::spec::Depth;
+use crate::spec::reference::CommitId;
+
+impl Store {
+    /// Write a pack with what a commit of the store needs, with `depth` commits of history. With `since`, leave out what
+    /// that commit needs, at the same depth, and what is newer in history than it; deltas may have their bases in it.
+    /// Submodules and Git LFS are not part of it.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::DamagedStore`](crate::ErrorKind::DamagedStore) if an object is missing or damaged;
+    /// [`ErrorKind::Io`](crate::ErrorKind::Io) or [`ErrorKind::StorageFull`](crate::ErrorKind::StorageFull) if `out`
+    /// cannot be written; after an interrupt [`ErrorKind::Cancelled`](crate::ErrorKind::Cancelled) or
+    /// [`ErrorKind::TimedOut`](crate::ErrorKind::TimedOut).
+    pub fn export(
+        &self,
+        commit: CommitId,
+        since: Option<CommitId>,
+        depth: Depth,
+        out: impl Write,
+        interrupt: &Interrupt,
+    ) -> Result<()> {
+        let step = || format!("pack {commit}");
+        let repo = self.repository()?;
+        let (objects, shallow) = (self.objects(&repo)?, boundary(&repo).step(step)?);
+        let walk = |tip: CommitId,
+                    depth,
+                    known: &dyn Fn(&gix::oid) -> bool,
+                    complete: &dyn Fn(&gix::oid) -> bool| {
+            closure(&objects, &[tip.0], (&shallow, depth), known, complete, interrupt)
+                .map_err(|err| Error::reading(step(), &err))
+        };
+        let mut known = HashSet::new();
+        let mut commits = HashSet::new();
+        if let Some(since) = since {
+            commits.extend(walk(since, depth, &|_| true, &|_| false)?.commits);
+            known.extend(walk(since, Depth::default(), &|_| false, &|_| false)?.objects);
+            known.extend(commits.iter().copied());
+        }
+        let is_known = |id: &gix::oid| known.contains(id);
+        let is_complete = |id: &gix::oid| commits.contains(id);
+        let wanted = walk(commit, depth, &is_known, &is_complete)?.objects;
+        write_pack(&objects, &wanted, |id| known.contains(id), out, interrupt).step(step)
+    }
+
+    /// The commits of the store that have no parents there, within `depth` commits of history of `commit`, although
+    /// they have some.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Store::export`].
+    pub fn shallow_boundary(
+        &self,
+        commit: CommitId,
+        depth: Depth,
+        interrupt: &Interrupt,
+    ) -> Result<Vec<CommitId>> {
+        let step = || format!("read the history of {commit}");
+        let repo = self.repository()?;
+        let (objects, shallow) = (self.objects(&repo)?, boundary(&repo).step(step)?);
+        let walked = closure(&objects, &[commit.0], (&shallow, depth), |_| true, |_| false, interrupt)
+            .map_err(|err| Error::reading(step(), &err))?;
+        Ok(walked.boundary.into_iter().map(CommitId).collect())
+    }
+
+    /// Whether a commit is in the store with all that it needs.
+    #[must_use]
+    pub fn contains(&self, commit: CommitId) -> bool {
+        self.has_commit(commit.0)
+    }
+
+    /// The content of an annotated tag; `None` if the store does not have it.
+    #[must_use]
+    pub fn tag_object(&self, id: CommitId) -> Option<Vec<u8>> {
+        let repo = self.repository().ok()?;
+        let objects: Objects = self.objects(&repo).ok()?;
+        let mut buffer = Vec::new();
+        let found = gix::objs::Find::try_find(&objects, &id.0, &mut buffer).ok()??;
+        (found.kind == Kind::Tag).then_some(buffer)
+    }
+}
