@@ -10,6 +10,7 @@
 //! - `--only CASE`: `first-sync`, `poll`, `choice`, `change`, `repack`, `rules`, `verify` or `lfs`.
 //! - `--curves DIR`: instead, how costs grow with the number of files; the charts are written to DIR.
 //! - `--fleet N`: instead, this many synclines at one server.
+//! - `--relay`: instead, a fleet behind a relay.
 //! - `--many`: instead, many repositories in one process, beside as many processes.
 //! - `--hooks`: instead, push hooks: how soon a push is published, and what many hooks cost.
 //!
@@ -32,6 +33,7 @@ mod lfs;
 mod many;
 mod measure;
 mod peer;
+mod relay;
 mod repositories;
 mod signatures;
 
@@ -53,6 +55,7 @@ struct Options {
     curves: Option<PathBuf>,
     fleet: Option<usize>,
     many: bool,
+    relay: bool,
     hooks: bool,
 }
 
@@ -67,6 +70,7 @@ impl Options {
             curves: None,
             fleet: None,
             many: false,
+            relay: false,
             hooks: false,
         };
         let mut arguments = std::env::args().skip(1);
@@ -80,6 +84,7 @@ impl Options {
                 "--only" => options.only = Some(value()),
                 "--curves" => options.curves = Some(place(value())),
                 "--many" => options.many = true,
+                "--relay" => options.relay = true,
                 "--hooks" => options.hooks = true,
                 "--fleet" => options.fleet = Some(value().parse().unwrap()),
                 "--bench" => {} // cargo's own
@@ -98,11 +103,16 @@ fn place(path: String) -> PathBuf {
 fn main() {
     let options = Options::parse();
     let base = tempfile::Builder::new().prefix("syncline-bench-").tempdir_in(&options.dir).unwrap();
-    let mut nginx = Nginx::start(base.path());
+    // The packs of a relay as plain files, beside the repositories.
+    let files = format!("location ^~ /relay-files/ {{ alias {}/files/; }}", base.path().display());
+    let mut nginx = Nginx::with(base.path(), 2, &files);
     let (binary, rounds) = (&options.binary, options.rounds);
     println!("{}, {rounds} rounds\n", surroundings(base.path()));
     if let Some(count) = options.fleet {
         return fleet::print(base.path(), &mut nginx, binary, count, options.quick);
+    }
+    if options.relay {
+        return relay::print(base.path(), &nginx, binary, rounds, options.quick);
     }
     if options.many {
         return many::print(base.path(), &nginx, binary, rounds, options.quick);
