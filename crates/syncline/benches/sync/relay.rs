@@ -315,8 +315,13 @@ fn is_genuine(record: &[u8]) -> bool {
 /// Each connection takes one here and one in the server.
 fn raise_open_files() {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-    let limit = getrlimit(Resource::Nofile);
-    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
+    const WANTED: u64 = 65_536;
+    // Root may have more than the limit.
+    let wanted = Rlimit { current: Some(WANTED), maximum: Some(WANTED) };
+    if setrlimit(Resource::Nofile, wanted).is_err() {
+        let limit = getrlimit(Resource::Nofile);
+        let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
+    }
 }
 
 fn cpu_of(process: u32) -> f64 {
