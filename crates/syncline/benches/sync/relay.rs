@@ -18,8 +18,8 @@ use crate::support::{Nginx, get};
 const NAME: &str = "site";
 
 pub fn print(base: &Path, nginx: &Nginx, binary: &Path, rounds: usize, quick: bool) {
-    raise_open_files();
-    let fleets: &[usize] = if quick { &[10, 50] } else { &[100, 1_000, 5_000, 20_000] };
+    let most = raise_open_files();
+    let fleets: &[usize] = if quick { &[10, 50] } else { &[100, 1_000, 5_000, most.min(20_000)] };
     let real = if quick { 3 } else { 100 };
     let repository = Repository::files(base, 20);
     let scene = Scene::start(base, nginx, binary, &repository, "small");
@@ -312,16 +312,13 @@ fn is_genuine(record: &[u8]) -> bool {
     tip.tip.chain.last().is_some_and(|link| link.pack.sha256 == *digest.as_ref())
 }
 
-/// Each connection takes one here and one in the server.
-fn raise_open_files() {
+/// How many connections there may be: each takes a descriptor here and one in the server.
+fn raise_open_files() -> usize {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-    const WANTED: u64 = 65_536;
-    // Root may have more than the limit.
-    let wanted = Rlimit { current: Some(WANTED), maximum: Some(WANTED) };
-    if setrlimit(Resource::Nofile, wanted).is_err() {
-        let limit = getrlimit(Resource::Nofile);
-        let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
-    }
+    const OTHERS: u64 = 500;
+    let limit = getrlimit(Resource::Nofile);
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
+    limit.maximum.map_or(usize::MAX, |most| most.saturating_sub(OTHERS) as usize)
 }
 
 fn cpu_of(process: u32) -> f64 {
