@@ -144,6 +144,7 @@ fn an_annotated_tag_comes_along() {
     feed.sync();
     let id = scene.git(&["rev-parse", "v1"]);
     follow.sync();
+    assert_eq!(follow.mirror.published_tip().unwrap().reference(), Some("refs/tags/v1"));
     assert_eq!(follow.mirror.published_tip().unwrap().tag(), Some(id.clone()));
     scene.git(&["tag", "--annotate", "--force", "--message=two", "v1"]);
     feed.sync();
@@ -414,7 +415,12 @@ fn a_lost_engine_is_a_failure_only_after_a_while_and_the_git_server_is_asked_if_
     patient.sync();
     falls_back.sync();
     scene.engine.alter(|held| held.is_down = true);
+    // The server's own HEAD is another branch by now.
+    scene.git(&["switch", "--quiet", "--create", "other"]);
+    scene.commit(&[("a", "elsewhere\n")]);
+    scene.git(&["switch", "--quiet", "main"]);
     let second = scene.commit(&[("a", "2\n")]);
+    scene.git(&["symbolic-ref", "HEAD", "refs/heads/other"]);
     patient.is_unchanged();
     falls_back.is_unchanged();
     pass(31);
@@ -424,6 +430,7 @@ fn a_lost_engine_is_a_failure_only_after_a_while_and_the_git_server_is_asked_if_
     assert_eq!(falls_back.sync(), second);
     assert!(falls_back.facts.known().asks_server);
     scene.engine.alter(|held| held.is_down = false);
+    scene.git(&["symbolic-ref", "HEAD", "refs/heads/main"]);
     let third = scene.commit(&[("a", "3\n")]);
     feed.sync();
     assert_eq!((patient.sync(), falls_back.sync()), (third.clone(), third));

@@ -173,7 +173,11 @@ impl Fetcher {
             refs = self.list(&wider, branch)?; // for the error, mostly
             chosen = wider.choose(&refs).map(|choice| Tip::of(&choice));
         }
-        chosen.map(|tip| (tip, refs)).map_err(|fault| not_chosen(&self.source, fault))
+        let mut tip = chosen.map_err(|fault| not_chosen(&self.source, fault))?;
+        if let (Some("HEAD"), Some(name)) = (tip.reference(), self.remote.name_of_head()) {
+            tip.reference = Some(name.to_owned());
+        }
+        Ok((tip, refs))
     }
 
     fn list(&mut self, query: &RefQuery, branch: Option<&str>) -> Result<Vec<AdvertisedRef>> {

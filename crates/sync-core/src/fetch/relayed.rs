@@ -29,6 +29,8 @@ pub(super) struct Relayed {
     interrupt: Interrupt,
     progress: Progress,
     last: Last,
+    /// The full name of the reference that the relay follows, once it is known.
+    followed: Option<String>,
 }
 
 /// Who answered last, and what.
@@ -45,6 +47,7 @@ impl Remote for Relayed {
             RelayLook::Tip(tip) => {
                 check_tag(&tip)?;
                 let refs = advertised(&tip);
+                self.followed = Some(tip.reference.clone());
                 self.last = Last::Relay(tip);
                 Ok(refs)
             }
@@ -54,7 +57,7 @@ impl Remote for Relayed {
                 Last::Nobody => Vec::new(),
             }),
             RelayLook::AskServer => {
-                let refs = self.server.list(source, prefixes)?;
+                let refs = self.list_at_server(source, prefixes)?;
                 self.last = Last::Server(refs.clone());
                 Ok(refs)
             }
@@ -117,6 +120,10 @@ impl Remote for Relayed {
     fn lacks_filter(&self) -> bool {
         self.server.lacks_filter()
     }
+
+    fn name_of_head(&self) -> Option<&str> {
+        self.followed.as_deref()
+    }
 }
 
 /// The reference, and the same as `HEAD`: whoever names none follows what the relay has.
@@ -146,7 +153,18 @@ impl Relayed {
         interrupt: Interrupt,
         progress: Progress,
     ) -> Self {
-        Relayed { relay, server, interrupt, progress, last: Last::Nobody }
+        Relayed { relay, server, interrupt, progress, last: Last::Nobody, followed: None }
+    }
+
+    /// Whoever names no reference goes on with the relay's, not with the server's own `HEAD`.
+    fn list_at_server(&mut self, source: &Source, prefixes: &[String]) -> Result<Vec<AdvertisedRef>> {
+        let Some(name) = self.followed.clone().filter(|_| prefixes == ["HEAD"]) else {
+            return self.server.list(source, prefixes);
+        };
+        let mut refs = self.server.list(source, std::slice::from_ref(&name))?;
+        refs.retain(|found| found.name == name);
+        refs.iter_mut().for_each(|found| "HEAD".clone_into(&mut found.name));
+        Ok(refs)
     }
 
     /// Take in what is missing; everything, if what should be enough is not.

@@ -47,6 +47,11 @@ pub(super) trait Remote: Send {
     /// Close what only a request that follows at once would use. A later request opens it again.
     fn rest(&mut self) {}
 
+    /// The full name of the reference that `HEAD` stands for, where the remote knows that.
+    fn name_of_head(&self) -> Option<&str> {
+        None
+    }
+
     /// Whether the remote does not support the filter of the source, and the last fetch was therefore complete.
     fn lacks_filter(&self) -> bool {
         false
