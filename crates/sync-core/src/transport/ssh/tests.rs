@@ -230,7 +230,11 @@ fn an_interrupt_ends_only_the_channel_of_its_repository() {
     let (mut stopped, session) = channel(&sessions, port, &trusting(), &first);
     let (other, same) = channel(&sessions, port, &trusting(), &second);
     assert!(session.is_same(&same));
-    let trigger = std::thread::spawn(move || first.trigger());
+    // While it waits for the server: an interrupt before that says nothing about the session.
+    let trigger = std::thread::spawn(move || {
+        std::thread::park_timeout(std::time::Duration::from_millis(200));
+        first.trigger();
+    });
     let service = gix::protocol::transport::Service::UploadPack;
     assert!(stopped.handshake(service, &[]).is_err(), "the server says nothing");
     trigger.join().unwrap();
