@@ -21,14 +21,14 @@ pub fn print(base: &Path, nginx: &Nginx, binary: &Path, rounds: usize, quick: bo
     let most = raise_open_files();
     let fleets: &[usize] = if quick { &[10, 50] } else { &[100, 1_000, 5_000, most.min(20_000)] };
     let real = if quick { 3 } else { 100 };
+    // First, as the peak memory of a process is at least that of this one when it starts it.
+    first_syncs(base, nginx, binary, if quick { 600 } else { 60_000 }, rounds);
     let repository = Repository::files(base, 20);
     let scene = Scene::start(base, nginx, binary, &repository, "small");
     let followers: Vec<Follower> = (0..real).map(|number| scene.follower(number)).collect();
     followers.iter().for_each(|follower| wait_until(|| follower.link.exists()));
     at_rest(&scene, &followers, Duration::from_secs(if quick { 3 } else { 120 }));
     pushes(&scene, &followers, fleets, rounds);
-    drop((followers, scene));
-    first_syncs(base, nginx, binary, if quick { 600 } else { 60_000 }, rounds);
 }
 
 /// A NATS server and a feeder.
