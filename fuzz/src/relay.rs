@@ -42,7 +42,9 @@ pub fn tip(data: &[u8]) {
             assert!(is_signed(&record), "accepted without a signature");
             assert_eq!(open, Ok(tip));
         }
-        Err(refusal) => assert!(open.is_err() || (refusal.reason == Reason::Signature && !is_signed(&record))),
+        Err(refusal) => {
+            assert!(open.is_err() || (refusal.reason == Reason::Signature && !is_signed(&record)))
+        }
     }
 }
 
@@ -82,7 +84,8 @@ fn completed(data: &[u8]) -> Option<Vec<u8>> {
 /// Whether one of the first signatures is by the key, by plainer code.
 fn is_signed(record: &[u8]) -> bool {
     let Ok(record) = serde_json::from_slice::<Value>(record) else { return false };
-    let bytes = |value: &Value| value.as_str().and_then(|text| STANDARD.decode(text).ok()).unwrap_or_default();
+    let bytes =
+        |value: &Value| value.as_str().and_then(|text| STANDARD.decode(text).ok()).unwrap_or_default();
     let key = Ed25519KeyPair::from_seed_unchecked(&SEED).expect("a key");
     let key = UnparsedPublicKey::new(&ED25519, key.public_key().as_ref().to_vec());
     let message = message(&bytes(&record["payload"]));
