@@ -171,12 +171,21 @@ fn options(url: &NatsUrl, access: &Access, health: &Arc<Health>) -> io::Result<C
             note(&events, event);
             std::future::ready(())
         });
-    if !url.requires_tls {
+    if !url.requires_tls && !has_certificates(&access.connect) {
         return Ok(options); // the certificates that are trusted would take a MiB
     }
     let place = url.servers.first().and_then(|server| server.split_once("://")).unwrap_or_default().1;
     let tls = access.connect.tls_client_config(&format!("https://{place}/"))?;
-    Ok(options.tls_client_config(tls).require_tls(true))
+    Ok(options.tls_client_config(tls).require_tls(url.requires_tls))
+}
+
+/// Whether the user named certificates. A server may demand TLS although the URL does not.
+fn has_certificates(connect: &sync_core::ConnectOptions) -> bool {
+    use sync_core::HttpSetting::{CaDirectory, CaFile, ClientCert, ClientKey};
+    let settings = connect.http.iter().map(|(_, setting)| setting).chain(&connect.http_overrides);
+    settings
+        .into_iter()
+        .any(|setting| matches!(setting, CaFile(_) | CaDirectory(_) | ClientCert(_) | ClientKey(_)))
 }
 
 /// Where answers come. With a name in it an administrator can give each user its own, so that none hears the answers of
