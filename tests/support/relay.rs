@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use super::servers::await_port;
-use super::{Env, Syncline, eventually, free_port};
+use super::{Env, Syncline, eventually, free_port, fsck};
 
 /// A server of the script `scripts/install-relay-servers`, or of Debian.
 pub fn server(name: &str) -> PathBuf {
@@ -171,4 +171,11 @@ pub fn shown(env: &Env, id: &str) -> Option<String> {
 #[track_caller]
 pub fn wait_for_commit(env: &Env, id: &str, commit: &str) {
     eventually(&format!("{commit} at {id}"), || (shown(env, id).as_deref() == Some(commit)).then_some(()));
+}
+
+/// Git finds nothing wrong. Steps that a follower only passed through are dangling until the store is repacked.
+#[track_caller]
+pub fn assert_sound(store: &Path) {
+    let (succeeded, said) = fsck(store);
+    assert!(succeeded && said.lines().all(|line| line.starts_with("dangling commit ")), "{said}");
 }
