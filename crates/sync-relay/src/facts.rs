@@ -56,8 +56,6 @@ pub struct Known {
     pub feeder: String,
     /// Bytes of packs, by kind: received by a follower, written by a feeder.
     pub pack_bytes: BTreeMap<PackKind, u64>,
-    /// Bytes of tips.
-    pub tip_bytes: u64,
     /// What was refused.
     pub refused: BTreeMap<Reason, u64>,
     /// How often a feeder wrote a tip, lost against another feeder, or failed.
@@ -83,13 +81,12 @@ impl Facts {
         self.lock().asks_server = asks;
     }
 
-    pub(crate) fn saw(&self, tip: &Tip, bytes: usize) {
+    pub(crate) fn saw(&self, tip: &Tip) {
         let mut known = self.lock();
         known.generation = tip.generation;
         known.observed = Some(tip.observed);
         known.commit = Some(tip.tip.commit);
         known.feeder.clone_from(&tip.feeder);
-        known.tip_bytes += bytes as u64;
     }
 
     /// A pack was read or written.

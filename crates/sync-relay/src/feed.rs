@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::time::{Duration, UNIX_EPOCH};
 
-use sync_core::{Clock, CommitId, Depth, Error, ErrorKind, Interrupt, RelayTip, Store};
+use sync_core::{Clock, CommitId, Depth, Error, ErrorKind, Interrupt, RelayLink, RelayPack, RelayTip, Store};
 use tracing::{debug, info, warn};
 
 use crate::engine::{Engine, PackName, Revision, Swap};
@@ -129,8 +129,9 @@ impl Feeder {
             self.engine.prepare(interrupt).map_err(|err| Error::io(self.step(), &err))?;
             self.is_prepared = true;
         }
+        let key = self.key()?;
         for _ in 0..ATTEMPTS {
-            let stored = self.stored(interrupt)?;
+            let stored = self.stored(key.as_ref(), interrupt)?;
             let last = stored.as_ref().and_then(|stored| stored.tip.as_ref());
             let next = match last {
                 Some(last) if is_of(&last.tip, published) => self.renewed(last, store, interrupt)?,
@@ -140,7 +141,7 @@ impl Feeder {
             };
             let Some(tip) = next else { return self.clean(last, interrupt) };
             let expected = stored.as_ref().map(|stored| &stored.revision);
-            if self.write(&tip, expected, interrupt)? {
+            if self.write(&tip, key.as_ref(), expected, interrupt)? {
                 return self.clean(Some(&tip), interrupt);
             }
         }
@@ -149,11 +150,11 @@ impl Feeder {
     }
 
     /// What the engine has.
-    fn stored(&mut self, interrupt: &Interrupt) -> Result<Option<Stored>, Error> {
+    fn stored(&mut self, key: Option<&SigningKey>, interrupt: &Interrupt) -> Result<Option<Stored>, Error> {
         let record = self.engine.tip(interrupt).map_err(|err| Error::io(self.step(), &err))?;
         let Some(record) = record else { return Ok(None) };
         // What others wrote must not be signed by us.
-        let keys = self.key()?.map(|key| key.public());
+        let keys = key.map(SigningKey::public);
         let tip = match Tip::decode(&record.bytes, &self.options.name, keys.as_ref()) {
             Ok(tip) => Some(tip),
             Err(refusal) if refusal.reason == Reason::Version => {
@@ -168,7 +169,7 @@ impl Feeder {
         if let Some(tip) = &tip {
             let now = self.now();
             self.named.extend(tip.packs().map(|pack| (pack, now)));
-            self.facts.saw(tip, record.bytes.len());
+            self.facts.saw(tip);
         }
         Ok(Some(Stored { tip, revision: record.revision }))
     }
@@ -201,10 +202,8 @@ impl Feeder {
             None => ((commit, self.put_full(commit, store, interrupt)?), Vec::new(), None),
         };
         let tag = tag.map(|id| (id, store.tag_object(id)));
-        let mut tip = self.tip(RelayTip { reference, commit, tag, depth, full, chain }, last);
-        tip.inline = inline;
         self.changed = self.now();
-        Ok(trimmed(tip))
+        Ok(self.tip(RelayTip { reference, commit, tag, depth, full, chain }, inline, last))
     }
 
     /// The tip of the same commit, if it is to be written again: with a new full pack, or as a sign of life.
@@ -215,30 +214,27 @@ impl Feeder {
         let is_quiet = self.now().saturating_sub(self.changed) >= QUIET;
         let is_long = steps.len() > MOST_STEPS / 2 || bytes > SMALL.max(last.tip.full.1.bytes / 2);
         let is_wanted = !steps.is_empty() && (is_long || is_quiet);
-        let is_due = (is_wanted || self.lacks_full) && store.contains(commit);
-        if is_due {
+        let mut tip = last.tip.clone();
+        if (is_wanted || self.lacks_full) && store.contains(commit) {
             self.lacks_full = false;
-            let mut tip = self.tip(last.tip.clone(), Some(last));
-            tip.tip.full = (commit, self.put_full(commit, store, interrupt)?);
-            tip.inline.clone_from(&last.inline);
-            return Ok(Some(trimmed(tip)));
+            tip.full = (commit, self.put_full(commit, store, interrupt)?);
+        } else if self.wall().saturating_sub(last.observed) < HEARTBEAT {
+            return Ok(None);
         }
-        let age = self.wall().saturating_sub(last.observed);
-        Ok((age >= HEARTBEAT)
-            .then(|| Tip { inline: last.inline.clone(), ..self.tip(last.tip.clone(), Some(last)) }))
+        Ok(Some(self.tip(tip, last.inline.clone(), Some(last))))
     }
 
-    fn tip(&self, tip: RelayTip, last: Option<&Tip>) -> Tip {
+    fn tip(&self, tip: RelayTip, inline: Option<Vec<u8>>, last: Option<&Tip>) -> Tip {
         let observed = self.wall();
         let least = last.map_or(0, |last| last.generation.saturating_add(1));
         Tip {
-            tip,
+            tip: trimmed(tip),
             // Above all earlier ones, even if the engine was set up anew.
             generation: least.max(observed.as_millis() as u64),
             observed,
             feeder: self.options.id.clone(),
             followers: self.options.followers,
-            inline: None,
+            inline,
         }
     }
 
@@ -248,13 +244,13 @@ impl Feeder {
         to: CommitId,
         store: &Store,
         interrupt: &Interrupt,
-    ) -> Result<(sync_core::RelayLink, Option<Vec<u8>>), Error> {
+    ) -> Result<(RelayLink, Option<Vec<u8>>), Error> {
         let mut file = PackFile::make(store, to, Some(from), self.options.depth, interrupt)?;
         let inline = file.content_up_to(self.options.inline).map_err(|err| Error::io(self.step(), &err))?;
         let pack = self.put(&mut file, interrupt)?;
         let kind = if inline.is_some() { PackKind::Inline } else { PackKind::Chain };
         self.facts.moved(kind, pack.bytes);
-        Ok((sync_core::RelayLink { from, to, pack }, inline))
+        Ok((RelayLink { from, to, pack }, inline))
     }
 
     fn put_full(
@@ -262,7 +258,7 @@ impl Feeder {
         commit: CommitId,
         store: &Store,
         interrupt: &Interrupt,
-    ) -> Result<sync_core::RelayPack, Error> {
+    ) -> Result<RelayPack, Error> {
         let mut file = PackFile::make(store, commit, None, self.options.depth, interrupt)?;
         let pack = self.put(&mut file, interrupt)?;
         self.facts.moved(PackKind::Full, pack.bytes);
@@ -270,7 +266,7 @@ impl Feeder {
         Ok(pack)
     }
 
-    fn put(&mut self, file: &mut PackFile, interrupt: &Interrupt) -> Result<sync_core::RelayPack, Error> {
+    fn put(&mut self, file: &mut PackFile, interrupt: &Interrupt) -> Result<RelayPack, Error> {
         let pack = file.pack();
         let name = PackName(pack.sha256);
         let step = self.step();
@@ -284,11 +280,11 @@ impl Feeder {
     fn write(
         &mut self,
         tip: &Tip,
+        key: Option<&SigningKey>,
         expected: Option<&Revision>,
         interrupt: &Interrupt,
     ) -> Result<bool, Error> {
-        let key = self.key()?;
-        let record = tip.encode(&self.options.name, key.as_ref());
+        let record = tip.encode(&self.options.name, key);
         if record.len() > crate::engine::LARGEST_TIP {
             let text = "the tip is too large: its tag or its shallow boundary is; choose another --depth";
             return Err(Error::new(ErrorKind::Limit, self.step(), text));
@@ -297,7 +293,7 @@ impl Feeder {
         Ok(match swapped.map_err(|err| Error::io(self.step(), &err))? {
             Swap::Done(_) => {
                 self.facts.wrote("written");
-                self.facts.saw(tip, record.len());
+                self.facts.saw(tip);
                 debug!(commit = %tip.tip.commit, generation = tip.generation, "wrote the tip");
                 true
             }
@@ -358,8 +354,8 @@ fn is_of(tip: &RelayTip, published: &Published) -> bool {
 }
 
 /// Without the oldest steps, as far as the full pack allows.
-fn trimmed(mut tip: Tip) -> Tip {
-    let RelayTip { chain, full, .. } = &mut tip.tip;
+fn trimmed(mut tip: RelayTip) -> RelayTip {
+    let RelayTip { chain, full, .. } = &mut tip;
     let first = chain.iter().position(|link| link.from == full.0).unwrap_or(chain.len());
     let excess = chain.len().saturating_sub(MOST_STEPS).min(first);
     chain.drain(..excess);

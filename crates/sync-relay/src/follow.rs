@@ -2,7 +2,6 @@
 
 use std::io::{self, Cursor, Read};
 use std::path::PathBuf;
-use std::sync::mpsc;
 use std::time::Duration;
 
 use ring::digest::{SHA256, digest};
@@ -15,6 +14,7 @@ use crate::facts::{Facts, PackKind};
 use crate::keys::PublicKeys;
 use crate::memory::{Memory, Seen};
 use crate::name::RelayName;
+use crate::pause::pause;
 use crate::refusal::{Reason, Refusal};
 use crate::tip::Tip;
 
@@ -109,7 +109,7 @@ impl Follower {
             (Err(refusal), None) => return Err(self.refuse(&refusal)),
         }
         self.memory.remember(seen).map_err(|err| Error::io("remember the tip", &err))?;
-        self.facts.saw(&tip, record.bytes.len());
+        self.facts.saw(&tip);
         self.last = Some((record, tip.clone()));
         Ok(tip)
     }
@@ -156,8 +156,8 @@ impl Follower {
             self.facts.asks_server(true);
         }
         // The first request comes within a period; later ones are a period apart.
-        let pause = if answer.is_ok() { period } else { period.mul_f64(fastrand::f64()) };
-        self.lost = Some(Lost { ask_server_at: Some(now + pause), ..lost });
+        let wait = if answer.is_ok() { period } else { period.mul_f64(fastrand::f64()) };
+        self.lost = Some(Lost { ask_server_at: Some(now + wait), ..lost });
         answer
     }
 
@@ -213,7 +213,7 @@ impl Relay for Follower {
         self.facts.moved(kind, pack.bytes);
         let followers = self.last.as_ref().map_or(0, |(_, tip)| tip.followers);
         if kind == PackKind::Chain {
-            wait(spread(pack.bytes, followers).mul_f64(fastrand::f64()), interrupt)?;
+            pause(spread(pack.bytes, followers).mul_f64(fastrand::f64()), interrupt)?;
         }
         let reader = self.engine.pack(&PackName(pack.sha256), interrupt)?;
         Ok(Box::new(Checked::new(reader, pack)))
@@ -228,16 +228,4 @@ impl Relay for Follower {
 fn spread(bytes: u64, followers: u32) -> Duration {
     let milliseconds = bytes.saturating_mul(u64::from(followers)) / (ENGINE_RATE / 1000);
     Duration::from_millis(milliseconds).min(LONGEST_SPREAD)
-}
-
-fn wait(pause: Duration, interrupt: &Interrupt) -> io::Result<()> {
-    const SLICE: Duration = Duration::from_millis(50);
-    let (_nobody, nothing) = mpsc::channel::<()>();
-    let mut left = pause;
-    while !left.is_zero() {
-        interrupt.check()?;
-        let _ = nothing.recv_timeout(left.min(SLICE));
-        left = left.saturating_sub(SLICE);
-    }
-    Ok(())
 }

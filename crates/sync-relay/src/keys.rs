@@ -10,6 +10,8 @@ use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{PrivatePkcs8KeyDer, SubjectPublicKeyInfoDer};
 use sync_core::{LARGEST_FILE, read_bounded};
 
+use crate::hex::hex;
+
 /// What is in front of the 32 bytes of an Ed25519 key in a `SubjectPublicKeyInfo` (RFC 8410).
 const SPKI_PREFIX: [u8; 12] = [0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00];
 
@@ -25,8 +27,7 @@ impl PublicKeys {
     /// The file cannot be read, has no public key, or one that is not Ed25519.
     pub fn read(path: &Path) -> io::Result<PublicKeys> {
         let pem = read_bounded(path, LARGEST_FILE)?;
-        let named =
-            |text: &str| io::Error::new(io::ErrorKind::InvalidData, format!("{}: {text}", path.display()));
+        let named = |text| fault(path, text);
         let keys = SubjectPublicKeyInfoDer::pem_slice_iter(&pem)
             .map(|key| {
                 let key = key.map_err(|_| named("holds a damaged PEM block"))?;
@@ -46,6 +47,10 @@ impl PublicKeys {
     }
 }
 
+fn fault(path: &Path, text: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, format!("{}: {text}", path.display()))
+}
+
 /// The key that signs tips.
 pub struct SigningKey(pub(crate) Ed25519KeyPair);
 
@@ -57,8 +62,7 @@ impl SigningKey {
     /// The file cannot be read, or has no such key.
     pub fn read(path: &Path) -> io::Result<SigningKey> {
         let pem = read_bounded(path, LARGEST_FILE)?;
-        let named =
-            |text: &str| io::Error::new(io::ErrorKind::InvalidData, format!("{}: {text}", path.display()));
+        let named = |text| fault(path, text);
         let key = PrivatePkcs8KeyDer::from_pem_slice(&pem)
             .map_err(|_| named("holds no unencrypted PEM private key (BEGIN PRIVATE KEY)"))?;
         Ed25519KeyPair::from_pkcs8_maybe_unchecked(key.secret_pkcs8_der())
@@ -73,7 +77,7 @@ impl SigningKey {
     /// Names the key in an envelope: a part of the SHA-256 of the public key. It proves nothing.
     pub(crate) fn id(&self) -> String {
         let digest = digest(&SHA256, self.0.public_key().as_ref());
-        digest.as_ref()[..8].iter().map(|byte| format!("{byte:02x}")).collect()
+        hex(&digest.as_ref()[..8])
     }
 
     /// The keys with which its signatures are verified.

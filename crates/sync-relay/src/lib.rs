@@ -52,11 +52,13 @@ mod follow;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;
+mod hex;
 mod keys;
 mod looks;
 mod memory;
 mod name;
 mod pack_file;
+mod pause;
 mod refusal;
 mod tip;
 

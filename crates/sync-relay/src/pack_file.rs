@@ -27,16 +27,16 @@ impl PackFile {
         let step = || format!("pack {commit} for the relay");
         let file = OpenOptions::new().read(true).write(true).create(true).truncate(true).open(&path);
         let file = file.map_err(|err| Error::io(step(), &err))?;
-        let shallow = store.shallow_boundary(commit, depth, interrupt)?;
-        let pack = RelayPack { bytes: 0, sha256: [0; 32], shallow };
+        let pack = RelayPack { bytes: 0, sha256: [0; 32], shallow: Vec::new() };
         let mut made = PackFile { path, file, pack };
         let mut out = Hashing { inner: &mut made.file, digest: Context::new(&SHA256), bytes: 0 };
         let mut buffered = BufWriter::with_capacity(64 * 1024, &mut out);
-        store.export(commit, since, depth, &mut buffered, interrupt)?;
+        let shallow = store.export(commit, since, depth, &mut buffered, interrupt)?;
         buffered.flush().map_err(|err| Error::io(step(), &err))?;
         drop(buffered);
         made.pack.bytes = out.bytes;
         made.pack.sha256.copy_from_slice(out.digest.finish().as_ref());
+        made.pack.shallow = shallow;
         Ok(made)
     }
 

@@ -9,6 +9,7 @@ use sync_core::{CommitId, Depth, RelayLink, RelayPack, RelayTip};
 
 use crate::engine::PackName;
 use crate::envelope::{open, seal};
+use crate::hex::sha256;
 use crate::keys::{PublicKeys, SigningKey};
 use crate::name::RelayName;
 use crate::refusal::{Reason, Refusal};
@@ -175,14 +176,7 @@ fn tag(value: &Value) -> Option<Option<(CommitId, Option<Vec<u8>>)>> {
 }
 
 fn pack(value: &Value) -> Option<RelayPack> {
-    let digest = value["sha256"].as_str()?;
-    if digest.len() != 64 || !digest.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-        return None;
-    }
-    let mut sha256 = [0; 32];
-    for (at, byte) in sha256.iter_mut().enumerate() {
-        *byte = u8::from_str_radix(&digest[2 * at..2 * at + 2], 16).ok()?;
-    }
+    let sha256 = sha256(value["sha256"].as_str()?)?;
     let shallow = list(&value["shallow"], MOST_BOUNDARY)?.iter().map(id).collect::<Option<_>>()?;
     Some(RelayPack { bytes: value["bytes"].as_u64()?, sha256, shallow })
 }

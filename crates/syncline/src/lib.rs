@@ -20,6 +20,7 @@ pub mod fuzzing;
 mod gate;
 mod groups;
 mod healthcheck;
+mod hex;
 pub mod hooks;
 mod listen;
 mod log;

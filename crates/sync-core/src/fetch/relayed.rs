@@ -178,11 +178,12 @@ impl Relayed {
         self.progress.enter(Stage::Requesting);
         let leads_nowhere =
             || Error::new(ErrorKind::Server, "read the tip", "it names no complete set of packs");
-        let haves = store.haves(&store.repository()?)?;
+        let before = store.repository()?;
+        let haves = store.haves(&before)?;
         let route = tip.route(|id| haves.contains(&id.0)).ok_or_else(leads_nowhere)?;
         let whole = match route {
             Route::Whole(packs) => packs,
-            Route::Steps(packs) => match self.take(tip, &packs, source, (store, &haves), None) {
+            Route::Steps(packs) => match self.take(tip, &packs, source, (store, before, &haves), None) {
                 Err(Refused::Packs(_)) if !self.interrupt.is_triggered() => {
                     tip.whole().ok_or_else(leads_nowhere)?
                 }
@@ -191,21 +192,20 @@ impl Relayed {
         };
         let is_simple = haves.is_empty() && whole.len() == 1 && source.selection.sparse.is_none();
         let early_dir = early_dir.filter(|_| is_simple);
-        let nothing = BTreeSet::new();
-        self.take(tip, &whole, source, (store, &nothing), early_dir).map_err(Refused::into_error)
+        let (before, nothing) = (store.repository()?, BTreeSet::new());
+        self.take(tip, &whole, source, (store, before, &nothing), early_dir).map_err(Refused::into_error)
     }
 
-    /// Take in packs, and check that the commit is complete afterwards. Trees that are there and in one of `haves` are
-    /// complete.
+    /// Take in packs, and check that the commit is complete afterwards. What is there `before` is complete if there are
+    /// `haves`.
     fn take(
         &mut self,
         tip: &RelayTip,
         packs: &[RelayPack],
         source: &Source,
-        (store, haves): (&Store, &BTreeSet<ObjectId>),
+        (store, mut before, haves): (&Store, gix::Repository, &BTreeSet<ObjectId>),
         early_dir: Option<&Path>,
     ) -> std::result::Result<Arrived, Refused> {
-        let mut before = store.repository()?;
         before.objects.refresh_never();
         // First the boundary, then the commits: a kill in between must not leave commits whose parents are missing.
         let shallow: Vec<ObjectId> = packs.iter().flat_map(|pack| &pack.shallow).map(|id| id.0).collect();
@@ -217,12 +217,13 @@ impl Relayed {
         let limits = &source.selection.limits;
         let leaves_pointers = source.selection.lfs.is_some();
         let tree = early_dir.map(|dir| StreamTarget { commit: tip.commit.0, dir, limits, leaves_pointers });
-        let mut files = StreamedFiles::default();
+        let (mut files, mut repo) = (StreamedFiles::default(), before.clone());
         for pack in packs {
-            files = self.take_pack(pack, tree, source, store)?;
+            files = self.take_pack(pack, tree, source, (store, &repo))?;
+            repo = store.repository()?;
         }
         let is_known = |id: &gix::oid| !haves.is_empty() && gix::objs::Exists::exists(&before.objects, id);
-        self.complete(tip, packs, store, is_known)?;
+        self.complete(tip, packs, (store, repo), is_known)?;
         Ok(Arrived { object: tip.commit.0, files, has_others: false })
     }
 
@@ -231,10 +232,10 @@ impl Relayed {
         pack: &RelayPack,
         tree: Option<StreamTarget<'_>>,
         source: &Source,
-        store: &Store,
+        (store, repo): (&Store, &gix::Repository),
     ) -> std::result::Result<StreamedFiles, Refused> {
         let step = || "receive a pack from the relay".to_owned();
-        let bases = store.repository().and_then(|repo| store.objects(&repo))?;
+        let bases = store.objects(repo)?;
         let receiver = store.pack_receiver(&self.progress, &self.interrupt);
         let receiver = PackReceiver { tree, ..receiver };
         self.progress.enter(Stage::Receiving);
@@ -264,11 +265,10 @@ impl Relayed {
         &mut self,
         tip: &RelayTip,
         packs: &[RelayPack],
-        store: &Store,
+        (store, mut repo): (&Store, gix::Repository),
         is_known: impl Fn(&gix::oid) -> bool,
     ) -> std::result::Result<(), Refused> {
         let step = || format!("look whether {} is complete", tip.commit);
-        let mut repo = store.repository()?;
         repo.objects.refresh_never();
         let objects = store.objects(&repo)?;
         let shallow = boundary(&repo).step(step)?;

@@ -19,6 +19,8 @@ impl Store {
     /// that commit needs, at the same depth, and what is newer in history than it; deltas may have their bases in it.
     /// Submodules and Git LFS are not part of it.
     ///
+    /// Returns the commits within `depth` whose parents are left out, although they have some.
+    ///
     /// # Errors
     ///
     /// [`ErrorKind::DamagedStore`](crate::ErrorKind::DamagedStore) if an object is missing or damaged;
@@ -32,7 +34,7 @@ impl Store {
         depth: Depth,
         out: impl Write,
         interrupt: &Interrupt,
-    ) -> Result<()> {
+    ) -> Result<Vec<CommitId>> {
         let step = || format!("pack {commit}");
         let repo = self.repository()?;
         let (objects, shallow) = (self.objects(&repo)?, boundary(&repo).step(step)?);
@@ -52,28 +54,14 @@ impl Store {
         }
         let is_known = |id: &gix::oid| known.contains(id);
         let is_complete = |id: &gix::oid| commits.contains(id);
-        let wanted = walk(commit, depth, &is_known, &is_complete)?.objects;
-        write_pack(&objects, &wanted, |id| known.contains(id), out, interrupt).step(step)
-    }
-
-    /// The commits of the store that have no parents there, within `depth` commits of history of `commit`, although
-    /// they have some.
-    ///
-    /// # Errors
-    ///
-    /// Those of [`Store::export`].
-    pub fn shallow_boundary(
-        &self,
-        commit: CommitId,
-        depth: Depth,
-        interrupt: &Interrupt,
-    ) -> Result<Vec<CommitId>> {
-        let step = || format!("read the history of {commit}");
-        let repo = self.repository()?;
-        let (objects, shallow) = (self.objects(&repo)?, boundary(&repo).step(step)?);
-        let walked = closure(&objects, &[commit.0], (&shallow, depth), |_| true, |_| false, interrupt)
-            .map_err(|err| Error::reading(step(), &err))?;
-        Ok(walked.boundary.into_iter().map(CommitId).collect())
+        let wanted = walk(commit, depth, &is_known, &is_complete)?;
+        write_pack(&objects, &wanted.objects, |id| known.contains(id), out, interrupt).step(step)?;
+        let whole = match since {
+            None => wanted,
+            // The walk ended at what is known.
+            Some(_) => walk(commit, depth, &|_| true, &|_| false)?,
+        };
+        Ok(whole.boundary.into_iter().map(CommitId).collect())
     }
 
     /// Whether a commit is in the store with all that it needs.

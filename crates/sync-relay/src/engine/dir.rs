@@ -6,13 +6,13 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use fs_err::{File, OpenOptions};
-use rustix::event::{Timespec, poll};
 use rustix::fs::{FlockOperation, flock};
 use sync_core::{Interrupt, read_bounded};
 
 use super::files::{PACKS, TIP, digest_of, pack_file, pack_of};
-use super::{Engine, LARGEST_TIP, PackName, Record, Revision, Swap};
+use super::{Engine, LARGEST_TIP, PackName, Record, Revision, Swap, too_short};
 use crate::RelayName;
+use crate::pause::pause;
 
 /// What names of incomplete files begin with.
 const TEMPORARY: &str = ".tmp-";
@@ -52,15 +52,10 @@ impl Directory {
     /// The lock for writing the tip, which is released on drop.
     fn lock(&self, interrupt: &Interrupt) -> io::Result<File> {
         let file = OpenOptions::new().create(true).truncate(false).write(true).open(self.own.join(LOCK))?;
-        let interval = Timespec::try_from(LOCK_INTERVAL).map_err(io::Error::other)?;
         loop {
             match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-                Err(rustix::io::Errno::WOULDBLOCK) => interrupt.check()?,
+                Err(rustix::io::Errno::WOULDBLOCK) => pause(LOCK_INTERVAL, interrupt)?,
                 locked => return locked.map(|()| file).map_err(|err| lock_error(&self.own.join(LOCK), err)),
-            }
-            match poll(&mut [], Some(&interval)) {
-                Ok(_) | Err(rustix::io::Errno::INTR) => {}
-                Err(err) => return Err(err.into()),
             }
         }
     }
@@ -189,10 +184,7 @@ fn copy(from: &mut dyn Read, to: &mut File, length: u64, interrupt: &Interrupt) 
         interrupt.check()?;
         let copied = io::copy(&mut from.take(left.min(1 << 20)), to)?;
         if copied == 0 {
-            return Err(io::Error::new(
-                io::ErrorKind::UnexpectedEof,
-                "the pack is shorter than it should be",
-            ));
+            return Err(too_short());
         }
         left -= copied;
     }

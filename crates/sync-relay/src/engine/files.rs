@@ -3,6 +3,7 @@
 use ring::digest::{SHA256, digest};
 
 use super::PackName;
+use crate::hex::{hex, sha256};
 
 /// The file of the tip.
 pub(super) const TIP: &str = "tip.json";
@@ -12,7 +13,7 @@ pub(super) const PACKS: &str = "packs";
 
 /// The SHA-256 of bytes, in hexadecimal.
 pub(super) fn digest_of(bytes: &[u8]) -> String {
-    digest(&SHA256, bytes).as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(digest(&SHA256, bytes).as_ref())
 }
 
 /// The file of a pack.
@@ -22,17 +23,8 @@ pub(super) fn pack_file(name: &PackName) -> String {
 
 /// The pack that a file has, if its name is that of one.
 pub(super) fn pack_of(file: &str) -> Option<PackName> {
-    let hex = file.strip_suffix(".pack").filter(|hex| hex.len() == 64)?;
-    let mut bytes = [0; 32];
-    for (byte, digits) in bytes.iter_mut().zip(hex.as_bytes().chunks(2)) {
-        let digits = std::str::from_utf8(digits).ok().filter(|digits| digits.bytes().all(is_lower_hex))?;
-        *byte = u8::from_str_radix(digits, 16).ok()?;
-    }
-    Some(PackName(bytes))
-}
-
-fn is_lower_hex(byte: u8) -> bool {
-    matches!(byte, b'0'..=b'9' | b'a'..=b'f')
+    let name = PackName(sha256(file.strip_suffix(".pack")?)?);
+    (pack_file(&name) == file).then_some(name) // so without capital letters
 }
 
 #[cfg(test)]

@@ -15,6 +15,7 @@ use std::io::{self, Read};
 use sync_core::Interrupt;
 
 use crate::RelayName;
+use crate::hex::hex;
 
 pub use access::{Access, Keys, Login, LoginProvider, Wake};
 pub use nats::Connections;
@@ -45,7 +46,7 @@ pub struct PackName(pub [u8; 32]);
 
 impl fmt::Display for PackName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        f.write_str(&hex(&self.0))
     }
 }
 
@@ -120,6 +121,11 @@ pub trait Engine: Send {
 fn too_large(place: &dyn fmt::Display) -> io::Error {
     let text = format!("{place} is larger than the limit of {LARGEST_TIP} bytes");
     io::Error::new(io::ErrorKind::FileTooLarge, text)
+}
+
+/// The error about a pack in whose file there is less than was said.
+fn too_short() -> io::Error {
+    io::Error::new(io::ErrorKind::UnexpectedEof, "the pack is shorter than it should be")
 }
 
 /// The engine of a relay, for one name. Nothing is connected before its first call.

@@ -12,7 +12,7 @@ use super::access::{Access, Keys, Login, LoginProvider};
 use super::files::{PACKS, TIP, pack_file, pack_of};
 use super::url::S3Url;
 use super::web::{Ask, Web};
-use super::{Engine, PackName, Record, Revision, Swap};
+use super::{Engine, PackName, Record, Revision, Swap, too_short};
 use crate::RelayName;
 
 /// How long a signature holds. It bears a clock that is some minutes wrong.
@@ -178,7 +178,7 @@ impl Engine for S3 {
         interrupt: &Interrupt,
     ) -> io::Result<()> {
         if pack.metadata()?.len() < length {
-            return Err(io::Error::new(ErrorKind::UnexpectedEof, "the pack is shorter than it should be"));
+            return Err(too_short());
         }
         if self.has_pack(name, interrupt)? {
             return Ok(());

@@ -18,6 +18,7 @@ use ring::digest::{SHA256, digest};
 use sync_core::{CommitId, Store, relative_path, without_dots};
 
 use crate::clock::CLOCK;
+use crate::hex::hex;
 use crate::publish::{digits, temporary_prefix};
 
 /// The directory of all groups, below the root of the process.
@@ -295,7 +296,7 @@ fn id(offers: &Offers, links: &BTreeMap<String, PathBuf>) -> String {
         }
         text.push('\n');
     }
-    digest(&SHA256, text.as_bytes()).as_ref()[..8].iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(&digest(&SHA256, text.as_bytes()).as_ref()[..8])
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use sync_core::{ConnectOptions, HttpRequest, Interrupt, LARGEST_FILE, Source, re
 use tokio::task::spawn_blocking;
 
 use super::{Delivery, Event, Hook};
+use crate::hex::hex;
 use crate::options::{
     WEBHOOK_BACKOFF, WEBHOOK_JSON, WEBHOOK_METHOD, WEBHOOK_SECRET_FILE, WEBHOOK_SUCCESS_STATUS,
     WEBHOOK_TIMEOUT, WEBHOOK_URL,
@@ -106,7 +107,7 @@ impl WebHook {
 /// The form that GitHub made common, which many servers can check already.
 fn signature(key: &[u8], body: &[u8]) -> String {
     let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, key), body);
-    tag.as_ref().iter().fold(String::from("sha256="), |text, byte| text + &format!("{byte:02x}"))
+    format!("sha256={}", hex(tag.as_ref()))
 }
 
 #[cfg(test)]

@@ -26,6 +26,8 @@ pub use config::{AuthMethod, Cookies, LoginConfig, Netrc};
 pub(crate) use credential::has_given_secret;
 pub use credential::{Credential, SecretSource, StaticCredential};
 pub use http::Http;
+#[cfg(feature = "relay")]
+pub(crate) use secret_files::first_line;
 pub use source::{SourceKind, TokenSource};
 pub use sources::SOURCES;
 pub use token::Token;

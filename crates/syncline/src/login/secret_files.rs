@@ -1,6 +1,7 @@
 //! Secrets in files, and errors that name the file but not its content.
 
 use std::fmt::Display;
+use std::io;
 use std::path::Path;
 
 use sync_core::{Auth, Error, ErrorKind, LARGEST_FILE, Result, Secret, read_bounded_text};
@@ -13,16 +14,21 @@ pub(super) fn auth(credential: &StaticCredential) -> Result<Auth> {
         StaticCredential::Password(user, SecretSource::Given(password)) => {
             Ok(Auth::basic(user, password.clone()))
         }
-        // All of the first line, as in git-sync: a password may begin or end with a space.
         StaticCredential::Password(user, SecretSource::File(path)) => {
-            let text = text("the password file", path)?;
-            Ok(Auth::basic(user, text.lines().next().unwrap_or_default()))
+            let password = first_line(path).map_err(|err| Error::io("read the password file", &err))?;
+            Ok(Auth::basic(user, password))
         }
         StaticCredential::Bearer(SecretSource::Given(token)) => Ok(Auth::Bearer(token.clone())),
         StaticCredential::Bearer(SecretSource::File(path)) => {
             Ok(Auth::Bearer(token("the bearer token", path)?))
         }
     }
+}
+
+/// All of the first line, as in git-sync: a password may begin or end with a space.
+pub(crate) fn first_line(path: &Path) -> io::Result<Secret> {
+    let text = read_bounded_text(path, LARGEST_FILE)?;
+    Ok(text.lines().next().unwrap_or_default().into())
 }
 
 /// The first line without the space around it, which no token has.

@@ -9,6 +9,7 @@ use sync_relay::engine::RelayUrl;
 use sync_relay::{PublicKeys, RelayName, SigningKey};
 
 use super::login::RelayLogin;
+use crate::hex::hex;
 use crate::options::{
     FILTER, LFS, LFS_URL, ONE_TIME, REF, RELAY_EXPECT, RELAY_FALLBACK, RELAY_INLINE, RELAY_KEEP,
     RELAY_KEY_FILE, RELAY_NAME, RELAY_PASSWORD_FILE, RELAY_PERIOD, RELAY_ROLE, RELAY_SIGN_KEY_FILE,
@@ -140,8 +141,7 @@ fn default_name(r: &mut OptionReader, source: &Source) -> Option<RelayName> {
     let last = last.strip_suffix(".git").unwrap_or(&last);
     let plain: String = last.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '-').take(50).collect();
     let digest = digest(&SHA256, format!("{}\n{}", source.written, source.reference).as_bytes());
-    let digest: String = digest.as_ref()[..4].iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("{plain}-{digest}").trim_start_matches('-').parse().ok()
+    format!("{plain}-{}", hex(&digest.as_ref()[..4])).trim_start_matches('-').parse().ok()
 }
 
 fn follow(r: &mut OptionReader, url: Option<&RelayUrl>, source: &mut Source) -> Option<Role> {

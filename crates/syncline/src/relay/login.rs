@@ -1,12 +1,13 @@
 //! The login at a relay, from files that may change.
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
-use sync_core::{LARGEST_FILE, Secret, read_bounded_text};
+use sync_core::Secret;
 use sync_relay::engine::{Keys, Login, LoginProvider};
 
+use crate::login::first_line;
 use crate::options::{RELAY_PASSWORD_FILE, RELAY_TOKEN_FILE, RELAY_URL, RELAY_USERNAME};
 use crate::reader::OptionReader;
 
@@ -69,9 +70,4 @@ fn keys(r: &OptionReader) -> Option<Keys> {
         secret_key: r.variable("AWS_SECRET_ACCESS_KEY")?.into(),
         session_token: r.variable("AWS_SESSION_TOKEN").map(Secret::from),
     })
-}
-
-fn first_line(path: &Path) -> io::Result<Secret> {
-    let text = read_bounded_text(path, LARGEST_FILE)?;
-    Ok(text.lines().next().unwrap_or_default().into())
 }

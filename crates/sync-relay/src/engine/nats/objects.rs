@@ -15,8 +15,8 @@ use tokio::time::timeout;
 use super::api::{self, Refused, Which};
 use super::connection::{Connection, PATIENCE};
 use super::streams;
-use crate::engine::PackName;
 use crate::engine::files::pack_of;
+use crate::engine::{PackName, too_short};
 
 /// How large chunks are.
 const CHUNK: u64 = 128 * 1024;
@@ -117,10 +117,7 @@ fn put_chunks(
         let mut chunk = Vec::with_capacity(CHUNK as usize);
         let size = CHUNK.min(length - number * CHUNK);
         if pack.take(size).read_to_end(&mut chunk)? as u64 != size {
-            return Err(io::Error::new(
-                io::ErrorKind::UnexpectedEof,
-                "the pack is shorter than it should be",
-            ));
+            return Err(too_short());
         }
         connection.wait(interrupt, upload.send(chunk))?;
     }

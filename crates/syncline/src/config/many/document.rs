@@ -9,6 +9,8 @@ use std::sync::Arc;
 use ring::digest::{Context, SHA256};
 use sync_core::read_bounded;
 
+use crate::hex::hex;
+
 /// The largest file, in bytes.
 const LARGEST: u64 = 1 << 20;
 
@@ -55,7 +57,7 @@ pub fn read(path: &Path, shown: &Path) -> io::Result<Documents> {
         digest.update(&content);
         list.push(Document { shown: shown.display().to_string().into(), path, content });
     }
-    Ok(Documents { list, sha256: hexadecimal(digest.finish().as_ref()) })
+    Ok(Documents { list, sha256: hex(digest.finish().as_ref()) })
 }
 
 fn names(directory: &Path) -> io::Result<Vec<PathBuf>> {
@@ -79,8 +81,4 @@ fn names(directory: &Path) -> io::Result<Vec<PathBuf>> {
 
 fn invalid(path: &Path, what: &str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidInput, format!("{} {what}", path.display()))
-}
-
-fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
