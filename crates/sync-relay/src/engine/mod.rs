@@ -79,7 +79,8 @@ pub trait Engine: Send {
         Ok(())
     }
 
-    /// The tip; `None` if none was written.
+    /// The tip; `None` if none was written. Where replicas answer, it may be an older one for a moment, after a
+    /// [`swap`](Engine::swap) of one's own too.
     fn tip(&mut self, interrupt: &Interrupt) -> io::Result<Option<Record>>;
 
     /// Read a pack. [`io::ErrorKind::NotFound`] if it is not there. The reader gives at most what is stored, in order;

@@ -1,10 +1,10 @@
-//! What every engine that can be written does.
+//! What every engine that can be written does. What was written is read "eventually": a replica may answer.
 
 use std::io::ErrorKind;
 
-use sync_relay::engine::{LARGEST_TIP, Revision, Swap};
+use sync_relay::engine::{LARGEST_TIP, Record, Revision, Swap};
 
-use crate::support::{Pack, Place, interrupt};
+use crate::support::{Pack, Place, eventually, interrupt};
 
 type Behaviour = (&'static str, fn(&Place, &str));
 
@@ -39,18 +39,32 @@ fn done(swap: std::io::Result<Swap>) -> Revision {
     }
 }
 
+/// The tip, once it is this one.
+fn tip_of(place: &Place, name: &str, bytes: &[u8]) -> Record {
+    eventually("the tip", || {
+        let record = place.engine(name).tip(&interrupt()).unwrap();
+        record.filter(|record| record.bytes == bytes)
+    })
+}
+
+/// Write a tip, once the engine knows what it knew of the last write.
+fn done_eventually(mut swap: impl FnMut() -> std::io::Result<Swap>) -> Revision {
+    eventually("a swap", || match swap().unwrap() {
+        Swap::Done(revision) => Some(revision),
+        Swap::Lost => None,
+    })
+}
+
 fn tips_are_swapped(place: &Place, name: &str) {
     let (mut engine, interrupt) = (place.engine(name), interrupt());
     assert_eq!(engine.tip(&interrupt).unwrap(), None);
     let first = done(engine.swap(b"one", None, &interrupt));
-    let record = place.engine(name).tip(&interrupt).unwrap().unwrap();
-    assert_eq!((record.bytes.as_slice(), &record.revision), (&b"one"[..], &first));
+    assert_eq!(tip_of(place, name, b"one").revision, first);
     let second = done(engine.swap(b"two", Some(&first), &interrupt));
     assert_ne!(first, second);
     assert_eq!(engine.swap(b"three", Some(&first), &interrupt).unwrap(), Swap::Lost);
     assert_eq!(engine.swap(b"three", None, &interrupt).unwrap(), Swap::Lost);
-    let record = place.engine(name).tip(&interrupt).unwrap().unwrap();
-    assert_eq!((record.bytes.as_slice(), record.revision), (&b"two"[..], second));
+    assert_eq!(tip_of(place, name, b"two").revision, second);
     assert!(engine.is_connected());
 }
 
@@ -71,9 +85,11 @@ fn feeders_do_not_overwrite_each_other(place: &Place, name: &str) {
         }
     };
     std::thread::scope(|scope| (0..3).for_each(|feeder| _ = scope.spawn(move || work(feeder))));
-    let record = place.engine(name).tip(&interrupt()).unwrap().unwrap();
-    let text = String::from_utf8(record.bytes).unwrap();
-    assert_eq!(text.lines().count(), 3 * EACH, "{text}");
+    let text = eventually("all writes", || {
+        let record = place.engine(name).tip(&interrupt()).unwrap()?;
+        let text = String::from_utf8(record.bytes).unwrap();
+        (text.lines().count() == 3 * EACH).then_some(text)
+    });
     for feeder in 0..3 {
         let own = text.lines().filter_map(|line| line.strip_prefix(&format!("{feeder}:")));
         assert!(own.map(|line| line.parse::<usize>().unwrap()).eq(0..EACH), "{text}");
@@ -98,17 +114,23 @@ fn packs_are_listed_and_removed(place: &Place, name: &str) {
     assert_eq!(engine.packs(&interrupt).unwrap(), []);
     let mut packs: Vec<Pack> = (0..3).map(|seed| Pack::of(300_000, seed)).collect();
     packs.iter_mut().for_each(|pack| pack.put(engine.as_mut()).unwrap());
-    let mut listed = engine.packs(&interrupt).unwrap();
-    listed.sort();
     packs.sort_by_key(|pack| pack.name);
-    assert!(listed.iter().copied().eq(packs.iter().map(|pack| pack.name)), "{listed:?}");
+    let names = packs.iter().map(|pack| pack.name).collect::<Vec<_>>();
+    eventually("all packs", || {
+        let mut listed = engine.packs(&interrupt).unwrap();
+        listed.sort();
+        (listed == names).then_some(())
+    });
     engine.remove_pack(&packs[0].name, &interrupt).unwrap();
     engine.remove_pack(&packs[0].name, &interrupt).unwrap();
-    assert_eq!(packs[0].get(engine.as_mut()).unwrap_err().kind(), ErrorKind::NotFound);
+    let gone = eventually("a pack that is gone", || packs[0].get(engine.as_mut()).err());
+    assert_eq!(gone.kind(), ErrorKind::NotFound, "{gone}");
     packs[1].assert_read(engine.as_mut());
-    assert_eq!(engine.packs(&interrupt).unwrap().len(), 2);
-    packs[0].put(engine.as_mut()).unwrap();
-    packs[0].assert_read(engine.as_mut());
+    eventually("two packs", || (engine.packs(&interrupt).unwrap().len() == 2).then_some(()));
+    eventually("the pack again", || {
+        packs[0].put(engine.as_mut()).unwrap();
+        packs[0].get(engine.as_mut()).ok().filter(|bytes| *bytes == packs[0].bytes)
+    });
 }
 
 fn names_are_apart(place: &Place, name: &str) {
@@ -127,19 +149,19 @@ fn large_tips_are_refused(place: &Place, name: &str) {
     let (mut engine, interrupt) = (place.engine(name), interrupt());
     let largest = vec![b'x'; LARGEST_TIP];
     let revision = done(engine.swap(&largest, None, &interrupt));
-    assert_eq!(place.engine(name).tip(&interrupt).unwrap().unwrap().bytes, largest);
+    tip_of(place, name, &largest);
     let larger = vec![b'x'; LARGEST_TIP + 1];
     done(engine.swap(&larger, Some(&revision), &interrupt));
-    let refused = place.engine(name).tip(&interrupt).unwrap_err();
+    let refused = eventually("a refusal", || place.engine(name).tip(&interrupt).err());
     assert_eq!(refused.kind(), ErrorKind::FileTooLarge, "{refused}");
 }
 
 fn what_was_stored_unheard_counts(place: &Place, name: &str) {
     let (mut engine, interrupt) = (place.engine(name), interrupt());
     let first = done(engine.swap(b"one", None, &interrupt));
-    assert_eq!(done(engine.swap(b"one", None, &interrupt)), first);
+    assert_eq!(done_eventually(|| engine.swap(b"one", None, &interrupt)), first);
     let second = done(engine.swap(b"two", Some(&first), &interrupt));
-    assert_eq!(done(engine.swap(b"two", Some(&first), &interrupt)), second);
+    assert_eq!(done_eventually(|| engine.swap(b"two", Some(&first), &interrupt)), second);
 }
 
 fn short_files_are_refused(place: &Place, name: &str) {

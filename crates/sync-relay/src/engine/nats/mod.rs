@@ -198,7 +198,7 @@ impl Engine for Nats {
     ) -> io::Result<Box<dyn Read + Send + 'a>> {
         let object = self.object_name(name);
         let connection = self.connection()?;
-        let meta = connection.wait(interrupt, connection.object(&self.url.bucket, &object));
+        let meta = connection.wait(interrupt, connection.announced_object(&self.url.bucket, &object));
         let Some(meta) = self.explained(meta)? else {
             let text = format!("{}: there is no pack {name}", self.shown);
             return Err(io::Error::new(io::ErrorKind::NotFound, text));

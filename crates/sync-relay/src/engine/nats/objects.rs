@@ -10,7 +10,7 @@ use fs_err::File;
 use futures_util::StreamExt;
 use serde_json::{Value, json};
 use sync_core::Interrupt;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use super::api::{self, Refused, Which};
 use super::connection::{Connection, PATIENCE};
@@ -26,6 +26,9 @@ const IN_FLIGHT: u64 = 8;
 
 /// Chunks without an object that are older than this are of an upload that failed.
 const ORPHANED_AFTER: Duration = Duration::from_secs(3600);
+
+/// How often an object is asked for again that a replica does not have yet, and after which pause.
+const REPLICA_LAG: (u32, Duration) = (5, Duration::from_millis(100));
 
 /// What is known of an object.
 pub(super) struct Object {
@@ -46,6 +49,17 @@ impl Connection {
     /// An object; `None` if it is not there.
     pub(super) async fn object(&self, bucket: &str, object: &str) -> io::Result<Option<Object>> {
         self.object_at(bucket, &meta_subject(bucket, object)).await
+    }
+
+    /// An object that a tip names: the replica that answers may not have it yet.
+    pub(super) async fn announced_object(&self, bucket: &str, object: &str) -> io::Result<Option<Object>> {
+        for _ in 0..REPLICA_LAG.0 {
+            if let Some(object) = self.object(bucket, object).await? {
+                return Ok(Some(object));
+            }
+            sleep(REPLICA_LAG.1).await;
+        }
+        self.object(bucket, object).await
     }
 
     async fn object_at(&self, bucket: &str, subject: &str) -> io::Result<Option<Object>> {
