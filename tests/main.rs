@@ -35,6 +35,7 @@ mod logins;
 mod manifests;
 mod many;
 mod memory;
+mod monitoring;
 mod moving;
 mod notifying;
 mod openpgp;

@@ -4,5 +4,5 @@ mod hostile;
 mod many;
 mod proofs;
 mod pushes;
-mod scene;
+pub mod scene;
 mod senders;

@@ -122,7 +122,10 @@ fn metrics_have_git_syncs_names_types_and_labels() {
         [("name=exechook,status=success".into(), 2.0)]
     );
     assert!(samples(&page, "syncline_consecutive_failures")[0].1 >= 1.0);
-    assert_eq!(samples(&page, "syncline_published_commit_info"), [(format!("hash={commit},ref=HEAD"), 1.0)]);
+    assert_eq!(
+        samples(&page, "syncline_published_commit_info"),
+        [(format!("hash={commit},ref=HEAD,source={}", repo.url()), 1.0)]
+    );
     assert!(samples(&page, "syncline_received_objects_total")[0].1 >= 5.0);
     assert!(samples(&page, "syncline_disk_bytes").iter().all(|(_, bytes)| *bytes > 0.0));
     assert!(samples(&page, "syncline_last_success_timestamp_seconds")[0].1 > 1.7e9);
@@ -147,7 +150,7 @@ fn one_repository_has_these_samples_and_no_others() {
         .1
         .lines()
         .filter(|line| !line.starts_with('#'))
-        .map(|line| line.rsplit_once(' ').unwrap().0.replace(&commit, "COMMIT"))
+        .map(|line| line.rsplit_once(' ').unwrap().0.replace(&commit, "COMMIT").replace(repo.url(), "SOURCE"))
         .collect();
     names.sort();
     let mut expected: Vec<String> = Vec::new();
@@ -157,7 +160,22 @@ fn one_repository_has_these_samples_and_no_others() {
     for name in ["syncline_phase_duration_seconds_sum", "syncline_phase_duration_seconds_count"] {
         expected.extend(["receive", "request", "write"].map(|phase| format!("{name}{{phase=\"{phase}\"}}")));
     }
+    for status in ["success", "error", "noop"] {
+        let name = "syncline_sync_duration_seconds";
+        let bounds = ["0.01", "0.05", "0.1", "0.5", "1.0", "5.0", "30.0", "120.0", "+Inf"];
+        expected.extend(bounds.map(|bound| format!("{name}_bucket{{status=\"{status}\",le=\"{bound}\"}}")));
+        expected.extend(["sum", "count"].map(|part| format!("{name}_{part}{{status=\"{status}\"}}")));
+    }
+    let version = env!("CARGO_PKG_VERSION");
+    expected.push(format!("syncline_build_info{{version=\"{version}\"}}"));
     let others = [
+        "syncline_config_period_seconds",
+        "syncline_lag_seconds_count",
+        "syncline_lag_seconds_sum",
+        "syncline_rate_limited_total{to=\"git\"}",
+        "syncline_ready",
+        "syncline_volume_available_bytes",
+        "syncline_volume_size_bytes",
         "git_fetch_count_total",
         "git_sync_hook_run_count_total{name=\"exechook\",status=\"success\"}",
         "syncline_received_bytes_total",
@@ -165,7 +183,7 @@ fn one_repository_has_these_samples_and_no_others() {
         "syncline_last_attempt_timestamp_seconds",
         "syncline_last_success_timestamp_seconds",
         "syncline_consecutive_failures",
-        "syncline_published_commit_info{hash=\"COMMIT\",ref=\"HEAD\"}",
+        "syncline_published_commit_info{hash=\"COMMIT\",source=\"SOURCE\",ref=\"HEAD\"}",
         "syncline_published_commit_timestamp_seconds",
         "syncline_published_timestamp_seconds",
         "syncline_disk_bytes{kind=\"store\"}",
@@ -196,6 +214,7 @@ fn the_status_page_tells_what_is_published() {
     let page = status();
     assert_eq!(page["published"]["commit"], repo.head());
     assert_eq!(page["published"]["subject"], "A \"subject\"");
+    assert_eq!((&page["ready"], &page["unready"]), (&true.into(), &serde_json::Value::Null));
     assert_eq!((&page["source"], &page["ref"]), (&repo.url().into(), &"HEAD".into()));
     assert!(page["last_success"].as_str().unwrap().ends_with('Z') && page["last_error"].is_null());
     std::fs::rename(&repo.path, env.path("away")).unwrap();
@@ -290,6 +309,13 @@ fn healthcheck_asks_the_process_beside_it() {
     running.wait_for("published");
     eventually("health", || (check(&[]).code == Some(0)).then_some(()));
     assert_eq!(check(&["/livez"]).code, Some(0));
+    drop(running);
+    std::fs::rename(&repo.path, env.path("away")).unwrap();
+    let _running = serving(&env, repo.url(), port).arg("--max-failures=-1").arg("--period=1h").spawn();
+    let said = eventually("the reason", || {
+        Some(check(&[]).stderr).filter(|said| said.contains("the last attempt: "))
+    });
+    assert!(said.contains("nothing was synced yet") && said.lines().count() == 1, "{said}");
     let unset = Syncline::new().arg("healthcheck").run();
     assert!(unset.code == Some(1) && unset.stderr.contains("--http-bind"), "{}", unset.stderr);
 }

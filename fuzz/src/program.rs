@@ -7,7 +7,7 @@ use serde_json::Value;
 use sync_core::{CommitInfo, Cookie, Scope};
 
 use syncline::environment::Environment;
-use syncline::fuzzing::{self, Config, Facts, Outcome, Parsed, Published, Schedule, Status, parse};
+use syncline::fuzzing::{self, Config, Facts, Outcome, Pages, Parsed, Published, Schedule, Status, parse};
 
 use crate::{lines, text};
 
@@ -159,7 +159,33 @@ pub fn cookies(data: &[u8]) {
     }
 }
 
-/// Whatever a commit, a reference and an error say, `/status` is JSON and `/metrics` has lines that end where they should.
+/// The beginnings of all tags of the page for browsers.
+const TAGS: [&str; 21] = [
+    "!DOCTYPE html>",
+    "html ",
+    "head>",
+    "meta ",
+    "title>",
+    "style>",
+    "body>",
+    "h1>",
+    "h2>",
+    "p class=",
+    "strong>",
+    "table>",
+    "tr>",
+    "th>",
+    "td>",
+    "abbr title=",
+    "footer>",
+    "/",
+    "p>",
+    "a href=",
+    "td class=",
+];
+
+/// Whatever a commit, a reference and an error say, `/status` is JSON, its page has no tags but its own, and `/metrics` has
+/// lines that end where they should.
 pub fn status(data: &[u8]) {
     let text = text(data);
     let ([time, subject, reference], error) = lines(&text);
@@ -171,8 +197,13 @@ pub fn status(data: &[u8]) {
     let info = CommitInfo { id, time: time.parse().unwrap_or_default(), subject: subject.into() };
     status.published(Published { info, reference: Some(reference.into()), signer: None }, 1);
     let facts: Facts = status.facts();
-    let (page, metrics) = fuzzing::pages(&facts);
-    let page: Value = serde_json::from_str(&page).expect("JSON");
+    let Pages { json, html, text, metrics } = Pages::of(&facts);
+    let deceives = |c: char| (c.is_control() && c != '\n') || ('\u{202a}'..='\u{202e}').contains(&c);
+    assert!(!html.contains(deceives) && !text.contains(deceives), "{html}");
+    for part in html.split('<').skip(1) {
+        assert!(TAGS.iter().any(|tag| part.starts_with(tag)), "{part}");
+    }
+    let page: Value = serde_json::from_str(&json).expect("JSON");
     assert_eq!(
         (page["published"]["subject"].as_str(), page["ref"].as_str()),
         (Some(subject), Some(reference))

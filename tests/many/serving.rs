@@ -1,12 +1,11 @@
 //! What the HTTP server, the health check and the service manager are told of many repositories.
 
 use std::collections::BTreeSet;
-use std::io::Write;
 use std::os::unix::net::UnixDatagram;
-use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use crate::support::many::{Many, entry, file, page, wait_for};
+use crate::support::monitoring::promtool;
 use crate::support::*;
 
 fn process(port: u16) -> String {
@@ -42,7 +41,9 @@ fn probes_name_the_required_repositories_that_are_not_ready() {
     wait_for(&running, "late", "sync failed");
     wait_for(&running, "optional", "sync failed");
     for path in ["/", "/readyz"] {
-        assert_eq!(get(port, path), (503, "late: nothing was synced yet\n".into()), "{path}");
+        let (status, said) = get(port, path);
+        assert!(status == 503 && said.starts_with("late: nothing was synced yet"), "{path}: {said}");
+        assert_eq!(said.lines().count(), 1, "{said}");
     }
     eventually("readiness", || (get(port, "/readyz/good").0 == 200).then_some(()));
     assert_eq!(get(port, "/readyz/optional").0, 503);
@@ -84,7 +85,7 @@ fn every_sample_of_a_repository_has_its_name_and_none_has_one_without_a_file() {
     let samples = |page: &str| {
         page.lines().filter(|line| !line.starts_with('#')).map(ToOwned::to_owned).collect::<Vec<_>>()
     };
-    let own = ["process_", "syncline_config_", "syncline_passes_", "syncline_group_"];
+    let own = ["process_", "syncline_build_", "syncline_config_last_", "syncline_passes_", "syncline_group_"];
     let (others, of_repos): (Vec<_>, Vec<_>) =
         samples(&page).into_iter().partition(|line| own.iter().any(|own| line.starts_with(own)));
     for line in &of_repos {
@@ -96,10 +97,7 @@ fn every_sample_of_a_repository_has_its_name_and_none_has_one_without_a_file() {
     let lines = page.lines().map(|line| Ok(line.to_owned()));
     let parsed = prometheus_parse::Scrape::parse(lines).unwrap();
     assert!(parsed.samples.len() > of_repos.len() / 2);
-    match promtool(&page) {
-        Some((succeeded, said)) => assert!(succeeded, "{said}"),
-        None => leave_out("promtool does not check the page: it is not installed"),
-    }
+    promtool(&["check", "metrics"], &page);
     let heads = |page: &str| {
         page.lines().filter(|line| line.starts_with("# TYPE")).map(ToOwned::to_owned).collect::<Vec<_>>()
     };
@@ -112,7 +110,7 @@ fn every_sample_of_a_repository_has_its_name_and_none_has_one_without_a_file() {
     single.wait_for("published");
     let page = get(alone, "/metrics").1;
     assert!(
-        !page.contains("repo=") && !page.contains("_repo_state") && !page.contains("syncline_config_"),
+        !page.contains("repo=") && !page.contains("_repo_state") && !page.contains("syncline_config_last_"),
         "{page}"
     );
 }
@@ -141,15 +139,4 @@ fn changes_are_told_of_one_repository_or_group() {
     {
         assert_eq!(get(port, &format!("/v1/changes{query}")).0, status, "{query}");
     }
-}
-
-/// What promtool says of a page of metrics, and whether it finds nothing wrong with its form. It also has opinions on
-/// names that are git-sync's.
-fn promtool(page: &str) -> Option<(bool, String)> {
-    let mut promtool = Command::new("promtool");
-    promtool.args(["check", "metrics"]).stdin(Stdio::piped()).stderr(Stdio::piped()).stdout(Stdio::null());
-    let mut child = promtool.spawn().ok()?;
-    child.stdin.take()?.write_all(page.as_bytes()).ok()?;
-    let output = child.wait_with_output().ok()?;
-    Some((output.status.code() != Some(1), text(&output.stderr)))
 }

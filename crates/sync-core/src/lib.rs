@@ -107,6 +107,7 @@ pub use transport::options::{ConnectOptions, HttpSetting, ProtocolPolicy, is_loo
 pub use transport::proxy::{NoProxy, Proxies, Proxy};
 #[cfg(feature = "http")]
 pub use transport::request::HttpRequest;
+pub use transport::requests::{RequestObserver, RequestResult};
 pub use transport::ssh::options::{HostKeys, SshOptions};
 pub use url::RemoteUrl;
 pub use url::scope::UrlScope;

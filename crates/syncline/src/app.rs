@@ -12,11 +12,13 @@ use sync_core::Pool;
 use tracing::{error, info, warn};
 
 use crate::args::{self, Args, Parsed};
+use crate::ask::Freshness;
 use crate::board::{Board, Entry};
 use crate::clock::unix_time;
 use crate::config::many::ManyConfig;
 use crate::config::{self, Config, Http, LogConfig, LogFormat};
 use crate::environment::Environment;
+use crate::first_sync::FirstSync;
 use crate::many::Loader;
 use crate::receive::{Listener, ReceiveConfig, Targets};
 use crate::repository::Repository;
@@ -28,7 +30,7 @@ use crate::status::Status;
 use crate::stop::{Order, Stop};
 use crate::systemd::{Manager, Readiness};
 use crate::touch_and_error_files::Files;
-use crate::{healthcheck, hooks, listen, log, manual, many, serve};
+use crate::{ask, hooks, listen, log, manual, many, progress_line, serve};
 
 /// How long a thread without work is kept.
 const IDLE_THREAD: Duration = Duration::from_secs(1);
@@ -41,6 +43,10 @@ pub fn main(mut argv: Vec<OsString>, environment: Environment) -> ExitCode {
         Some("healthcheck") => {
             argv.remove(1);
             healthcheck(argv, &environment)
+        }
+        Some("status") => {
+            argv.remove(1);
+            status(argv, &environment)
         }
         Some("generate") => {
             let what = argv.get(2).map(|what| what.to_string_lossy().into_owned()).unwrap_or_default();
@@ -89,12 +95,26 @@ fn start_many(args: Args, environment: Environment) -> Result<ExitCode, Vec<Stri
 }
 
 fn healthcheck(argv: Vec<OsString>, environment: &Environment) -> Result<ExitCode, Vec<String>> {
-    Ok(match healthcheck::ask(argv, environment)? {
+    Ok(match ask::healthcheck(argv, environment)? {
         Ok(()) => ExitCode::SUCCESS,
         Err(answer) => {
             let _ = writeln!(std::io::stderr(), "{answer}");
             ExitCode::FAILURE
         }
+    })
+}
+
+/// Exit codes: 0 fresh, 1 stale, 2 no answer.
+fn status(argv: Vec<OsString>, environment: &Environment) -> Result<ExitCode, Vec<String>> {
+    let (shown, freshness) = ask::status(argv, environment)?;
+    match shown {
+        Ok(text) => _ = print(text.as_bytes()),
+        Err(answer) => _ = writeln!(std::io::stderr(), "{answer}"),
+    }
+    Ok(match freshness {
+        Freshness::Fresh => ExitCode::SUCCESS,
+        Freshness::Stale => ExitCode::FAILURE,
+        Freshness::Unknown => ExitCode::from(2),
     })
 }
 
@@ -159,6 +179,7 @@ async fn live_one(config: Config, manager: &Manager) -> Exit {
     warn_of(&config.warnings);
     let status = Status::new(config.source.url.to_string(), config.source.reference.to_string());
     let (http, format) = (config.http.clone(), config.log.format);
+    let first = FirstSync::of(&config);
     let entry = Entry::new(status, true, http.as_ref().map_or(Duration::ZERO, |http| http.readyz_max_age));
     let board = Board::of_one(entry.clone());
     let targets = Targets::new(config.receive.is_some());
@@ -176,7 +197,12 @@ async fn live_one(config: Config, manager: &Manager) -> Exit {
         config: Arc::new(config),
         entry,
     };
-    live((http, receiver), format, &board, manager, sync_one(repository)).await
+    let status = repository.entry.status.clone();
+    let exit = live((http, receiver), format, &board, manager, sync_one(repository)).await;
+    if let Some(text) = first.and_then(|first| first.describe(&status.facts())) {
+        let _ = std::io::stderr().write_all(text.as_bytes());
+    }
+    exit
 }
 
 /// Sync until a signal comes.
@@ -279,7 +305,7 @@ async fn live(
             Exit::Failure
         }
         () = hooks::orphans() => Exit::Failure,
-        () = log::show(board, format) => Exit::Failure,
+        () = progress_line::show(board, format) => Exit::Failure,
         () = manager.report(board) => Exit::Failure,
     };
     manager.stopping();

@@ -140,6 +140,7 @@ pub fn command() -> Command {
         .after_long_help(format!(
             "{note} GITSYNC_PASSWORD, GITSYNC_BEARER_TOKEN and GITSYNC_GITHUB_APP_PRIVATE_KEY can only be set there.\n\n\
              Exit codes: 0 after --one-time succeeded or a signal; 1 for wrong options or too many failures.\n\n\
+             'syncline status' prints what a running syncline does, if that has --http-bind.\n\n\
              Example:\n  syncline --repo=https://example.com/site.git --ref=main --root=/srv/site --period=30s\n\
              publishes the newest main under /srv/site/site.git."
         ))

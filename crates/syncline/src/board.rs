@@ -9,7 +9,7 @@ use std::time::Duration;
 use sync_core::{CommitId, Pool, Progress};
 use tokio::sync::Notify;
 
-use crate::status::Status;
+use crate::status::{Facts, Status};
 
 /// Clones are the same board.
 #[derive(Clone, Debug)]
@@ -75,19 +75,25 @@ impl Entry {
     }
 
     /// How old the last success may be.
-    fn limit(&self) -> Duration {
-        self.readyz_max_age.saturating_add(self.status.seldom())
+    fn limit(&self, facts: &Facts) -> Duration {
+        self.readyz_max_age.saturating_add(facts.seldom())
     }
 
-    /// Why it is not ready, if it is not.
+    /// Why it is not ready, if it is not, and what the last attempt failed of.
     pub fn unready(&self) -> Option<String> {
-        let facts = self.status.facts();
+        let reason = self.status.read(|facts| self.reason(facts))?;
+        let error =
+            self.status.read(|facts| facts.last_error().map(|error| format!("; the last attempt: {error}")));
+        Some(reason + &error.unwrap_or_default())
+    }
+
+    fn reason(&self, facts: &Facts) -> Option<String> {
         if facts.has_given_up {
             return Some(format!("it gave up after {} failures", facts.consecutive_failures));
         }
         let seconds = |age: Duration| humantime::format_duration(Duration::from_secs(age.as_secs()));
-        let is_old = |age: Duration| !self.readyz_max_age.is_zero() && age > self.limit();
-        let limit = seconds(self.limit());
+        let is_old = |age: Duration| !self.readyz_max_age.is_zero() && age > self.limit(facts);
+        let limit = seconds(self.limit(facts));
         let observed = facts.relay.as_ref().and_then(|relay| relay.shown().age());
         if let Some(age) = observed.filter(|age| is_old(*age)) {
             let age = seconds(age);
@@ -95,7 +101,7 @@ impl Entry {
                 "a feeder saw the git server {age} ago, more than {limit}; do the feeders run?"
             ));
         }
-        match self.status.age() {
+        match facts.age() {
             None => Some("nothing was synced yet".into()),
             Some(age) if is_old(age) => {
                 Some(format!("the last success was {} ago, more than {limit}", seconds(age)))

@@ -6,7 +6,7 @@ pub use crate::config::many::{ManyConfig, of_text as many};
 pub use crate::receive::form_payload;
 pub use crate::receive::fuzzing::push;
 pub use crate::schedule::{Next, Policy, Schedule};
-pub use crate::serve::pages;
+pub use crate::serve::Pages;
 pub use crate::status::{Facts, Outcome, Published, Status};
 
 /// The cookies of a file.

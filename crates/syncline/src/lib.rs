@@ -9,17 +9,18 @@
 
 pub mod app;
 pub mod args;
+mod ask;
 mod board;
 mod cgroup;
 mod clock;
 pub mod config;
 pub mod environment;
+mod first_sync;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;
 mod gate;
 mod groups;
-mod healthcheck;
 mod hex;
 pub mod hooks;
 mod listen;
@@ -30,6 +31,7 @@ mod many;
 pub mod options;
 pub mod origin;
 mod processes;
+mod progress_line;
 pub mod publish;
 pub mod reader;
 mod receive;

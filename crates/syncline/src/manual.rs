@@ -4,6 +4,7 @@ use std::io::Write;
 
 use crate::args::command;
 use crate::options::{Kind, Row, options};
+use crate::serve;
 
 /// What the table of options does not say: headings and paragraphs.
 const SECTIONS: &[(&str, &str)] = &[
@@ -38,11 +39,12 @@ const SECTIONS: &[(&str, &str)] = &[
         "HTTP",
         "With --http-bind: / answers 503 until the first success and 200 from then on, as in git-sync; /livez answers while \
          the process lives; /readyz answers 200 while the last success is not older than --readyz-max-age; /status describes \
-         what is published, as JSON. /v1/changes?after=COMMIT waits until a commit other than COMMIT (without after: any \
+         what is published, as JSON, and as a page for browsers. /v1/changes?after=COMMIT waits until a commit other than COMMIT (without after: any \
          commit) is published, and answers with its commit, subject, committed_at and published_at. It waits for up to 60 \
          seconds (timeout=SECONDS for less) and then answers 204. 64 such requests can wait at the same time; others get 503. \
          /metrics serves Prometheus. 'syncline healthcheck [PATH]' asks such a server on the same host, by default for \
-         /readyz, and exits with 0 or 1.",
+         /readyz, and exits with 0 or 1. 'syncline status [NAME|URL]' prints what it does, and exits with 0 if that is \
+         fresh, 1 if it is stale and 2 if nobody answers.",
     ),
     (
         "SYSTEMD",
@@ -140,6 +142,7 @@ fn paragraph(text: &str, indent: &str) -> String {
 pub fn generate(what: &str) -> Result<Vec<u8>, String> {
     match what {
         "man" => page().map_err(|err| err.to_string()),
+        "metrics" => Ok(serve::metrics_reference().into_bytes()),
         shell => completions(shell),
     }
 }
@@ -160,7 +163,7 @@ fn completions(shell: &str) -> Result<Vec<u8>, String> {
     let mut output = Vec::new();
     let shell: clap_complete::Shell = shell
         .parse()
-        .map_err(|_| format!("generate: must be man, bash, zsh, fish or elvish, not {shell:?}"))?;
+        .map_err(|_| format!("generate: must be man, metrics, bash, zsh, fish or elvish, not {shell:?}"))?;
     clap_complete::generate(shell, &mut command(), "syncline", &mut output);
     Ok(output)
 }

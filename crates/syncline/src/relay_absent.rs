@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sync_core::{ConnectOptions, Interrupt, Relay, RemoteUrl, Source, Store, Tip};
+use sync_core::{ConnectOptions, Interrupt, Relay, RemoteUrl, RequestObserver, Source, Store, Tip};
 use tokio::sync::Notify;
 
 use crate::options::RELAY_URL;
@@ -29,6 +29,10 @@ impl RelayConfig {
     }
 
     pub fn facts(&self) -> Facts {
+        match self.0 {}
+    }
+
+    pub fn counted(&self, _: RequestObserver) -> RelayConfig {
         match self.0 {}
     }
 

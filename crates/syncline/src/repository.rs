@@ -76,7 +76,9 @@ impl Repository {
     /// Alone, a repository that cannot be opened ends the process. Among others it is tried again.
     async fn work(self, files: &Arc<Writer>, mut stop: Stop) -> End {
         let is_alone = self.place.is_none();
-        let mut schedule = Schedule::new(self.config.timing.policy, !is_alone);
+        let policy = self.config.timing.policy;
+        self.entry.status.syncs_every(policy.usual_period());
+        let mut schedule = Schedule::new(policy, !is_alone);
         loop {
             let began = tokio::time::Instant::now();
             let opened = match unless_stopped(self.open(), &mut stop).await {
@@ -145,6 +147,7 @@ impl Repository {
         let mut mirror = self.mirror(publisher)?;
         let mut feeding = None;
         if let Some(relay) = &config.relay {
+            let relay = relay.counted(entry.status.requests("relay"));
             let facts = relay.facts();
             entry.status.uses_relay(facts.view());
             feeding = relay.feeding(&shared.relays, &facts);
@@ -175,7 +178,12 @@ impl Repository {
     fn mirror(&self, publisher: Gated) -> Result<sync_core::MirrorBuilder, Error> {
         let Repository { config, entry, shared, .. } = self;
         let interrupt = Interrupt::new();
-        let http = Http::new(&config.connect, config.timing.sync_timeout, &interrupt);
+        let counted = |to| {
+            let mut connect = config.connect.clone();
+            connect.requests = entry.status.requests(to);
+            connect
+        };
+        let http = Http::new(&counted("token"), config.timing.sync_timeout, &interrupt);
         let origin = config.source.url.origin();
         let logins =
             Logins::new(&config.login, origin, http, &shared.tokens, (&entry.status, &entry.progress))?;
@@ -183,7 +191,7 @@ impl Repository {
         retention.keep = config.publishing.stale_worktree_timeout;
         retention.reuse_delay = config.publishing.worktree_reuse_delay;
         let mirror = Mirror::builder(config.source.clone())
-            .connect(config.connect.clone())
+            .connect(counted("git"))
             .pool(&shared.pool)
             .publisher(publisher)
             .credentials(logins)

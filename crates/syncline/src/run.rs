@@ -299,6 +299,7 @@ impl<W: Worker> Service<W> {
                 }
                 None => worker.maintain_after_failure(),
             }
+            worker.measure(&told);
             Ok(())
         };
         // What did not end in time goes on next time.

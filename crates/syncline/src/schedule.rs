@@ -34,6 +34,13 @@ pub struct Policy {
     pub init_max_failures: Option<i64>,
 }
 
+impl Policy {
+    /// The pause between syncs; `None` if there is only one.
+    pub fn usual_period(&self) -> Option<Duration> {
+        (!self.one_time).then(|| self.idle_period.unwrap_or(self.period))
+    }
+}
+
 /// What to do after a sync.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Next {
@@ -92,14 +99,12 @@ impl Schedule {
             self.serving = !self.policy.one_time;
             self.succeeded = true;
             self.failures = 0;
-            return if self.policy.one_time {
-                Next::Exit(Exit::Success)
-            } else {
-                let period = self
-                    .stretched
-                    .unwrap_or_default()
-                    .max(self.policy.idle_period.unwrap_or(self.policy.period));
-                Next::Wait(times(period, 1.0 + spread * (random - 0.5)))
+            return match self.policy.usual_period() {
+                None => Next::Exit(Exit::Success),
+                Some(usual) => {
+                    let period = self.stretched.unwrap_or_default().max(usual);
+                    Next::Wait(times(period, 1.0 + spread * (random - 0.5)))
+                }
             };
         }
         self.failures = self.failures.saturating_add(1);

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use sync_core::{CommitId, CommitInfo, Held, LfsCounts, Progress, Stage};
+use sync_core::{CommitId, CommitInfo, Held, LfsCounts, Progress, RequestObserver, RequestResult, Stage};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
@@ -79,14 +79,58 @@ impl Sum {
     }
 }
 
+/// The bounds of the histogram of durations: as they are shown, and in seconds.
+pub const DURATION_BOUNDS: [(&str, f64); 8] = [
+    ("0.01", 0.01),
+    ("0.05", 0.05),
+    ("0.1", 0.1),
+    ("0.5", 0.5),
+    ("1.0", 1.0),
+    ("5.0", 5.0),
+    ("30.0", 30.0),
+    ("120.0", 120.0),
+];
+
+/// How long something took, each time.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Durations {
+    pub sum: Sum,
+    /// How often it took no longer than each of the bounds.
+    pub within: [u64; DURATION_BOUNDS.len()],
+}
+
+impl Durations {
+    fn add(&mut self, took: Duration) {
+        self.sum.add(took);
+        let seconds = took.as_secs_f64();
+        let fitting = self.within.iter_mut().zip(DURATION_BOUNDS).filter(|(_, (_, bound))| seconds <= *bound);
+        fitting.for_each(|(count, _)| *count += 1);
+    }
+}
+
+/// Commits that are older than this when they are published say nothing about how long news take.
+const FRESH: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// The file system of the root, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Volume {
+    /// What this user may still write.
+    pub available: u64,
+    pub size: u64,
+}
+
 /// Everything, at one moment. Times are seconds since 1970.
 #[derive(Clone, Debug, Default)]
 pub struct Facts {
     pub source: String,
     pub reference: String,
-    pub passes: BTreeMap<Outcome, Sum>,
+    pub passes: BTreeMap<Outcome, Durations>,
     pub hooks: BTreeMap<(&'static str, Outcome), u64>,
     pub logins: BTreeMap<(&'static str, Outcome), u64>,
+    /// Requests by kind of server and kind of answer.
+    pub requests: BTreeMap<(&'static str, &'static str), u64>,
+    /// How often a server said that it is asked too often, by kind of server.
+    pub rate_limited: BTreeMap<&'static str, u64>,
     pub stages: BTreeMap<&'static str, Sum>,
     pub received_bytes: u64,
     pub received_objects: u64,
@@ -105,6 +149,11 @@ pub struct Facts {
     /// How often a commit was judged, by result.
     pub verifications: BTreeMap<&'static str, u64>,
     pub published_at: Option<f64>,
+    /// From the committer's date to the publication, of commits that came while this process ran.
+    pub lag: Sum,
+    /// The pause between syncs; `None` if there is only one.
+    pub period: Option<Duration>,
+    pub volume: Option<Volume>,
     pub tree_bytes: u64,
     pub store_bytes: u64,
     /// The commit that each hook was told of last, by the name of the hook.
@@ -129,6 +178,11 @@ impl Facts {
         self.attempts.front().map(|attempt| attempt.at)
     }
 
+    /// How long ago the last success was.
+    pub fn age(&self) -> Option<Duration> {
+        self.succeeded.map(|last| last.elapsed())
+    }
+
     /// The error of the last attempt, if it failed.
     pub fn last_error(&self) -> Option<&str> {
         self.attempts.front()?.error.as_deref()
@@ -148,7 +202,7 @@ impl Facts {
 
     /// How many syncs published something.
     pub fn updates(&self) -> u64 {
-        self.passes.get(&Outcome::Success).map_or(0, |sum| sum.count)
+        self.passes.get(&Outcome::Success).map_or(0, |passes| passes.sum.count)
     }
 
     /// The reference as the user named it, or the one that was chosen if the user named a set of them.
@@ -172,6 +226,16 @@ pub fn shown_reference<'a>(named: &'a str, chosen: Option<&'a str>) -> &'a str {
     match chosen {
         Some(chosen) if !is_named(&chosen) => chosen.strip_prefix("refs/tags/").unwrap_or(chosen),
         _ => named,
+    }
+}
+
+fn status_class(status: u16) -> &'static str {
+    match status / 100 {
+        2 => "2xx",
+        3 => "3xx",
+        4 => "4xx",
+        5 => "5xx",
+        _ => "other",
     }
 }
 
@@ -227,11 +291,6 @@ impl Status {
         self.lock().last_success.is_some()
     }
 
-    /// How long ago the last success was.
-    pub fn age(&self) -> Option<Duration> {
-        self.lock().succeeded.map(|last| last.elapsed())
-    }
-
     /// A sync succeeded, with something new or without.
     pub fn passed(&self, outcome: Outcome, took: Duration) {
         let mut facts = self.lock();
@@ -281,8 +340,14 @@ impl Status {
         let relay = facts.relay.as_ref().map(RelayView::shown);
         let followed = relay.filter(|relay| relay.commit == Some(commit.info.id));
         facts.relay_lag = followed.and_then(|relay| relay.age()).map(|age| age.as_secs_f64());
+        let now = unix_time();
+        let lag = Duration::try_from_secs_f64(now - commit.info.time as f64).ok();
+        let is_news = facts.published.as_ref().is_some_and(|before| before.info.id != commit.info.id);
+        if let Some(lag) = lag.filter(|lag| is_news && *lag < FRESH) {
+            facts.lag.add(lag);
+        }
         facts.published = Some(commit);
-        facts.published_at = Some(unix_time());
+        facts.published_at = Some(now);
         facts.tree_bytes = tree_bytes;
         drop(facts);
         self.news.notify_waiters();
@@ -317,6 +382,15 @@ impl Status {
         self.lock().store_bytes = bytes;
     }
 
+    pub fn volume_has(&self, volume: Volume) {
+        self.lock().volume = Some(volume);
+    }
+
+    /// How often it syncs.
+    pub fn syncs_every(&self, period: Option<Duration>) {
+        self.lock().period = period;
+    }
+
     /// A hook was told of a commit.
     pub fn delivered(&self, name: &'static str, commit: CommitId) {
         self.lock().delivered.insert(name, commit);
@@ -329,6 +403,21 @@ impl Status {
     /// A token source was asked for a login; `metric` counts that.
     pub fn token_fetched(&self, metric: &'static str, outcome: Outcome) {
         *self.lock().logins.entry((metric, outcome)).or_default() += 1;
+    }
+
+    /// Counts requests to a kind of server.
+    pub fn requests(&self, to: &'static str) -> RequestObserver {
+        let status = self.clone();
+        RequestObserver::new(move |result| {
+            let mut facts = status.lock();
+            let result = match result {
+                RequestResult::RateLimited => return *facts.rate_limited.entry(to).or_default() += 1,
+                RequestResult::Answered(None) => "ok",
+                RequestResult::Answered(Some(status)) => status_class(status),
+                _ => "none",
+            };
+            *facts.requests.entry((to, result)).or_default() += 1;
+        })
     }
 
     /// Counters of long work that report here how long each stage took and what it received.
@@ -365,15 +454,15 @@ mod tests {
         let status = Status::new(String::new(), String::new());
         let (hour, second) = (Duration::from_secs(3600), Duration::from_secs(1));
         tokio::time::advance(hour).await;
-        assert_eq!(status.age(), None);
+        assert_eq!(status.facts().age(), None);
         for outcome in [Outcome::Success, Outcome::Noop] {
             status.passed(outcome, second);
-            assert_eq!(status.age(), Some(Duration::ZERO));
+            assert_eq!(status.facts().age(), Some(Duration::ZERO));
             tokio::time::advance(hour).await;
             status.failed("no".into(), 1, second);
-            assert_eq!(status.age(), Some(hour));
+            assert_eq!(status.facts().age(), Some(hour));
             status.lock().last_success = Some(unix_time() + 1e6);
-            assert_eq!(status.age(), Some(hour));
+            assert_eq!(status.facts().age(), Some(hour));
         }
     }
 
@@ -405,7 +494,7 @@ mod tests {
         status.passed(Outcome::Noop, Duration::from_secs(1));
         let facts = status.facts();
         assert_eq!((facts.consecutive_failures, facts.last_error()), (0, None));
-        assert_eq!(facts.passes[&Outcome::Error].count, 25);
+        assert_eq!(facts.passes[&Outcome::Error].sum.count, 25);
         assert_eq!(facts.updates(), 0, "nothing new was published");
     }
 

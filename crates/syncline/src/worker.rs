@@ -8,7 +8,7 @@ use tracing::debug;
 
 use crate::hooks::{Event, What};
 use crate::relay::Feeding;
-use crate::status::{Published, Status};
+use crate::status::{Published, Status, Volume};
 
 /// What a look found.
 pub enum Looked<F> {
@@ -43,6 +43,9 @@ pub trait Worker: Send + 'static {
 
     /// Tell the status what is published.
     fn describe(&mut self, commit: CommitId, status: &Status);
+
+    /// Tell the status how much room there is.
+    fn measure(&self, status: &Status);
 
     /// Maintenance after a success. It cannot fail.
     fn maintain(&mut self, commit: CommitId);
@@ -108,6 +111,13 @@ impl Worker for Synced {
             Err(err) => debug!(error = %err, "cannot describe the commit"),
         }
         status.store_has(self.mirror.store().disk_usage());
+    }
+
+    fn measure(&self, status: &Status) {
+        if let Ok(found) = rustix::fs::statvfs(self.mirror.store().root()) {
+            let bytes = |blocks: u64| blocks.saturating_mul(found.f_frsize);
+            status.volume_has(Volume { available: bytes(found.f_bavail), size: bytes(found.f_blocks) });
+        }
     }
 
     fn maintain(&mut self, commit: CommitId) {

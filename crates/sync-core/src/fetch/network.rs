@@ -197,12 +197,15 @@ impl Network {
         let mut transport: Box<dyn Transport + Send> = match &url.0 {
             Kind::Http(url) => self.http(url, None, &budget, step)?,
             Kind::Git { host, port, path } => {
-                git::connect(host, *port, path, &self.options, &self.interrupt, &budget).step(step)?
+                let connected = git::connect(host, *port, path, &self.options, &self.interrupt, &budget);
+                self.options.requests.connected(&connected);
+                connected.step(step)?
             }
             Kind::Ssh(url) => {
                 let ssh_options = (&self.options.ssh, self.options.tunnel_for(&url.host, url.port));
                 let connected =
                     ssh::connect(&self.connections.sessions, url, ssh_options, &self.interrupt, &budget);
+                self.options.requests.connected(&connected);
                 let (transport, used) = connected.map_err(|failure| failure.into_error(step()))?;
                 session = Some(used);
                 transport

@@ -307,6 +307,8 @@ impl<'a> Entries<'a> {
         if self.packet.len() >= PACKET {
             self.start += self.packet.len() as u64;
             self.used = 0;
+            // Within a large object, too.
+            gix::Count::set(&self.pack_receiver.progress.bytes(), self.start as usize);
             let mut next = self.from_disk.try_recv().unwrap_or_default();
             next.clear();
             let used = std::mem::replace(&mut self.packet, next);

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use http::{HeaderMap, Response, header};
 use ureq::{AsSendBody, Body, SendBody};
 
-use super::answer::{status_error, transport_error, was_lost};
+use super::answer::{status_error, was_lost};
 use super::http_pool::{HttpPool, Lease, LeasedBody};
 use super::options::ConnectOptions;
 use super::redirect::{location, origin, redirect_target};
@@ -84,7 +84,7 @@ impl HttpClient {
     pub fn send(&self, mut call: HttpCall<'_>, interrupt: &Interrupt) -> io::Result<HttpReply> {
         let (mut url, mut left) = (call.url.to_owned(), call.redirects);
         loop {
-            let mut lease = self.pool.lease(&url, self.options.http_for(&url).connection, interrupt);
+            let mut lease = self.pool.lease(&url, &self.options, interrupt);
             let response = match send_once(&mut call, &url, &lease) {
                 // The server may close a kept connection just when we use it again.
                 Err(err) if lease.is_reused() && was_lost(&err) => {
@@ -130,7 +130,7 @@ fn send_once(call: &mut HttpCall<'_>, url: &str, lease: &Lease) -> io::Result<Re
 
 fn run(request: http::request::Builder, body: impl AsSendBody, lease: &Lease) -> io::Result<Response<Body>> {
     let request = request.body(body).map_err(io::Error::other)?;
-    lease.agent().run(request).inspect_err(|_| lease.fail()).map_err(transport_error)
+    lease.send(|agent| agent.run(request))
 }
 
 impl HttpReply {

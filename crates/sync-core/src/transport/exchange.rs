@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use http::Response;
 use ureq::Body;
 
-use super::answer::{Content, status_error, transport_error, was_lost};
+use super::answer::{Content, status_error, was_lost};
 use super::http_pool::{Lease, LeasedBody};
 use super::read_budget::ReadBudget;
 
@@ -38,12 +38,12 @@ impl Request {
     }
 
     fn send_once(&self) -> io::Result<Response<Body>> {
-        let mut request = self.lease.agent().post(&self.url);
-        for (name, value) in &self.headers {
-            request = request.header(name, value);
-        }
-        let sent = request.send(&self.body).inspect_err(|_| self.lease.fail());
-        sent.map_err(transport_error)
+        self.lease.send(|agent| {
+            let headers = self.headers.iter();
+            let request =
+                headers.fold(agent.post(&self.url), |request, (name, value)| request.header(name, value));
+            request.send(&self.body)
+        })
     }
 }
 

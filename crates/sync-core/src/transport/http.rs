@@ -14,7 +14,7 @@ use gix::protocol::transport::client::blocking_io::http::{
 use http::{Response, header};
 use ureq::Body;
 
-use super::answer::{Content, status_error, transport_error, was_lost};
+use super::answer::{Content, status_error, was_lost};
 use super::connections::Connections;
 use super::exchange::{Answer, Headers, PostBody, Request, ResponseBody, Shared};
 use super::http_known::Known;
@@ -80,7 +80,7 @@ impl Client {
         let mut secrets: Vec<_> = auth.into_iter().collect();
         secrets.extend(split_headers(&http.headers));
         let follow_redirects = http.follow_redirects;
-        let lease = connections.http.lease(&url.base, http.connection, interrupt);
+        let lease = connections.http.lease(&url.base, options, interrupt);
         let user_headers = origin(&url.base).map(|origin| UserHeaders { origin, headers: secrets });
         Client {
             lease,
@@ -111,11 +111,11 @@ impl Client {
     }
 
     fn try_get(&self, url: &str, headers: &[(String, String)]) -> io::Result<Response<Body>> {
-        let mut request = self.lease.agent().get(url);
-        for (name, value) in headers.iter().chain(&self.user_headers_for(url)) {
-            request = request.header(name, value);
-        }
-        request.call().inspect_err(|_| self.lease.fail()).map_err(transport_error)
+        let own = self.user_headers_for(url);
+        self.lease.send(|agent| {
+            let headers = headers.iter().chain(&own);
+            headers.fold(agent.get(url), |request, (name, value)| request.header(name, value)).call()
+        })
     }
 
     fn answered(&self, answer: Answer) -> GetResponse<Headers, ResponseBody> {
@@ -212,9 +212,11 @@ mod tests {
     fn a_connection_is_kept_for_the_longest_of_periods() {
         let url = HttpUrl { base: "https://host/x".into(), login: None };
         let client = client(&url);
-        assert!(
-            client.lease.agent().config().max_idle_age() >= std::time::Duration::from_secs(30 * 24 * 3600)
-        );
+        let month = std::time::Duration::from_secs(30 * 24 * 3600);
+        let _ = client.lease.send(|agent| {
+            assert!(agent.config().max_idle_age() >= month);
+            Err(ureq::Error::HostNotFound)
+        });
     }
 
     #[test]

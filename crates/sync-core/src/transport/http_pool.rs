@@ -7,13 +7,16 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use http::Response;
 use ureq::{Agent, Body, BodyReader};
 
-use super::answer::Plain;
+use super::answer::{Plain, transport_error};
 use super::connector::{AgentState, Dialler, agent, agent_config};
 use super::http_options::ConnectionOptions;
 use super::lines::{self, Lines};
+use super::options::ConnectOptions;
 use super::redirect::origin;
+use super::requests::RequestObserver;
 use super::socket::WaitPolicy;
 use super::tls::{Tls, TlsOptions};
 use crate::interrupt::Interrupt;
@@ -86,16 +89,17 @@ impl HttpPool {
     }
 
     /// An agent for a URL: an idle one, or else a new one.
-    pub(super) fn lease(&self, url: &str, options: ConnectionOptions, interrupt: &Interrupt) -> Arc<Lease> {
-        let key = Key { origin: origin(url), options: options.into() };
+    pub(super) fn lease(&self, url: &str, options: &ConnectOptions, interrupt: &Interrupt) -> Arc<Lease> {
+        let key = Key { origin: origin(url), options: options.http_for(url).connection.into() };
+        let user = User { interrupt: interrupt.clone(), requests: options.requests.clone() };
         for pool in std::iter::successors(Some(self), |pool| pool.parent.as_deref()) {
             while let Some(Idle { member, unread }) = pool.take(&key) {
                 if is_usable(&member.state, unread, interrupt) {
-                    return Lease::of(pool, member, true, interrupt);
+                    return Lease::of(pool, member, true, user);
                 }
             }
         }
-        Lease::of(self, self.new_member(key.into()), false, interrupt)
+        Lease::of(self, self.new_member(key.into()), false, user)
     }
 
     pub(super) fn lines(&self) -> Lines {
@@ -188,24 +192,30 @@ fn is_usable(state: &AgentState, unread: Option<BodyReader<'_>>, interrupt: &Int
     state.has_connection()
 }
 
+/// Who leases an agent.
+#[derive(Clone)]
+struct User {
+    interrupt: Interrupt,
+    requests: RequestObserver,
+}
+
 /// The use of an agent, which goes back to its pool afterwards if it still has a connection.
 pub(super) struct Lease {
     pool: HttpPool,
     member: Member,
-    interrupt: Interrupt,
+    user: User,
     is_reused: bool,
     has_failed: AtomicBool,
     unread: Mutex<Option<BodyReader<'static>>>,
 }
 
 impl Lease {
-    fn of(pool: &HttpPool, member: Member, is_reused: bool, interrupt: &Interrupt) -> Arc<Lease> {
-        member.state.set_wait_policy(WaitPolicy::new(interrupt));
-        let (pool, interrupt) = (pool.clone(), interrupt.clone());
+    fn of(pool: &HttpPool, member: Member, is_reused: bool, user: User) -> Arc<Lease> {
+        member.state.set_wait_policy(WaitPolicy::new(&user.interrupt));
         Arc::new(Lease {
-            pool,
+            pool: pool.clone(),
             member,
-            interrupt,
+            user,
             is_reused,
             has_failed: AtomicBool::new(false),
             unread: Mutex::default(),
@@ -215,22 +225,26 @@ impl Lease {
     /// A new agent in place of this one, whose connection was lost.
     pub(super) fn renewed(&self) -> Arc<Lease> {
         let member = self.pool.new_member(self.member.key.clone());
-        Lease::of(&self.pool, member, false, &self.interrupt)
+        Lease::of(&self.pool, member, false, self.user.clone())
     }
 
-    pub(super) fn agent(&self) -> &Agent {
-        &self.member.agent
+    /// Send a request. Without an answer, a file for TLS may have been wrong, and be right the next time.
+    pub(super) fn send(
+        &self,
+        send: impl FnOnce(&Agent) -> Result<Response<Body>, ureq::Error>,
+    ) -> io::Result<Response<Body>> {
+        let answered = send(&self.member.agent);
+        self.user.requests.answered(&answered);
+        if answered.is_err() {
+            self.has_failed.store(true, Ordering::Relaxed);
+            self.member.tls.iter().for_each(|tls| tls.forget());
+        }
+        answered.map_err(transport_error)
     }
 
     /// Whether its connection was used before.
     pub(super) fn is_reused(&self) -> bool {
         self.is_reused
-    }
-
-    /// Take note that there was no answer. A file for TLS may have been wrong, and be right the next time.
-    pub(super) fn fail(&self) {
-        self.has_failed.store(true, Ordering::Relaxed);
-        self.member.tls.iter().for_each(|tls| tls.forget());
     }
 }
 
@@ -302,7 +316,8 @@ mod tests {
 
     /// Send a request and read the answer, which still has its lease.
     fn used(lease: Arc<Lease>, url: &str) -> LeasedBody {
-        let mut body = LeasedBody::new(lease.agent().get(url).call().unwrap().into_body(), &lease);
+        let mut body =
+            LeasedBody::new(lease.send(|agent| agent.get(url).call()).unwrap().into_body(), &lease);
         body.read_to_end(&mut Vec::new()).unwrap();
         body
     }
@@ -310,7 +325,7 @@ mod tests {
     fn lease(pool: &HttpPool, url: &str, user_agent: usize) -> Arc<Lease> {
         let setting = HttpSetting::UserAgent(user_agent.to_string());
         let options = ConnectOptions { http_overrides: vec![setting], ..ConnectOptions::default() };
-        pool.lease(url, options.http_for(url).connection, &Interrupt::new())
+        pool.lease(url, &options, &Interrupt::new())
     }
 
     #[test]
@@ -347,7 +362,7 @@ mod tests {
         assert!(!Arc::ptr_eq(&pool.tls(tls("a")), &pool.tls(tls("b"))));
         let config = one.member.tls[0].config().unwrap();
         assert!(Arc::ptr_eq(&config, &other.member.tls[0].config().unwrap()));
-        other.fail();
+        let _ = other.send(|_| Err(ureq::Error::HostNotFound));
         assert!(!Arc::ptr_eq(&config, &one.member.tls[0].config().unwrap()));
     }
 }

@@ -35,6 +35,7 @@ pub(crate) mod read_budget;
 pub(crate) mod redirect;
 #[cfg(feature = "http")]
 pub(crate) mod request;
+pub(crate) mod requests;
 mod server_messages;
 mod socket;
 #[cfg_attr(not(feature = "ssh"), path = "ssh/absent.rs")]

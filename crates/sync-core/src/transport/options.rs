@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 
 use super::proxy::{Proxies, Proxy};
+use super::requests::RequestObserver;
 use super::ssh::options::SshOptions;
 use crate::credentials::Credentials;
 use crate::resources::Resources;
@@ -47,6 +48,8 @@ pub struct ConnectOptions {
     /// Git's `protocol.<name>.allow`. The last one for a name is used. As in Git, the default is `User` for `file` and
     /// `Always` for the others.
     pub protocols: Vec<(Option<String>, ProtocolPolicy)>,
+    /// Who is told of every request.
+    pub requests: RequestObserver,
 }
 
 /// Which URLs may use a protocol.

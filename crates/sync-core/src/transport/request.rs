@@ -55,6 +55,7 @@ impl HttpRequest {
         } else {
             agent.run(request.body(()).map_err(io::Error::other)?)
         };
+        options.requests.answered(&answered);
         let mut response = answered.map_err(transport_error)?;
         let mut body = Vec::new();
         let mut reader = response.body_mut().as_reader();

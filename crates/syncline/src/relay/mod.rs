@@ -9,7 +9,7 @@ mod login;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use sync_core::Relay;
+use sync_core::{Relay, RequestObserver};
 use sync_relay::engine::{self, Access, Engine, Wake};
 use sync_relay::{Fallback, Follower, FollowerOptions};
 use tokio::sync::Notify;
@@ -44,6 +44,13 @@ impl RelayConfig {
         let wake = wake.clone();
         let engine = self.engine(accesses, Arc::new(move || wake.notify_one()));
         Some(Box::new(Follower::new(engine, options, facts.of.clone())))
+    }
+
+    /// The same, with its requests counted.
+    pub fn counted(&self, requests: RequestObserver) -> RelayConfig {
+        let mut counted = self.clone();
+        counted.connect.requests = requests;
+        counted
     }
 
     fn engine(&self, accesses: &Accesses, wake: Wake) -> Box<dyn Engine> {

@@ -165,7 +165,7 @@ async fn the_first_success_is_news_and_an_unchanged_poll_is_not() {
     assert!(status.is_ready());
     assert_eq!(facts.published.as_ref().map(|published| published.info.id), Some(commit('a')));
     assert_eq!((facts.last_error(), facts.consecutive_failures), (None, 0));
-    let count = |outcome| facts.passes.get(&outcome).map_or(0, |sum| sum.count);
+    let count = |outcome| facts.passes.get(&outcome).map_or(0, |passes| passes.sum.count);
     assert_eq!((count(Outcome::Error), count(Outcome::Success)), (1, 1));
     assert!(count(Outcome::Noop) >= 5, "{facts:?}");
     let described = all(&mut calls).iter().filter(|(_, call)| matches!(call, Call::Describe(_))).count();

@@ -13,7 +13,7 @@ use axum::response::{IntoResponse, Response};
 use sync_core::CommitId;
 use tokio::time::timeout;
 
-use super::{Shared, page, unknown};
+use super::{Shared, json as state, unknown};
 
 /// How many requests may wait at once: fewer than connections, so that some are left for other requests.
 pub(super) const WAITING: usize = 64;
@@ -46,14 +46,14 @@ pub(super) async fn changes(State(shared): State<Shared>, RawQuery(query): RawQu
     match Query::parse(&query.unwrap_or_default(), shared.board.is_many()) {
         Ok(Query { subject: Subject::Group(name), after, patience }) => {
             let flip = shared.board.wait_for_flip(&name, after.as_deref());
-            let answer = async { flip.await.map_or_else(unknown, |facts| json(page::flip(&facts))) };
+            let answer = async { flip.await.map_or_else(unknown, |facts| json(state::flip(&facts))) };
             wait(&shared, patience, answer).await
         }
         Ok(Query { subject, after, patience }) => {
             let name = if let Subject::Repo(name) = subject { name } else { String::new() };
             let Some(entry) = shared.board.repo(&name) else { return unknown() };
             let after = after.and_then(|after| after.parse().ok());
-            let answer = async { json(page::change(&entry.status.wait_for_news(after).await)) };
+            let answer = async { json(state::change(&entry.status.wait_for_news(after).await)) };
             wait(&shared, patience, answer).await
         }
         Err(error) => (StatusCode::BAD_REQUEST, format!("{error}\n")).into_response(),

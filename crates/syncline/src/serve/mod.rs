@@ -2,11 +2,15 @@
 
 mod changes;
 mod family;
+mod html;
+mod json;
 mod metrics;
-mod page;
 mod process;
 mod push_metrics;
 mod relay_metrics;
+mod shape;
+mod text;
+mod view;
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -16,8 +20,8 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, Bytes};
-use axum::extract::{Path, State};
-use axum::http::{StatusCode, header};
+use axum::extract::{Path, RawQuery, State};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use hyper::body::Frame;
@@ -29,6 +33,12 @@ use crate::config::Http;
 use crate::listen::{Lifetime, answer_all};
 #[cfg(feature = "fuzzing")]
 use crate::status::Status;
+use family::Format;
+use shape::Shape;
+use view::{BoardView, RepoView};
+
+pub use metrics::reference as metrics_reference;
+pub use view::plain;
 
 /// How long a connection lives: one that waits for a change is answered.
 const LIFETIME: Lifetime = Lifetime {
@@ -50,10 +60,10 @@ pub async fn serve(listener: TcpListener, http: &Http, board: Board) -> std::io:
     let mut router = Router::new()
         .route("/livez", get(livez))
         .route("/readyz", get(readyz))
-        .route("/status", get(page))
+        .route("/status", get(status))
         .route("/v1/changes", get(changes::changes));
     if board.is_many() {
-        router = router.route("/readyz/{name}", get(readyz_of)).route("/status/{name}", get(page_of));
+        router = router.route("/readyz/{name}", get(readyz_of)).route("/status/{name}", get(status_of));
     }
     if http.metrics {
         router = router.route("/metrics", get(metrics));
@@ -109,29 +119,64 @@ fn unknown() -> Response {
     (StatusCode::NOT_FOUND, "there is no such repository\n").into_response()
 }
 
-async fn page(State(shared): State<Shared>) -> Response {
-    let text = match shared.board.is_many() {
-        true => page::render_many(&shared.board),
-        false => shared.board.repo("").map(|entry| page::render(&entry.status.facts())).unwrap_or_default(),
-    };
-    ([(header::CONTENT_TYPE, "application/json")], text).into_response()
-}
-
-async fn page_of(State(shared): State<Shared>, Path(name): Path<String>) -> Response {
-    match shared.board.repo(&name) {
-        Some(entry) => ([(header::CONTENT_TYPE, "application/json")], page::render(&entry.status.facts()))
-            .into_response(),
-        None => unknown(),
+async fn status(State(shared): State<Shared>, RawQuery(query): RawQuery, headers: HeaderMap) -> Response {
+    let board = &shared.board;
+    let Some(shape) = Shape::asked(query.as_deref(), accept(&headers)) else { return Shape::unknown() };
+    if !board.is_many() {
+        return board.repo("").map_or_else(unknown, |entry| shape.repo("", &entry));
+    }
+    match shape {
+        Shape::Json => shape.response(json::board(board)),
+        Shape::Html => shape.response(html::board(&BoardView::of(board))),
+        Shape::Text => shape.response(text::board(&BoardView::of(board))),
     }
 }
 
-async fn metrics(State(shared): State<Shared>) -> Response {
-    let mut parts = metrics::render(&shared.board);
+async fn status_of(
+    State(shared): State<Shared>,
+    Path(name): Path<String>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Response {
+    let Some(shape) = Shape::asked(query.as_deref(), accept(&headers)) else { return Shape::unknown() };
+    shared.board.repo(&name).map_or_else(unknown, |entry| shape.repo(&name, &entry))
+}
+
+impl Shape {
+    fn repo(self, name: &str, entry: &Entry) -> Response {
+        self.response(match self {
+            Shape::Json => json::repo(entry),
+            Shape::Html => html::repo(&RepoView::of(name, entry)),
+            Shape::Text => text::repo(&RepoView::of(name, entry)),
+        })
+    }
+
+    fn response(self, body: String) -> Response {
+        match self {
+            Shape::Json => ([(header::CONTENT_TYPE, "application/json")], body).into_response(),
+            Shape::Html => (html::HEADERS, body).into_response(),
+            Shape::Text => body.into_response(),
+        }
+    }
+
+    fn unknown() -> Response {
+        (StatusCode::BAD_REQUEST, "format: there are html, json and text\n").into_response()
+    }
+}
+
+async fn metrics(State(shared): State<Shared>, headers: HeaderMap) -> Response {
+    let format = Format::accepted(accept(&headers));
+    let mut parts = metrics::render(&shared.board, format);
     let body = match shared.board.is_many() {
         true => Body::new(Parts(Box::new(parts))),
         false => parts.by_ref().collect::<String>().into(),
     };
-    ([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], body).into_response()
+    ([(header::CONTENT_TYPE, format.content_type())], body).into_response()
+}
+
+/// What the client accepts.
+fn accept(headers: &HeaderMap) -> &str {
+    headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default()
 }
 
 /// A body whose parts are made when they are sent.
@@ -150,12 +195,24 @@ impl hyper::body::Body for Parts {
     }
 }
 
-/// Both pages, for `fuzz/`.
+/// What is served of a repository, for `fuzz/`.
 #[cfg(feature = "fuzzing")]
-pub fn pages(facts: &crate::status::Facts) -> (String, String) {
-    let status = Status::with(facts.clone());
-    let board = Board::of_one(Entry::new(status, true, Duration::ZERO));
-    (page::render(facts), metrics::render(&board).collect())
+pub struct Pages {
+    pub json: String,
+    pub html: String,
+    pub text: String,
+    pub metrics: String,
+}
+
+#[cfg(feature = "fuzzing")]
+impl Pages {
+    pub fn of(facts: &crate::status::Facts) -> Pages {
+        let entry = Entry::new(Status::with(facts.clone()), true, Duration::ZERO);
+        let view = RepoView::of("", &entry);
+        let (html, text) = (html::repo(&view), text::repo(&view));
+        let metrics = metrics::render(&Board::of_one(entry.clone()), Format::Text).collect();
+        Pages { json: json::repo(&entry), html, text, metrics }
+    }
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use rustix::param::{clock_ticks_per_second, page_size};
 use rustix::process::{Resource, getrlimit};
 
+use super::family::{Head, head};
 use crate::processes::Stat;
 
 /// The process at one moment; what cannot be told is left out.
@@ -33,31 +34,27 @@ impl Process {
         }
     }
 
-    /// Name, type, help and value of each.
-    pub(super) fn samples(&self) -> [(&'static str, &'static str, &'static str, Option<f64>); 7] {
+    pub(super) fn samples(&self) -> [(Head, Option<f64>); 7] {
+        let cpu = "Total user and system CPU time spent in seconds.";
+        let most = "Maximum amount of virtual memory available in bytes.";
+        let start = "Start time of the process since unix epoch in seconds.";
         [
+            (head("process_cpu_seconds_total", "counter", cpu), self.cpu_seconds),
+            (head("process_open_fds", "gauge", "Number of open file descriptors."), self.open_files),
             (
-                "process_cpu_seconds_total",
-                "counter",
-                "Total user and system CPU time spent in seconds.",
-                self.cpu_seconds,
+                head("process_max_fds", "gauge", "Maximum number of open file descriptors."),
+                Some(self.most_files),
             ),
-            ("process_open_fds", "gauge", "Number of open file descriptors.", self.open_files),
-            ("process_max_fds", "gauge", "Maximum number of open file descriptors.", Some(self.most_files)),
-            ("process_virtual_memory_bytes", "gauge", "Virtual memory size in bytes.", self.virtual_bytes),
             (
-                "process_virtual_memory_max_bytes",
-                "gauge",
-                "Maximum amount of virtual memory available in bytes.",
-                Some(self.most_virtual_bytes),
+                head("process_virtual_memory_bytes", "gauge", "Virtual memory size in bytes."),
+                self.virtual_bytes,
             ),
-            ("process_resident_memory_bytes", "gauge", "Resident memory size in bytes.", self.resident_bytes),
+            (head("process_virtual_memory_max_bytes", "gauge", most), Some(self.most_virtual_bytes)),
             (
-                "process_start_time_seconds",
-                "gauge",
-                "Start time of the process since unix epoch in seconds.",
-                self.started,
+                head("process_resident_memory_bytes", "gauge", "Resident memory size in bytes."),
+                self.resident_bytes,
             ),
+            (head("process_start_time_seconds", "gauge", start), self.started),
         ]
     }
 }

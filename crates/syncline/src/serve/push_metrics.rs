@@ -3,7 +3,7 @@
 use super::family::{Family, Sample, counter, gauge, label, optional, plain, summary};
 use crate::status::{Facts, PushFacts, Sum};
 
-pub(super) const PUSHES: [Family; 8] = [
+pub(super) const PUSHES: [Family; 9] = [
     counter(
         "syncline_push_requests_total",
         "How many requests came for push hooks, by sender and result",
@@ -14,7 +14,8 @@ pub(super) const PUSHES: [Family; 8] = [
                 .map(|((sender, result), count)| Sample("", labels(sender, result), *count as f64))
                 .collect()
         },
-    ),
+    )
+    .by("sender, result"),
     gauge("syncline_push_last_timestamp_seconds", "When the last genuine push hook came", |facts, _| {
         optional(facts.pushes.as_ref().and_then(|pushes| Some(pushes.last?.at)))
     }),
@@ -42,6 +43,13 @@ pub(super) const PUSHES: [Family; 8] = [
         "syncline_push_missed_total",
         "How often a poll found a commit that no push hook announced, though hooks had worked",
         |facts, _| count(facts, |pushes| pushes.missed),
+    ),
+    gauge(
+        "syncline_push_period_seconds",
+        "The pause between syncs while it is longer than configured, because push hooks work",
+        |facts, _| {
+            optional(facts.pushes.as_ref().and_then(|pushes| pushes.period).map(|pause| pause.as_secs_f64()))
+        },
     ),
     counter(
         "syncline_push_secret_faults_total",

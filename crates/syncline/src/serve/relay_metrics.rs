@@ -26,13 +26,16 @@ pub(super) const RELAY: [Family; 7] = [
         "syncline_relay_bytes_total",
         "Bytes of packs that came from the relay, or went to it",
         |facts, _| of_relay_each(facts, "kind", |relay| &relay.bytes),
-    ),
+    )
+    .by("kind"),
     counter("syncline_relay_refused_total", "What the relay showed and was not followed", |facts, _| {
         of_relay_each(facts, "reason", |relay| &relay.refused)
-    }),
+    })
+    .by("reason"),
     counter("syncline_relay_writes_total", "How often a feeder wrote its tip, by result", |facts, _| {
         of_relay_each(facts, "result", |relay| &relay.writes)
-    }),
+    })
+    .by("result"),
 ];
 
 fn of_relay(facts: &Facts, value: fn(&RelayShown) -> Option<f64>) -> Vec<Sample> {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use sync_core::CommitId;
 
-use super::{Status, Sum};
+use super::{Facts, Status, Sum};
 use crate::clock::unix_time;
 
 /// Everything, at one moment. Times are seconds since 1970.
@@ -62,14 +62,16 @@ impl PushFacts {
     }
 }
 
-impl Status {
+impl Facts {
     /// How much older than usual the last success may be, because hooks work and polls are seldom: a pause and a half,
     /// since pauses vary.
     pub fn seldom(&self) -> Duration {
-        let period = self.lock().pushes.as_ref().and_then(|pushes| pushes.period);
+        let period = self.pushes.as_ref().and_then(|pushes| pushes.period);
         period.unwrap_or_default().saturating_mul(3) / 2
     }
+}
 
+impl Status {
     /// From now on push hooks may come.
     pub fn expects_pushes(&self) {
         self.lock().pushes.get_or_insert_default();

@@ -112,6 +112,8 @@ impl Worker for Fake {
         self.called(Call::Describe(commit));
     }
 
+    fn measure(&self, _: &Status) {}
+
     fn maintain(&mut self, commit: CommitId) {
         self.called(Call::Maintain(commit));
     }

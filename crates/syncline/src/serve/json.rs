@@ -1,24 +1,24 @@
-//! `/status`: the state as JSON, for people and scripts. Times are RFC 3339.
+//! `/status` as JSON, for scripts. Times are RFC 3339.
 
 use std::time::{Duration, UNIX_EPOCH};
 
 use serde_json::{Map, Value, json};
 use sync_core::Held;
 
-use crate::board::{Board, ConfigFacts, GroupFacts};
+use crate::board::{Board, ConfigFacts, Entry, GroupFacts};
 use crate::status::{Facts, LastPush, Published, PushFacts, RelayShown};
 
 /// Of one repository.
-pub(super) fn render(facts: &Facts) -> String {
-    format!("{:#}\n", state(facts))
+pub(super) fn repo(entry: &Entry) -> String {
+    format!("{:#}\n", state(entry, &entry.status.facts()))
 }
 
 /// Of all repositories, groups and the file that lists them.
-pub(super) fn render_many(board: &Board) -> String {
+pub(super) fn board(board: &Board) -> String {
     let mut repos = Map::new();
     for (name, entry) in board.repos() {
         let facts = entry.status.facts();
-        let mut shown = state(&facts);
+        let mut shown = state(&entry, &facts);
         shown["state"] = facts.state().into();
         shown["required"] = entry.is_required.into();
         repos.insert(name, shown);
@@ -50,7 +50,8 @@ pub(super) fn flip(facts: &GroupFacts) -> String {
     format!("{:#}\n", group(facts))
 }
 
-fn state(facts: &Facts) -> Value {
+fn state(entry: &Entry, facts: &Facts) -> Value {
+    let unready = entry.unready();
     let attempts = facts.attempts.iter().map(|attempt| {
         let (outcome, error) = (attempt.outcome.as_str(), &attempt.error);
         let mut shown =
@@ -61,6 +62,8 @@ fn state(facts: &Facts) -> Value {
         shown
     });
     let mut shown = json!({
+        "ready": unready.is_none(),
+        "unready": unready,
         "source": facts.source,
         "ref": facts.reference,
         "published": published(facts),
