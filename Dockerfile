@@ -1,4 +1,4 @@
-# syncline in an empty image: one file to run, one directory to sync into.
+# syncline in an empty image: one file to run, with the second name git-sync, and one directory to sync into.
 #
 #   docker build -t syncline .          with Rust's image as builder; any Rust image for musl will do
 #   scripts/image                       from a binary that was built before, without any other image
@@ -30,6 +30,9 @@ ARG VERSION= REVISION= CREATED= SOURCE=
 LABEL org.opencontainers.image.title="syncline" \
       org.opencontainers.image.description="Keep a directory in step with a Git reference and publish every new commit atomically through a symlink" \
       org.opencontainers.image.licenses="MIT OR Apache-2.0" \
+      org.opencontainers.image.vendor="syncline" \
+      org.opencontainers.image.url="${SOURCE}" \
+      org.opencontainers.image.documentation="${SOURCE}" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}" \
       org.opencontainers.image.created="${CREATED}" \

@@ -1,6 +1,7 @@
 //! The image that ships, run by podman.
 
 use std::fs;
+use std::path::Path;
 use std::process::Command;
 
 use crate::support::pods::{CONSUMER, Done, Pods, SYNCLINE};
@@ -21,7 +22,43 @@ fn it_holds_the_program_and_a_directory_and_nothing_else() {
     let listed = Command::new("find").arg(&unpacked).args(["-mindepth", "1", "-printf", "%P %m %u\n"]).done();
     let mut listed: Vec<&str> = listed.lines().collect();
     listed.sort_unstable();
-    assert_eq!(listed, ["git 1777 root", "syncline 755 root"]);
+    assert_eq!(listed, ["git 1777 root", "git-sync 777 root", "syncline 755 root"]);
+    // The second name costs nothing.
+    assert_eq!(fs::read_link(unpacked.join("git-sync")).unwrap(), Path::new("syncline"));
+}
+
+/// Pods of git-sync may name its program, and those of v3 may rely on the root of v3's image.
+#[test]
+fn it_does_what_pods_of_git_sync_expect() {
+    let env = Env::new();
+    let Some(mut pods) = Pods::start(&env) else { return };
+    env.repo("site");
+    let nginx = Nginx::start(&env.path(""));
+    pods.let_through(nginx.port());
+    let repo = format!("--env=GIT_SYNC_REPO={}", nginx.url("site/.git"));
+    let run = |more: &[&str]| {
+        let options =
+            ["run", "--rm", "--network=host", "--volume=v3:/tmp/git", "--env=GIT_SYNC_DEST=html", &repo];
+        pods.podman_command(&[&options, more, &[SYNCLINE, "--one-time"]].concat()).output().unwrap()
+    };
+    let failed = run(&["--entrypoint=/git-sync"]);
+    assert_eq!(failed.status.code(), Some(1), "{failed:?}");
+    let said = text(&failed.stderr);
+    assert!(said.contains("GITSYNC_ROOT: is /git, which is not a volume, but /tmp/git is"), "{said}");
+    for root in ["--env=GITSYNC_ROOT=/tmp/git", "--env=GIT_SYNC_ROOT=/tmp/git"] {
+        let done = run(&["--entrypoint=/git-sync", "--user=0", root]);
+        assert!(done.status.success(), "{done:?}");
+        let read = [
+            "run",
+            "--rm",
+            "--network=none",
+            "--volume=v3:/tmp/git:ro",
+            CONSUMER,
+            "cat",
+            "/tmp/git/html/file",
+        ];
+        assert_eq!(pods.podman(&read), "one");
+    }
 }
 
 #[test]

@@ -5,12 +5,12 @@ use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use k8s_openapi::api::{apps::v1 as apps, core::v1 as core};
+use k8s_openapi::api::{admissionregistration::v1alpha1 as admission, apps::v1 as apps, core::v1 as core};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use crate::support::manifests::{deployed, for_podman, parse, read};
+use crate::support::manifests::{deployed, for_podman, kube_tool, parse, read};
 use crate::support::pods::{CONSUMER, Done, Pods, SYNCLINE};
 use crate::support::*;
 
@@ -32,15 +32,30 @@ fn assert_fits<T: Serialize + DeserializeOwned>(object: &Value) {
     assert_eq!(serde_json::to_value(known).unwrap(), *object);
 }
 
-fn assert_fits_the_api(object: &Value) {
+pub fn assert_fits_the_api(object: &Value) {
     match (object["apiVersion"].as_str().unwrap(), object["kind"].as_str().unwrap()) {
         ("apps/v1", "DaemonSet") => assert_fits::<apps::DaemonSet>(object),
         ("apps/v1", "Deployment") => assert_fits::<apps::Deployment>(object),
         ("apps/v1", "StatefulSet") => assert_fits::<apps::StatefulSet>(object),
         ("v1", "ConfigMap") => assert_fits::<core::ConfigMap>(object),
+        ("v1", "Namespace") => assert_fits::<core::Namespace>(object),
         ("v1", "Secret") => assert_fits::<core::Secret>(object),
         ("v1", "Service") => assert_fits::<core::Service>(object),
+        ("admissionregistration.k8s.io/v1", kind) => assert_fits_the_alpha(object, kind),
+        // It has no types in Rust.
+        ("kyverno.io/v1", "ClusterPolicy") => {}
         other => panic!("{other:?} is not known here"),
+    }
+}
+
+/// These became stable after the version that is known here, as they were.
+fn assert_fits_the_alpha(object: &Value, kind: &str) {
+    let mut object = object.clone();
+    object["apiVersion"] = "admissionregistration.k8s.io/v1alpha1".into();
+    match kind {
+        "MutatingAdmissionPolicy" => assert_fits::<admission::MutatingAdmissionPolicy>(&object),
+        "MutatingAdmissionPolicyBinding" => assert_fits::<admission::MutatingAdmissionPolicyBinding>(&object),
+        other => panic!("{other} is not known here"),
     }
 }
 
@@ -91,20 +106,10 @@ fn config_maps_list_repositories_without_a_fault() {
     }
 }
 
-/// The objects that kubectl makes of a directory, if there is a kubectl that knows components. No Debian package has
-/// one.
+/// The objects that kubectl makes of a directory.
 #[track_caller]
 fn kustomized(dir: &Path) -> Option<Vec<Value>> {
-    let Ok(version) = Command::new("kubectl").args(["version", "--client", "--output=json"]).output() else {
-        leave_out("there is no kubectl, so that nothing is kustomized");
-        return None;
-    };
-    let version: Value = serde_json::from_slice(&version.stdout).unwrap();
-    if version["kustomizeVersion"].is_null() {
-        leave_out("this kubectl is too old to know components");
-        return None;
-    }
-    Some(parse(&Command::new("kubectl").arg("kustomize").arg(dir).done()))
+    Some(parse(&Command::new(kube_tool("kubectl")?).arg("kustomize").arg(dir).done()))
 }
 
 #[test]

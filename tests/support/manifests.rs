@@ -5,9 +5,22 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
+use super::skip;
+
 /// The manifests that are delivered.
 pub fn deployed(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/kubernetes").join(name)
+}
+
+/// helm or kubectl; `None` where scripts/install-kube-tools did not run, which is said.
+#[track_caller]
+pub fn kube_tool(name: &str) -> Option<PathBuf> {
+    let tool = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/kube-tools/bin").join(name);
+    if !tool.exists() {
+        skip("there is no helm and no kubectl: run scripts/install-kube-tools");
+        return None;
+    }
+    Some(tool)
 }
 
 /// The objects in a file of YAML.

@@ -180,18 +180,11 @@ fn optional_value(arg: Arg) -> Arg {
 
 fn gather(matches: &ArgMatches, environment: &Environment) -> Args {
     let mut args = Args::default();
-    let mut echoes = Vec::new();
+    let mut older = OlderNames::default();
     for option in options() {
         let set = from_environment(option, environment);
-        if let Some(set) = &set
-            && is_older(option, set.origin.name())
-        {
-            if is_echo(option, &set.values[0], environment) {
-                echoes.push(set.origin.clone());
-            } else if option.is_current() {
-                let today = &option.variables()[0];
-                args.warnings.push(format!("{}: an older name; use {today}", set.origin));
-            }
+        if let Some(set) = &set {
+            older.note(option, set, environment);
         }
         // git-sync adds typed credentials to those of the environment; otherwise the command line wins.
         let given = match (from_command_line(option, matches), set) {
@@ -203,20 +196,58 @@ fn gather(matches: &ArgMatches, environment: &Environment) -> Args {
         };
         let Some(given) = given else { continue };
         match option.kind {
-            Kind::Deprecated(today, why) if !echoes.contains(&given.origin) => {
-                let advice = today.map_or(why.to_owned(), |today| format!("use --{}", today.name));
-                args.warnings.push(format!("{}: an older name; {advice}", given.origin));
+            Kind::Deprecated(Some(today), _) if matches!(given.origin, Origin::CommandLine(_)) => {
+                args.warnings.push(format!("{}: an older name; use --{}", given.origin, today.name));
+            }
+            Kind::Deprecated(None, why) => {
+                args.warnings.push(format!("{}: an older name; {why}", given.origin));
             }
             Kind::Ignored(why) => args.warnings.push(format!("{} does nothing: {why}", given.origin)),
             _ => {}
         }
         args.given.insert(option.name, given);
     }
-    if !echoes.is_empty() {
-        let echoes: Vec<&str> = echoes.iter().map(Origin::name).collect();
-        args.warnings.push(format!("{}: older names that repeat today's", echoes.join(", ")));
-    }
+    args.warnings.extend(older.warnings());
     args
+}
+
+/// Older names in the environment. Manifests of git-sync v3 have nothing else, and charts set both generations: so
+/// there is one line for each kind, not for each name.
+#[derive(Default)]
+struct OlderNames {
+    /// With the names to use today.
+    renamed: Vec<(String, String)>,
+    /// Those that only repeat what today's say.
+    echoes: Vec<String>,
+}
+
+impl OlderNames {
+    fn note(&mut self, option: &'static Row, set: &Given, environment: &Environment) {
+        let name = set.origin.name();
+        // Of options that do nothing there is a line anyway.
+        let Some(today) = option.today().filter(|_| is_older(option, name)) else { return };
+        if is_echo(option, &set.values[0], environment) {
+            self.echoes.push(name.to_owned());
+        } else {
+            self.renamed.push((name.to_owned(), today.variables().swap_remove(0)));
+        }
+    }
+
+    fn warnings(self) -> Vec<String> {
+        let (names, today): (Vec<String>, Vec<String>) = self.renamed.into_iter().unzip();
+        let (renamed, echoes) = (names.join(", "), self.echoes.join(", "));
+        let renamed = match names.len() {
+            0 => None,
+            1 => Some(format!("{renamed}: an older name; use {}", today[0])),
+            _ => Some(format!("{renamed}: older names; use {}", today.join(", "))),
+        };
+        let echoes = match self.echoes.len() {
+            0 => None,
+            1 => Some(format!("{echoes}: an older name that repeats today's")),
+            _ => Some(format!("{echoes}: older names that repeat today's")),
+        };
+        renamed.into_iter().chain(echoes).collect()
+    }
 }
 
 /// By the name that was typed last.

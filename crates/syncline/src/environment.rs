@@ -18,6 +18,8 @@ pub struct Environment {
     directory: Result<PathBuf, String>,
     /// Whether the authorities that the machine trusts are trusted here, too.
     pub(crate) trusts_system: bool,
+    /// Whether a volume is at git-sync v3's usual root, and none at that of v4 and of the image.
+    pub(crate) has_v3_volume: bool,
     /// How much of the machine may be used.
     pub(crate) resources: Resources,
     system_certificates: OnceLock<SystemCertificates>,
@@ -43,6 +45,7 @@ impl Environment {
             variables: variables.into_iter().collect(),
             directory,
             trusts_system: false,
+            has_v3_volume: false,
             resources: Resources::default(),
             system_certificates: OnceLock::new(),
         }
@@ -57,10 +60,12 @@ impl Environment {
         })
     }
 
-    /// Add what this machine has: its certificates, and the limits of control groups.
+    /// Add what this machine has: its certificates, volumes, and the limits of control groups.
     #[must_use]
     pub fn on_this_machine(self) -> Environment {
-        Environment { trusts_system: true, resources: cgroup::resources(), ..self }
+        let mounts = fs_err::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+        let has_v3_volume = is_mounted(&mounts, "/tmp/git") && !is_mounted(&mounts, "/git");
+        Environment { trusts_system: true, has_v3_volume, resources: cgroup::resources(), ..self }
     }
 
     /// The value of a variable; it may be empty.
@@ -95,6 +100,23 @@ impl Environment {
     /// If the process could not find it out.
     pub fn directory(&self) -> Result<&Path, String> {
         self.directory.as_deref().map_err(Clone::clone)
+    }
+}
+
+/// Whether something is mounted at a path, by the lines of proc(5)'s `mountinfo`.
+fn is_mounted(mounts: &str, path: &str) -> bool {
+    mounts.lines().any(|line| line.split(' ').nth(4) == Some(path))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn mounts_are_found_by_their_whole_path() {
+        let mounts = "36 35 98:0 / / rw - overlay overlay rw\n37 36 98:1 /pods/1 /tmp/git rw,relatime - ext4 /dev/vda rw\n";
+        assert!(is_mounted(mounts, "/tmp/git") && is_mounted(mounts, "/"));
+        assert!(!is_mounted(mounts, "/tmp") && !is_mounted(mounts, "/git") && !is_mounted("", "/git"));
     }
 }
 

@@ -102,6 +102,9 @@ impl Config {
         let reference = source.as_ref().map(|source| &source.reference);
         let signatures = signatures::signatures(r, reference, rules.forward_only);
         let url = source.as_ref().map(|source| &source.url);
+        if let Some(url) = url {
+            ssh::warn_of_any_host(r, &connect.ssh, url);
+        }
         let publishing = publishing::publishing(r, url);
         let git_cookies = git_config::cookie_file(r, &settings);
         let login = LoginConfig::read(r, url, git_cookies);

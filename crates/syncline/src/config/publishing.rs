@@ -1,6 +1,6 @@
 //! Where and how to publish.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use sync_core::RemoteUrl;
@@ -43,6 +43,13 @@ pub struct Publishing {
 /// `None` without a root; then there is an error.
 pub fn publishing(r: &mut OptionReader, url: Option<&RemoteUrl>) -> Option<Publishing> {
     let root = r.required(&ROOT).map(|root| r.absolute(root));
+    if root.as_deref() == Some(Path::new("/git")) && r.environment.has_v3_volume {
+        r.error(
+            &ROOT,
+            "is /git, which is not a volume, but /tmp/git is, the root of git-sync v3; set GITSYNC_ROOT=/tmp/git or \
+             mount the volume at /git",
+        );
+    }
     let mode = r.get(&PUBLISH);
     let link = link(r, url, mode);
     let file = |path: Option<PathBuf>| Some(root.as_ref()?.join(path?));

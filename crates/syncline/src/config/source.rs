@@ -82,25 +82,21 @@ fn urls(r: &mut OptionReader, connect: &ConnectOptions, text: &str) -> Option<(R
 fn reference(r: &mut OptionReader) -> Reference {
     let today = r.get(&REF);
     let (branch, rev) = (r.find(&BRANCH), r.find(&REV));
-    let head = REF.default_value();
-    match (branch, rev) {
-        (Some(_), Some(rev)) if rev != head => {
+    let (option, older) = match (branch, rev) {
+        (Some(_), Some(rev)) if rev != REF.default_value() => {
             r.error(&BRANCH, "cannot be combined with --rev; use --ref");
-            today
+            return today;
         }
-        (Some(branch), _) => branch,
-        (None, Some(rev)) => {
-            if rev == head && today != head {
-                let (rev, reference) = (r.origin(&REV), r.mention(&REF));
-                r.warn_at(
-                    &rev,
-                    format!("HEAD overrides {reference}, as in git-sync; omit it to sync {today}"),
-                );
-            }
-            rev
-        }
-        (None, None) => today,
+        (Some(branch), _) => (BRANCH.row(), branch),
+        (None, Some(rev)) => (REV.row(), rev),
+        (None, None) => return today,
+    };
+    if r.is_set(&REF) && today != older {
+        let (option, reference) = (r.origin(option), r.mention(&REF));
+        let text = format!("{older} overrides {reference}, as in git-sync; omit it to sync {today}");
+        r.warn_at(&option, text);
     }
+    older
 }
 
 /// What `--ref-semver` or `--ref-match` chooses, if one of them is set. Then nothing else may name a reference.

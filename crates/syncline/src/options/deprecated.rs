@@ -8,7 +8,7 @@ use std::time::Duration;
 use sync_core::Reference;
 
 use super::table::{Opt, options, parsed, path, switch_or, value};
-use super::{EXECHOOK_COMMAND, Kind, LINK, MAX_FAILURES, PERIOD, REF, Row, SYNC_TIMEOUT, VERBOSE, values};
+use super::{EXECHOOK_COMMAND, LINK, MAX_FAILURES, PERIOD, REF, Row, SYNC_TIMEOUT, VERBOSE, values};
 use crate::environment::Environment;
 
 options! {
@@ -31,7 +31,10 @@ options! {
         CHANGE_PERMISSIONS: Opt<i64> = value("change-permissions", "MODE", values::integer)
             .older(&["GIT_SYNC_PERMISSIONS"])
             .gone("it is no longer supported; use --group-write");
-        SSH: Opt<String> = switch_or("ssh", values::text).gone("it does nothing: the URL says how to connect");
+        // Charts set today's form of the variable, too, which git-sync never had.
+        SSH: Opt<String> = switch_or("ssh", values::text)
+            .older(&["GITSYNC_SSH", "GIT_SYNC_SSH"])
+            .gone("it does nothing: the URL says how to connect");
         V: Opt<i64> = value("v", "LEVEL", values::integer).replaced_by(VERBOSE.row());
     }
 }
@@ -42,16 +45,12 @@ pub fn is_older(option: &Row, origin: &str) -> bool {
 }
 
 /// Whether an older name in the environment only repeats what today's says: charts set both generations.
-pub fn is_echo(option: &Row, value: &OsStr, environment: &Environment) -> bool {
+pub fn is_echo(option: &'static Row, value: &OsStr, environment: &Environment) -> bool {
     // It means something only without a branch.
     if option.name == REV.name && value == "HEAD" && environment.get("GIT_SYNC_BRANCH").is_some() {
         return true;
     }
-    let today = match option.kind {
-        Kind::Deprecated(Some(today), _) => today,
-        Kind::Deprecated(None, _) => return false,
-        _ => option,
-    };
+    let Some(today) = option.today() else { return false };
     // Of times only the unit is new.
     environment
         .value(&today.variables()[0])

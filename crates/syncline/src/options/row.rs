@@ -90,6 +90,15 @@ impl Row {
         !matches!(self.kind, Kind::Deprecated(..))
     }
 
+    /// The option to use today: this one, or the one that replaced it. `None` if it does nothing.
+    pub fn today(&'static self) -> Option<&'static Row> {
+        match self.kind {
+            Kind::Ignored(_) => None,
+            Kind::Deprecated(today, _) => today,
+            _ => Some(self),
+        }
+    }
+
     /// Whether it is an older name of an option.
     pub fn replaces(&self, option: &Row) -> bool {
         matches!(self.kind, Kind::Deprecated(Some(today), _) if today.name == option.name)

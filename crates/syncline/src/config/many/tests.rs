@@ -236,13 +236,12 @@ fn a_file_of_nothing_but_faults_does_not_flood_the_log() {
 
 #[test]
 fn warnings_are_given_once() {
-    let text =
-        "repos:\n  a: {repo: 'https://h/x', verify: head, verify-keys: k}\n  b: {repo: 'https://h/x'}\n";
+    let text = "repos:\n  a: {repo: 'https://h/x', verify: head, verify-keys: k}\n  b: {repo: 'ssh://h/x'}\n";
     let variables = [("GIT_SYNC_DEPTH", "1"), ("GITSYNC_NOTHING_LIKE_IT", "1"), ("GIT_SSL_NO_VERIFY", "1")];
     let warnings = Home::new().judge(text, &["--ssh-known-hosts=false"], &variables).unwrap().warnings;
     let starts = [
         "GIT_SYNC_DEPTH: an older name",
-        "--ssh-known-hosts is off",
+        "b: --ssh-known-hosts is off",
         "GIT_SSL_NO_VERIFY is set",
         "a: --verify without --forward-only",
         "GITSYNC_NOTHING_LIKE_IT: there is no such option",
