@@ -150,10 +150,3 @@ fn what_rules_and_dashboard_name_is_on_real_pages() {
         assert!(is_documented(name) || family.is_some_and(is_documented), "{name}");
     }
 }
-
-#[test]
-fn the_reference_of_metrics_is_what_the_program_says() {
-    let written = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/metrics.md")).unwrap();
-    let generated = Syncline::new().arg("generate").arg("metrics").run().stdout;
-    assert_eq!(written, generated, "run: syncline generate metrics > docs/metrics.md");
-}

@@ -35,6 +35,7 @@ mod progress_line;
 pub mod publish;
 pub mod reader;
 mod receive;
+mod reference;
 #[cfg(feature = "relay")]
 mod relay;
 #[cfg(not(feature = "relay"))]

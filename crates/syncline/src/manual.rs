@@ -4,7 +4,7 @@ use std::io::Write;
 
 use crate::args::command;
 use crate::options::{Kind, Row, options};
-use crate::serve;
+use crate::{reference, serve};
 
 /// What the table of options does not say: headings and paragraphs.
 const SECTIONS: &[(&str, &str)] = &[
@@ -99,17 +99,12 @@ fn entry(option: &Row) -> String {
 
 fn description(option: &Row) -> String {
     let aliases: Vec<String> = option.aliases.iter().map(|alias| format!("--{alias}")).collect();
-    let instead = match option.kind {
-        Kind::Deprecated(Some(today), _) => format!("Use --{}", today.name),
-        Kind::Deprecated(None, why) => why.to_owned(),
-        _ => String::new(),
-    };
     let named =
         |name: &str, text: &str| if text.is_empty() { String::new() } else { format!("{name}: {text}") };
     let parts = [
         option.help.to_owned(),
         option.details.to_owned(),
-        instead,
+        option.instead(),
         named("Older name", &aliases.join(", ")),
         named("Default", option.default),
     ];
@@ -138,11 +133,12 @@ fn paragraph(text: &str, indent: &str) -> String {
     lines
 }
 
-/// `syncline generate WHAT`, for packagers: the man page, or the completions of a shell.
+/// `syncline generate WHAT`, for packagers and documents: the man page, the completions of a shell, or the reference.
 pub fn generate(what: &str) -> Result<Vec<u8>, String> {
     match what {
         "man" => page().map_err(|err| err.to_string()),
         "metrics" => Ok(serve::metrics_reference().into_bytes()),
+        "options" => Ok(reference::markdown().into_bytes()),
         shell => completions(shell),
     }
 }
@@ -161,9 +157,9 @@ fn page() -> std::io::Result<Vec<u8>> {
 
 fn completions(shell: &str) -> Result<Vec<u8>, String> {
     let mut output = Vec::new();
-    let shell: clap_complete::Shell = shell
-        .parse()
-        .map_err(|_| format!("generate: must be man, metrics, bash, zsh, fish or elvish, not {shell:?}"))?;
+    let shell: clap_complete::Shell = shell.parse().map_err(|_| {
+        format!("generate: must be man, options, metrics, bash, zsh, fish or elvish, not {shell:?}")
+    })?;
     clap_complete::generate(shell, &mut command(), "syncline", &mut output);
     Ok(output)
 }

@@ -99,6 +99,15 @@ impl Row {
         }
     }
 
+    /// What to do today, if it is an older name; otherwise empty.
+    pub fn instead(&self) -> String {
+        match self.kind {
+            Kind::Deprecated(Some(today), _) => format!("Use --{}", today.name),
+            Kind::Deprecated(None, why) => why.to_owned(),
+            _ => String::new(),
+        }
+    }
+
     /// Whether it is an older name of an option.
     pub fn replaces(&self, option: &Row) -> bool {
         matches!(self.kind, Kind::Deprecated(Some(today), _) if today.name == option.name)
