@@ -99,7 +99,7 @@ fn values_that_would_do_nothing_or_harm_are_refused() {
         ("syncline", "node.enabled=maybe", "/node/enabled"),
         ("syncline", "node.enabled=true", "/node/config/repos"),
         ("syncline", "feeder.enabled=true", "'relay-url'"),
-        ("syncline", "feeder.options.Ref=main", "/feeder/options"),
+        ("syncline", "feeder.options.Ref=main", "invalid propertyName 'Ref'"),
         ("examples/site", "syncline.option=x", "there is no parameter option"),
         ("examples/site", "syncline.image=", "give the image"),
         ("examples/site", "syncline.options.password=x", "the option password is a secret"),
@@ -193,7 +193,7 @@ fn the_options_of_the_charts_are_ones_that_syncline_takes() {
             program = program.env(name, value.unwrap_or("a secret"));
         }
         // All faults are reported together, and names that are no options: so this must be the only one.
-        let log = program.arg("--depth=x").fail();
+        let log = program.arg("--depth=x").run().stderr;
         let faults: Vec<&str> = log.lines().filter(|line| line.starts_with("syncline: ")).collect();
         assert!(faults.len() == 1 && faults[0].contains("--depth: "), "{faults:?}");
     }

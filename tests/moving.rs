@@ -146,5 +146,7 @@ fn a_v3_environment_works_unchanged() {
     assert_eq!(finished.code, Some(0), "{}", finished.stderr);
     let target = fs::read_link(env.root().join("site.git")).unwrap();
     assert!(target.ends_with(&other));
-    assert!(finished.stderr.contains("GIT_SYNC_BRANCH: an older name; use --ref"), "{}", finished.stderr);
+    let older =
+        "GIT_SYNC_REPO, GIT_SYNC_ROOT, GIT_SYNC_ONE_TIME, GIT_SYNC_BRANCH: older names; use GITSYNC_REPO, ";
+    assert!(finished.stderr.contains(older), "{}", finished.stderr);
 }

@@ -263,9 +263,11 @@ fn a_reference_is_named_or_chosen() {
 /// A pod of git-sync v3 may rely on the root of v3's image.
 #[test]
 fn a_volume_at_the_root_of_v3_is_pointed_out() {
-    let environment = |variables: &[(&str, &str)], has_v3_volume| Environment {
-        has_v3_volume,
-        ..Environment::of(&[&[("GIT_SYNC_REPO", "/up"), ("GITSYNC_ROOT", "/git")], variables].concat())
+    let environment = |variables: &[(&str, &str)], has_v3_volume| {
+        let usual = [("GIT_SYNC_REPO", "/up"), ("GITSYNC_ROOT", "/git")];
+        let mut environment = Environment::of(&[&usual, variables].concat());
+        environment.has_v3_volume = has_v3_volume;
+        environment
     };
     let judge = |environment: Environment| match parse(["syncline".into()], &environment) {
         Ok(Parsed::Run(args)) => Config::new(&args, &environment).map(|config| config.publishing.root),
