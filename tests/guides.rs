@@ -33,7 +33,7 @@ exec "$BINARY" "$@""#;
 const DIRS: [&str; 2] = ["/srv", "/etc/syncline"];
 
 /// What is printed between the output of two blocks.
-const MARK: &str = "== the next block ==";
+const MARK: &str = "== the next block ==\n";
 
 /// A block of code: what stands after the fence, and its text.
 fn blocks(document: &str) -> Vec<(&str, String)> {
@@ -91,7 +91,7 @@ impl Place {
             .map(|base| format!("\"url.file://{upstream}/.insteadOf\":\"{base}\""));
         let path = format!("{}:{}", self.env.path("bin").display(), std::env::var("PATH").unwrap());
         let output = Command::new("timeout")
-            .args(["120", "unshare", "--mount", "--mount-proc", "--net", "--pid", "--fork", "--kill-child"])
+            .args(["60", "unshare", "--mount", "--mount-proc", "--net", "--pid", "--fork", "--kill-child"])
             .args(["bash", "-c", &run])
             .current_dir(self.env.path("work"))
             .env_clear()
@@ -106,7 +106,7 @@ impl Place {
         if !output.status.success() {
             return Err(format!("{document}: {}\n{printed}{said}", output.status));
         }
-        let printed = printed.split(&format!("{MARK}\n")).skip(1);
+        let printed = printed.split(MARK).skip(1);
         for (number, (printed, expected)) in printed.zip(expected(&blocks)).enumerate() {
             if expected.is_some_and(|expected| !agree(printed, expected)) {
                 return Err(format!("{document}: block {} prints\n{printed}{said}", number + 1));
@@ -123,7 +123,7 @@ fn mounts() -> String {
 /// One script of all blocks that are run.
 fn script(blocks: &[(&str, String)]) -> String {
     let part = |(kind, code): &(&str, String)| match code.lines().next()?.strip_prefix("# ") {
-        _ if *kind == "sh" => Some(format!("echo '{MARK}'\n{code}")),
+        _ if *kind == "sh" => Some(format!("printf '%s' '{MARK}'\n{code}")),
         Some(file) if file.starts_with("/etc/syncline/") => {
             Some(format!("cat > {file} <<'END'\n{code}END\n"))
         }
