@@ -187,7 +187,6 @@ fn a_container_that_syncs_once_publishes_what_its_chart_means() {
                 "--rev: an older name; use --ref",
                 "--rev: HEAD overrides --ref, as in git-sync; omit it to sync trunk",
             ],
-            ..AIRFLOW
         },
         Container {
             who: "Apache Submarine",
@@ -209,7 +208,6 @@ fn a_container_that_syncs_once_publishes_what_its_chart_means() {
             link: "html",
             branch: "main",
             warnings: &["GIT_SYNC_DEST: an older name; use GITSYNC_LINK"],
-            ..AIRFLOW
         },
         Container {
             who: "tutorials of Kubebuilder",

@@ -29,7 +29,7 @@ pub use proxies::{Guide, Microsocks, Tinyproxy, TlsFront};
 pub use raw::{Hostile, RawEntry, fault};
 pub use repo::{Repo, noise};
 pub use servers::{GitDaemon, Nginx, Quiet, await_port, free_port};
-pub use skips::{leave_out, skip};
+pub use skips::skip;
 pub use sshd::{Sshd, fingerprint, keygen, user, with_suffix};
 pub use wire::{Canned, Meddler, Trouble, basic, get, header, request, response};
 

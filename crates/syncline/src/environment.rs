@@ -109,6 +109,15 @@ fn is_mounted(mounts: &str, path: &str) -> bool {
 }
 
 #[cfg(test)]
+impl Environment {
+    /// These variables, in the directory `/cwd`.
+    pub fn of(variables: &[(&str, &str)]) -> Environment {
+        let variables = variables.iter().map(|(name, value)| (name.into(), value.into()));
+        Environment::new(variables, Ok("/cwd".into()))
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
 
@@ -117,14 +126,5 @@ mod tests {
         let mounts = "36 35 98:0 / / rw - overlay overlay rw\n37 36 98:1 /pods/1 /tmp/git rw,relatime - ext4 /dev/vda rw\n";
         assert!(is_mounted(mounts, "/tmp/git") && is_mounted(mounts, "/"));
         assert!(!is_mounted(mounts, "/tmp") && !is_mounted(mounts, "/git") && !is_mounted("", "/git"));
-    }
-}
-
-#[cfg(test)]
-impl Environment {
-    /// These variables, in the directory `/cwd`.
-    pub fn of(variables: &[(&str, &str)]) -> Environment {
-        let variables = variables.iter().map(|(name, value)| (name.into(), value.into()));
-        Environment::new(variables, Ok("/cwd".into()))
     }
 }
