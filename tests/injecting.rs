@@ -5,13 +5,14 @@ use serde_json::{Value, json};
 use crate::support::manifests::{deployed, parse, read};
 
 /// What the annotations of an example come to.
-const VARIABLES: [(&str, &str); 6] = [
+const VARIABLES: [(&str, &str); 7] = [
     ("GITSYNC_REPO", "REPO"),
     ("GITSYNC_REF", "REF"),
     ("GITSYNC_PERIOD", "PERIOD"),
     ("GITSYNC_ROOT", "/git"),
     ("GITSYNC_LINK", "current"),
     ("GITSYNC_HTTP_BIND", ":8090"),
+    ("GITSYNC_HTTP_METRICS", "true"),
 ];
 
 /// The container that the Kustomize component adds, told by variables what to sync.

@@ -42,6 +42,7 @@ pub fn assert_fits_the_api(object: &Value) {
         ("v1", "Secret") => assert_fits::<core::Secret>(object),
         ("v1", "Service") => assert_fits::<core::Service>(object),
         ("admissionregistration.k8s.io/v1", kind) => assert_fits_the_alpha(object, kind),
+        ("monitoring.coreos.com/v1", kind) => assert_fits_the_operator(object, kind),
         // It has no types in Rust.
         ("kyverno.io/v1", "ClusterPolicy") => {}
         other => panic!("{other:?} is not known here"),
@@ -56,6 +57,28 @@ fn assert_fits_the_alpha(object: &Value, kind: &str) {
         "MutatingAdmissionPolicy" => assert_fits::<admission::MutatingAdmissionPolicy>(&object),
         "MutatingAdmissionPolicyBinding" => assert_fits::<admission::MutatingAdmissionPolicyBinding>(&object),
         other => panic!("{other} is not known here"),
+    }
+}
+
+/// The fields that Prometheus Operator knows, of those that are used here.
+fn assert_fits_the_operator(object: &Value, kind: &str) {
+    let spec = &object["spec"];
+    let (known, inner, known_inner): (&[&str], _, &[&str]) = match kind {
+        "PodMonitor" => {
+            let endpoints = &["port", "path", "interval", "scrapeTimeout"];
+            (
+                &["namespaceSelector", "selector", "podMetricsEndpoints"],
+                &spec["podMetricsEndpoints"],
+                endpoints,
+            )
+        }
+        "PrometheusRule" => (&["groups"], &spec["groups"], &["name", "rules", "interval"]),
+        other => panic!("{other} is not known here"),
+    };
+    let items = inner.as_array().unwrap().iter().map(|item| (item, known_inner));
+    for (object, known) in items.chain([(spec, known)]) {
+        let fields: Vec<&str> = object.as_object().unwrap().keys().map(String::as_str).collect();
+        assert!(!fields.is_empty() && fields.iter().all(|field| known.contains(field)), "{fields:?}");
     }
 }
 
