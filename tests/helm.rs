@@ -114,6 +114,7 @@ fn values_that_would_do_nothing_or_harm_are_refused() {
 fn what_the_charts_render_fits_the_api() {
     let objects = objects();
     objects.iter().for_each(assert_fits_the_api);
+    let is_of_prometheus = |object: &&Value| object["apiVersion"] == "monitoring.coreos.com/v1";
     let [pods, rules] = &objects.iter().filter(is_of_prometheus).collect::<Vec<_>>()[..] else { panic!() };
     assert_eq!((&pods["kind"], &rules["kind"]), (&"PodMonitor".into(), &"PrometheusRule".into()));
     assert_eq!(pods["spec"]["podMetricsEndpoints"][0]["port"], "syncline");
