@@ -1,11 +1,12 @@
 //! Stock servers on loopback: nginx with git http-backend, and git daemon.
 
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::{eventually, isolated_git, text};
 
@@ -202,19 +203,28 @@ pub struct GitDaemon {
 
 impl GitDaemon {
     pub fn start(base: &Path) -> GitDaemon {
-        let port = free_port();
-        let child = isolated_git()
+        // Somebody else may take the port before it does.
+        eventually("git daemon", || GitDaemon::try_start(base, free_port()))
+    }
+
+    /// `None` if it cannot listen on the port.
+    fn try_start(base: &Path, port: u16) -> Option<GitDaemon> {
+        let mut child = isolated_git()
             .env("GIT_CONFIG_COUNT", "1")
             .env("GIT_CONFIG_KEY_0", "safe.directory")
             .env("GIT_CONFIG_VALUE_0", "*")
-            .args(["daemon", "--reuseaddr", "--export-all", "--listen=127.0.0.1"])
+            .args(["daemon", "--reuseaddr", "--export-all", "--listen=127.0.0.1", "--verbose"])
             .arg(format!("--port={port}"))
             .arg(format!("--base-path={}", base.display()))
             .quiet()
+            .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        await_port(port);
-        GitDaemon { child, port }
+        let mut log = BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok);
+        let listens = log.any(|line| line.contains("Ready to rumble"));
+        std::thread::spawn(move || log.for_each(drop));
+        let daemon = GitDaemon { child, port };
+        listens.then_some(daemon)
     }
 
     pub fn port(&self) -> u16 {
@@ -237,10 +247,10 @@ impl Drop for GitDaemon {
 
 /// A port that nobody listens on, below those that the kernel gives to clients, and given only once.
 pub fn free_port() -> u16 {
-    static NEXT: AtomicU16 = AtomicU16::new(0);
+    static NEXT: AtomicU32 = AtomicU32::new(0);
     loop {
-        let port = 10_000
-            + ((std::process::id() as u16).wrapping_mul(97) + NEXT.fetch_add(1, Ordering::Relaxed)) % 20_000;
+        let number = std::process::id() * 97 + NEXT.fetch_add(1, Ordering::Relaxed);
+        let port = 10_000 + (number % 20_000) as u16;
         if TcpListener::bind(("127.0.0.1", port)).is_ok() {
             return port;
         }
