@@ -363,7 +363,11 @@ fn a_hook_and_the_metrics_are_told_which_tag_was_chosen() {
     eventually("the hook", || {
         (fs::read_to_string(env.path("told")).ok()? == "refs/tags/v1.2.0").then_some(())
     });
-    let sample = format!("syncline_published_commit_info{{hash=\"{}\",ref=\"v1.2.0\"}} 1", repo.head());
+    let sample = format!(
+        "syncline_published_commit_info{{hash=\"{}\",source=\"{}\",ref=\"v1.2.0\"}} 1",
+        repo.head(),
+        repo.url()
+    );
     eventually("the metric", || get(port, "/metrics").1.contains(&sample).then_some(()));
     running.kill();
 }
