@@ -34,10 +34,7 @@ pub fn healthcheck(
 ) -> Result<Result<(), String>, Vec<String>> {
     let path = operand(&mut argv, |word| word.starts_with('/')).unwrap_or_else(|| "/readyz".into());
     let url = format!("{}{path}", server("healthcheck", argv, environment)?);
-    Ok(get(&url).and_then(|(status, body)| match status {
-        200 => Ok(()),
-        _ => Err(format!("{url} answered HTTP {status}: {}", plain(body.trim_end()))),
-    }))
+    Ok(page(&url).map(|_| ()))
 }
 
 /// What the process says of itself, for people, and whether it is fresh. The operand is the name of one of many
@@ -62,11 +59,8 @@ pub fn status(
         "" => format!("{server}/{page}"),
         name => format!("{server}/{page}/{name}"),
     };
-    let url = format!("{}?format=text", of("status"));
-    let shown = get(&url).and_then(|(status, body)| match status {
-        200 => Ok(body.lines().map(|line| plain(line) + "\n").collect()),
-        _ => Err(format!("{url} answered HTTP {status}: {}", plain(body.trim_end()))),
-    });
+    let shown = page(&format!("{}?format=text", of("status")));
+    let shown = shown.map(|text| text.lines().map(|line| plain(line) + "\n").collect());
     let freshness = match (&shown, get(&of("readyz"))) {
         (Ok(_), Ok((200, _))) => Freshness::Fresh,
         (Ok(_), Ok(_)) => Freshness::Stale,
@@ -99,6 +93,14 @@ fn http_bind(args: &Args, environment: &Environment) -> Option<String> {
     match args.get(&HTTP_BIND).filter(|_| args.has_value(&HTTP_BIND)) {
         Some(given) => given.values.last()?.to_str().map(ToOwned::to_owned),
         None => many::http_bind(args, environment),
+    }
+}
+
+/// The body of an answer; any status but 200 is an error.
+fn page(url: &str) -> Result<String, String> {
+    match get(url)? {
+        (200, body) => Ok(body),
+        (status, body) => Err(format!("{url} answered HTTP {status}: {}", plain(body.trim_end()))),
     }
 }
 

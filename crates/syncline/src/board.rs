@@ -81,10 +81,11 @@ impl Entry {
 
     /// Why it is not ready, if it is not, and what the last attempt failed of.
     pub fn unready(&self) -> Option<String> {
-        let reason = self.status.read(|facts| self.reason(facts))?;
-        let error =
-            self.status.read(|facts| facts.last_error().map(|error| format!("; the last attempt: {error}")));
-        Some(reason + &error.unwrap_or_default())
+        self.status.read(|facts| {
+            let reason = self.reason(facts)?;
+            let error = facts.last_error().map(|error| format!("; the last attempt: {error}"));
+            Some(reason + &error.unwrap_or_default())
+        })
     }
 
     fn reason(&self, facts: &Facts) -> Option<String> {

@@ -31,6 +31,14 @@ pub fn unix_time() -> f64 {
     since_1970().as_secs_f64()
 }
 
+/// A time in seconds since 1970 by the calendar. `None` for times that RFC 3339 cannot express: a commit may have any
+/// date.
+pub fn rfc3339(unix: f64) -> Option<String> {
+    const YEAR_10000: f64 = 253_402_300_800.0;
+    let since = Duration::try_from_secs_f64(unix).ok().filter(|_| unix < YEAR_10000)?;
+    Some(humantime::format_rfc3339_seconds(UNIX_EPOCH + since).to_string())
+}
+
 /// Completes at this time; never for `None`.
 pub async fn at(time: Option<Instant>) {
     match time {

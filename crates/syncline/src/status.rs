@@ -79,17 +79,8 @@ impl Sum {
     }
 }
 
-/// The bounds of the histogram of durations: as they are shown, and in seconds.
-pub const DURATION_BOUNDS: [(&str, f64); 8] = [
-    ("0.01", 0.01),
-    ("0.05", 0.05),
-    ("0.1", 0.1),
-    ("0.5", 0.5),
-    ("1.0", 1.0),
-    ("5.0", 5.0),
-    ("30.0", 30.0),
-    ("120.0", 120.0),
-];
+/// The bounds of the histogram of durations, in seconds.
+pub const DURATION_BOUNDS: [f64; 8] = [0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 30.0, 120.0];
 
 /// How long something took, each time.
 #[derive(Clone, Copy, Debug, Default)]
@@ -103,7 +94,7 @@ impl Durations {
     fn add(&mut self, took: Duration) {
         self.sum.add(took);
         let seconds = took.as_secs_f64();
-        let fitting = self.within.iter_mut().zip(DURATION_BOUNDS).filter(|(_, (_, bound))| seconds <= *bound);
+        let fitting = self.within.iter_mut().zip(DURATION_BOUNDS).filter(|(_, bound)| seconds <= *bound);
         fitting.for_each(|(count, _)| *count += 1);
     }
 }

@@ -8,7 +8,7 @@ use http::{HeaderMap, Response, header};
 use ureq::{AsSendBody, Body, SendBody};
 
 use super::answer::{status_error, was_lost};
-use super::http_pool::{HttpPool, Lease, LeasedBody};
+use super::http_pool::{HttpPool, Lease, LeasedBody, User};
 use super::options::ConnectOptions;
 use super::redirect::{location, origin, redirect_target};
 use super::status::HttpStatus;
@@ -84,7 +84,8 @@ impl HttpClient {
     pub fn send(&self, mut call: HttpCall<'_>, interrupt: &Interrupt) -> io::Result<HttpReply> {
         let (mut url, mut left) = (call.url.to_owned(), call.redirects);
         loop {
-            let mut lease = self.pool.lease(&url, &self.options, interrupt);
+            let user = User::new(&self.options, interrupt);
+            let mut lease = self.pool.lease(&url, self.options.http_for(&url).connection, user);
             let response = match send_once(&mut call, &url, &lease) {
                 // The server may close a kept connection just when we use it again.
                 Err(err) if lease.is_reused() && was_lost(&err) => {

@@ -18,7 +18,7 @@ use super::answer::{Content, status_error, was_lost};
 use super::connections::Connections;
 use super::exchange::{Answer, Headers, PostBody, Request, ResponseBody, Shared};
 use super::http_known::Known;
-use super::http_pool::Lease;
+use super::http_pool::{Lease, User};
 use super::options::ConnectOptions;
 use super::read_budget::ReadBudget;
 use super::redirect::{location, origin, redirect_base};
@@ -80,7 +80,7 @@ impl Client {
         let mut secrets: Vec<_> = auth.into_iter().collect();
         secrets.extend(split_headers(&http.headers));
         let follow_redirects = http.follow_redirects;
-        let lease = connections.http.lease(&url.base, options, interrupt);
+        let lease = connections.http.lease(&url.base, http.connection, User::new(options, interrupt));
         let user_headers = origin(&url.base).map(|origin| UserHeaders { origin, headers: secrets });
         Client {
             lease,

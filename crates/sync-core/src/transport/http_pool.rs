@@ -89,12 +89,11 @@ impl HttpPool {
     }
 
     /// An agent for a URL: an idle one, or else a new one.
-    pub(super) fn lease(&self, url: &str, options: &ConnectOptions, interrupt: &Interrupt) -> Arc<Lease> {
-        let key = Key { origin: origin(url), options: options.http_for(url).connection.into() };
-        let user = User { interrupt: interrupt.clone(), requests: options.requests.clone() };
+    pub(super) fn lease(&self, url: &str, options: ConnectionOptions, user: User) -> Arc<Lease> {
+        let key = Key { origin: origin(url), options: options.into() };
         for pool in std::iter::successors(Some(self), |pool| pool.parent.as_deref()) {
             while let Some(Idle { member, unread }) = pool.take(&key) {
-                if is_usable(&member.state, unread, interrupt) {
+                if is_usable(&member.state, unread, &user.interrupt) {
                     return Lease::of(pool, member, true, user);
                 }
             }
@@ -194,9 +193,15 @@ fn is_usable(state: &AgentState, unread: Option<BodyReader<'_>>, interrupt: &Int
 
 /// Who leases an agent.
 #[derive(Clone)]
-struct User {
+pub(super) struct User {
     interrupt: Interrupt,
     requests: RequestObserver,
+}
+
+impl User {
+    pub(super) fn new(options: &ConnectOptions, interrupt: &Interrupt) -> User {
+        User { interrupt: interrupt.clone(), requests: options.requests.clone() }
+    }
 }
 
 /// The use of an agent, which goes back to its pool afterwards if it still has a connection.
@@ -325,7 +330,8 @@ mod tests {
     fn lease(pool: &HttpPool, url: &str, user_agent: usize) -> Arc<Lease> {
         let setting = HttpSetting::UserAgent(user_agent.to_string());
         let options = ConnectOptions { http_overrides: vec![setting], ..ConnectOptions::default() };
-        pool.lease(url, &options, &Interrupt::new())
+        let user = User::new(&options, &Interrupt::new());
+        pool.lease(url, options.http_for(url).connection, user)
     }
 
     #[test]

@@ -118,9 +118,12 @@ pub(super) fn sums<'a>(name: &str, sums: impl Iterator<Item = (&'a str, Sum)>) -
 /// The samples of a histogram.
 pub(super) fn buckets(name: &str, text: &str, durations: &Durations) -> Vec<Sample> {
     let labels = label(name, text);
-    let bounds = DURATION_BOUNDS.iter().map(|(bound, _)| *bound).zip(durations.within);
-    let all = bounds.chain([("+Inf", durations.sum.count)]);
-    let bucket = |(bound, count)| Sample("_bucket", format!("{labels},{}", label("le", bound)), count as f64);
+    // OpenMetrics writes 1.0 where others write 1.
+    let bounds = DURATION_BOUNDS.map(|bound| format!("{bound:?}")).into_iter().zip(durations.within);
+    let all = bounds.chain([("+Inf".to_owned(), durations.sum.count)]);
+    let bucket = |(bound, count): (String, u64)| {
+        Sample("_bucket", format!("{labels},{}", label("le", &bound)), count as f64)
+    };
     let mut samples: Vec<Sample> = all.map(bucket).collect();
     samples.extend(sums(name, [(text, durations.sum)].into_iter()));
     samples

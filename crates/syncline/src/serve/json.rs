@@ -1,11 +1,12 @@
 //! `/status` as JSON, for scripts. Times are RFC 3339.
 
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::UNIX_EPOCH;
 
 use serde_json::{Map, Value, json};
 use sync_core::Held;
 
 use crate::board::{Board, ConfigFacts, Entry, GroupFacts};
+use crate::clock::rfc3339;
 use crate::status::{Facts, LastPush, Published, PushFacts, RelayShown};
 
 /// Of one repository.
@@ -139,13 +140,9 @@ fn held(held: &Held) -> Value {
     })
 }
 
-/// Null for times that RFC 3339 cannot express: a commit may have any date.
+/// Null for times that cannot be expressed.
 fn time(unix: Option<f64>) -> Value {
-    const YEAR_10000: f64 = 253_402_300_800.0;
-    let since =
-        unix.filter(|unix| *unix < YEAR_10000).and_then(|unix| Duration::try_from_secs_f64(unix).ok());
-    since
-        .map_or(Value::Null, |since| humantime::format_rfc3339_seconds(UNIX_EPOCH + since).to_string().into())
+    unix.and_then(rfc3339).into()
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use sync_core::{CommitId, Held};
 
 use crate::board::{Board, Entry, GroupFacts};
-use crate::clock::unix_time;
+use crate::clock::{rfc3339, unix_time};
 use crate::status::{Attempt, Facts, LastPush, Outcome, PushFacts, RelayShown};
 
 /// How much of a stranger's text is shown, in characters.
@@ -235,14 +235,11 @@ fn shortened(id: &str) -> Text {
 
 /// A time as people say it, and by the calendar.
 fn moment(now: f64, at: f64) -> Text {
-    const YEAR_10000: f64 = 253_402_300_800.0;
-    let since = Duration::try_from_secs_f64(at).ok().filter(|_| at < YEAR_10000);
-    let full = since.map(|since| humantime::format_rfc3339_seconds(UNIX_EPOCH + since).to_string());
     let short = match Duration::try_from_secs_f64(at - now) {
         Ok(pause) if pause.as_secs() > 0 => format!("in {}", about(pause)),
         _ => ago(Duration::try_from_secs_f64(now - at).unwrap_or_default()),
     };
-    Text { short, full }
+    Text { short, full: rfc3339(at) }
 }
 
 fn ago(age: Duration) -> String {
