@@ -37,7 +37,7 @@ fn probes_name_the_required_repositories_that_are_not_ready() {
     let settings = format!("http-bind: '127.0.0.1:{port}'");
     many.write(file(&settings, "period: 50ms", &entries));
     let running = many.syncline().env("NOTIFY_SOCKET", &socket).spawn();
-    many.wait_for("good", &good.head());
+    wait_for(&running, "good", "published");
     wait_for(&running, "late", "sync failed");
     wait_for(&running, "optional", "sync failed");
     for path in ["/", "/readyz"] {

@@ -27,7 +27,7 @@ use crate::touch_and_error_files::Writer;
 use crate::worker::{Looked, Worker};
 
 use announced::heard;
-use report::{report, timed_out};
+use report::timed_out;
 
 /// How long work may take to stop before the process ends without it.
 pub const GRACE: Duration = Duration::from_millis(1500);
@@ -114,7 +114,7 @@ impl<W: Worker> Service<W> {
             Pass::Publish(commit) => self.publish(commit, stop).await?,
         };
         self.tell_pushes(pass, &outcome);
-        let next = self.decide(pass, &outcome, state.due, took);
+        let next = self.decide(pass, &outcome, state.due);
         match (&self.member, pass, &outcome) {
             (Some(member), Pass::Sync, Ok(outcome)) => member.synced(outcome),
             (Some(member), Pass::Publish(commit), outcome) => {
@@ -129,7 +129,7 @@ impl<W: Worker> Service<W> {
         let published = match &outcome {
             Ok(outcome) => self.succeeded(outcome, took, state),
             Err(err) => {
-                self.failed(err, took);
+                self.failed(err, &next, took);
                 None
             }
         };
@@ -226,24 +226,16 @@ impl<W: Worker> Service<W> {
     }
 
     /// When to sync next. What the group makes us do changes nothing about that.
-    fn decide(
-        &mut self,
-        pass: Pass,
-        outcome: &Result<SyncOutcome, Error>,
-        due: Option<Instant>,
-        took: Duration,
-    ) -> Next {
+    fn decide(&mut self, pass: Pass, outcome: &Result<SyncOutcome, Error>, due: Option<Instant>) -> Next {
         let wish = outcome.as_ref().err().and_then(Error::retry_after);
         if let Some(wish) = wish {
             self.server.pause(wish.min(LONGEST_WISH));
         }
-        let next = match (pass, due) {
+        match (pass, due) {
             (Pass::Sync, _) => self.schedule.next(outcome.is_ok(), wish, fastrand::f64()),
             (Pass::Publish(_), Some(due)) => Next::Wait(due.saturating_duration_since(Instant::now())),
             (Pass::Publish(_), None) => Next::Exit(Exit::Success),
-        };
-        report(outcome, &next, self.schedule.failures(), took);
-        next
+        }
     }
 
     /// Tell everybody, and say what is published, and whether that is news.
@@ -257,6 +249,7 @@ impl<W: Worker> Service<W> {
         self.status.held(held);
         if matches!(outcome, SyncOutcome::Ready { published: None, .. }) {
             self.status.deferred(took);
+            report::succeeded(outcome, took);
             return None;
         }
         let commit = outcome.commit();
@@ -267,6 +260,7 @@ impl<W: Worker> Service<W> {
             self.status.lfs_placed(&update.tree().lfs);
         }
         self.status.passed(if is_news { Outcome::Success } else { Outcome::Noop }, took);
+        report::succeeded(outcome, took); // after the status: who reads the line finds it there
         if is_news {
             let event = self.worker().event(commit);
             self.hooks.published(&event);
@@ -278,11 +272,12 @@ impl<W: Worker> Service<W> {
         Some((commit, is_news))
     }
 
-    fn failed(&mut self, err: &Error, took: Duration) {
+    fn failed(&mut self, err: &Error, next: &Next, took: Duration) {
         let held = self.worker().held();
         self.status.held(held);
         let failures = self.schedule.failures();
         self.status.failed(err.to_string(), failures, took);
+        report::failed(err, next, failures);
         let arguments = json!({ "failures": failures, "step": err.step() });
         self.files.failed("sync failed", &err.to_string(), &arguments);
     }

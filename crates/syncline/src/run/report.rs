@@ -19,10 +19,10 @@ pub(super) fn timed_out(err: &Error, limit: Duration, stage: Stage) -> Error {
 }
 
 /// A line for what a sync came to.
-pub(super) fn report(outcome: &Result<SyncOutcome, Error>, next: &Next, failures: u32, took: Duration) {
+pub(super) fn succeeded(outcome: &SyncOutcome, took: Duration) {
     let milliseconds = took.as_millis() as u64;
-    match (outcome, next) {
-        (Ok(SyncOutcome::Updated(update)), _) => {
+    match outcome {
+        SyncOutcome::Updated(update) => {
             let tree = update.tree();
             if !tree.altered.is_empty() {
                 info!(files = ?tree.altered, "files of the last tree had been altered; they were written again");
@@ -32,10 +32,16 @@ pub(super) fn report(outcome: &Result<SyncOutcome, Error>, next: &Next, failures
             let by = tree.origin.map(Origin::describe).unwrap_or_default();
             info!(%commit, before, written, early, reused, by, milliseconds, "published");
         }
-        (Ok(SyncOutcome::Ready { commit, .. }), _) => debug!(%commit, milliseconds, "ready for the group"),
-        (Ok(outcome), _) => debug!(commit = %outcome.commit(), milliseconds, "nothing new"),
-        (Err(err), Next::Exit(_)) => error!(error = %err, failures, "sync failed; giving up"),
-        (Err(err), Next::Wait(pause)) => {
+        SyncOutcome::Ready { commit, .. } => debug!(%commit, milliseconds, "ready for the group"),
+        outcome => debug!(commit = %outcome.commit(), milliseconds, "nothing new"),
+    }
+}
+
+/// A line for what a sync failed of.
+pub(super) fn failed(err: &Error, next: &Next, failures: u32) {
+    match next {
+        Next::Exit(_) => error!(error = %err, failures, "sync failed; giving up"),
+        Next::Wait(pause) => {
             let retry_in =
                 humantime::format_duration(Duration::from_millis(pause.as_millis() as u64)).to_string();
             error!(error = %err, failures, retry_in, "sync failed; the published tree stays");
