@@ -199,18 +199,28 @@ pub(crate) fn tip(commit: ObjectId) -> Tip {
     }
 }
 
-/// The files that were written while a pack arrived.
+/// The files that were written while a pack arrived. There may be a million, so each has only a few bytes here.
 #[derive(Debug, Default)]
 pub(crate) struct StreamedFiles {
-    /// Sorted by path.
+    /// The paths of the directories with files, in the order of their first files; empty for the root of the tree.
+    pub(crate) dirs: Vec<BString>,
+    /// Sorted.
     pub(crate) files: Vec<StreamedFile>,
 }
 
-/// A file that was written while a pack arrived.
-#[derive(Debug)]
+impl StreamedFiles {
+    /// Each directory, and its files in the order of their numbers.
+    pub(crate) fn by_directory(&self) -> impl Iterator<Item = (&BString, &[StreamedFile])> {
+        self.dirs.iter().zip(self.files.chunk_by(|a, b| a.dir == b.dir))
+    }
+}
+
+/// A file that was written while a pack arrived. It has the content and the mode of its entry in the tree of the commit.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct StreamedFile {
-    pub(crate) path: BString,
-    pub(crate) id: ObjectId,
-    pub(crate) is_executable: bool,
+    /// The same for all files of a directory.
+    pub(crate) dir: u32,
+    /// The position of the file among the entries of the directory that are no directories.
+    pub(crate) number: u32,
     pub(crate) stat: Stat,
 }

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use gix::ObjectId;
+use gix::bstr::{BStr, ByteSlice};
 use gix::index::entry::{Flags, Mode, Stat};
 use gix::protocol::transport::client::Capabilities;
 use http::HeaderMap;
@@ -203,8 +204,40 @@ pub fn unpack(pack: &[u8], commit: ObjectId, packs: &Path, tree: &Path) -> io::R
         progress: &progress,
         interrupt: &interrupt,
     };
-    let streamed = pack_receiver.take(&mut pack, None)?.early;
-    Ok(streamed.files.into_iter().map(|file| (file.path.into(), file.id, file.is_executable)).collect())
+    let received = pack_receiver.take(&mut pack, None)?;
+    let Some(pack) = received.pack else { return Ok(Vec::new()) };
+    let pack = gix_pack::Bundle::at(pack, commit.kind()).map_err(io::Error::other)?;
+    let mut written = Vec::new();
+    for (dir, files) in received.early.by_directory() {
+        let entries = entries_at(&pack, commit, dir.as_bstr())
+            .ok_or_else(|| io::Error::other("there is no such tree"))?;
+        let entries: Vec<_> = entries.into_iter().filter(|entry| !entry.mode.is_tree()).collect();
+        for file in files {
+            let entry = &entries[file.number as usize];
+            let path = crate::trees::rules::join(dir.as_bstr(), entry.filename.as_bstr());
+            written.push((path.into(), entry.oid, entry.mode.is_executable()));
+        }
+    }
+    Ok(written)
+}
+
+/// The entries of a directory of a commit, by gix.
+fn entries_at(pack: &gix_pack::Bundle, commit: ObjectId, dir: &BStr) -> Option<Vec<gix::objs::tree::Entry>> {
+    let read = |id: &gix::oid| {
+        let (mut body, mut inflate) = (Vec::new(), gix::zlib::Inflate::default());
+        pack.find(id, &mut body, &mut inflate, &mut gix_pack::cache::Never).ok()??;
+        Some(body)
+    };
+    let hash = commit.kind();
+    let mut tree = gix::objs::CommitRefIter::from_bytes(&read(&commit)?, hash).tree_id().ok()?;
+    for name in dir.split_str("/").filter(|name| !name.is_empty()) {
+        let body = read(&tree)?;
+        let mut entries = gix::objs::TreeRefIter::from_bytes(&body, hash).filter_map(Result::ok);
+        tree = entries.find(|entry| entry.filename == name && entry.mode.is_tree())?.oid.to_owned();
+    }
+    let body = read(&tree)?;
+    let entries = gix::objs::TreeRefIter::from_bytes(&body, hash).map_while(Result::ok);
+    Some(entries.map(Into::into).collect())
 }
 
 /// Index a pack with gix, to compare with. No files are written.

@@ -1,10 +1,10 @@
 //! Building one tree and, inside it, the trees of its submodules.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use gix::bstr::ByteSlice;
+use gix::bstr::{BStr, ByteSlice};
 use gix::index::State;
 use gix::index::entry::{Flags, Mode};
 use gix::objs::HeaderExt;
@@ -14,10 +14,10 @@ use super::lfs::LfsFiles;
 use super::matching::{AttributeFiles, no_attributes};
 use super::special;
 use super::staging::{Reused, StagePlan, StagedTree};
-use super::{SPARSE_FILE, Worktree, missing};
+use super::{SPARSE_FILE, SelectedTree, Worktree, missing};
 use crate::attributes::is_attributes;
 use crate::error::{Context, Error, ErrorKind, Result};
-use crate::fetched::{Fetched, StreamedFile};
+use crate::fetched::{Fetched, StreamedFile, StreamedFiles};
 use crate::interrupt::Interrupt;
 use crate::limits::Limits;
 use crate::objects::{Objects, is_damage};
@@ -28,7 +28,6 @@ use crate::store::Store;
 use crate::store::worktree_paths::{TemporaryTree, WorktreePaths};
 use crate::trees::cache::TreeCache;
 use crate::trees::rules::PATH_MAX;
-use crate::trees::selected_files;
 use crate::worktree::entry::{needs_writing, to_path};
 use crate::worktree::index_file;
 
@@ -41,7 +40,7 @@ pub(super) struct BuildSite<'a> {
     /// An earlier tree, whose files are reused.
     pub(super) staged: Option<StagedTree>,
     /// Files that were written while the pack arrived.
-    pub(super) early: &'a [StreamedFile],
+    pub(super) early: Option<&'a StreamedFiles>,
 }
 
 /// State that a tree and its submodules share.
@@ -63,20 +62,24 @@ pub(super) struct Build<'a> {
 
 impl Build<'_> {
     /// Build the tree of `fetched` from `store`.
-    pub(super) fn tree(&mut self, store: &Store, fetched: &Fetched, site: BuildSite<'_>) -> Result<()> {
+    pub(super) fn tree(
+        &mut self,
+        store: &Store,
+        fetched: &Fetched,
+        tree: SelectedTree,
+        site: BuildSite<'_>,
+    ) -> Result<()> {
         let BuildSite { building, paths, staged, early } = site;
         let id = fetched.commit;
         let step = || format!("write the tree of {id} to {}", building.dir.display());
-        let objects = store.objects(&store.repository()?)?;
-        let known = staged.as_ref().map(StagedTree::known);
-        let mut index = selected_files(&objects, id, &fetched.selection, &mut self.files, known)?;
+        let SelectedTree { objects, mut index } = tree;
         let attributes = AttributeFiles::measure(&objects, &index, id)?;
         let mut lfs = LfsFiles::of(&objects, &index, fetched, store)?;
         let entries = index.entries().iter();
         let before: Vec<(Mode, bool)> = entries.map(|entry| (entry.mode, !needs_writing(entry))).collect();
         self.progress.set_total(index.entries().len());
 
-        let written_early = mark_early(early, &mut index);
+        let written_early = early.map_or(0, |early| mark_early(early, &mut index));
         self.made.early += written_early;
         self.made.written += written_early;
         let last = staged.as_ref().map(|staged| staged.last().clone());
@@ -221,8 +224,10 @@ impl Build<'_> {
                 let plan = StagePlan { recyclable: None, last, id: self.id, paths, threads };
                 plan.run(self.interrupt).ok()
             });
-            let site = BuildSite { building: &inside, paths: &final_paths, staged, early: &[] };
-            self.tree(&submodule_store, &submodule.fetched, site)
+            let site = BuildSite { building: &inside, paths: &final_paths, staged, early: None };
+            let known = site.staged.as_ref().map(StagedTree::known);
+            SelectedTree::read(&submodule_store, &submodule.fetched, known, &mut self.files)
+                .and_then(|tree| self.tree(&submodule_store, &submodule.fetched, tree, site))
                 .map_err(|err| err.within(&format!("check out submodule {:?}", submodule.path)))?;
         }
         Ok(())
@@ -296,23 +301,35 @@ fn rest_of(index: &State, attributes: &AttributeFiles) -> (State, Vec<usize>) {
 }
 
 /// Mark the files that were written while the pack arrived. Returns their number.
-fn mark_early(early: &[StreamedFile], index: &mut State) -> usize {
+fn mark_early(early: &StreamedFiles, index: &mut State) -> usize {
+    // The number of the next entry of each directory, and the files that are left.
+    let mut dirs: Vec<(u32, &[StreamedFile])> = early.by_directory().map(|(_, files)| (0, files)).collect();
+    let positions: HashMap<&BStr, usize> =
+        early.dirs.iter().enumerate().map(|(at, path)| (path.as_bstr(), at)).collect();
+    let mut last: Option<(&BStr, Option<usize>)> = None;
     let mut count = 0;
-    let mut early = early.iter().peekable();
     let (entries, paths) = index.entries_mut_and_pathbacking();
     for entry in entries {
-        let path = entry.path_in(paths);
-        while early.next_if(|file| file.path < path).is_some() {}
-        let mode = |file: &StreamedFile| if file.is_executable { Mode::FILE_EXECUTABLE } else { Mode::FILE };
-        if let Some(file) =
-            early.next_if(|file| file.path == path && file.id == entry.id && mode(file) == entry.mode)
-        {
+        let dir = parent(entry.path_in(paths));
+        let position = match last {
+            Some((known, position)) if known == dir => position,
+            _ => positions.get(dir).copied(),
+        };
+        last = Some((dir, position));
+        let Some((number, files)) = position.map(|at| &mut dirs[at]) else { continue };
+        if let Some((file, rest)) = files.split_first().filter(|(file, _)| file.number == *number) {
             entry.stat = file.stat;
             entry.flags.insert(Flags::SKIP_WORKTREE);
+            *files = rest;
             count += 1;
         }
+        *number += 1;
     }
     count
+}
+
+fn parent(path: &BStr) -> &BStr {
+    path[..path.rfind_byte(b'/').unwrap_or(0)].as_bstr()
 }
 
 /// Write the admin directory, which makes the tree a worktree for git.

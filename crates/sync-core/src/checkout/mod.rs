@@ -20,17 +20,20 @@ pub(crate) mod verify;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use gix::index::State;
+
 use crate::checkout::staging::{Origin, StagedTree};
 use crate::error::{Context, Error, Result};
 use crate::fetched::Fetched;
 use crate::fs_ext::remove_dir_if_there;
 use crate::interrupt::Interrupt;
+use crate::objects::Objects;
 use crate::progress::{Progress, Stage};
 use crate::spec::reference::CommitId;
 use crate::store::Store;
 use crate::store::worktree_paths::WorktreePaths;
+use crate::trees::cache::TreeCache;
 use crate::trees::selected_files;
-use crate::worktree::index_file;
 
 use build::{Build, BuildSite};
 use lfs::LfsCounts;
@@ -131,13 +134,16 @@ pub fn checkout(
         progress,
         interrupt,
     };
-    let early = if has_early_files { &fetched.early.files[..] } else { &[] };
-    let outcome = symlinks::check(store, fetched, staged.as_ref().map(StagedTree::known), interrupt)
-        .and_then(|()| {
-            build.tree(store, fetched, BuildSite { building: &building, paths: &paths, staged, early })
-        })
-        .and_then(|()| interrupt.check().step(step))
-        .and_then(|()| install(&building, &paths).step(step));
+    let early = has_early_files.then_some(&fetched.early);
+    let outcome =
+        SelectedTree::read(store, fetched, staged.as_ref().map(StagedTree::known), &mut build.files)
+            .and_then(|tree| {
+                symlinks::check(store, fetched, &tree, interrupt)?;
+                let site = BuildSite { building: &building, paths: &paths, staged, early };
+                build.tree(store, fetched, tree, site)
+            })
+            .and_then(|()| interrupt.check().step(step))
+            .and_then(|()| install(&building, &paths).step(step));
     let submodules = build.submodules;
     match &outcome {
         Ok(()) => store.prune_submodule_worktrees(id, &submodules).step(step)?,
@@ -156,17 +162,35 @@ fn check_part(store: &Store, fetched: &Fetched, interrupt: &Interrupt) -> Result
     if fetched.selection.subdirectory.is_none() {
         return Ok(());
     }
-    let objects = store.objects(&store.repository()?)?;
-    selected_files(&objects, fetched.commit, &fetched.selection, &mut 0, None)?;
-    symlinks::check(store, fetched, None, interrupt)
+    let tree = SelectedTree::read(store, fetched, None, &mut 0)?;
+    symlinks::check(store, fetched, &tree, interrupt)
+}
+
+/// The files of a tree as an index, which marks those that are left out.
+struct SelectedTree {
+    objects: Objects,
+    index: State,
+}
+
+impl SelectedTree {
+    /// Read the tree of `fetched`. What is in `known` is not read. `count` is increased by the number of files and
+    /// directories.
+    fn read(store: &Store, fetched: &Fetched, known: Option<&TreeCache>, count: &mut u64) -> Result<Self> {
+        let objects = store.objects(&store.repository()?)?;
+        let index = selected_files(&objects, fetched.commit, &fetched.selection, count, known)?;
+        Ok(SelectedTree { objects, index })
+    }
 }
 
 /// The total size of the files of a published tree, in bytes, according to its index; 0 if there is no such tree.
 /// Files of submodules do not count. The size of each file is modulo 4 GiB, as in a git index.
 #[must_use]
 pub fn tree_size(store: &Store, id: CommitId) -> u64 {
-    let index = index_file::read(store.worktree_paths(id).index(), id.0.kind());
-    index.map_or(0, |index| index.entries().iter().map(|entry| u64::from(entry.stat.size)).sum())
+    store.index(id).map_or(0, |index| size_of_files(&index))
+}
+
+pub(crate) fn size_of_files(index: &State) -> u64 {
+    index.entries().iter().map(|entry| u64::from(entry.stat.size)).sum()
 }
 
 /// The error for an object of commit `id` that is missing or damaged.

@@ -7,7 +7,7 @@ use gix::bstr::{BString, ByteSlice};
 use gix::index::entry::Mode;
 use gix::objs::{FindExt, HeaderExt};
 
-use super::missing;
+use super::{SelectedTree, missing};
 use crate::error::{Context, Error, ErrorKind, Result};
 use crate::fetched::Fetched;
 use crate::interrupt::Interrupt;
@@ -15,9 +15,7 @@ use crate::spec::SymlinkPolicy;
 use crate::spec::reference::CommitId;
 use crate::spec::subdirectory::Subdirectory;
 use crate::store::Store;
-use crate::trees::cache::TreeCache;
 use crate::trees::rules::PATH_MAX;
-use crate::trees::selected_files;
 use crate::worktree::entry::needs_writing;
 
 /// The number of links that Linux follows in one path.
@@ -30,7 +28,7 @@ type Links = BTreeMap<BString, BString>;
 pub(super) fn check(
     store: &Store,
     fetched: &Fetched,
-    known: Option<&TreeCache>,
+    tree: &SelectedTree,
     interrupt: &Interrupt,
 ) -> Result<()> {
     let policy = fetched.selection.symlinks;
@@ -40,7 +38,7 @@ pub(super) fn check(
     let step = || format!("check out {}", fetched.commit);
     let subdirectory = fetched.selection.subdirectory.as_ref();
     let mut links = Links::new();
-    gather(store, fetched, known, b"", &mut links)?;
+    gather(store, fetched, tree, b"", &mut links)?;
     for (path, target) in &links {
         interrupt.check().step(step)?;
         let fault = match policy {
@@ -59,12 +57,10 @@ pub(super) fn check(
 fn gather(
     store: &Store,
     fetched: &Fetched,
-    known: Option<&TreeCache>,
+    SelectedTree { objects, index }: &SelectedTree,
     prefix: &[u8],
     links: &mut Links,
 ) -> Result<()> {
-    let objects = store.objects(&store.repository()?)?;
-    let index = selected_files(&objects, fetched.commit, &fetched.selection, &mut 0, known)?;
     let (headers, mut buffer) = (objects.headers(), Vec::new());
     let is_link = |entry: &&gix::index::Entry| entry.mode == Mode::SYMLINK && needs_writing(entry);
     for entry in index.entries().iter().filter(is_link) {
@@ -74,12 +70,14 @@ fn gather(
             continue;
         }
         let target = objects.find_blob(&entry.id, &mut buffer).map_err(missing)?;
-        let path = [prefix, entry.path(&index)].concat();
+        let path = [prefix, entry.path(index)].concat();
         links.insert(path.into(), target.data.as_bstr().to_owned());
     }
     for submodule in &fetched.submodules {
         let inside = [prefix, &submodule.path, b"/"].concat();
-        gather(&store.submodule(&submodule.url)?, &submodule.fetched, None, &inside, links)?;
+        let (store, fetched) = (store.submodule(&submodule.url)?, &submodule.fetched);
+        let tree = SelectedTree::read(&store, fetched, None, &mut 0)?;
+        gather(&store, fetched, &tree, &inside, links)?;
     }
     Ok(())
 }

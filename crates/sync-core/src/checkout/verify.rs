@@ -1,6 +1,12 @@
 //! Check whether a published tree was altered.
 
+use std::io;
+use std::path::Path;
+
+use gix::bstr::{BStr, ByteSlice};
 use gix::index::entry::Mode;
+use gix::index::{Entry, State};
+use rustix::fs::{AtFlags, Mode as RawMode, OFlags, statat};
 
 use super::SPARSE_FILE;
 use super::lfs::lacks_objects;
@@ -14,6 +20,7 @@ use crate::spec::sparse::SparsePatterns;
 use crate::spec::submodules::{SubmoduleMode, SubmoduleRules, parse};
 use crate::store::Store;
 use crate::store::worktree_paths::WorktreePaths;
+use crate::threads::on_threads;
 use crate::worktree::entry::{file_mode, is_same_file, needs_writing, to_path};
 use crate::worktree::index_file;
 
@@ -35,6 +42,16 @@ pub fn altered_files(
     selection: &Selection,
     interrupt: &Interrupt,
 ) -> Result<Vec<String>> {
+    altered_by_index(store, id, (selection, None), interrupt)
+}
+
+/// As [`altered_files`], with the index of the tree if it is read already.
+pub(crate) fn altered_by_index(
+    store: &Store,
+    id: CommitId,
+    (selection, index): (&Selection, Option<&State>),
+    interrupt: &Interrupt,
+) -> Result<Vec<String>> {
     let paths = store.worktree_paths(id);
     let patterns = fs_err::read(paths.admin.join(SPARSE_FILE)).ok();
     if patterns.as_deref() != selection.sparse.as_ref().map(SparsePatterns::bytes) {
@@ -49,7 +66,7 @@ pub fn altered_files(
         SubmoduleMode::Recursive => usize::MAX,
     };
     let rules = &selection.submodule_rules;
-    compare(&paths, id, "", store, (levels, rules), &mut altered, interrupt)?;
+    compare((&paths, index), id, "", store, (levels, rules), &mut altered, interrupt)?;
     Ok(altered)
 }
 
@@ -72,7 +89,7 @@ fn check_lfs(store: &Store, id: CommitId, paths: &WorktreePaths, selection: &Sel
 }
 
 fn compare(
-    paths: &WorktreePaths,
+    (paths, index): (&WorktreePaths, Option<&State>),
     id: CommitId,
     prefix: &str,
     store: &Store,
@@ -85,7 +102,14 @@ fn compare(
         return Err(Error::new(ErrorKind::Other, step(), "its .git file or HEAD was altered"));
     }
     let file_mode = file_mode(&paths.dir).step(step)?;
-    let index = index_file::read(paths.index(), id.0.kind()).step(step)?;
+    let read;
+    let index = match index {
+        Some(index) => index,
+        None => {
+            read = index_file::read(paths.index(), id.0.kind()).step(step)?;
+            &read
+        }
+    };
     // Sparse patterns may leave .gitmodules out. Then a submodule may be checked out or not.
     let file = paths.dir.join(".gitmodules");
     let text = if file.is_file() { fs_err::read(file).ok() } else { None };
@@ -94,32 +118,65 @@ fn compare(
         let submodules = submodules.as_ref()?;
         Some(levels > 0 && rules.wanted_name(submodules, path).is_some())
     };
-    for entry in index.entries().iter().filter(|entry| needs_writing(entry)) {
-        interrupt.check().step(step)?;
-        let path = paths.dir.join(to_path(entry.path(&index)));
-        let name = format!("{prefix}{}", entry.path(&index));
-        if entry.mode == Mode::COMMIT {
-            let inside = WorktreePaths::of(path.clone(), store.root());
-            match (inside, is_wanted(entry.path(&index))) {
-                (Some(inside), Some(true) | None)
-                    if levels > 0 && !inside.admin.join(SPARSE_FILE).exists() =>
-                {
-                    let (prefix, levels) = (format!("{name}/"), levels - 1);
-                    let id = CommitId(entry.id);
-                    compare(&inside, id, &prefix, store, (levels, rules), altered, interrupt)?;
-                }
-                // The directory of a submodule that is not wanted has to be there, without a worktree.
-                (None, Some(false) | None) if path.is_dir() => {}
-                _ => altered.push(name),
+    let share = index.entries().len().div_ceil(store.resources().threads()).max(1);
+    let differing = on_threads(index.entries().chunks(share), |entries| {
+        differing_files(&paths.dir, (index, entries), file_mode, interrupt)
+    });
+    altered.extend(differing.step(step)?.into_iter().flatten().map(|path| format!("{prefix}{path}")));
+    for entry in index.entries().iter().filter(|entry| entry.mode == Mode::COMMIT && needs_writing(entry)) {
+        let path = paths.dir.join(to_path(entry.path(index)));
+        let name = format!("{prefix}{}", entry.path(index));
+        let inside = WorktreePaths::of(path.clone(), store.root());
+        match (inside, is_wanted(entry.path(index))) {
+            (Some(inside), Some(true) | None) if levels > 0 && !inside.admin.join(SPARSE_FILE).exists() => {
+                let (prefix, levels) = (format!("{name}/"), levels - 1);
+                compare(
+                    (&inside, None),
+                    CommitId(entry.id),
+                    &prefix,
+                    store,
+                    (levels, rules),
+                    altered,
+                    interrupt,
+                )?;
             }
-        } else if !rustix::fs::lstat(&path).is_ok_and(|found| is_same_file(&found, entry, file_mode)) {
-            altered.push(name);
-        }
-        if altered.len() >= MAX_REPORTED {
-            break;
+            // The directory of a submodule that is not wanted has to be there, without a worktree.
+            (None, Some(false) | None) if path.is_dir() => {}
+            _ => altered.push(name),
         }
     }
+    altered.truncate(MAX_REPORTED);
     Ok(())
+}
+
+/// The paths of files that are missing or differ from their entries, at most [`MAX_REPORTED`].
+fn differing_files<'a>(
+    dir: &Path,
+    (index, entries): (&'a State, &'a [Entry]),
+    file_mode: u32,
+    interrupt: &Interrupt,
+) -> io::Result<Vec<&'a BStr>> {
+    let mut differing = Vec::new();
+    let mut open = None;
+    for entry in entries.iter().filter(|entry| entry.mode != Mode::COMMIT && needs_writing(entry)) {
+        let path = entry.path(index);
+        let (parent, name) = path.split_at(path.rfind_byte(b'/').map_or(0, |at| at + 1));
+        if open.as_ref().is_none_or(|(known, _)| *known != parent) {
+            interrupt.check()?;
+            let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+            let opened = rustix::fs::open(dir.join(to_path(parent.as_bstr())), flags, RawMode::empty());
+            open = Some((parent, opened.ok()));
+        }
+        let dir = open.as_ref().and_then(|(_, dir)| dir.as_ref());
+        let found = dir.and_then(|dir| statat(dir, to_path(name.as_bstr()), AtFlags::SYMLINK_NOFOLLOW).ok());
+        if !found.is_some_and(|found| is_same_file(&found, entry, file_mode)) {
+            differing.push(path);
+            if differing.len() >= MAX_REPORTED {
+                break;
+            }
+        }
+    }
+    Ok(differing)
 }
 
 /// Whether the tree of `fetched` exists and is unaltered, and no symbolic link leads to its subdirectory: the files

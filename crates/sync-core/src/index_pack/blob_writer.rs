@@ -18,7 +18,6 @@ use super::plan::{DirId, Plan, PlannedPath};
 use super::{PackReceiver, StreamTarget, hash};
 use crate::fetched::StreamedFile;
 use crate::objects::content::{Content, Spill};
-use crate::trees::rules::join;
 use crate::worktree::entry::{executable, index_stat, to_path};
 
 /// A message to the writer thread.
@@ -78,6 +77,13 @@ impl<'a> BlobWriter<'a> {
             checkout_dir.plan()?.add_object(kind, id, body);
             Ok(())
         })
+    }
+
+    /// The paths of the directories of sorted files.
+    pub(super) fn dirs(&self, files: &[StreamedFile]) -> io::Result<Vec<BString>> {
+        let Some(checkout_dir) = &self.checkout_dir else { return Ok(Vec::new()) };
+        let plan = checkout_dir.plan()?;
+        Ok(files.chunk_by(|a, b| a.dir == b.dir).map(|files| plan.path(files[0].dir)).collect())
     }
 
     /// Process messages until the sender is dropped. Buffers that are no longer needed go to `used`.
@@ -223,7 +229,7 @@ impl<'a> DirCursor<'a> {
         let Some(checkout_dir) = &self.blob_writer.checkout_dir else { return Ok(()) };
         let targets = checkout_dir.plan()?.take(id, Some(content));
         for target in targets {
-            self.write(checkout_dir, id, &target, content)?;
+            self.write(checkout_dir, &target, content)?;
         }
         Ok(())
     }
@@ -232,7 +238,6 @@ impl<'a> DirCursor<'a> {
     fn write(
         &mut self,
         checkout_dir: &CheckoutDir<'_>,
-        id: ObjectId,
         target: &PlannedPath,
         content: &[u8],
     ) -> io::Result<()> {
@@ -251,7 +256,7 @@ impl<'a> DirCursor<'a> {
         file.write_all(content)
             .map_err(|err| rustix::io::Errno::from_io_error(&err).map_or(err, &path_error))?;
         let stat = index_stat(&fstat(&file).map_err(path_error)?);
-        self.record(id, target, stat);
+        self.record(target, stat);
         Ok(())
     }
 
@@ -267,7 +272,7 @@ impl<'a> DirCursor<'a> {
         if let (Some(target), Some((_, _, dir))) = (target, &self.open) {
             // Stat the file only now: removing the temporary name changes its ctime.
             let found = statat(dir, to_path(target.name.as_bstr()), AtFlags::SYMLINK_NOFOLLOW)?;
-            self.record(id, &target, index_stat(&found));
+            self.record(&target, index_stat(&found));
         }
         Ok(content)
     }
@@ -299,10 +304,8 @@ impl<'a> DirCursor<'a> {
     }
 
     /// Record a file that was written.
-    fn record(&mut self, id: ObjectId, target: &PlannedPath, stat: gix::index::entry::Stat) {
-        let Some((_, dir, _)) = &self.open else { return };
-        let path = join(dir.as_bstr(), target.name.as_bstr());
-        self.files.push(StreamedFile { path, id, is_executable: target.is_executable, stat });
+    fn record(&mut self, target: &PlannedPath, stat: gix::index::entry::Stat) {
+        self.files.push(StreamedFile { dir: target.dir, number: target.number, stat });
     }
 
     /// Make `dir` the current directory. There is none afterwards if a file is in the way.

@@ -9,11 +9,12 @@ use gix::objs::Kind;
 use super::blob_writer::{BlobWriter, DirCursor, Written, hasher};
 use super::disk::PackFile;
 use super::entries::{AllRead, Base, DeltaEntry, WholeEntry};
-use super::{Object, PackReceiver, hash};
+use super::{PackReceiver, hash};
 use crate::fetched::StreamedFile;
 use crate::objects::content::{Content, Spill};
 use crate::objects::delta::Delta;
 use crate::objects::inflate::{Inflater, OUTPUT_SLACK, pieces, stream};
+use crate::objects::pack_index::PackedObject;
 use crate::objects::{Objects, corrupt, refuse_huge};
 use crate::progress::Stage;
 use crate::resources::SPARE_BUFFERS;
@@ -58,7 +59,7 @@ struct DeltaResolver<'a> {
     pack_receiver: &'a PackReceiver<'a>,
     pack: &'a PackFile,
     blob_writer: &'a BlobWriter<'a>,
-    objects: &'a [Object],
+    objects: &'a [PackedObject],
     /// Sorted by their bases.
     deltas: &'a [DeltaEntry],
 }
@@ -90,7 +91,7 @@ impl<'a> DeltaResolver<'a> {
     }
 
     /// Complete a thin pack: append the missing bases to it, and resolve the deltas that depend on them.
-    fn add_bases(&self, bases: Option<&Objects>) -> io::Result<(Vec<Object>, Written)> {
+    fn add_bases(&self, bases: Option<&Objects>) -> io::Result<(Vec<PackedObject>, Written)> {
         let Some(bases) = bases else { return Ok(Default::default()) };
         let (mut added, mut worker, mut addition) = (Vec::new(), Worker::new(self), None);
         for delta in self.deltas {

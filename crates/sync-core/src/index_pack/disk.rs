@@ -11,19 +11,20 @@ use gix::hash::Kind;
 use gix::objs::Kind as ObjectKind;
 
 use super::entries::Packet;
-use super::{Object, index};
+use crate::objects::checksum::Checksum;
 use crate::objects::content::Content;
 use crate::objects::corrupt;
-use crate::objects::deflate::{Deflater, header_of};
+use crate::objects::deflate::{Deflater, EntryWriter, header_of};
+use crate::objects::pack_index::{self, PackedObject};
 
 /// A pack under a temporary name. The file is removed on drop unless it is finished.
-pub(super) struct PackFile {
+pub(crate) struct PackFile {
     path: PathBuf,
-    pub(super) file: File,
+    pub(crate) file: File,
 }
 
 impl PackFile {
-    pub(super) fn create(directory: &Path) -> io::Result<PackFile> {
+    pub(crate) fn create(directory: &Path) -> io::Result<PackFile> {
         let path = directory.join(format!("tmp_pack_{}", std::process::id()));
         let mut options = fs_err::OpenOptions::new();
         let file = options.read(true).write(true).create(true).truncate(true).open(&path)?;
@@ -38,18 +39,18 @@ impl PackFile {
         used: &SyncSender<Vec<u8>>,
         kind: Kind,
     ) -> io::Result<ObjectId> {
-        let mut hasher = gix::hash::hasher(kind);
+        let mut checksum = Checksum::new(kind);
         for packet in packets {
             match packet {
                 Packet::Bytes(bytes) => {
-                    hasher.update(&bytes);
+                    checksum.update(&bytes);
                     (&self.file).write_all(&bytes)?;
                     let _ = used.try_send(bytes);
                 }
                 Packet::Trailer(bytes) => (&self.file).write_all(&bytes)?,
             }
         }
-        hasher.try_finalize().map_err(io::Error::other)
+        checksum.finish()
     }
 
     /// Cut the checksum off, and append objects.
@@ -58,36 +59,35 @@ impl PackFile {
         let end = end.ok_or_else(|| corrupt("it ends too early"))?;
         self.file.set_len(end)?;
         (&self.file).seek(SeekFrom::Start(end))?;
-        let end = End { file: &self.file, offset: end, crc32: crc32fast::Hasher::new() };
-        Ok(Addition { end, deflater: Deflater::new() })
+        Ok(Addition { end: EntryWriter::new(&self.file, end), deflater: Deflater::new() })
     }
 
     /// Write the header and the checksum for `count` objects. Call it after the last addition.
     pub(super) fn close(&self, count: usize, kind: Kind) -> io::Result<ObjectId> {
         let count = u32::try_from(count).map_err(io::Error::other)?;
         self.file.write_all_at(&gix_pack::data::header::encode(gix_pack::data::Version::V2, count), 0)?;
-        let mut hasher = gix::hash::hasher(kind);
+        let mut checksum = Checksum::new(kind);
         let mut buffer = vec![0; 64 * 1024];
         let mut file = &self.file;
         file.seek(SeekFrom::Start(0))?;
         loop {
             match file.read(&mut buffer)? {
                 0 => break,
-                read => hasher.update(&buffer[..read]),
+                read => checksum.update(&buffer[..read]),
             }
         }
-        let checksum = hasher.try_finalize().map_err(io::Error::other)?;
+        let checksum = checksum.finish()?;
         file.write_all(checksum.as_slice())?;
         Ok(checksum)
     }
 
     /// Write the index and give both files their names. The index gets its name last: a pack without an index does
     /// not count. Returns the path of the pack.
-    pub(super) fn finish(&self, objects: &mut [Object], checksum: ObjectId) -> io::Result<PathBuf> {
+    pub(crate) fn finish(&self, objects: &mut [PackedObject], checksum: ObjectId) -> io::Result<PathBuf> {
         let name = self.path.with_file_name(format!("pack-{checksum}"));
         let (pack, index) = (name.with_extension("pack"), name.with_extension("idx"));
         let temporary_index = self.path.with_extension("idx");
-        let written = index::write(&temporary_index, objects, checksum).and_then(|()| {
+        let written = pack_index::write(&temporary_index, objects, checksum).and_then(|()| {
             for path in [&self.path, &temporary_index] {
                 fs_err::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o444))?;
             }
@@ -110,39 +110,23 @@ impl Drop for PackFile {
 
 /// Appends objects to a pack.
 pub(super) struct Addition<'a> {
-    end: End<'a>,
+    end: EntryWriter<&'a File>,
     deflater: Deflater,
-}
-
-/// Writes to the end of a pack, and computes the checksum of an entry.
-struct End<'a> {
-    file: &'a File,
-    offset: u64,
-    crc32: crc32fast::Hasher,
 }
 
 impl Addition<'_> {
     /// Append an object as a whole.
-    pub(super) fn add(&mut self, id: ObjectId, kind: ObjectKind, content: &Content) -> io::Result<Object> {
+    pub(super) fn add(
+        &mut self,
+        id: ObjectId,
+        kind: ObjectKind,
+        content: &Content,
+    ) -> io::Result<PackedObject> {
         let Addition { end, deflater } = self;
-        let offset = end.offset;
-        end.crc32 = crc32fast::Hasher::new();
-        header_of(kind).write_to(content.len(), end)?;
+        end.begin();
+        header_of(kind).write_to(content.len(), &mut *end)?;
         content.pieces(0, content.len(), &mut |piece| deflater.add(piece, end))?;
         deflater.finish(end)?;
-        Ok(Object { offset, crc32: end.crc32.clone().finalize(), id })
-    }
-}
-
-impl Write for End<'_> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let written = (&mut &*self.file).write(bytes)?;
-        self.crc32.update(&bytes[..written]);
-        self.offset += written as u64;
-        Ok(written)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
+        Ok(end.entry(id))
     }
 }

@@ -10,8 +10,9 @@ use gix::objs::Kind as ObjectKind;
 use gix_pack::data::entry::Header;
 
 use super::blob_writer::{Blob, BlobWriter, WriterMessage, hasher};
-use super::{Object, PackReceiver, hash};
+use super::{PackReceiver, hash};
 use crate::objects::inflate::{Decoder, OUTPUT_SLACK, decoder, wrong_length};
+use crate::objects::pack_index::PackedObject;
 use crate::objects::{MAX_BUFFERED_OBJECT, corrupt, refuse_huge};
 
 /// A message to the disk thread.
@@ -52,7 +53,7 @@ pub(super) struct WholeEntry {
 
 /// All entries of a pack.
 pub(super) struct AllRead {
-    pub(super) objects: Vec<Object>,
+    pub(super) objects: Vec<PackedObject>,
     pub(super) whole: Vec<WholeEntry>,
     pub(super) deltas: Vec<DeltaEntry>,
     pub(super) trailer: ObjectId,
@@ -121,7 +122,8 @@ impl<'a> Entries<'a> {
         progress.set_total(count as usize);
         let (done, bytes) = (progress.files(), progress.bytes());
         let batch_bytes = self.pack_receiver.resources.batch_bytes() as usize;
-        let mut out = Batches { to_writer, from_writer, bytes: Vec::new(), blobs: Vec::new(), batch_bytes };
+        let mut out =
+            Batches { to_writer, from_writer, bytes: Vec::new(), used: 0, blobs: Vec::new(), batch_bytes };
         let trailer = ObjectId::null(self.kind);
         let mut read = AllRead { objects: Vec::new(), whole: Vec::new(), deltas: Vec::new(), trailer };
         for at in 0..count as usize {
@@ -167,16 +169,14 @@ impl<'a> Entries<'a> {
         if let Some(kind) = entry.header.as_kind() {
             read.whole.push(WholeEntry { at, data_offset, size, kind });
         }
-        read.objects.push(Object { offset, crc32: self.crc32.clone().finalize(), id });
+        read.objects.push(PackedObject { offset, crc32: self.crc32.clone().finalize(), id });
         Ok(())
     }
 
     /// Add a small blob to the batch.
     fn small_blob(&mut self, at: usize, size: usize, out: &mut Batches<'_>) -> io::Result<()> {
-        let start = out.reserve(size)?;
-        self.inflate_into(&mut out.bytes[start..], size)?;
-        out.bytes.truncate(start + size);
-        out.blobs.push(Blob { at, start, end: start + size });
+        self.inflate_into(out.reserve(size)?, size)?;
+        out.push(at, size);
         Ok(())
     }
 
@@ -185,7 +185,8 @@ impl<'a> Entries<'a> {
         out.send()?;
         out.send_message(WriterMessage::Begin { at, size })?;
         self.inflate_in_pieces(size, |piece| {
-            let mut buffer = out.empty();
+            let mut buffer = out.buffer();
+            buffer.clear();
             buffer.extend_from_slice(piece);
             out.send_message(WriterMessage::Piece(buffer))
         })?;
@@ -359,40 +360,48 @@ impl Read for Entries<'_> {
 struct Batches<'a> {
     to_writer: SyncSender<WriterMessage>,
     from_writer: &'a Receiver<Vec<u8>>,
+    /// The blobs, and behind them what an earlier batch left: clearing it would take time.
     bytes: Vec<u8>,
+    used: usize,
     blobs: Vec<Blob>,
     /// The largest batch, in bytes.
     batch_bytes: usize,
 }
 
 impl Batches<'_> {
-    /// Reserve space for a blob. Returns its start.
-    fn reserve(&mut self, size: usize) -> io::Result<usize> {
-        if self.bytes.len() + size > self.batch_bytes {
+    /// Space for a blob, and [`OUTPUT_SLACK`].
+    fn reserve(&mut self, size: usize) -> io::Result<&mut [u8]> {
+        if self.used + size > self.batch_bytes {
             self.send()?;
         }
-        let start = self.bytes.len();
-        self.bytes.resize(start + size + OUTPUT_SLACK, 0);
-        Ok(start)
+        let end = self.used + size + OUTPUT_SLACK;
+        if self.bytes.len() < end {
+            self.bytes.resize(end, 0);
+        }
+        Ok(&mut self.bytes[self.used..end])
+    }
+
+    /// Add the blob that was written to the reserved space.
+    fn push(&mut self, at: usize, size: usize) {
+        self.blobs.push(Blob { at, start: self.used, end: self.used + size });
+        self.used += size;
     }
 
     fn send(&mut self) -> io::Result<()> {
         if self.blobs.is_empty() {
             return Ok(());
         }
-        let next = self.empty();
+        let next = self.buffer();
+        self.used = 0;
         let (bytes, blobs) = (std::mem::replace(&mut self.bytes, next), std::mem::take(&mut self.blobs));
         self.send_message(WriterMessage::Batch { bytes, blobs })
     }
 
-    /// An empty buffer. Buffers are reused: the allocator returns large ones to the system at once, which is slow.
-    fn empty(&self) -> Vec<u8> {
-        let mut buffer = self
-            .from_writer
-            .try_recv()
-            .unwrap_or_else(|_| Vec::with_capacity(self.batch_bytes + OUTPUT_SLACK));
-        buffer.clear();
-        buffer
+    /// A buffer, whose content means nothing. Buffers are reused: the allocator returns large ones to the system at
+    /// once, which is slow.
+    fn buffer(&self) -> Vec<u8> {
+        let new = |_| Vec::with_capacity(self.batch_bytes + OUTPUT_SLACK);
+        self.from_writer.try_recv().unwrap_or_else(new)
     }
 
     fn send_message(&self, message: WriterMessage) -> io::Result<()> {

@@ -13,9 +13,8 @@
 
 mod blob_writer;
 mod deltas;
-mod disk;
+pub(crate) mod disk;
 mod entries;
-mod index;
 mod plan;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -68,16 +67,6 @@ pub(crate) struct ReceivedPack {
     pub(crate) early: StreamedFiles,
 }
 
-/// An object of the pack.
-pub(super) struct Object {
-    /// The offset of its entry in the pack.
-    pub(super) offset: u64,
-    /// The checksum of the raw bytes of the entry.
-    pub(super) crc32: u32,
-    /// Null until the object is hashed.
-    pub(super) id: ObjectId,
-}
-
 impl PackReceiver<'_> {
     /// Read and store a pack. Its deltas may have their bases in `bases` (a thin pack). After an error no file of
     /// the pack is left; discard the directory of the tree then.
@@ -90,8 +79,9 @@ impl PackReceiver<'_> {
         }
         files.extend(deltas::resolve(self, &file, &mut read, &blob_writer, bases)?);
         let path = file.finish(&mut read.objects, read.trailer)?;
-        files.sort_by(|a, b| a.path.cmp(&b.path));
-        Ok(ReceivedPack { pack: Some(path), early: StreamedFiles { files } })
+        files.sort_unstable();
+        let dirs = blob_writer.dirs(&files)?;
+        Ok(ReceivedPack { pack: Some(path), early: StreamedFiles { dirs, files } })
     }
 
     /// Read and store the pack. Only its deltas are not resolved.

@@ -40,6 +40,8 @@ enum Conversion {
 /// A path of a blob.
 pub(super) struct PlannedPath {
     pub(super) dir: DirId,
+    /// The position among the entries of the directory that are no directories.
+    pub(super) number: u32,
     pub(super) name: BString,
     pub(super) is_executable: bool,
 }
@@ -127,8 +129,10 @@ impl Plan {
     fn expand(&mut self, dir: DirId, body: &[u8]) -> Vec<(ObjectId, DirId)> {
         let mut below = Vec::new();
         let depth = self.dirs[dir as usize].depth + 1;
+        let mut numbers = 0..;
         for entry in TreeRefIter::from_bytes(body, self.commit.kind()).map_while(Result::ok) {
             let kind = entry.mode.kind();
+            let number = if kind == EntryKind::Tree { 0 } else { numbers.next().unwrap_or_default() };
             self.entries += 1;
             if self.entries > MAX_ENTRIES {
                 break;
@@ -144,14 +148,14 @@ impl Plan {
             }
             match kind {
                 EntryKind::Tree => {
-                    let Ok(number) = DirId::try_from(self.dirs.len()) else { continue };
+                    let Ok(child) = DirId::try_from(self.dirs.len()) else { continue };
                     let name = entry.filename.into();
                     self.dirs.push(Dir { parent: Some(dir), name, depth, conversion: Conversion::None });
-                    below.push((id, number));
+                    below.push((id, child));
                 }
                 EntryKind::Blob | EntryKind::BlobExecutable => {
                     let is_executable = kind == EntryKind::BlobExecutable;
-                    let target = PlannedPath { dir, name: entry.filename.into(), is_executable };
+                    let target = PlannedPath { dir, number, name: entry.filename.into(), is_executable };
                     self.blobs.entry(id).or_default().push(target);
                 }
                 // The checkout makes symbolic links last, so that nothing is written through one.

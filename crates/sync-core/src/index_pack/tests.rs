@@ -138,7 +138,23 @@ fn unpacked(bytes: &[u8], commit: ObjectId) -> Result<Vec<String>, String> {
     let left: Vec<_> = fs_err::read_dir(&packs).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(left.len(), if outcome.is_ok() { 2 } else { 0 }, "{left:?}");
     let made = outcome.map_err(|err| err.to_string())?;
-    Ok(made.early.files.iter().map(|file| file.path.to_string()).collect())
+    let mut files = Vec::new();
+    list(&tree, &tree, &mut files);
+    files.sort();
+    assert_eq!(made.early.files.len(), files.len(), "{files:?}");
+    assert_eq!(made.early.by_directory().count(), made.early.dirs.len());
+    Ok(files)
+}
+
+fn list(dir: &Path, root: &Path, files: &mut Vec<String>) {
+    for entry in fs_err::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            list(&path, root, files);
+        } else {
+            files.push(path.strip_prefix(root).unwrap().display().to_string());
+        }
+    }
 }
 
 #[test]

@@ -2,6 +2,8 @@
 
 use std::io;
 
+use gix::index::State;
+
 use super::Mirror;
 use super::changes::{self, Change};
 use super::notice::Notice;
@@ -10,8 +12,8 @@ use super::publisher::{Candidate, Decision};
 use crate::bounded_read::read_bounded;
 use crate::checkout::lfs::{LfsCounts, discard_parts, lacks_objects};
 use crate::checkout::staging::{Origin, StagePlan, StagedTree};
-use crate::checkout::verify::altered_files;
-use crate::checkout::{Worktree, checkout};
+use crate::checkout::verify::altered_by_index;
+use crate::checkout::{Worktree, checkout, size_of_files};
 use crate::error::{Context, Error, ErrorKind, Result};
 use crate::fetched::{Fetched, Tip, tip};
 use crate::permits::Permit;
@@ -48,7 +50,8 @@ impl Mirror {
             return Ok(SyncOutcome::Unchanged(commit));
         }
         if let Some(last) = current.filter(|current| *current != tip.commit && !self.is_verified) {
-            self.inspect(last)?; // unchanged parts of the next commit are not read again
+            let index = self.store.index(last);
+            self.inspect(last, index.as_ref())?; // unchanged parts of the next commit are not read again
         }
         let packs = self.store.all_packs()?;
         let made = self.make_tree(&tip, current).inspect_err(|err| {
@@ -161,7 +164,8 @@ impl Mirror {
             self.notify(&Notice::info("the store lacks the objects that a filter left out").of(commit));
             return Ok(false);
         }
-        match self.inspect(commit)? {
+        let index = self.store.index(commit);
+        match self.inspect(commit, index.as_ref())? {
             Condition::Sound => self.store.set_branch(commit)?,
             Condition::TooShallow | Condition::TooDeep => {
                 self.notify(&Notice::info("the history does not have the configured depth").of(commit));
@@ -175,7 +179,9 @@ impl Mirror {
             self.notify(&Notice::info(text).of(commit));
             return Ok(false);
         }
-        match altered_files(&self.store, commit, &self.fetcher.source().selection, &self.interrupt) {
+        self.tree_size = index.as_ref().map(|index| (commit, size_of_files(index)));
+        let wanted = (&self.fetcher.source().selection, index.as_ref());
+        match altered_by_index(&self.store, commit, wanted, &self.interrupt) {
             Ok(files) if files.is_empty() => self.is_shown_intact(commit).inspect(|is_intact| {
                 if !is_intact {
                     let text =
@@ -203,9 +209,9 @@ impl Mirror {
     }
 
     /// The condition of a commit in the store. If it is damaged, the whole store is rebuilt.
-    fn inspect(&mut self, commit: CommitId) -> Result<Condition> {
+    fn inspect(&mut self, commit: CommitId, index: Option<&State>) -> Result<Condition> {
         let depth = self.fetcher.source().depth;
-        let condition = self.store.inspect(commit, depth, &self.interrupt)?;
+        let condition = self.store.inspect_by_index(commit, depth, index, &self.interrupt)?;
         self.has_excess_history |= condition == Condition::TooDeep;
         if let Condition::Damaged(reason) = &condition {
             let text = "objects are missing or damaged: fetching them again";

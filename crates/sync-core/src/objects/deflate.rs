@@ -2,11 +2,13 @@
 
 use std::io::{self, Write};
 
-use gix::hash::Hasher;
+use gix::ObjectId;
 use gix::objs::Kind;
 use gix::zlib::stream::deflate::{Compress, FlushCompress};
 use gix::zlib::{Compression, Status};
 use gix_pack::data::entry::Header;
+
+use super::pack_index::PackedObject;
 
 /// Deflates objects, one after the other.
 pub(crate) struct Deflater {
@@ -57,16 +59,43 @@ pub(crate) fn header_of(kind: Kind) -> Header {
     }
 }
 
-/// A writer that computes the checksum of what is written.
-pub(crate) struct Hashed<W> {
+/// Writes the entries of a pack: counts bytes, and computes the checksum of each entry.
+pub(crate) struct EntryWriter<W> {
     pub(crate) inner: W,
-    pub(crate) hasher: Hasher,
+    offset: u64,
+    start: u64,
+    crc32: crc32fast::Hasher,
 }
 
-impl<W: Write> Write for Hashed<W> {
+impl<W: Write> EntryWriter<W> {
+    /// `offset` is that of the next byte in the pack.
+    pub(crate) fn new(inner: W, offset: u64) -> Self {
+        EntryWriter { inner, offset, start: offset, crc32: crc32fast::Hasher::new() }
+    }
+
+    /// Begin an entry. Returns its offset.
+    pub(crate) fn begin(&mut self) -> u64 {
+        self.start = self.offset;
+        self.crc32.reset();
+        self.start
+    }
+
+    /// The offset of the current entry.
+    pub(crate) fn start(&self) -> u64 {
+        self.start
+    }
+
+    /// The entry that was written since [`EntryWriter::begin`].
+    pub(crate) fn entry(&self, id: ObjectId) -> PackedObject {
+        PackedObject { offset: self.start, crc32: self.crc32.clone().finalize(), id }
+    }
+}
+
+impl<W: Write> Write for EntryWriter<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let written = self.inner.write(bytes)?;
-        self.hasher.update(&bytes[..written]);
+        self.crc32.update(&bytes[..written]);
+        self.offset += written as u64;
         Ok(written)
     }
 

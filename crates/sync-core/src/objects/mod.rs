@@ -6,6 +6,7 @@
 
 pub(crate) mod ancestry;
 mod chain;
+pub(crate) mod checksum;
 pub(crate) mod closure;
 pub(crate) mod content;
 pub(crate) mod deflate;
@@ -13,6 +14,7 @@ pub(crate) mod delta;
 mod headers;
 pub(crate) mod inflate;
 mod loose;
+pub(crate) mod pack_index;
 pub(crate) mod packs;
 #[cfg(test)]
 mod tests;
@@ -27,7 +29,7 @@ use fs_err::File;
 use fs_err::os::unix::fs::FileExt;
 use gix::ObjectId;
 use gix::hash::Kind as HashKind;
-use gix::objs::{Data, Find, FindExt, Kind};
+use gix::objs::{Data, Exists, Find, FindExt, Kind};
 use gix_pack::data::Entry;
 use gix_pack::data::entry::Header;
 
@@ -179,6 +181,11 @@ impl Objects {
         let inflater = &mut self.scratch.borrow_mut().inflater;
         let length = inflater.start(&stored.file, stored.entry.data_offset, &mut start)?;
         Ok(Delta::open(&start[..length])?.size)
+    }
+
+    /// Whether the object exists.
+    pub(crate) fn exists(&self, id: &gix::oid) -> bool {
+        self.locate(id).is_some() || *id == *ObjectId::empty_tree(self.hash) || self.odb.exists(id)
     }
 
     fn locate(&self, id: &gix::oid) -> Option<PackLocation> {

@@ -8,7 +8,7 @@ use crate::index_pack::tests::Pack as Made;
 use crate::interrupt::Interrupt;
 use crate::objects::deflate::Deflater;
 use crate::progress::Progress;
-use crate::repack::copy_objects;
+use crate::repack::{copy_objects, repack};
 use crate::store::Store;
 
 /// Objects of more than 16 KiB are large.
@@ -44,6 +44,12 @@ impl Kept {
         let (progress, interrupt) = (Progress::new(), Interrupt::new());
         let pack_receiver = self.store.pack_receiver(&progress, &interrupt);
         copy_objects(from, ids, &pack_receiver, Path::new("there")).unwrap();
+    }
+
+    /// Copy objects of another store into a pack of this one, as they are.
+    fn repack(&self, from: &Objects, ids: &[ObjectId]) -> io::Result<Option<PathBuf>> {
+        let (progress, interrupt) = (Progress::new(), Interrupt::new());
+        repack(from, ids.to_vec(), &self.store.pack_dir(), (&progress, &interrupt))
     }
 
     fn packs(&self) -> Vec<PathBuf> {
@@ -174,15 +180,24 @@ fn copies_are_whole_whatever_comes_along() {
     for chosen in [&(0..made.len()).collect::<Vec<_>>()[..], &first, &second, &third, &[]] {
         let empty = ObjectId::empty_tree(HashKind::Sha1);
         let ids: Vec<ObjectId> = chosen.iter().map(|at| made[*at].0).chain([more, empty]).collect();
-        let copied = Kept::new(&[]);
-        copied.copy(&kept.objects(), &ids);
-        let objects = copied.objects();
-        assert_eq!(objects.packs[0].index.num_objects() as usize, ids.len(), "{chosen:?}");
-        for at in chosen {
-            assert!(read(&objects, made[*at].0) == made[*at].1, "{at} of {chosen:?}");
+        let (hashed, unhashed) = (Kept::new(&[]), Kept::new(&[]));
+        hashed.copy(&kept.objects(), &ids);
+        unhashed.repack(&kept.objects(), &ids).unwrap();
+        for copied in [hashed, unhashed] {
+            let objects = copied.objects();
+            assert_eq!(objects.packs[0].index.num_objects() as usize, ids.len(), "{chosen:?}");
+            for at in chosen {
+                assert!(read(&objects, made[*at].0) == made[*at].1, "{at} of {chosen:?}");
+            }
+            assert_eq!(read(&objects, more), b"not the same pack");
+            assert_eq!(copied.packs().len(), 1);
+            let repo = copied.store.repository().unwrap();
+            assert!(ids.iter().all(|id| repo.has_object(id)), "gix reads the index, too");
+            let pack = gix_pack::Bundle::at(&copied.packs()[0], HashKind::Sha1).unwrap();
+            let (mut progress, flag) = (gix::progress::Discard, Default::default());
+            pack.index.verify_checksum(&mut progress, &flag).unwrap();
+            pack.pack.verify_checksum(&mut progress, &flag).unwrap();
         }
-        assert_eq!(read(&objects, more), b"not the same pack");
-        assert_eq!(copied.packs().len(), 1);
     }
 }
 
@@ -216,6 +231,29 @@ fn a_pack_gets_what_its_deltas_start_from() {
         assert!(read(&objects, id) == expected, "{at}");
         assert_eq!(objects.packs[0].index.num_objects(), 3);
         assert_eq!(elsewhere.packs().len(), 1);
+    }
+}
+
+/// Objects that are copied as they are, are not hashed: the checksums in the index tell.
+#[test]
+fn a_repack_refuses_an_entry_that_was_altered() {
+    let mut pack = Made::default();
+    let made = chain(&mut pack);
+    let kept = Kept::new(&[&pack]);
+    let ids: Vec<ObjectId> = made.iter().map(|(id, _)| *id).collect();
+    let path = kept.packs().remove(0);
+    let bytes = fs_err::read(&path).unwrap();
+    // In an object that is stored whole, in the header of an entry, and in a delta.
+    let end = bytes.len() - 21;
+    for at in [20, 12, bytes.len() / 2, end] {
+        let mut altered = bytes.clone();
+        altered[at] ^= 0x20;
+        fs_err::remove_file(&path).unwrap();
+        fs_err::write(&path, &altered).unwrap();
+        let copied = Kept::new(&[]);
+        let fault = copied.repack(&kept.objects(), &ids).unwrap_err();
+        assert!(is_damage(&fault), "{at}: {fault}");
+        assert!(copied.packs().is_empty(), "{at}: {:?}", copied.packs());
     }
 }
 

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::io::Write;
 
+use gix::ObjectId;
 use gix::objs::Kind;
 
 use super::Store;
@@ -55,7 +56,8 @@ impl Store {
         let is_known = |id: &gix::oid| known.contains(id);
         let is_complete = |id: &gix::oid| commits.contains(id);
         let wanted = walk(commit, depth, &is_known, &is_complete)?;
-        write_pack(&objects, &wanted.objects, |id| known.contains(id), out, interrupt).step(step)?;
+        let is_there = |id: &ObjectId| known.contains(id);
+        write_pack(&objects, &wanted.objects, is_there, out, || interrupt.check()).step(step)?;
         let whole = match since {
             None => wanted,
             // The walk ended at what is known.

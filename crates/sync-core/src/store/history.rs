@@ -6,6 +6,8 @@ use std::path::PathBuf;
 
 use gix::ObjectId;
 use gix::bstr::ByteSlice;
+use gix::index::State;
+use gix::objs::FindExt;
 
 use super::Store;
 use super::layout::BRANCH;
@@ -13,13 +15,16 @@ use crate::error::{Context, Error, Recovery, Result};
 use crate::fetched::{Received, Tip};
 use crate::fs_ext::{entries, remove_dir_if_there, remove_if_there, remove_matching, replace_file};
 use crate::interrupt::Interrupt;
+use crate::objects::Objects;
 use crate::objects::closure::{Closure, boundary, closure};
 use crate::objects::packs::{packs, remove_pack};
 use crate::progress::{Progress, Stage};
-use crate::repack::copy_objects;
+use crate::repack::repack;
 use crate::spec::Depth;
 use crate::spec::reference::CommitId;
 use crate::store::layout::mark_promised;
+use crate::trees::cache::objects_of;
+use crate::worktree::index_file;
 
 /// The condition of a commit in the store.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -170,14 +175,30 @@ impl Store {
         replace_file(&log, &lines)
     }
 
-    /// Check whether `id` can be checked out from the store and whether its history has the length `depth`. Every
-    /// tree of the commit is read; blobs are only looked up. Damage is an answer, not an error.
+    /// Check whether `id` can be checked out from the store and whether its history has the length `depth`. Objects are
+    /// only looked up, but trees are read if `id` is not checked out. Damage is an answer, not an error.
     ///
     /// # Errors
     ///
     /// [`ErrorKind::Cancelled`](crate::ErrorKind::Cancelled) or [`ErrorKind::TimedOut`](crate::ErrorKind::TimedOut)
     /// after an interrupt; [`ErrorKind::Io`](crate::ErrorKind::Io) if the system refuses to read the store.
     pub fn inspect(&self, id: CommitId, depth: Depth, interrupt: &Interrupt) -> Result<Condition> {
+        self.inspect_by_index(id, depth, self.index(id).as_ref(), interrupt)
+    }
+
+    /// The index of the tree of a commit; `None` if there is none that can be read.
+    pub(crate) fn index(&self, id: CommitId) -> Option<State> {
+        index_file::read(self.worktree_paths(id).index(), id.0.kind()).ok()
+    }
+
+    /// As [`Store::inspect`], with the index of the tree.
+    pub(crate) fn inspect_by_index(
+        &self,
+        id: CommitId,
+        depth: Depth,
+        index: Option<&State>,
+        interrupt: &Interrupt,
+    ) -> Result<Condition> {
         let step = || format!("inspect {id} in {}", self.git_dir().display());
         if self.kind != Some(id.0.kind()) {
             return Ok(Condition::Damaged(format!("the repository holds no {} objects", id.0.kind())));
@@ -189,12 +210,16 @@ impl Store {
                 let text = format!("{} does not end with the checksum in its index", pack.display());
                 return Ok(Condition::Damaged(text));
             }
-            let newest = (&shallow, Depth::default());
-            let one = closure(&objects, &[id.0], newest, |_| false, |_| false, interrupt);
-            let one = one.map_err(|err| Error::reading(step(), &err))?;
+            let needed = match checked_out_objects(&objects, id, index) {
+                Some(needed) => needed,
+                None => {
+                    let newest = (&shallow, Depth::default());
+                    let one = closure(&objects, &[id.0], newest, |_| false, |_| false, interrupt);
+                    one.map_err(|err| Error::reading(step(), &err))?.objects
+                }
+            };
             let is_partial = self.is_partial();
-            let missing = one.objects.iter().find(|id| !is_partial && !repo.has_object(id));
-            if let Some(missing) = missing {
+            if let Some(missing) = needed.iter().find(|id| !is_partial && !objects.exists(id)) {
                 return Ok(Condition::Damaged(format!("{missing} is missing")));
             }
             compare_depth(&repo, id.0, depth, interrupt).map_err(|err| Error::reading(step(), &err))
@@ -244,8 +269,7 @@ impl Store {
         if is_partial {
             live.objects.retain(|id| repo.has_object(id));
         }
-        let pack_receiver = self.pack_receiver(progress, interrupt);
-        let new_pack = copy_objects(&objects, &live.objects, &pack_receiver, repo.path())?;
+        let new_pack = repack(&objects, live.objects, &self.pack_dir(), (progress, interrupt)).step(step)?;
         if let Some(pack) = new_pack.as_ref().filter(|_| is_partial) {
             mark_promised(pack).step(step)?;
         }
@@ -315,6 +339,13 @@ impl Store {
         let lines: BTreeSet<String> = boundary.iter().map(|id| format!("{id}\n")).collect();
         replace_file(&self.shallow_file(), &String::from_iter(lines))
     }
+}
+
+/// The trees and blobs of a commit that is checked out; `None` if the index of its tree does not say. An index that was
+/// altered has other trees than the commit. This spares reading the trees of the commit.
+fn checked_out_objects(objects: &Objects, id: CommitId, index: Option<&State>) -> Option<Vec<ObjectId>> {
+    let tree = objects.find_commit_iter(&id.0, &mut Vec::new()).ok()?.tree_id().ok()?;
+    objects_of(index?, tree)
 }
 
 /// Compare the length of the history below `tip` with `depth`. If all history is wanted, only the newest 1,000 levels

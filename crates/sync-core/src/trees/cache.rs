@@ -61,6 +61,14 @@ impl TreeCache {
     }
 }
 
+/// All trees and blobs of an index, if it is that of the tree `root`.
+pub(crate) fn objects_of(index: &State, root: ObjectId) -> Option<Vec<ObjectId>> {
+    let trees = trees(index)?;
+    trees.get(BStr::new("")).filter(|tree| tree.id == root)?;
+    let files = index.entries().iter().filter(|entry| entry.mode != Mode::COMMIT);
+    Some(trees.values().map(|tree| tree.id).chain(files.map(|entry| entry.id)).collect())
+}
+
 /// All directories of an index; `None` if the index is not that of a tree.
 fn trees(index: &State) -> Option<HashMap<BString, Tree>> {
     let mut trees = HashMap::new();

@@ -11,7 +11,7 @@ use gix::index::entry::Stat;
 use gix::index::{Entry, State};
 
 use super::entry::needs_writing;
-use crate::objects::deflate::Hashed;
+use crate::objects::checksum::Hashed;
 
 /// The size of the write buffer.
 const BUFFER_SIZE: usize = 64 * 1024;
@@ -29,7 +29,7 @@ pub(crate) fn read(path: PathBuf, hash: HashKind) -> gix::Result<State> {
 
 /// Write a new index. gix could do this, but writes each field on its own, which takes several times as long.
 pub(crate) fn write(index: &State, path: &Path) -> io::Result<()> {
-    let mut out = Hashed { inner: File::create(path)?, hasher: gix::hash::hasher(index.object_hash()) };
+    let mut out = Hashed::new(File::create(path)?, index.object_hash());
     let version: u32 = if index.entries().iter().all(needs_writing) { 2 } else { 3 };
     let count = u32::try_from(index.entries().len()).map_err(io::Error::other)?;
     let mut buffer = [*b"DIRC", version.to_be_bytes(), count.to_be_bytes()].concat();
@@ -41,8 +41,7 @@ pub(crate) fn write(index: &State, path: &Path) -> io::Result<()> {
         }
     }
     out.write_all(&buffer)?;
-    let Hashed { mut inner, hasher } = out;
-    inner.write_all(hasher.try_finalize().map_err(io::Error::other)?.as_slice())
+    out.finish().map(|_| ())
 }
 
 /// Make an index newer than all of its files, so that Git need not read them again: it takes a file that is as new as

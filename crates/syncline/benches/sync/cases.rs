@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use crate::floor_client;
 use crate::floors::{link_and_look, read_pack};
 use crate::measure::{Cost, Process, Rounds, is_tmpfs, median, run, wait_until};
 use crate::peer::GitSync;
@@ -17,6 +18,8 @@ pub struct Bench<'a> {
     pub nginx: &'a Nginx,
     pub binary: &'a Path,
     pub rounds: usize,
+    /// Where the server is reached: its own port, or that of a link to it.
+    pub port: u16,
 }
 
 /// What a pass sent and got, headers included, but not TCP's.
@@ -65,13 +68,28 @@ struct Running {
 }
 
 impl Bench<'_> {
+    pub fn first_sync_alone(&self, repository: &Repository) -> Cost {
+        run(self.syncline(repository, &self.fresh("ours")).arg("--one-time"))
+    }
+
     pub fn first_sync(&self, repository: &Repository, depth: u32) -> Rounds<Cost> {
         let ours = || {
             let mut syncline = self.syncline(repository, &self.fresh("ours"));
             run(syncline.arg("--one-time").arg(format!("--depth={depth}")))
         };
         let theirs = || self.peer(repository, depth).first_sync();
-        Rounds::take(self.rounds, ours, theirs)
+        let floor = || repository.is_of_files().then(|| self.floor(repository, &self.fresh("floor"), None));
+        Rounds::with_floor(self.rounds, ours, theirs, floor)
+    }
+
+    /// A process that starts where all is as it should be, and ends.
+    pub fn restart(&self, repository: &Repository) -> Rounds<Cost> {
+        let root = self.fresh("ours");
+        let ours = || run(self.syncline(repository, &root).arg("--one-time"));
+        ours();
+        let mut peer = self.peer(repository, 1);
+        peer.first_sync();
+        Rounds::take(self.rounds, ours, || peer.poll())
     }
 
     pub fn poll(&self, repository: &Repository) -> Rounds<Poll> {
@@ -99,7 +117,7 @@ impl Bench<'_> {
         };
         let theirs = || {
             let before = self.nginx.requests().len();
-            let url = self.nginx.url(&repository.name);
+            let url = self.url(repository);
             let process = run(isolated_git().args(["ls-remote", "--tags", &url]));
             Choice {
                 process,
@@ -178,7 +196,19 @@ impl Bench<'_> {
             });
             Changes { resident: f64::NAN, changes: changes.collect() }
         };
-        Rounds::take(self.rounds, ours, theirs)
+        let floor = || {
+            let root = self.fresh("floor");
+            self.floor(repository, &root, None);
+            let changes = files.iter().map(|files| {
+                let last = repository.head();
+                repository.publish(&repository.prepare_change(*files));
+                let before = self.nginx.requests().len();
+                let until_flip = self.floor(repository, &root, Some(&last));
+                Change { until_flip, after: Cost::default(), wire: self.wire(before, 1), resident: f64::NAN }
+            });
+            Some(Changes { resident: f64::NAN, changes: changes.collect() })
+        };
+        Rounds::with_floor(self.rounds, ours, theirs, floor)
     }
 
     /// Put the packs of forty changes into one.
@@ -216,7 +246,7 @@ impl Bench<'_> {
         let (started, cpu) = (Instant::now(), process.cpu());
         process.wake();
         process.wait_for_link(&running.link, &next);
-        let until_flip = Cost { wall: started.elapsed(), cpu: process.cpu() - cpu, ..Cost::default() };
+        let until_flip = Cost { wall: started.elapsed(), cpu: process.cpu() - cpu, memory: process.peak() };
         let after = process.settle();
         Change { until_flip, after, wire: self.wire(before, 1), resident: after.memory as f64 }
     }
@@ -238,20 +268,31 @@ impl Bench<'_> {
 
     pub fn syncline(&self, repository: &Repository, root: &Path) -> Command {
         let mut command = Command::new(self.binary);
-        command.env_clear().arg(format!("--repo={}", self.nginx.url(&repository.name)));
+        command.env_clear().arg(format!("--repo={}", self.url(repository)));
         // Commits come within seconds here.
         command.env("GITSYNC_WORKTREE_REUSE_DELAY", "0s");
         command.arg(format!("--root={}", root.display())).arg("--link=link");
         command
     }
 
+    /// The least that a client must do: a first sync, or a change of the tree of this commit.
+    fn floor(&self, repository: &Repository, root: &Path, last: Option<&str>) -> Cost {
+        let mut client = Command::new(std::env::current_exe().unwrap());
+        client.arg(floor_client::FLOOR).arg(self.port.to_string()).arg(&repository.name);
+        run(client.arg(root).args(last))
+    }
+
+    pub fn url(&self, repository: &Repository) -> String {
+        format!("http://127.0.0.1:{}/{}", self.port, repository.name)
+    }
+
     fn peer(&self, repository: &Repository, depth: u32) -> GitSync {
-        GitSync::new(self.fresh("theirs"), self.nginx.url(&repository.name), depth)
+        GitSync::new(self.fresh("theirs"), self.url(repository), depth)
     }
 
     /// A new root. The last one goes only where that is free: ext4 takes long to create many files soon after
     /// many were deleted.
-    fn fresh(&self, name: &str) -> PathBuf {
+    pub fn fresh(&self, name: &str) -> PathBuf {
         if is_tmpfs(self.base) {
             let _ = fs::remove_dir_all(self.base.join(name));
         }
@@ -260,7 +301,7 @@ impl Bench<'_> {
 
     /// Seconds to only read the pack of a first sync.
     pub fn reading(&self, repository: &Repository, depth: u32) -> f64 {
-        self.median_of(|| read_pack(self.nginx, repository, depth))
+        self.median_of(|| read_pack(self.port, repository, depth))
     }
 
     /// Seconds to only link every file of a tree, and to only look at every file.
@@ -278,7 +319,7 @@ impl Bench<'_> {
     }
 
     /// What each of the passes sent and got since the log had so many lines.
-    fn wire(&self, before: usize, passes: usize) -> Wire {
+    pub fn wire(&self, before: usize, passes: usize) -> Wire {
         let requests = &self.nginx.requests()[before..];
         let mean = |field: usize| -> f64 {
             let field = |line: &String| line.split(' ').nth(field).unwrap().parse::<f64>().unwrap();

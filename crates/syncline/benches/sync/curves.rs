@@ -6,7 +6,7 @@ use std::path::Path;
 use crate::FLOORS_OF_CHANGE;
 use crate::cases::{Bench, Change, Changes};
 use crate::chart::Chart;
-use crate::measure::{Form, header, mebibytes, milliseconds, row, seconds};
+use crate::measure::{Figures, Form, alone, header, mebibytes, milliseconds, row, seconds};
 use crate::repositories::Repository;
 
 /// A chart that grows while the table is printed.
@@ -32,9 +32,9 @@ impl Curve {
     }
 
     /// Print a row, and go on with the lines of these names; one without a name is not charted.
-    fn add(&mut self, at: (&str, usize), case: (&str, &str), lines: [&str; 2], values: (f64, f64)) {
+    fn add(&mut self, at: (&str, usize), case: (&str, &str), lines: [&str; 3], values: Figures) {
         row(at.0, case.0, case.1, self.form, values);
-        for (line, value) in lines.into_iter().zip([values.0, values.1]) {
+        for (line, value) in lines.into_iter().zip(values) {
             if !line.is_empty() {
                 self.chart.add(line, at.1 as f64, value / self.unit);
             }
@@ -42,7 +42,8 @@ impl Curve {
     }
 }
 
-const BOTH: [&str; 2] = ["syncline", "git"];
+const BOTH: [&str; 3] = ["syncline", "git", ""];
+const ALL: [&str; 3] = ["syncline", "git", "floor"];
 
 pub fn print(bench: &Bench, quick: bool, dir: &Path) {
     header();
@@ -77,9 +78,9 @@ impl ByFiles {
         let at = (repository.label(), files);
         let costs = bench.first_sync(&repository, 1);
         let case = "first sync";
-        self.first.add(at, (case, "wall"), BOTH, costs.medians(|cost| cost.wall.as_secs_f64()));
-        let floor = (bench.reading(&repository, 1), f64::NAN);
-        self.first.add(at, (case, "wall of only reading the pack"), ["reading the pack", ""], floor);
+        self.first.add(at, (case, "wall"), ALL, costs.medians(|cost| cost.wall.as_secs_f64()));
+        let floor = alone(bench.reading(&repository, 1));
+        self.first.add(at, (case, "wall of only reading the pack"), ["reading the pack", "", ""], floor);
         self.memory.add(at, (case, "peak memory"), BOTH, costs.medians(|cost| cost.memory as f64));
 
         let polls = bench.poll(&repository);
@@ -91,14 +92,14 @@ impl ByFiles {
         };
         let wall = |change: &Change| change.until_flip.wall.as_secs_f64();
         let [first, again] = ["one changed file, first", "one changed file, again"];
-        self.change.add(at, (first, "until the flip"), ["syncline, first", "git"], of(0, wall));
-        self.change.add(at, (again, "until the flip"), ["syncline, again", ""], of(2, wall));
+        self.change.add(at, (first, "until the flip"), ["syncline, first", "git", ""], of(0, wall));
+        self.change.add(at, (again, "until the flip"), ["syncline, again", "", "floor"], of(2, wall));
         for (floor, measure) in bench.floors_of_change(&repository).into_iter().zip(FLOORS_OF_CHANGE) {
             let line = measure.split(' ').nth(3).unwrap_or_default(); // linking, looking
-            self.change.add(at, ("one changed file", measure), [line, ""], (floor, f64::NAN));
+            self.change.add(at, ("one changed file", measure), [line, "", ""], alone(floor));
         }
         let resident = of(2, |change| change.resident);
-        self.memory.add(at, (again, "resident after"), ["syncline, afterwards", ""], resident);
+        self.memory.add(at, (again, "resident after"), ["syncline, afterwards", "", ""], resident);
     }
 }
 

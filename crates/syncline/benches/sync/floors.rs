@@ -1,13 +1,13 @@
 //! What nobody can do without: the pack has to be read, a tree of unchanged files has to be linked, or looked at.
 
 use std::fs;
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use crate::repositories::Repository;
-use crate::support::{Nginx, walk};
+use crate::support::walk;
 
 /// A request of protocol v2.
 pub fn request(command: &str, arguments: &[&str]) -> String {
@@ -16,23 +16,36 @@ pub fn request(command: &str, arguments: &[&str]) -> String {
     format!("{}0001{arguments}0000", line(&format!("command={command}")))
 }
 
+/// Make a request. The headers of the answer are read.
+pub fn post(port: u16, repository: &str, command: &str, arguments: &[&str]) -> BufReader<TcpStream> {
+    let body = request(command, arguments);
+    let head = format!(
+        "POST /{repository}/git-upload-pack HTTP/1.0\r\nGit-Protocol: version=2\r\n\
+         Content-Type: application/x-git-upload-pack-request\r\nContent-Length: {}\r\n\r\n",
+        body.len()
+    );
+    let mut server = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    server.write_all((head + &body).as_bytes()).unwrap();
+    let mut answer = BufReader::with_capacity(64 * 1024, server);
+    let (mut line, mut is_ok) = (String::new(), false);
+    while line != "\r\n" {
+        line.clear();
+        answer.read_line(&mut line).unwrap();
+        is_ok |= line.starts_with("HTTP/1.1 200 ");
+    }
+    assert!(is_ok);
+    answer
+}
+
 /// Ask for the pack of a first sync, read it and do nothing with it.
-pub fn read_pack(nginx: &Nginx, repository: &Repository, depth: u32) -> Duration {
+pub fn read_pack(port: u16, repository: &Repository, depth: u32) -> Duration {
     let (want, deepen) = (format!("want {}", repository.head()), format!("deepen {depth}"));
     let mut arguments = vec!["ofs-delta", "no-progress", &want, "done"];
     if depth > 0 {
         arguments.push(&deepen);
     }
-    let body = request("fetch", &arguments);
-    let head = format!(
-        "POST /{}/git-upload-pack HTTP/1.0\r\nGit-Protocol: version=2\r\n\
-         Content-Type: application/x-git-upload-pack-request\r\nContent-Length: {}\r\n\r\n",
-        repository.name,
-        body.len()
-    );
     let started = Instant::now();
-    let mut server = TcpStream::connect(("127.0.0.1", nginx.port())).unwrap();
-    server.write_all((head + &body).as_bytes()).unwrap();
+    let mut server = post(port, &repository.name, "fetch", &arguments);
     let (mut buffer, mut start) = (vec![0; 64 * 1024], Vec::new());
     while let read @ 1.. = server.read(&mut buffer).unwrap() {
         if start.len() < 4096 {

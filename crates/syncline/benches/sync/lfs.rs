@@ -8,7 +8,7 @@ use std::process::Command;
 use std::time::Instant;
 
 use crate::cases::Bench;
-use crate::measure::{Cost, Process, Rounds, mebibytes, median, plain, row, run, seconds};
+use crate::measure::{Cost, Process, Rounds, alone, mebibytes, median, plain, row, run, seconds};
 use crate::support::lfs::{DRIVER, LfsHost, TRACKED};
 use crate::support::{Repo, isolated_git};
 
@@ -120,7 +120,7 @@ impl Case<'_> {
         let costs = Rounds::take(self.bench.rounds, ours, || self.pull(dir));
         self.rows("one changed object, until the flip", &costs);
         let counted = median(counted.borrow().iter().copied());
-        row(&self.label, "one changed object", "requests", plain, (counted, f64::NAN));
+        row(&self.label, "one changed object", "requests", plain, alone(counted));
     }
 
     /// syncline after a sync.

@@ -7,11 +7,12 @@
 //! - `--rounds N`: medians of so many (5).
 //! - `--dir DIR`: where to work. A tmpfs shows the programs, a disk shows the file system as well.
 //! - `--quick`: everything small, to see that it works.
-//! - `--only CASE`: `first-sync`, `poll`, `choice`, `change`, `repack`, `rules`, `verify` or `lfs`.
+//! - `--only CASE`: `first-sync`, `restart`, `poll`, `link`, `choice`, `change`, `repack`, `rules`, `verify` or `lfs`.
 //! - `--curves DIR`: instead, how costs grow with the number of files; the charts are written to DIR.
 //! - `--fleet N`: instead, this many synclines at one server.
 //! - `--relay`: instead, a fleet behind a relay.
 //! - `--many`: instead, many repositories in one process, beside as many processes.
+//! - `--scale N`: instead, so many small files, and a selection of a thousandth of them.
 //! - `--hooks`: instead, push hooks: how soon a push is published, and what many hooks cost.
 //!
 //! Makes its own repositories, serves them by nginx and git http-backend on loopback, alternates the two
@@ -27,6 +28,7 @@ mod cases;
 mod chart;
 mod curves;
 mod fleet;
+mod floor_client;
 mod floors;
 mod hooks;
 mod lfs;
@@ -35,16 +37,20 @@ mod measure;
 mod peer;
 mod relay;
 mod repositories;
+mod scale;
 mod signatures;
+mod slow_link;
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use support::{Nginx, git};
 
 use crate::cases::{Bench, Change, Changes, Wire};
-use crate::measure::{header, is_tmpfs, mebibytes, milliseconds, plain, row, seconds};
+use crate::measure::{alone, header, is_tmpfs, mebibytes, milliseconds, plain, row, seconds};
 use crate::repositories::Repository;
+use crate::slow_link::SlowLink;
 
 struct Options {
     binary: PathBuf,
@@ -57,6 +63,7 @@ struct Options {
     many: bool,
     relay: bool,
     hooks: bool,
+    scale: Option<usize>,
 }
 
 impl Options {
@@ -72,6 +79,7 @@ impl Options {
             many: false,
             relay: false,
             hooks: false,
+            scale: None,
         };
         let mut arguments = std::env::args().skip(1);
         while let Some(argument) = arguments.next() {
@@ -86,6 +94,7 @@ impl Options {
                 "--many" => options.many = true,
                 "--relay" => options.relay = true,
                 "--hooks" => options.hooks = true,
+                "--scale" => options.scale = Some(value().parse().unwrap()),
                 "--fleet" => options.fleet = Some(value().parse().unwrap()),
                 "--bench" => {} // cargo's own
                 _ => panic!("unknown option {argument}"),
@@ -101,6 +110,10 @@ fn place(path: String) -> PathBuf {
 }
 
 fn main() {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if arguments.first().is_some_and(|first| first == floor_client::FLOOR) {
+        return floor_client::main(&arguments[1..]);
+    }
     let options = Options::parse();
     let base = tempfile::Builder::new().prefix("syncline-bench-").tempdir_in(&options.dir).unwrap();
     // The packs of a relay as plain files, beside the repositories.
@@ -120,7 +133,10 @@ fn main() {
     if options.hooks {
         return hooks::print(base.path(), &nginx, binary, options.quick);
     }
-    let bench = Bench { base: base.path(), nginx: &nginx, binary, rounds };
+    let bench = Bench { base: base.path(), nginx: &nginx, binary, rounds, port: nginx.port() };
+    if let Some(files) = options.scale {
+        return scale::print(&bench, files);
+    }
     match &options.curves {
         Some(charts) => curves::print(&bench, options.quick, charts),
         None => table(&bench, options.quick, options.only.as_deref()),
@@ -154,6 +170,9 @@ fn table(bench: &Bench, quick: bool, only: Option<&str>) {
         if is_wanted("first-sync") {
             first_sync(bench, &repository, 1);
         }
+        if is_wanted("restart") {
+            restart(bench, &repository);
+        }
         if is_wanted("poll") {
             poll(bench, &repository);
         }
@@ -163,6 +182,9 @@ fn table(bench: &Bench, quick: bool, only: Option<&str>) {
         if is_wanted("repack") {
             repack(bench, &repository);
         }
+    }
+    if is_wanted("link") {
+        slow_link(bench, &Repository::files(base, of(60_000, 600)));
     }
     if is_wanted("choice") {
         let repository = Repository::tags(base, of(10_000, 4_000));
@@ -199,7 +221,36 @@ fn first_sync(bench: &Bench, repository: &Repository, depth: u32) {
     row("wall", seconds, costs.medians(|cost| cost.wall.as_secs_f64()));
     row("CPU", seconds, costs.medians(|cost| cost.cpu.as_secs_f64()));
     row("peak memory", mebibytes, costs.medians(|cost| cost.memory as f64));
-    row("wall of only reading the pack", seconds, (bench.reading(repository, depth), f64::NAN));
+    row("wall of only reading the pack", seconds, alone(bench.reading(repository, depth)));
+}
+
+/// 20 MB/s and 50 ms for a round trip.
+fn slow_link(bench: &Bench, repository: &Repository) {
+    let link = SlowLink::to(bench.nginx.port(), 20e6, Duration::from_millis(50));
+    let slow = Bench { port: link.port, ..*bench };
+    let row = |case: &str, measure, form, values| row(repository.label(), case, measure, form, values);
+    let case = "first sync, 20 MB/s, 50 ms";
+    let costs = slow.first_sync(repository, 1);
+    row(case, "wall", seconds, costs.medians(|cost| cost.wall.as_secs_f64()));
+    row(case, "CPU", seconds, costs.medians(|cost| cost.cpu.as_secs_f64()));
+    let floor = slow.reading(repository, 1);
+    row(case, "wall of only reading the pack", seconds, alone(floor));
+    let (before, connections) = (bench.nginx.requests().len(), link.connections());
+    slow.first_sync_alone(repository);
+    row(case, "requests", plain, alone(bench.wire(before, 1).requests));
+    row(case, "connections", plain, alone((link.connections() - connections) as f64));
+    let case = "one changed file, again, 20 MB/s, 50 ms";
+    let lives = slow.changes(repository, &[1, 1, 1]);
+    row(case, "until the flip", seconds, lives.medians(|life| life.changes[2].until_flip.wall.as_secs_f64()));
+    row(case, "requests", plain, lives.medians(|life| life.changes[2].wire.requests));
+}
+
+fn restart(bench: &Bench, repository: &Repository) {
+    let costs = bench.restart(repository);
+    let row = |measure, form, values| row(repository.label(), "restart, nothing new", measure, form, values);
+    row("wall", milliseconds, costs.medians(|cost| cost.wall.as_secs_f64()));
+    row("CPU", milliseconds, costs.medians(|cost| cost.cpu.as_secs_f64()));
+    row("peak memory", mebibytes, costs.medians(|cost| cost.memory as f64));
 }
 
 fn poll(bench: &Bench, repository: &Repository) {
@@ -230,19 +281,19 @@ fn rules(bench: &Bench, most: usize, files: usize) {
         let repository = Repository::files(bench.base, 30);
         let (seconds_taken, sent) = bench.descent(&repository, commits);
         let case = format!("--forward-only, {commits} behind");
-        row(repository.label(), &case, "wall", seconds, (seconds_taken, f64::NAN));
+        row(repository.label(), &case, "wall", seconds, alone(seconds_taken));
         wire(&repository, &case, sent);
     }
     let repository = Repository::files(bench.base, files);
     let (cost, sent) = bench.unwatched(&repository);
     let case = "a commit outside of --watch-paths";
-    row(repository.label(), case, "wall", seconds, (cost.wall.as_secs_f64(), f64::NAN));
-    row(repository.label(), case, "CPU", seconds, (cost.cpu.as_secs_f64(), f64::NAN));
+    row(repository.label(), case, "wall", seconds, alone(cost.wall.as_secs_f64()));
+    row(repository.label(), case, "CPU", seconds, alone(cost.cpu.as_secs_f64()));
     wire(&repository, case, sent);
 }
 
 fn wire(repository: &Repository, case: &str, sent: Wire) {
-    let row = |measure, value| row(repository.label(), case, measure, plain, (value, f64::NAN));
+    let row = |measure, value| row(repository.label(), case, measure, plain, alone(value));
     row("requests", sent.requests);
     row("bytes up", sent.up);
     row("bytes down", sent.down);
@@ -253,17 +304,23 @@ fn change(bench: &Bench, repository: &Repository) {
     let label = repository.label();
     row(label, "first sync", "resident after", mebibytes, lives.medians(|life| life.resident));
     for (case, number) in [("one changed file, first", 0), ("one changed file, again", 2)] {
-        let of = |measure: fn(&Change) -> f64| lives.medians(|life: &Changes| measure(&life.changes[number]));
+        // The floor changes its tree in place, even at first.
+        let has_floor = number > 0;
+        let of = |measure: fn(&Change) -> f64| {
+            let [ours, theirs, floor] = lives.medians(|life: &Changes| measure(&life.changes[number]));
+            [ours, theirs, if has_floor { floor } else { f64::NAN }]
+        };
         let row = |measure, form, values| row(label, case, measure, form, values);
         row("until the flip", seconds, of(|change| change.until_flip.wall.as_secs_f64()));
         row("CPU until the flip", seconds, of(|change| change.until_flip.cpu.as_secs_f64()));
-        row("CPU after the flip", seconds, of(|change| change.after.cpu.as_secs_f64()));
+        let [ours, theirs, _] = of(|change| change.after.cpu.as_secs_f64());
+        row("CPU after the flip", seconds, [ours, theirs, f64::NAN]);
         row("requests", plain, of(|change| change.wire.requests));
         row("bytes down", plain, of(|change| change.wire.down));
         row("resident after", mebibytes, of(|change| change.resident));
     }
     for (floor, measure) in bench.floors_of_change(repository).into_iter().zip(FLOORS_OF_CHANGE) {
-        row(label, "one changed file", measure, seconds, (floor, f64::NAN));
+        row(label, "one changed file", measure, seconds, alone(floor));
     }
 }
 

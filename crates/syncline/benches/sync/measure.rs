@@ -148,34 +148,53 @@ pub fn is_tmpfs(dir: &Path) -> bool {
     rustix::fs::statfs(dir).unwrap().f_type as u64 == TMPFS
 }
 
-/// What both programs came to in every round.
+/// What the programs came to in every round.
 pub struct Rounds<T> {
     ours: Vec<T>,
     theirs: Vec<T>,
+    floor: Vec<T>,
+}
+
+/// A figure of syncline, of its peer, and of the least that a client must do. What there is none of is NaN.
+pub type Figures = [f64; 3];
+
+/// A figure of syncline alone.
+pub fn alone(ours: f64) -> Figures {
+    [ours, f64::NAN, f64::NAN]
 }
 
 impl<T> Rounds<T> {
     /// The two take turns, so that whatever else goes on meets both.
-    pub fn take(count: usize, mut ours: impl FnMut() -> T, mut theirs: impl FnMut() -> T) -> Rounds<T> {
-        let mut rounds = Rounds { ours: Vec::new(), theirs: Vec::new() };
+    pub fn take(count: usize, ours: impl FnMut() -> T, theirs: impl FnMut() -> T) -> Rounds<T> {
+        Rounds::with_floor(count, ours, theirs, || None)
+    }
+
+    /// The three take turns.
+    pub fn with_floor(
+        count: usize,
+        mut ours: impl FnMut() -> T,
+        mut theirs: impl FnMut() -> T,
+        mut floor: impl FnMut() -> Option<T>,
+    ) -> Rounds<T> {
+        let mut rounds = Rounds { ours: Vec::new(), theirs: Vec::new(), floor: Vec::new() };
         for _ in 0..count {
             rounds.ours.push(ours());
             rounds.theirs.push(theirs());
+            rounds.floor.extend(floor());
         }
         rounds
     }
 
-    /// Ours and theirs.
-    pub fn medians(&self, measure: impl Fn(&T) -> f64) -> (f64, f64) {
-        (median(self.ours.iter().map(&measure)), median(self.theirs.iter().map(&measure)))
+    pub fn medians(&self, measure: impl Fn(&T) -> f64) -> Figures {
+        [&self.ours, &self.theirs, &self.floor].map(|rounds| median(rounds.iter().map(&measure)))
     }
 }
 
-/// The middle one.
+/// The middle one; NaN if there is none.
 pub fn median(values: impl Iterator<Item = f64>) -> f64 {
     let mut values: Vec<f64> = values.collect();
     values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
+    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
 /// How a number is written; what there is none of is NaN.
@@ -199,17 +218,20 @@ pub fn plain(value: f64) -> String {
 
 /// What the rows of a table are about.
 pub fn header() {
-    println!("| repository | case | measure | syncline | git | ratio |");
-    println!("| --- | --- | --- | ---: | ---: | ---: |");
+    println!("| repository | case | measure | syncline | git | ratio | floor | ratio |");
+    println!("| --- | --- | --- | ---: | ---: | ---: | ---: | ---: |");
 }
 
 /// One line of the table.
-pub fn row(label: &str, case: &str, measure: &str, form: Form, (ours, theirs): (f64, f64)) {
+pub fn row(label: &str, case: &str, measure: &str, form: Form, [ours, theirs, floor]: Figures) {
     let written = |form: Form, value: f64| if value.is_nan() { "–".into() } else { form(value) };
-    let ratio = written(|ratio| format!("{ratio:.3}"), ours / theirs);
+    let ratio = |of: f64| written(|ratio| format!("{ratio:.3}"), ours / of);
     println!(
-        "| {label} | {case} | {measure} | {} | {} | {ratio} |",
+        "| {label} | {case} | {measure} | {} | {} | {} | {} | {} |",
         written(form, ours),
-        written(form, theirs)
+        written(form, theirs),
+        ratio(theirs),
+        written(form, floor),
+        ratio(floor)
     );
 }

@@ -27,6 +27,17 @@ impl Repository {
         })
     }
 
+    /// One commit of this many files of about 100 bytes.
+    pub fn small_files(base: &Path, files: usize) -> Repository {
+        let mut random = Random(46);
+        Repository::import(base, format!("{files} small files"), files, &[], |stream| {
+            header(stream, 0);
+            for number in 0..files {
+                file(stream, &path(number), random.text(60).as_bytes());
+            }
+        })
+    }
+
     /// This many commits, each changing two of 300 files.
     pub fn history(base: &Path, commits: usize) -> Repository {
         let mut random = Random(43);
@@ -119,6 +130,11 @@ impl Repository {
         stream.flush().unwrap();
         drop(stream);
         assert!(import.wait().unwrap().success());
+    }
+
+    /// Whether it is one commit of text files.
+    pub fn is_of_files(&self) -> bool {
+        self.label.ends_with(" files")
     }
 
     pub fn label(&self) -> &str {

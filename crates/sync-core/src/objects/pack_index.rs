@@ -5,17 +5,26 @@ use std::path::Path;
 
 use gix::ObjectId;
 
-use super::Object;
-use crate::objects::deflate::Hashed;
+use super::checksum::Hashed;
+
+/// An object of a pack.
+pub(crate) struct PackedObject {
+    /// The offset of its entry in the pack.
+    pub(crate) offset: u64,
+    /// The checksum of the raw bytes of the entry.
+    pub(crate) crc32: u32,
+    /// Null until the object is hashed.
+    pub(crate) id: ObjectId,
+}
 
 /// Larger offsets are in a second table (those with the highest of 32 bits set).
 const LARGE_OFFSET: u64 = 1 << 31;
 
 /// Write the index of a pack. Sorts `objects` by id.
-pub(crate) fn write(path: &Path, objects: &mut [Object], pack_checksum: ObjectId) -> io::Result<()> {
+pub(crate) fn write(path: &Path, objects: &mut [PackedObject], pack_checksum: ObjectId) -> io::Result<()> {
     objects.sort_unstable_by(|a, b| a.id.cmp(&b.id).then(a.offset.cmp(&b.offset)));
-    let (inner, hasher) = (fs_err::File::create(path)?, gix::hash::hasher(pack_checksum.kind()));
-    let mut out = BufWriter::with_capacity(64 * 1024, Hashed { inner, hasher });
+    let out = Hashed::new(fs_err::File::create(path)?, pack_checksum.kind());
+    let mut out = BufWriter::with_capacity(64 * 1024, out);
     out.write_all(b"\xfftOc\0\0\0\x02")?;
     let mut upto = 0;
     for byte in 0..=255 {
@@ -42,6 +51,5 @@ pub(crate) fn write(path: &Path, objects: &mut [Object], pack_checksum: ObjectId
         out.write_all(&offset.to_be_bytes())?;
     }
     out.write_all(pack_checksum.as_slice())?;
-    let Hashed { mut inner, hasher } = out.into_inner().map_err(io::IntoInnerError::into_error)?;
-    inner.write_all(hasher.try_finalize().map_err(io::Error::other)?.as_slice())
+    out.into_inner().map_err(io::IntoInnerError::into_error)?.finish().map(|_| ())
 }
