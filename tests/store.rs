@@ -121,6 +121,36 @@ fn a_damaged_blob_is_fetched_anew() {
     }
 }
 
+/// Objects are only looked up at a start, and copied as they are when packs are folded: the fold finds the damage by
+/// the checksums in the index.
+#[test]
+fn damage_that_a_start_does_not_read_is_found_when_packs_are_folded() {
+    let env = Env::new();
+    let repo = env.repo("up");
+    repo.write("kept", noise(1, 100_000));
+    repo.commit(&[]);
+    let nginx = Nginx::start(&env.path(""));
+    env.syncline(nginx.url("up/.git")).sync();
+    let pack = fs::read_dir(env.root().join(".git/objects/pack")).unwrap().map(|entry| entry.unwrap().path());
+    let pack = pack.into_iter().find(|path| path.extension() == Some("pack".as_ref())).unwrap();
+    let mut bytes = fs::read(&pack).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    fs::remove_file(&pack).unwrap();
+    fs::write(&pack, bytes).unwrap();
+    let log = env.syncline(nginx.url("up/.git")).sync().stderr;
+    assert!(!log.contains("damaged"), "{log}");
+
+    repo.commit(&[("file", "changed\n")]);
+    let log = env.syncline(nginx.url("up/.git")).arg("--git-gc=aggressive").sync().stderr;
+    assert!(
+        log.contains("cannot repack the store") && log.contains("the checksum of an entry is wrong"),
+        "{log}"
+    );
+    env.syncline(nginx.url("up/.git")).sync();
+    env.assert_published(&repo, &repo.head());
+}
+
 #[test]
 fn a_planted_configuration_runs_and_changes_nothing() {
     let env = Env::new();

@@ -173,7 +173,8 @@ impl<'a> CheckoutDir<'a> {
             let err = io::Error::from(err);
             io::Error::new(err.kind(), format!("open {}: {err}", tree.dir.display()))
         })?;
-        let plan = Mutex::new(Plan::new(tree.commit, pending_tree_bytes, tree.leaves_pointers));
+        let plan =
+            Mutex::new(Plan::new(tree.commit, tree.limits.files, pending_tree_bytes, tree.leaves_pointers));
         Ok(CheckoutDir { tree, root, plan, written: AtomicU64::new(0) })
     }
 

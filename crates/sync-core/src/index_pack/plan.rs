@@ -11,9 +11,10 @@ use crate::convert::may_convert;
 use crate::lfs::pointer::Pointer;
 use crate::paths::PATH_RULES;
 
-/// Limits for the entries and the depth of the plan: a hostile tree may contain the same tree again and again.
-const MAX_ENTRIES: usize = 1_000_000;
+/// Limits for the depth of the plan, and for its entries if the user sets none: a hostile tree may contain the same tree
+/// again and again.
 const MAX_DEPTH: u32 = 200;
+const MAX_ENTRIES: u64 = 10_000_000;
 
 /// The index of a directory in [`Plan::dirs`].
 pub(super) type DirId = u32;
@@ -50,8 +51,9 @@ pub(super) struct PlannedPath {
 pub(super) struct Plan {
     commit: ObjectId,
     dirs: Vec<Dir>,
-    /// The number of tree entries seen so far.
-    entries: usize,
+    /// The number of tree entries seen so far, and the largest for which anything is planned.
+    entries: u64,
+    max_entries: u64,
     /// Trees that have not arrived, with their directories.
     wanted_trees: IdMap<ObjectId, Vec<DirId>>,
     /// Trees that arrived before their parents.
@@ -66,12 +68,14 @@ pub(super) struct Plan {
 }
 
 impl Plan {
-    /// Trees that arrive before their parents are held, up to `pending_budget` bytes of them.
-    pub(super) fn new(commit: ObjectId, pending_budget: u64, leaves_pointers: bool) -> Self {
+    /// Trees that arrive before their parents are held, up to `pending_budget` bytes of them. A tree with more than
+    /// `max_files` entries is left to the checkout, which refuses it.
+    pub(super) fn new(commit: ObjectId, max_files: u64, pending_budget: u64, leaves_pointers: bool) -> Self {
         Plan {
             commit,
             dirs: Vec::new(),
             entries: 0,
+            max_entries: max_files.min(MAX_ENTRIES),
             wanted_trees: IdMap::default(),
             pending_trees: IdMap::default(),
             pending_budget,
@@ -134,7 +138,7 @@ impl Plan {
             let kind = entry.mode.kind();
             let number = if kind == EntryKind::Tree { 0 } else { numbers.next().unwrap_or_default() };
             self.entries += 1;
-            if self.entries > MAX_ENTRIES {
+            if self.entries > self.max_entries {
                 break;
             }
             if depth > MAX_DEPTH || !is_safe(entry.filename, kind) {
@@ -179,7 +183,7 @@ impl Plan {
             dirs.into_iter().for_each(|dir| self.dirs[dir as usize].conversion = conversion);
         }
         let mut targets = self.blobs.remove(&id).unwrap_or_default();
-        if self.entries > MAX_ENTRIES {
+        if self.entries > self.max_entries {
             return Vec::new(); // there may be a .gitattributes beyond the limit
         }
         let is_pointer = content.is_some_and(|content| Pointer::parse(content) != Pointer::No);

@@ -269,7 +269,8 @@ impl Store {
         if is_partial {
             live.objects.retain(|id| repo.has_object(id));
         }
-        let new_pack = repack(&objects, live.objects, &self.pack_dir(), (progress, interrupt)).step(step)?;
+        let new_pack = repack(&objects, live.objects, &self.pack_dir(), (progress, interrupt))
+            .map_err(|err| Error::reading(step(), &gix::Error::from_error(err)))?;
         if let Some(pack) = new_pack.as_ref().filter(|_| is_partial) {
             mark_promised(pack).step(step)?;
         }

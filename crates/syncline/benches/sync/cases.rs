@@ -270,7 +270,7 @@ impl Bench<'_> {
         let mut command = Command::new(self.binary);
         command.env_clear().arg(format!("--repo={}", self.url(repository)));
         // Commits come within seconds here.
-        command.env("GITSYNC_WORKTREE_REUSE_DELAY", "0s");
+        command.env("GITSYNC_WORKTREE_REUSE_DELAY", "0s").env("GITSYNC_MAX_FILES", "none");
         command.arg(format!("--root={}", root.display())).arg("--link=link");
         command
     }

@@ -106,7 +106,9 @@ impl Pack {
 
     fn available(&mut self) -> &[u8] {
         if self.used == self.chunk.len() {
-            let next = std::iter::repeat_with(|| packet_of_pack(&mut self.source)).flatten().next().unwrap();
+            let mut packets = std::iter::repeat_with(|| packet_of_pack(&mut self.source)).flatten();
+            // An empty one says that the server is still there.
+            let next = packets.find(|bytes| !bytes.is_empty()).unwrap();
             self.start += self.used as u64;
             self.used = 0;
             self.hand_over(next);
@@ -489,8 +491,7 @@ fn inflate_at(pack: &fs::File, offset: u64) -> (ObjectKind, Vec<u8>) {
     for (at, byte) in start[1..length].iter().enumerate() {
         size |= usize::from(byte & 0x7f) << (4 + 7 * at);
     }
-    let mut out = Vec::new();
-    out.resize(size + 64, 0);
+    let mut out = vec![0; size + 64];
     let (mut decoder, mut at) = (Decoder::new(Format::Zlib), offset + length as u64);
     let mut input = vec![0; 64 * 1024];
     loop {

@@ -132,9 +132,9 @@ impl Repository {
         assert!(import.wait().unwrap().success());
     }
 
-    /// Whether it is one commit of text files.
+    /// Whether it is one commit of text files, few of which are deltas.
     pub fn is_of_files(&self) -> bool {
-        self.label.ends_with(" files")
+        self.label == format!("{} files", self.files)
     }
 
     pub fn label(&self) -> &str {
