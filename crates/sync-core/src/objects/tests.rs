@@ -236,7 +236,7 @@ fn a_pack_gets_what_its_deltas_start_from() {
 
 /// Objects that are copied as they are, are not hashed: the checksums in the index tell.
 #[test]
-fn a_repack_refuses_an_entry_that_was_altered() {
+fn a_repack_refuses_a_pack_that_was_altered_or_cut() {
     let mut pack = Made::default();
     let made = chain(&mut pack);
     let kept = Kept::new(&[&pack]);
@@ -254,6 +254,14 @@ fn a_repack_refuses_an_entry_that_was_altered() {
         let fault = copied.repack(&kept.objects(), &ids).unwrap_err();
         assert!(is_damage(&fault), "{at}: {fault}");
         assert!(copied.packs().is_empty(), "{at}: {:?}", copied.packs());
+    }
+    for length in [0, 12, 30, bytes.len() / 2, bytes.len() - 30, bytes.len() - 21] {
+        fs_err::remove_file(&path).unwrap();
+        fs_err::write(&path, &bytes[..length]).unwrap();
+        let copied = Kept::new(&[]);
+        let fault = copied.repack(&kept.objects(), &ids).unwrap_err();
+        assert!(is_damage(&fault), "{length} bytes: {fault}");
+        assert!(copied.packs().is_empty(), "{length} bytes: {:?}", copied.packs());
     }
 }
 

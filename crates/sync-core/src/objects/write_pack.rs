@@ -93,6 +93,9 @@ impl<W: Write, T: Fn(&ObjectId) -> bool> Writer<'_, W, T> {
             Some(next) => next,
             None => file.metadata()?.len().saturating_sub(objects.hash.len_in_bytes() as u64),
         };
+        if end <= offset {
+            return Err(corrupt("it ends too early"));
+        }
         self.source.seek(file, offset..end);
         let entry = Entry::from_bytes(self.source.peek()?, offset, objects.hash).map_err(corrupt)?;
         let header_size = entry.header_size();
