@@ -235,6 +235,7 @@ fn slow_link(bench: &Bench, repository: &Repository) {
     row(case, "CPU", seconds, costs.medians(|cost| cost.cpu.as_secs_f64()));
     let floor = slow.reading(repository, 1);
     row(case, "wall of only reading the pack", seconds, alone(floor));
+    std::thread::sleep(Duration::from_secs(1)); // until the last request is in the server's log
     let (before, connections) = (bench.nginx.requests().len(), link.connections());
     slow.first_sync_alone(repository);
     row(case, "requests", plain, alone(bench.wire(before, 1).requests));
