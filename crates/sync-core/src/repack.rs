@@ -41,7 +41,8 @@ pub(crate) fn repack(
     file.finish(&mut written.objects, written.checksum).map(Some)
 }
 
-/// Copy objects of the repository at `from` into one pack. Each is hashed. Returns the path of the pack, `None` if `ids` is empty.
+/// Copy objects of the repository at `from` into one pack. Each is hashed. Returns the path of the pack, `None` if `ids`
+/// is empty.
 pub(crate) fn copy_objects(
     objects: &Objects,
     ids: &[ObjectId],

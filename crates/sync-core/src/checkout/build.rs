@@ -28,7 +28,7 @@ use crate::store::Store;
 use crate::store::worktree_paths::{TemporaryTree, WorktreePaths};
 use crate::trees::cache::TreeCache;
 use crate::trees::rules::PATH_MAX;
-use crate::worktree::entry::{needs_writing, to_path};
+use crate::worktree::entry::{needs_writing, split_path, to_path};
 use crate::worktree::index_file;
 
 /// Where a tree is built, and the files that exist already.
@@ -303,20 +303,12 @@ fn rest_of(index: &State, attributes: &AttributeFiles) -> (State, Vec<usize>) {
 /// Mark the files that were written while the pack arrived. Returns their number.
 fn mark_early(early: &StreamedFiles, index: &mut State) -> usize {
     // The number of the next entry of each directory, and the files that are left.
-    let mut dirs: Vec<(u32, &[StreamedFile])> = early.by_directory().map(|(_, files)| (0, files)).collect();
-    let positions: HashMap<&BStr, usize> =
-        early.dirs.iter().enumerate().map(|(at, path)| (path.as_bstr(), at)).collect();
-    let mut last: Option<(&BStr, Option<usize>)> = None;
+    let mut dirs: HashMap<&BStr, (u32, &[StreamedFile])> =
+        early.by_directory().map(|(path, files)| (path.as_bstr(), (0, files))).collect();
     let mut count = 0;
     let (entries, paths) = index.entries_mut_and_pathbacking();
     for entry in entries {
-        let dir = parent(entry.path_in(paths));
-        let position = match last {
-            Some((known, position)) if known == dir => position,
-            _ => positions.get(dir).copied(),
-        };
-        last = Some((dir, position));
-        let Some((number, files)) = position.map(|at| &mut dirs[at]) else { continue };
+        let Some((number, files)) = dirs.get_mut(split_path(entry.path_in(paths)).0) else { continue };
         if let Some((file, rest)) = files.split_first().filter(|(file, _)| file.number == *number) {
             entry.stat = file.stat;
             entry.flags.insert(Flags::SKIP_WORKTREE);
@@ -326,10 +318,6 @@ fn mark_early(early: &StreamedFiles, index: &mut State) -> usize {
         *number += 1;
     }
     count
-}
-
-fn parent(path: &BStr) -> &BStr {
-    path[..path.rfind_byte(b'/').unwrap_or(0)].as_bstr()
 }
 
 /// Write the admin directory, which makes the tree a worktree for git.

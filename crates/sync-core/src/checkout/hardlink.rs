@@ -5,14 +5,14 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 
-use gix::bstr::{BStr, BString, ByteSlice};
+use gix::bstr::{BStr, BString};
 use gix::index::entry::{self, Flags};
 use gix::index::{Entry, State};
 use rustix::fs::{AtFlags, Mode as RawMode, OFlags, Stat, fstat, linkat, openat, statat, unlinkat};
 
 use crate::interrupt::Interrupt;
 use crate::threads::on_threads;
-use crate::worktree::entry::{Modes, index_stat, is_file, needs_writing, to_path};
+use crate::worktree::entry::{Modes, index_stat, is_file, needs_writing, split_path, to_path};
 
 /// The result of linking.
 pub(super) struct Linked {
@@ -72,20 +72,19 @@ struct Share {
 impl<'a> Linker<'a> {
     fn link_all(&self, entries: &'a [Entry]) -> io::Result<Share> {
         let mut share = Share::default();
-        let mut open: Option<(&[u8], Option<[OwnedFd; 2]>)> = None;
+        let mut open: Option<(&BStr, Option<[OwnedFd; 2]>)> = None;
         for entry in entries {
             self.interrupt.check()?;
             if !is_file(entry) || !needs_writing(entry) {
                 share.stats.push(None);
                 continue;
             }
-            let path = entry.path(self.index);
-            let (parent, name) = path.split_at(path.rfind_byte(b'/').map_or(0, |at| at + 1));
+            let (parent, name) = split_path(entry.path(self.index));
             if open.as_ref().is_none_or(|(known, _)| *known != parent) {
-                open = Some((parent, self.open(to_path(parent.as_bstr()))?));
+                open = Some((parent, self.open(to_path(parent))?));
             }
             let stat = match &open {
-                Some((_, Some(dirs))) => self.link(entry, dirs, name.as_bstr(), &mut share)?,
+                Some((_, Some(dirs))) => self.link(entry, dirs, name, &mut share)?,
                 _ => None,
             };
             share.stats.push(stat.as_ref().map(index_stat));

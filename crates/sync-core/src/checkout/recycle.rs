@@ -11,7 +11,7 @@ use std::os::fd::AsFd;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use gix::bstr::{BStr, ByteSlice};
+use gix::bstr::BStr;
 use gix::index::entry::{Mode, Stat};
 use gix::index::{Entry, State};
 use rustix::fs::{AtFlags, FileType, Mode as RawMode, OFlags, RawDir, fstat, statat};
@@ -20,7 +20,7 @@ use crate::interrupt::Interrupt;
 use crate::spec::reference::CommitId;
 use crate::store::worktree_paths::WorktreePaths;
 use crate::threads::on_threads;
-use crate::worktree::entry::{Modes, index_stat, needs_writing, to_path};
+use crate::worktree::entry::{Modes, index_stat, needs_writing, split_path, to_path};
 use crate::worktree::index_file;
 
 /// The largest number of files in a part.
@@ -69,7 +69,7 @@ struct Listing {
 fn parts(index: &State) -> Vec<Part<'_>> {
     // The root also contains the file `.git`.
     let mut listings = HashMap::from([(BStr::new(""), Listing { files: 1, directories: 0 })]);
-    let parent = |entry: &Entry| split(entry.path(index)).0;
+    let parent = |entry: &Entry| split_path(entry.path(index)).0;
     let (mut parts, mut end) = (Vec::new(), 0);
     for siblings in index.entries().chunk_by(|a, b| parent(a) == parent(b)) {
         let (start, mut dir) = (end, parent(&siblings[0]));
@@ -83,7 +83,7 @@ fn parts(index: &State) -> Vec<Part<'_>> {
         let mut is_known = listings.contains_key(dir);
         listings.entry(dir).or_default().files += files;
         while !is_known {
-            dir = split(dir).0;
+            dir = split_path(dir).0;
             is_known = listings.contains_key(dir);
             listings.entry(dir).or_default().directories += 1;
         }
@@ -94,14 +94,6 @@ fn parts(index: &State) -> Vec<Part<'_>> {
     let only_directories = |(dir, listing)| Part { dir, files: 0..0, listing: Some(listing) };
     parts.extend(listings.into_iter().map(only_directories));
     parts
-}
-
-/// The directory and the name of a path.
-fn split(path: &BStr) -> (&BStr, &BStr) {
-    match path.rfind_byte(b'/') {
-        Some(at) => (path[..at].as_bstr(), path[at + 1..].as_bstr()),
-        None => (BStr::new(""), path),
-    }
 }
 
 struct Checker<'a> {
@@ -141,7 +133,7 @@ impl Checker<'_> {
             if !needs_writing(entry) {
                 continue;
             }
-            let name = split(entry.path(self.index)).1;
+            let name = split_path(entry.path(self.index)).1;
             match statat(&dir, to_path(name), AtFlags::SYMLINK_NOFOLLOW) {
                 Ok(found) if self.modes.is_unaltered(&found, entry) => stats.push((at, index_stat(&found))),
                 _ => return Ok(false),

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::Path;
 
-use gix::bstr::{BStr, ByteSlice};
+use gix::bstr::BStr;
 use gix::index::entry::Mode;
 use gix::index::{Entry, State};
 use rustix::fs::{AtFlags, Mode as RawMode, OFlags, statat};
@@ -21,7 +21,7 @@ use crate::spec::submodules::{SubmoduleMode, SubmoduleRules, parse};
 use crate::store::Store;
 use crate::store::worktree_paths::WorktreePaths;
 use crate::threads::on_threads;
-use crate::worktree::entry::{file_mode, is_same_file, needs_writing, to_path};
+use crate::worktree::entry::{file_mode, is_same_file, needs_writing, split_path, to_path};
 use crate::worktree::index_file;
 
 /// The largest number of altered files that are reported.
@@ -160,15 +160,15 @@ fn differing_files<'a>(
     let mut open = None;
     for entry in entries.iter().filter(|entry| entry.mode != Mode::COMMIT && needs_writing(entry)) {
         let path = entry.path(index);
-        let (parent, name) = path.split_at(path.rfind_byte(b'/').map_or(0, |at| at + 1));
+        let (parent, name) = split_path(path);
         if open.as_ref().is_none_or(|(known, _)| *known != parent) {
             interrupt.check()?;
             let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-            let opened = rustix::fs::open(dir.join(to_path(parent.as_bstr())), flags, RawMode::empty());
+            let opened = rustix::fs::open(dir.join(to_path(parent)), flags, RawMode::empty());
             open = Some((parent, opened.ok()));
         }
         let dir = open.as_ref().and_then(|(_, dir)| dir.as_ref());
-        let found = dir.and_then(|dir| statat(dir, to_path(name.as_bstr()), AtFlags::SYMLINK_NOFOLLOW).ok());
+        let found = dir.and_then(|dir| statat(dir, to_path(name), AtFlags::SYMLINK_NOFOLLOW).ok());
         if !found.is_some_and(|found| is_same_file(&found, entry, file_mode)) {
             differing.push(path);
             if differing.len() >= MAX_REPORTED {

@@ -73,11 +73,10 @@ impl<W: Write> EntryWriter<W> {
         EntryWriter { inner, offset, start: offset, crc32: crc32fast::Hasher::new() }
     }
 
-    /// Begin an entry. Returns its offset.
-    pub(crate) fn begin(&mut self) -> u64 {
+    /// Begin an entry.
+    pub(crate) fn begin(&mut self) {
         self.start = self.offset;
         self.crc32.reset();
-        self.start
     }
 
     /// The offset of the current entry.

@@ -74,12 +74,12 @@ struct Writer<'a, W: Write, T> {
 
 impl<W: Write, T: Fn(&ObjectId) -> bool> Writer<'_, W, T> {
     fn write_object(&mut self, id: &ObjectId) -> io::Result<PackedObject> {
-        let offset = self.out.begin();
+        self.out.begin();
         match self.objects.locate(id) {
             Some(location) => self.write_packed(location)?,
             None => self.write_unpacked(id)?,
         }
-        self.wanted.insert(*id, NonZeroU64::new(offset));
+        self.wanted.insert(*id, NonZeroU64::new(self.out.start()));
         Ok(self.out.entry(*id))
     }
 

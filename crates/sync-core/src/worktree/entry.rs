@@ -4,7 +4,7 @@ use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use gix::bstr::BStr;
+use gix::bstr::{BStr, ByteSlice};
 use gix::index::entry::{Flags, Mode, Stat};
 use rustix::fs::FileType;
 
@@ -73,6 +73,14 @@ fn index_size(size: u64) -> u32 {
 /// A path of an index as a path of the system.
 pub(crate) fn to_path(path: &BStr) -> &Path {
     Path::new(<std::ffi::OsStr as std::os::unix::ffi::OsStrExt>::from_bytes(path))
+}
+
+/// The directory and the name of a path; the directory is empty for the root of the tree.
+pub(crate) fn split_path(path: &BStr) -> (&BStr, &BStr) {
+    match path.rfind_byte(b'/') {
+        Some(at) => (path[..at].as_bstr(), path[at + 1..].as_bstr()),
+        None => (BStr::new(""), path),
+    }
 }
 
 /// The stat of a file as in an index. Symbolic links are not followed.

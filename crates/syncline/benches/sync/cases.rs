@@ -68,8 +68,9 @@ struct Running {
 }
 
 impl Bench<'_> {
-    pub fn first_sync_alone(&self, repository: &Repository) -> Cost {
-        run(self.syncline(repository, &self.fresh("ours")).arg("--one-time"))
+    /// One sync of syncline, in a new root or one that is there.
+    pub fn sync(&self, repository: &Repository, root: &Path) -> Cost {
+        run(self.syncline(repository, root).arg("--one-time"))
     }
 
     pub fn first_sync(&self, repository: &Repository, depth: u32) -> Rounds<Cost> {
@@ -85,7 +86,7 @@ impl Bench<'_> {
     /// A process that starts where all is as it should be, and ends.
     pub fn restart(&self, repository: &Repository) -> Rounds<Cost> {
         let root = self.fresh("ours");
-        let ours = || run(self.syncline(repository, &root).arg("--one-time"));
+        let ours = || self.sync(repository, &root);
         ours();
         let mut peer = self.peer(repository, 1);
         peer.first_sync();
@@ -307,7 +308,7 @@ impl Bench<'_> {
     /// Seconds to only link every file of a tree, and to only look at every file.
     pub fn floors_of_change(&self, repository: &Repository) -> [f64; 2] {
         let root = self.fresh("ours");
-        run(self.syncline(repository, &root).arg("--one-time"));
+        self.sync(repository, &root);
         let tree = fs::canonicalize(root.join("link")).unwrap();
         let copies = (0..self.rounds).map(|number| root.join(format!("copy{number}")));
         let rounds: Vec<_> = copies.map(|copy| link_and_look(&tree, &copy)).collect();

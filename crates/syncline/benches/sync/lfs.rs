@@ -8,7 +8,7 @@ use std::process::Command;
 use std::time::Instant;
 
 use crate::cases::Bench;
-use crate::measure::{Cost, Process, Rounds, alone, mebibytes, median, plain, row, run, seconds};
+use crate::measure::{Cost, Process, Rounds, alone, costs, median, plain, row, run};
 use crate::support::lfs::{DRIVER, LfsHost, TRACKED};
 use crate::support::{Repo, isolated_git};
 
@@ -84,8 +84,8 @@ impl Case<'_> {
             let dir = self.fresh("theirs");
             self.clone(dir.to_str().unwrap())
         };
-        let costs = Rounds::take(self.bench.rounds, || self.ours(&self.fresh("ours")), theirs);
-        self.rows("first sync", &costs);
+        let rounds = Rounds::take(self.bench.rounds, || self.ours(&self.fresh("ours")), theirs);
+        costs(&self.label, "first sync", &rounds);
     }
 
     /// After a first sync of both.
@@ -95,8 +95,8 @@ impl Case<'_> {
         self.ours(&ours);
         self.clone(dir);
         let requests = self.requests();
-        let costs = Rounds::take(self.bench.rounds, || self.ours(&ours), || self.pull(dir));
-        self.rows("a restart, nothing new", &costs);
+        let rounds = Rounds::take(self.bench.rounds, || self.ours(&ours), || self.pull(dir));
+        costs(&self.label, "a restart, nothing new", &rounds);
         assert_eq!(self.requests(), requests, "nobody asks for what is there");
         let running = self.running(&ours);
         let (changes, counted) = (Cell::new(0), RefCell::new(Vec::new()));
@@ -117,8 +117,8 @@ impl Case<'_> {
         // Only from the second change on is there a retired tree to reuse.
         ours();
         self.pull(dir);
-        let costs = Rounds::take(self.bench.rounds, ours, || self.pull(dir));
-        self.rows("one changed object, until the flip", &costs);
+        let rounds = Rounds::take(self.bench.rounds, ours, || self.pull(dir));
+        costs(&self.label, "one changed object, until the flip", &rounds);
         let counted = median(counted.borrow().iter().copied());
         row(&self.label, "one changed object", "requests", plain, alone(counted));
     }
@@ -157,12 +157,5 @@ impl Case<'_> {
     /// How many requests the batch API and nginx had for objects.
     fn requests(&self) -> usize {
         self.host.batches() + self.host.objects().len()
-    }
-
-    fn rows(&self, case: &str, costs: &Rounds<Cost>) {
-        let row = |measure, form, values| row(&self.label, case, measure, form, values);
-        row("wall", seconds, costs.medians(|cost| cost.wall.as_secs_f64()));
-        row("CPU", seconds, costs.medians(|cost| cost.cpu.as_secs_f64()));
-        row("peak memory", mebibytes, costs.medians(|cost| cost.memory as f64));
     }
 }

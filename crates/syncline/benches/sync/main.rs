@@ -48,7 +48,7 @@ use std::time::Duration;
 use support::{Nginx, git};
 
 use crate::cases::{Bench, Change, Changes, Wire};
-use crate::measure::{alone, header, is_tmpfs, mebibytes, milliseconds, plain, row, seconds};
+use crate::measure::{alone, costs, header, is_tmpfs, mebibytes, milliseconds, plain, row, seconds};
 use crate::repositories::Repository;
 use crate::slow_link::SlowLink;
 
@@ -215,13 +215,10 @@ fn table(bench: &Bench, quick: bool, only: Option<&str>) {
 }
 
 fn first_sync(bench: &Bench, repository: &Repository, depth: u32) {
-    let costs = bench.first_sync(repository, depth);
     let case = if depth == 0 { "first sync, whole history" } else { "first sync" };
-    let row = |measure, form, values| row(repository.label(), case, measure, form, values);
-    row("wall", seconds, costs.medians(|cost| cost.wall.as_secs_f64()));
-    row("CPU", seconds, costs.medians(|cost| cost.cpu.as_secs_f64()));
-    row("peak memory", mebibytes, costs.medians(|cost| cost.memory as f64));
-    row("wall of only reading the pack", seconds, alone(bench.reading(repository, depth)));
+    costs(repository.label(), case, &bench.first_sync(repository, depth));
+    let floor = alone(bench.reading(repository, depth));
+    row(repository.label(), case, "wall of only reading the pack", seconds, floor);
 }
 
 /// 20 MB/s and 50 ms for a round trip.
@@ -237,7 +234,7 @@ fn slow_link(bench: &Bench, repository: &Repository) {
     row(case, "wall of only reading the pack", seconds, alone(floor));
     std::thread::sleep(Duration::from_secs(1)); // until the last request is in the server's log
     let (before, connections) = (bench.nginx.requests().len(), link.connections());
-    slow.first_sync_alone(repository);
+    slow.sync(repository, &slow.fresh("ours"));
     row(case, "requests", plain, alone(bench.wire(before, 1).requests));
     row(case, "connections", plain, alone((link.connections() - connections) as f64));
     let case = "one changed file, again, 20 MB/s, 50 ms";

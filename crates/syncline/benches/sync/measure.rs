@@ -235,3 +235,11 @@ pub fn row(label: &str, case: &str, measure: &str, form: Form, [ours, theirs, fl
         ratio(floor)
     );
 }
+
+/// The lines for what something cost.
+pub fn costs(label: &str, case: &str, costs: &Rounds<Cost>) {
+    let row = |measure, form, values| row(label, case, measure, form, values);
+    row("wall", seconds, costs.medians(|cost| cost.wall.as_secs_f64()));
+    row("CPU", seconds, costs.medians(|cost| cost.cpu.as_secs_f64()));
+    row("peak memory", mebibytes, costs.medians(|cost| cost.memory as f64));
+}

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use crate::cases::Bench;
-use crate::measure::{Cost, Rounds, alone, header, mebibytes, row, run, seconds};
+use crate::measure::{Cost, Rounds, alone, costs, header, mebibytes, row, run, seconds};
 use crate::repositories::Repository;
 use crate::support::isolated_git;
 
@@ -26,12 +26,6 @@ pub fn print(bench: &Bench, files: usize) {
     // The files of three directories.
     costs(label, "first sync of 1 in 1000", &selection(bench, &repository, 0));
     costs(label, "change of 1 in 1000", &selection(bench, &repository, 1));
-}
-
-fn costs(label: &str, case: &str, costs: &Rounds<Cost>) {
-    row(label, case, "wall", seconds, costs.medians(|cost| cost.wall.as_secs_f64()));
-    row(label, case, "CPU", seconds, costs.medians(|cost| cost.cpu.as_secs_f64()));
-    row(label, case, "peak memory", mebibytes, costs.medians(|cost| cost.memory as f64));
 }
 
 /// The first sync of some directories, or what follows after so many changes. The peer is a sparse partial clone.
