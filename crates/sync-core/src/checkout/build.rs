@@ -6,14 +6,14 @@ use std::path::{Path, PathBuf};
 
 use gix::bstr::{BStr, ByteSlice};
 use gix::index::State;
-use gix::index::entry::{Flags, Mode};
+use gix::index::entry::{Flags, Mode, Stat};
 use gix::objs::HeaderExt;
 
 use super::free_space::{self, SpaceNeeded};
 use super::lfs::LfsFiles;
 use super::matching::{AttributeFiles, no_attributes};
 use super::special;
-use super::staging::{Reused, StagePlan, StagedTree};
+use super::staging::{Reused, StagePlan, StagedDir, StagedTree};
 use super::{SPARSE_FILE, SelectedTree, Worktree, missing};
 use crate::attributes::is_attributes;
 use crate::error::{Context, Error, ErrorKind, Result};
@@ -26,8 +26,8 @@ use crate::progress::{Progress, Stage};
 use crate::spec::reference::CommitId;
 use crate::store::Store;
 use crate::store::worktree_paths::{TemporaryTree, WorktreePaths};
-use crate::trees::cache::TreeCache;
 use crate::trees::rules::PATH_MAX;
+use crate::trees::{CommitFiles, ReplacedFile};
 use crate::worktree::entry::{needs_writing, split_path, to_path};
 use crate::worktree::index_file;
 
@@ -37,8 +37,8 @@ pub(super) struct BuildSite<'a> {
     pub(super) building: &'a WorktreePaths,
     /// The final paths.
     pub(super) paths: &'a WorktreePaths,
-    /// An earlier tree, whose files are reused.
-    pub(super) staged: Option<StagedTree>,
+    /// An earlier tree, whose files are reused. The files that are built know its index.
+    pub(super) staged: Option<StagedDir>,
     /// Files that were written while the pack arrived.
     pub(super) early: Option<&'a StreamedFiles>,
 }
@@ -72,25 +72,26 @@ impl Build<'_> {
         let BuildSite { building, paths, staged, early } = site;
         let id = fetched.commit;
         let step = || format!("write the tree of {id} to {}", building.dir.display());
-        let SelectedTree { objects, mut index } = tree;
-        let attributes = AttributeFiles::measure(&objects, &index, id)?;
-        let mut lfs = LfsFiles::of(&objects, &index, fetched, store)?;
-        let entries = index.entries().iter();
+        let SelectedTree { objects, mut files } = tree;
+        let attributes = AttributeFiles::measure(&objects, &files.index, id)?;
+        let mut lfs = LfsFiles::of(&objects, &files.index, fetched, store)?;
+        let entries = files.index.entries().iter();
         let before: Vec<(Mode, bool)> = entries.map(|entry| (entry.mode, !needs_writing(entry))).collect();
-        self.progress.set_total(index.entries().len());
+        self.progress.set_total(before.len());
 
-        let written_early = early.map_or(0, |early| mark_early(early, &mut index));
+        let written_early = early.map_or(0, |early| mark_early(early, &mut files.index));
         self.made.early += written_early;
         self.made.written += written_early;
         let last = staged.as_ref().map(|staged| staged.last().clone());
-        let known = match staged {
-            Some(staged) if staged.serves(lfs.as_ref()) => {
-                let (reused, known) = staged.move_to(&building.dir, &mut index).step(step)?;
-                self.count_reused(reused);
-                Some(known)
-            }
-            staged => staged.map(StagedTree::into_known),
-        };
+        // Attributes decide how the content of a blob is converted.
+        if let Some(staged) = staged
+            && files.has_same_attributes
+            && staged.serves(lfs.as_ref())
+        {
+            let reused = staged.move_to(&building.dir, &mut files).step(step)?;
+            self.count_reused(reused);
+        }
+        let CommitFiles { mut index, replaced, .. } = files;
         if let Some(lfs) = &mut lfs {
             lfs.find(&objects, &index, &attributes, &building.dir)?;
         }
@@ -99,7 +100,7 @@ impl Build<'_> {
         free_space::check(&building.dir, &needed).step(step)?;
         fs_err::write(building.dir.join(".git"), paths.pointer()).step(step)?;
         if let Some(lfs) = &mut lfs {
-            self.write_lfs(lfs, &mut index, known.as_ref(), &building.dir)?;
+            self.write_lfs(lfs, &mut index, &replaced, &building.dir)?;
         }
         self.made.written += special::write_special(
             &objects,
@@ -112,6 +113,9 @@ impl Build<'_> {
         for (entry, (mode, left_out)) in index.entries_mut().iter_mut().zip(before) {
             entry.mode = mode;
             entry.flags.set(Flags::SKIP_WORKTREE, left_out);
+            if left_out {
+                entry.stat = Stat::default();
+            }
         }
         write_admin(fetched, &index, &building.admin, paths)?;
         if let Some(lfs) = &lfs {
@@ -121,15 +125,15 @@ impl Build<'_> {
         self.submodules(store, fetched, building, paths, last)
     }
 
-    /// Write the files of Git LFS. `known` is of a tree whose files are verified.
+    /// Write the files of Git LFS.
     fn write_lfs(
         &mut self,
         lfs: &mut LfsFiles<'_>,
         index: &mut State,
-        known: Option<&TreeCache>,
+        replaced: &[ReplacedFile],
         dir: &Path,
     ) -> Result<()> {
-        lfs.fetch(index, known.map(TreeCache::index), self.interrupt)?;
+        lfs.fetch(index, replaced, self.interrupt)?;
         self.progress.enter(Stage::Writing);
         self.progress.set_total(index.entries().len());
         self.made.written += lfs.place(index, dir, self.interrupt)?;
@@ -186,8 +190,7 @@ impl Build<'_> {
     }
 
     /// Count the files that were reused.
-    fn count_reused(&mut self, reused: Option<Reused>) {
-        let Some(reused) = reused else { return };
+    fn count_reused(&mut self, reused: Reused) {
         self.made.reused += reused.count;
         if reused.count > 0 {
             self.made.origin.get_or_insert(reused.origin);
@@ -224,8 +227,8 @@ impl Build<'_> {
                 let plan = StagePlan { recyclable: None, last, id: self.id, paths, threads };
                 plan.run(self.interrupt).ok()
             });
+            let (staged, known) = staged.map(StagedTree::into_parts).unzip();
             let site = BuildSite { building: &inside, paths: &final_paths, staged, early: None };
-            let known = site.staged.as_ref().map(StagedTree::known);
             SelectedTree::read(&submodule_store, &submodule.fetched, known, &mut self.files)
                 .and_then(|tree| self.tree(&submodule_store, &submodule.fetched, tree, site))
                 .map_err(|err| err.within(&format!("check out submodule {:?}", submodule.path)))?;

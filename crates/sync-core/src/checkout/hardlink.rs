@@ -6,15 +6,15 @@ use std::os::fd::OwnedFd;
 use std::path::Path;
 
 use gix::bstr::{BStr, BString};
-use gix::index::entry::{self, Flags};
 use gix::index::{Entry, State};
 use rustix::fs::{AtFlags, Mode as RawMode, OFlags, Stat, fstat, linkat, openat, statat, unlinkat};
 
 use crate::interrupt::Interrupt;
 use crate::threads::on_threads;
-use crate::worktree::entry::{Modes, index_stat, is_file, needs_writing, split_path, to_path};
+use crate::worktree::entry::{Modes, has_file, index_stat, is_file, set_no_file, split_path, to_path};
 
 /// The result of linking.
+#[derive(Default)]
 pub(super) struct Linked {
     /// The number of files that were copied because the system refused links.
     pub(super) copied: usize,
@@ -22,8 +22,8 @@ pub(super) struct Linked {
     pub(super) altered: Vec<BString>,
 }
 
-/// Link every file of `index` from `old_dir` to `new_dir`, a directory without other files. The other entries, and
-/// those whose file was altered, get `SKIP_WORKTREE`.
+/// Link every file of `index` from `old_dir` to `new_dir`, a directory without other files. Symbolic links and files
+/// that were altered are left out.
 ///
 /// A file is linked first and checked afterwards: the link changes its ctime anyway, and no consumer sees the new
 /// tree yet.
@@ -35,61 +35,52 @@ pub(super) fn link_files(
     threads: usize,
     interrupt: &Interrupt,
 ) -> io::Result<Linked> {
-    let share = index.entries().len().div_ceil(threads).max(1);
-    let linker = Linker { old_dir, index: &*index, new_dir, modes, interrupt };
-    let outcomes = on_threads(index.entries().chunks(share), |entries| linker.link_all(entries))?;
-    let mut all = Linked { copied: 0, altered: Vec::new() };
-    for (entries, outcome) in index.entries_mut().chunks_mut(share).zip(outcomes) {
-        for (entry, stat) in entries.iter_mut().zip(outcome.stats) {
-            match stat {
-                Some(stat) => entry.stat = stat,
-                None => entry.flags.insert(Flags::SKIP_WORKTREE),
-            }
-        }
-        all.copied += outcome.copied;
-        all.altered.extend(outcome.altered);
+    let (entries, paths) = index.entries_mut_and_pathbacking();
+    let share = entries.len().div_ceil(threads).max(1);
+    let linker = Linker { old_dir, paths, new_dir, modes, interrupt };
+    let shares = on_threads(entries.chunks_mut(share), |entries| linker.link_all(entries))?;
+    let mut all = Linked::default();
+    for share in shares {
+        all.copied += share.copied;
+        all.altered.extend(share.altered);
     }
     Ok(all)
 }
 
 struct Linker<'a> {
     old_dir: &'a Path,
-    index: &'a State,
+    /// The paths of the entries.
+    paths: &'a [u8],
     new_dir: &'a Path,
     modes: Modes,
     interrupt: &'a Interrupt,
 }
 
-/// The result of one thread.
-#[derive(Default)]
-struct Share {
-    /// For every entry the stat of its new file, if there is one.
-    stats: Vec<Option<entry::Stat>>,
-    copied: usize,
-    altered: Vec<BString>,
-}
-
 impl<'a> Linker<'a> {
-    fn link_all(&self, entries: &'a [Entry]) -> io::Result<Share> {
-        let mut share = Share::default();
-        let mut open: Option<(&BStr, Option<[OwnedFd; 2]>)> = None;
-        for entry in entries {
+    /// Link the files of some entries. Entries get the stats of their new files.
+    fn link_all(&self, entries: &mut [Entry]) -> io::Result<Linked> {
+        let mut linked = Linked::default();
+        let mut open: Option<(&'a BStr, Option<[OwnedFd; 2]>)> = None;
+        for entry in entries.iter_mut().filter(|entry| has_file(entry)) {
             self.interrupt.check()?;
-            if !is_file(entry) || !needs_writing(entry) {
-                share.stats.push(None);
+            if !is_file(entry) {
+                set_no_file(entry);
                 continue;
             }
-            let (parent, name) = split_path(entry.path(self.index));
+            let (parent, name) = split_path(entry.path_in(self.paths));
             if open.as_ref().is_none_or(|(known, _)| *known != parent) {
                 open = Some((parent, self.open(to_path(parent))?));
             }
             let stat = match &open {
-                Some((_, Some(dirs))) => self.link(entry, dirs, name, &mut share)?,
+                Some((_, Some(dirs))) => self.link(entry, dirs, name, &mut linked)?,
                 _ => None,
             };
-            share.stats.push(stat.as_ref().map(index_stat));
+            match stat {
+                Some(stat) => entry.stat = index_stat(&stat),
+                None => set_no_file(entry),
+            }
         }
-        Ok(share)
+        Ok(linked)
     }
 
     /// Open a directory in both trees, and create the new one; `None` if the old one is gone.
@@ -112,7 +103,7 @@ impl<'a> Linker<'a> {
         entry: &Entry,
         [from, to]: &[OwnedFd; 2],
         name: &BStr,
-        share: &mut Share,
+        linked: &mut Linked,
     ) -> io::Result<Option<Stat>> {
         match linkat(from, to_path(name), to, to_path(name), AtFlags::empty()) {
             Ok(()) => {
@@ -126,12 +117,12 @@ impl<'a> Linker<'a> {
             // The file system has no links, the user may not link this file, or it has too many links.
             Err(_) => {
                 if let Some(copy) = self.copy(entry, [from, to], to_path(name)) {
-                    share.copied += 1;
+                    linked.copied += 1;
                     return Ok(Some(copy));
                 }
             }
         }
-        share.altered.push(entry.path(self.index).to_owned());
+        linked.altered.push(entry.path_in(self.paths).to_owned());
         Ok(None)
     }
 

@@ -29,7 +29,10 @@ use crate::objects::Objects;
 use crate::spec::lfs::{LfsConfig, LfsSelection};
 use crate::spec::reference::CommitId;
 use crate::store::Store;
-use crate::worktree::entry::{file_mode, index_stat, is_file, needs_writing, permissions, stat_of, to_path};
+use crate::trees::ReplacedFile;
+use crate::worktree::entry::{
+    file_mode, has_file, index_stat, is_file, needs_writing, permissions, stat_of, to_path,
+};
 use crate::worktree::index_file;
 
 /// The most paths that are kept for a report.
@@ -148,19 +151,21 @@ impl<'a> LfsFiles<'a> {
         sizes.fold(0, u64::saturating_add)
     }
 
-    /// Bring the objects into the store. `known` is the index of a tree whose files are verified.
+    /// Bring the objects into the store. Files of the last tree are verified: those in `replaced`, and those that
+    /// entries have.
     pub(super) fn fetch(
         &mut self,
         index: &State,
-        known: Option<&State>,
+        replaced: &[ReplacedFile],
         interrupt: &Interrupt,
     ) -> Result<()> {
         let step = || format!("read the objects of Git LFS for {}", self.id);
         let blobs: HashSet<ObjectId> = self.files.iter().map(|file| index.entries()[file.at].id).collect();
-        let entries = known.into_iter().flat_map(|known| known.entries());
-        let verified: HashMap<ObjectId, Stat> = entries
-            .filter(|entry| needs_writing(entry) && blobs.contains(&entry.id))
+        let known = index.entries().iter().filter(|entry| has_file(entry));
+        let verified: HashMap<ObjectId, Stat> = known
             .map(|entry| (entry.id, entry.stat))
+            .chain(replaced.iter().map(|file| (file.id, file.stat)))
+            .filter(|(id, _)| blobs.contains(id))
             .collect();
         let (mut seen, mut wanted, mut reused) = (HashSet::new(), Vec::new(), 0);
         for file in self.files.iter().filter(|file| !file.object.is_empty()) {

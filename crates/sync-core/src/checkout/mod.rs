@@ -33,7 +33,7 @@ use crate::spec::reference::CommitId;
 use crate::store::Store;
 use crate::store::worktree_paths::WorktreePaths;
 use crate::trees::cache::TreeCache;
-use crate::trees::selected_files;
+use crate::trees::{CommitFiles, selected_files};
 
 use build::{Build, BuildSite};
 use lfs::LfsCounts;
@@ -123,7 +123,7 @@ pub fn checkout(
         remove_dir_if_there(&building.dir).step(step)?;
         fs_err::create_dir(&building.dir).step(step)?;
     }
-    let staged = staged.filter(|_| !has_early_files);
+    let (staged, known) = staged.filter(|_| !has_early_files).map(StagedTree::into_parts).unzip();
     let mut build = Build {
         root: store.root(),
         id,
@@ -135,15 +135,14 @@ pub fn checkout(
         interrupt,
     };
     let early = has_early_files.then_some(&fetched.early);
-    let outcome =
-        SelectedTree::read(store, fetched, staged.as_ref().map(StagedTree::known), &mut build.files)
-            .and_then(|tree| {
-                symlinks::check(store, fetched, &tree, interrupt)?;
-                let site = BuildSite { building: &building, paths: &paths, staged, early };
-                build.tree(store, fetched, tree, site)
-            })
-            .and_then(|()| interrupt.check().step(step))
-            .and_then(|()| install(&building, &paths).step(step));
+    let outcome = SelectedTree::read(store, fetched, known, &mut build.files)
+        .and_then(|tree| {
+            symlinks::check(store, fetched, &tree, interrupt)?;
+            let site = BuildSite { building: &building, paths: &paths, staged, early };
+            build.tree(store, fetched, tree, site)
+        })
+        .and_then(|()| interrupt.check().step(step))
+        .and_then(|()| install(&building, &paths).step(step));
     let submodules = build.submodules;
     match &outcome {
         Ok(()) => store.prune_submodule_worktrees(id, &submodules).step(step)?,
@@ -166,19 +165,19 @@ fn check_part(store: &Store, fetched: &Fetched, interrupt: &Interrupt) -> Result
     symlinks::check(store, fetched, &tree, interrupt)
 }
 
-/// The files of a tree as an index, which marks those that are left out.
+/// The files of a tree, and the objects that they are made from.
 struct SelectedTree {
     objects: Objects,
-    index: State,
+    files: CommitFiles,
 }
 
 impl SelectedTree {
     /// Read the tree of `fetched`. What is in `known` is not read. `count` is increased by the number of files and
     /// directories.
-    fn read(store: &Store, fetched: &Fetched, known: Option<&TreeCache>, count: &mut u64) -> Result<Self> {
+    fn read(store: &Store, fetched: &Fetched, known: Option<TreeCache>, count: &mut u64) -> Result<Self> {
         let objects = store.objects(&store.repository()?)?;
-        let index = selected_files(&objects, fetched.commit, &fetched.selection, count, known)?;
-        Ok(SelectedTree { objects, index })
+        let files = selected_files(&objects, fetched.commit, &fetched.selection, count, known)?;
+        Ok(SelectedTree { objects, files })
     }
 }
 

@@ -8,19 +8,18 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use gix::bstr::ByteSlice;
-use gix::index::State;
 use gix::index::entry::Flags;
 
 use super::lfs::LfsFiles;
 use super::lfs_note::LfsNote;
 use super::{hardlink, recycle};
-use crate::attributes::attribute_files;
 use crate::interrupt::Interrupt;
 use crate::spec::reference::CommitId;
 use crate::store::Store;
 use crate::store::worktree_paths::{TemporaryTree, WorktreePaths};
+use crate::trees::CommitFiles;
 use crate::trees::cache::TreeCache;
-use crate::worktree::entry::{Modes, needs_writing, to_path};
+use crate::worktree::entry::{Modes, has_file, needs_writing, to_path};
 use crate::worktree::index_file;
 
 /// How files of an earlier tree were reused.
@@ -68,9 +67,15 @@ pub struct StagePlan {
 #[derive(Debug)]
 #[must_use = "a staged tree is removed on drop"]
 pub struct StagedTree {
-    tree: TemporaryTree,
-    /// Its index and trees. Entries without a file have `SKIP_WORKTREE`.
+    dir: StagedDir,
+    /// Its index and trees.
     known: TreeCache,
+}
+
+/// The directory of a staged tree.
+#[derive(Debug)]
+pub(super) struct StagedDir {
+    tree: TemporaryTree,
     origin: Origin,
     altered: Vec<String>,
     last: WorktreePaths,
@@ -110,16 +115,10 @@ impl StagePlan {
         let StagePlan { recyclable, last, id, paths, threads } = self;
         let modes = create_dir(&paths.dir)?;
         if let Some(recyclable) = recyclable
-            && let Some(index) = recycle::check(&recyclable, id, modes, threads, interrupt)?
+            && let Some(known) = recycle::check(&recyclable, id, modes, threads, interrupt)?
         {
-            let known = TreeCache::of(index);
-            return Ok(StagedTree {
-                tree: recyclable,
-                known,
-                origin: Origin::RetiredTree,
-                altered: Vec::new(),
-                last,
-            });
+            let dir = StagedDir { tree: recyclable, origin: Origin::RetiredTree, altered: Vec::new(), last };
+            return Ok(StagedTree { dir, known });
         }
         StagedTree::link(paths, last, id, modes, threads, interrupt)
     }
@@ -135,30 +134,29 @@ impl StagedTree {
         threads: usize,
         interrupt: &Interrupt,
     ) -> io::Result<StagedTree> {
-        let mut index = index_file::read(last.index(), id.0.kind()).map_err(io::Error::other)?;
-        let linked = hardlink::link_files(&last.dir, &mut index, &tree.dir, modes, threads, interrupt)?;
+        let index = index_file::read(last.index(), id.0.kind()).map_err(io::Error::other)?;
+        let no_tree = || io::Error::other("the index was altered: no tree has such files");
+        let mut known = TreeCache::of(index).ok_or_else(no_tree)?;
+        let index = known.index_mut();
+        let linked = hardlink::link_files(&last.dir, index, &tree.dir, modes, threads, interrupt)?;
         for path in &linked.altered {
             // The directory of the file may be empty, and the next tree may have a file of that name.
             remove_empty_parents(&tree.dir, to_path(path.as_bstr()));
         }
         let origin = if linked.copied > 0 { Origin::Copies } else { Origin::Links };
         let altered = linked.altered.iter().map(ToString::to_string).collect();
-        Ok(StagedTree { tree, known: TreeCache::of(index), origin, altered, last })
+        Ok(StagedTree { dir: StagedDir { tree, origin, altered, last }, known })
     }
 
+    pub(super) fn into_parts(self) -> (StagedDir, TreeCache) {
+        (self.dir, self.known)
+    }
+}
+
+impl StagedDir {
     /// The paths of the tree that was published when this one was staged.
     pub(super) fn last(&self) -> &WorktreePaths {
         &self.last
-    }
-
-    /// The index and the trees of the staged tree.
-    pub(super) fn known(&self) -> &TreeCache {
-        &self.known
-    }
-
-    /// The index and the trees of the staged tree, which is removed.
-    pub(super) fn into_known(self) -> TreeCache {
-        self.known
     }
 
     /// Whether its files of Git LFS are content and pointers as the next tree wants them.
@@ -171,42 +169,26 @@ impl StagedTree {
         }
     }
 
-    /// Move the tree to `dir`, an empty directory. Remove the files that are not in `new` or differ there, and mark
-    /// the others in `new` as written. If attributes differ, nothing is moved and nothing is reused: every file may need
-    /// another conversion. Returns what was known of the staged tree, too.
-    pub(super) fn move_to(self, dir: &Path, new: &mut State) -> io::Result<(Option<Reused>, TreeCache)> {
-        let old = self.known.index();
-        // Attributes decide how the content of a blob is converted.
-        if !has_same_attributes(old, new) {
-            return Ok((None, self.known));
-        }
+    /// Move the tree to `dir`, an empty directory. Remove the files that the next tree does not have, and mark the
+    /// others as written.
+    pub(super) fn move_to(self, dir: &Path, files: &mut CommitFiles) -> io::Result<Reused> {
         fs_err::rename(&self.tree.dir, dir)?;
         // Remove the file instead of overwriting it: a process may have it open.
         fs_err::remove_file(dir.join(".git"))?;
-        let mut candidates = old.entries().iter().filter(|entry| needs_writing(entry)).peekable();
-        let old_path = |entry: &gix::index::Entry| entry.path(old).to_owned();
+        for file in &files.replaced {
+            remove(dir, to_path(file.path.as_bstr()))?;
+        }
+        let (entries, paths) = files.index.entries_mut_and_pathbacking();
         let mut count = 0;
-        let (entries, paths) = new.entries_mut_and_pathbacking();
-        for entry in entries {
-            let path = entry.path_in(paths);
-            while let Some(gone) = candidates.next_if(|candidate| candidate.path(old) < path) {
-                remove(dir, to_path(old_path(gone).as_bstr()))?;
-            }
-            let Some(found) = candidates.next_if(|candidate| candidate.path(old) == path) else {
-                continue;
-            };
-            if needs_writing(entry) && found.id == entry.id && found.mode == entry.mode {
-                entry.stat = found.stat;
+        for entry in entries.iter_mut().filter(|entry| has_file(entry)) {
+            if needs_writing(entry) {
                 entry.flags.insert(Flags::SKIP_WORKTREE);
                 count += 1;
             } else {
-                remove(dir, to_path(path))?;
+                remove(dir, to_path(entry.path_in(paths)))?;
             }
         }
-        for gone in candidates {
-            remove(dir, to_path(old_path(gone).as_bstr()))?;
-        }
-        Ok((Some(Reused { count, origin: self.origin, altered: self.altered }), self.known))
+        Ok(Reused { count, origin: self.origin, altered: self.altered })
     }
 }
 
@@ -232,10 +214,4 @@ fn remove_empty_parents(dir: &Path, file: &Path) {
             break; // not empty
         }
     }
-}
-
-fn has_same_attributes(one: &State, other: &State) -> bool {
-    attribute_files(one)
-        .map(|entry| (entry.path(one), entry.id))
-        .eq(attribute_files(other).map(|entry| (entry.path(other), entry.id)))
 }

@@ -57,11 +57,11 @@ pub(super) fn check(
 fn gather(
     store: &Store,
     fetched: &Fetched,
-    SelectedTree { objects, index }: &SelectedTree,
+    SelectedTree { objects, files }: &SelectedTree,
     prefix: &[u8],
     links: &mut Links,
 ) -> Result<()> {
-    let (headers, mut buffer) = (objects.headers(), Vec::new());
+    let (index, headers, mut buffer) = (&files.index, objects.headers(), Vec::new());
     let is_link = |entry: &&gix::index::Entry| entry.mode == Mode::SYMLINK && needs_writing(entry);
     for entry in index.entries().iter().filter(is_link) {
         let missing = |err| missing(CommitId(entry.id), &err);

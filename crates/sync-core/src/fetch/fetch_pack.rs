@@ -82,7 +82,7 @@ impl Network {
         let mut repo = store.repository()?;
         repo.objects.refresh_never();
         let objects = store.objects(&repo)?;
-        let index = selected_files(&objects, CommitId(commit), &source.selection, &mut 0, None)?;
+        let index = selected_files(&objects, CommitId(commit), &source.selection, &mut 0, None)?.index;
         let mut wants = BTreeSet::new();
         for entry in index.entries().iter().filter(|entry| entry.mode != Mode::COMMIT) {
             // Attributes decide how other files are converted, and `.gitmodules` which submodules there are. So these

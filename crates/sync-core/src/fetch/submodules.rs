@@ -58,7 +58,7 @@ pub(crate) fn wanted(
     let text = entry.object().map_err(|err| Error::reading(step(), &err))?;
     let submodules = parse(&text.data)
         .map_err(|err| Error::new(ErrorKind::Rejected, step(), Error::gix("", &err).cause()))?;
-    let index = selected_files(&store.objects(&repo)?, CommitId(commit), selection, &mut 0, None)?;
+    let index = selected_files(&store.objects(&repo)?, CommitId(commit), selection, &mut 0, None)?.index;
     let mut wanted = Vec::new();
     let is_wanted = |entry: &&gix::index::Entry| entry.mode == Mode::COMMIT && needs_writing(entry);
     for entry in index.entries().iter().filter(is_wanted) {

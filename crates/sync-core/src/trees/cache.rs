@@ -1,5 +1,5 @@
 //! The trees that an index was made from, computed from the index alone. Trees that are the same in the next commit
-//! are not read again. The index is untrusted, since it may have been altered: tree ids are computed from its
+//! are not read again, and their entries stay where they are. The index is untrusted, since it may have been altered: tree ids are computed from its
 //! entries, and the result is validated like a tree that is read.
 
 use std::collections::HashMap;
@@ -7,17 +7,19 @@ use std::ops::Range;
 
 use gix::ObjectId;
 use gix::bstr::{BStr, BString, ByteSlice};
-use gix::index::entry::{Mode, Stage};
+use gix::index::entry::{Flags, Mode, Stage};
 use gix::index::{Entry, State};
 use gix::objs::tree::EntryKind;
 use gix::objs::{Kind, compute_hash};
 
 use super::{TreeTotals, validate};
+use crate::worktree::entry::{needs_writing, set_no_file};
 
 /// An index and its directories.
 #[derive(Debug)]
 pub(crate) struct TreeCache {
-    index: State,
+    /// Its entries say whether they have a file.
+    pub(super) index: State,
     trees: HashMap<BString, Tree>,
 }
 
@@ -25,7 +27,8 @@ pub(crate) struct TreeCache {
 #[derive(Debug)]
 pub(super) struct Tree {
     id: ObjectId,
-    entries: Range<usize>,
+    /// The positions of all files in and below it.
+    pub(super) entries: Range<usize>,
     /// The totals of the directory and all directories below it.
     pub(super) totals: TreeTotals,
 }
@@ -40,24 +43,33 @@ struct Open<'a> {
 }
 
 impl TreeCache {
-    /// The cache for `index`. It is empty if the index is not that of a tree.
-    pub(crate) fn of(index: State) -> Self {
-        let trees = trees(&index).unwrap_or_default();
-        TreeCache { index, trees }
+    /// The cache for an index as it is on disk: entries without a file have `SKIP_WORKTREE`. `None` if it is not that of
+    /// a tree.
+    pub(crate) fn of(mut index: State) -> Option<Self> {
+        let trees = trees(&index)?;
+        for entry in index.entries_mut() {
+            if needs_writing(entry) {
+                entry.flags = Flags::UPTODATE;
+            } else {
+                set_no_file(entry);
+            }
+        }
+        Some(TreeCache { index, trees })
     }
 
-    pub(crate) fn index(&self) -> &State {
-        &self.index
+    /// The index, in which files may be marked as missing or have other stats. Nothing else may be changed.
+    pub(crate) fn index_mut(&mut self) -> &mut State {
+        &mut self.index
+    }
+
+    /// A cache without files.
+    pub(super) fn empty(hash: gix::hash::Kind) -> Self {
+        TreeCache { index: State::new(hash), trees: HashMap::new() }
     }
 
     /// The directory at `path`, if its tree is `id`.
     pub(super) fn tree(&self, path: &BString, id: &gix::oid) -> Option<&Tree> {
         self.trees.get(path).filter(|tree| tree.id == id)
-    }
-
-    /// All files in and below a directory, sorted.
-    pub(super) fn files(&self, tree: &Tree) -> impl Iterator<Item = (&BStr, &Entry)> {
-        self.index.entries()[tree.entries.clone()].iter().map(|entry| (entry.path(&self.index), entry))
     }
 }
 
@@ -149,11 +161,11 @@ fn kind_of(entry: &Entry) -> Option<EntryKind> {
 #[cfg(test)]
 mod tests {
     use gix::hash::Kind as HashKind;
-    use gix::index::entry::{Flags, Stat};
+    use gix::index::entry::Stat;
 
     use super::*;
 
-    fn known(files: &[(&str, Mode)]) -> TreeCache {
+    fn known(files: &[(&str, Mode)]) -> Option<TreeCache> {
         let mut index = State::new(HashKind::Sha1);
         for (path, mode) in files {
             let id = ObjectId::empty_blob(HashKind::Sha1);
@@ -175,14 +187,16 @@ mod tests {
             ("a/y/z", Mode::SYMLINK),
             ("a0", Mode::FILE),
             ("b", Mode::COMMIT),
-        ]);
+        ])
+        .unwrap();
         for (path, tree, files, entries, paths) in [
             ("", "c322b06559058c9337689c8048fc403131799bc1", &["a-b", "a/x", "a/y/z", "a0", "b"][..], 7, 18),
             ("a", "49f9a4a09183e9411366b1e4bdb4b9c267729f1f", &["a/x", "a/y/z"], 3, 11),
             ("a/y", "2c9067d4b11c35f3f6754246490af60957a3acf2", &["a/y/z"], 1, 5),
         ] {
             let found = known.tree(&path.into(), &id(tree)).unwrap();
-            assert!(known.files(found).map(|(path, _)| path).eq(files), "{path:?}");
+            let inside = known.index.entries()[found.entries.clone()].iter();
+            assert!(inside.map(|entry| entry.path(&known.index)).eq(files), "{path:?}");
             assert_eq!(found.totals, TreeTotals { entries, paths }, "{path:?}");
         }
         assert!(known.tree(&"a".into(), &id("2c9067d4b11c35f3f6754246490af60957a3acf2")).is_none());
@@ -204,7 +218,7 @@ mod tests {
             &[("a/", Mode::FILE)],
             &[("", Mode::FILE)],
         ] {
-            assert!(known(files).trees.is_empty(), "{files:?}");
+            assert!(known(files).is_none(), "{files:?}");
         }
     }
 }

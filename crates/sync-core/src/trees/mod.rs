@@ -2,6 +2,7 @@
 //! entries are used, so that a small tree that contains another one again and again soon hits a limit.
 
 pub(crate) mod cache;
+mod merge;
 pub(crate) mod rules;
 mod subdirectory;
 pub(crate) mod watch;
@@ -12,7 +13,7 @@ use std::ops::AddAssign;
 use gix::ObjectId;
 use gix::bstr::{BStr, BString, ByteSlice};
 use gix::index::State;
-use gix::index::entry::{Flags, Mode, Stat};
+use gix::index::entry::Stat;
 use gix::objs::tree::{EntryKind, EntryRef};
 use gix::objs::{FindExt, Kind, TreeRefIter};
 
@@ -22,6 +23,7 @@ use crate::objects::{Objects, corrupt};
 use crate::spec::Selection;
 use crate::spec::reference::CommitId;
 use crate::trees::cache::TreeCache;
+use crate::trees::merge::Merge;
 use crate::trees::rules::{join_length, validate_entry};
 
 use rules::{append, join};
@@ -30,54 +32,74 @@ use rules::{append, join};
 /// holds them in memory.
 const MAX_PATH_BYTES: usize = 1 << 30;
 
-/// Read all files of `commit` into an index. `count` is increased by the number of files and directories, and checked
-/// against the limits. Trees that are in `cache` are not read again.
+/// The files of a commit, and how they differ from those of an index that was known before.
+#[derive(Debug)]
+pub(crate) struct CommitFiles {
+    /// The files, sorted. Entries that are as before say whether they have a file.
+    pub(crate) index: State,
+    /// All other files that were known before.
+    pub(crate) replaced: Vec<ReplacedFile>,
+    /// Whether the attribute files are those that were known before.
+    pub(crate) has_same_attributes: bool,
+}
+
+/// A file that the commit does not have, or not with this content and mode.
+#[derive(Debug)]
+pub(crate) struct ReplacedFile {
+    pub(crate) path: BString,
+    pub(crate) id: ObjectId,
+    pub(crate) stat: Stat,
+}
+
+/// Make the index of `known`, or an empty one, that of all files of `commit`. `count` is increased by the number of
+/// files and directories, and checked against the limits. Trees that are known are not read again.
 ///
 /// # Errors
 ///
 /// [`ErrorKind::Rejected`] if a tree breaks a rule or a limit; [`ErrorKind::DamagedStore`] if one is missing or
 /// damaged.
-fn index_of(
+fn files_of(
     objects: &Objects,
     commit: ObjectId,
     limits: &Limits,
     count: &mut u64,
-    cache: Option<&TreeCache>,
-) -> Result<State> {
+    known: Option<TreeCache>,
+) -> Result<CommitFiles> {
     let step = || format!("read the tree of {commit}");
     let totals = TreeTotals { entries: *count, paths: 0 };
-    let (index, path) = (State::new(commit.kind()), BString::default());
-    let mut files = Files { objects, limits, cache, index, path, totals };
-    files.read_all(commit).map_err(|refusal| match refusal {
+    let known = known.unwrap_or_else(|| TreeCache::empty(commit.kind()));
+    let mut walk = Walk { objects, limits, merge: Merge::into(known), path: BString::default(), totals };
+    walk.read_all(commit).map_err(|refusal| match refusal {
         Refusal::Rule(rule) => Error::new(ErrorKind::Rejected, step(), rule),
         Refusal::Object(err) => Error::reading(step(), &err),
     })?;
-    *count = files.totals.entries;
-    Ok(files.index)
+    *count = walk.totals.entries;
+    Ok(walk.merge.finish())
 }
 
-/// Read all files of `commit` into an index, and mark those that the sparse patterns of `selection` leave out.
+/// Read all files of `commit`, and mark those that the sparse patterns of `selection` leave out with `SKIP_WORKTREE`.
+/// The index of `known` becomes that of the commit.
 ///
 /// # Errors
 ///
-/// Those of [`index_of`]; [`ErrorKind::Rejected`] if the subdirectory of `selection` is no directory with files.
+/// Those of [`files_of`]; [`ErrorKind::Rejected`] if the subdirectory of `selection` is no directory with files.
 pub(crate) fn selected_files(
     objects: &Objects,
     commit: CommitId,
     selection: &Selection,
     count: &mut u64,
-    cache: Option<&TreeCache>,
-) -> Result<State> {
-    let mut index = index_of(objects, commit.0, &selection.limits, count, cache)?;
+    known: Option<TreeCache>,
+) -> Result<CommitFiles> {
+    let mut files = files_of(objects, commit.0, &selection.limits, count, known)?;
     if let Some(sparse) = &selection.sparse {
-        sparse.apply(&mut index).step(|| format!("apply the sparse patterns to {commit}"))?;
+        sparse.apply(&mut files.index).step(|| format!("apply the sparse patterns to {commit}"))?;
     }
     if let Some(directory) = &selection.subdirectory {
         let step = || format!("find the subdirectory {:?} in {commit}", directory.as_str());
-        subdirectory::check(&index, directory)
+        subdirectory::check(&files.index, directory)
             .map_err(|reason| Error::new(ErrorKind::Rejected, step(), reason))?;
     }
-    Ok(index)
+    Ok(files)
 }
 
 /// Why a tree is refused.
@@ -101,11 +123,10 @@ impl From<gix::Error> for Refusal {
 }
 
 /// Reads trees, one directory inside the other.
-struct Files<'a> {
+struct Walk<'a> {
     objects: &'a Objects,
     limits: &'a Limits,
-    cache: Option<&'a TreeCache>,
-    index: State,
+    merge: Merge,
     /// The path of the current entry.
     path: BString,
     totals: TreeTotals,
@@ -116,11 +137,11 @@ struct Open {
     body: Vec<u8>,
     /// The start of the next entry in `body`.
     at: usize,
-    /// The length of the directory's part of [`Files::path`].
+    /// The length of the directory's part of [`Walk::path`].
     path: usize,
 }
 
-impl Files<'_> {
+impl Walk<'_> {
     fn read_all(&mut self, commit: ObjectId) -> std::result::Result<(), Refusal> {
         let mut buffer = Vec::new();
         let root = self.objects.find_commit_iter(&commit, &mut buffer)?.tree_id()?;
@@ -138,21 +159,16 @@ impl Files<'_> {
             let id = entry.oid.to_owned();
             match entry.mode.kind() {
                 EntryKind::Tree => self.enter(id, &mut open)?,
-                kind => push(&mut self.index, self.path.as_bstr(), id, kind.into()),
+                kind => self.merge.add(self.path.as_bstr(), id, kind.into()),
             }
         }
         Ok(())
     }
 
-    /// Continue with the tree at the current path. If the cache has it, copy its files instead.
+    /// Continue with the tree at the current path, unless it is known.
     fn enter(&mut self, id: ObjectId, open: &mut Vec<Open>) -> std::result::Result<(), Refusal> {
-        if let Some(cache) = self.cache
-            && let Some(tree) = cache.tree(&self.path, &id)
-        {
-            for (path, entry) in cache.files(tree) {
-                push(&mut self.index, path, entry.id, entry.mode);
-            }
-            return Ok(self.check_limits(tree.totals)?);
+        if let Some(totals) = self.merge.keep(&self.path, &id) {
+            return Ok(self.check_limits(totals)?);
         }
         let mut buffer = Vec::new();
         let found = self.objects.find(&id, &mut buffer)?;
@@ -176,10 +192,6 @@ impl Files<'_> {
         }
         Ok(())
     }
-}
-
-fn push(index: &mut State, path: &BStr, id: ObjectId, mode: Mode) {
-    index.dangerously_push_entry(Stat::default(), id, Flags::empty(), mode, path);
 }
 
 /// Totals of one or more trees.

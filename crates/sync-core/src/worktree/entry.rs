@@ -41,6 +41,16 @@ pub(crate) fn needs_writing(entry: &gix::index::Entry) -> bool {
     !entry.flags.contains(Flags::SKIP_WORKTREE)
 }
 
+/// Whether an earlier tree has the file of an entry, so that the stat is that of the file (`UPTODATE`).
+pub(crate) fn has_file(entry: &gix::index::Entry) -> bool {
+    entry.flags.contains(Flags::UPTODATE)
+}
+
+/// No earlier tree has the file of this entry.
+pub(crate) fn set_no_file(entry: &mut gix::index::Entry) {
+    (entry.flags, entry.stat) = (Flags::empty(), Stat::default());
+}
+
 /// The permissions of an executable file: everybody who may read may execute.
 pub(crate) fn executable(file_mode: u32) -> u32 {
     file_mode | (file_mode & 0o444) >> 2
