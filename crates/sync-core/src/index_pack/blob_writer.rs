@@ -18,6 +18,7 @@ use super::plan::{DirId, Plan, PlannedPath};
 use super::{PackReceiver, StreamTarget, hash};
 use crate::fetched::StreamedFile;
 use crate::objects::content::{Content, Spill};
+use crate::objects::pack_index::ObjectIndex;
 use crate::worktree::entry::{executable, index_stat, to_path};
 
 /// A message to the writer thread.
@@ -29,7 +30,7 @@ pub(super) enum WriterMessage {
     },
     /// The start of a large blob. Its pieces and an end follow.
     Begin {
-        at: usize,
+        at: ObjectIndex,
         size: u64,
     },
     Piece(Vec<u8>),
@@ -38,14 +39,13 @@ pub(super) enum WriterMessage {
 
 /// A blob in a batch.
 pub(super) struct Blob {
-    /// The index of the object among all objects of the pack.
-    pub(super) at: usize,
+    pub(super) at: ObjectIndex,
     pub(super) start: usize,
     pub(super) end: usize,
 }
 
-/// The ids of objects, each with its index among all objects of the pack; and the files that were written.
-pub(super) type Written = (Vec<(usize, ObjectId)>, Vec<StreamedFile>);
+/// The ids of objects, and the files that were written.
+pub(super) type Written = (Vec<(ObjectIndex, ObjectId)>, Vec<StreamedFile>);
 
 /// Hashes blobs, and writes those that are files of the tree.
 pub(super) struct BlobWriter<'a> {

@@ -8,13 +8,13 @@ use gix::objs::Kind;
 
 use super::blob_writer::{BlobWriter, DirCursor, Written, hasher};
 use super::disk::PackFile;
-use super::entries::{AllRead, Base, DeltaEntry, WholeEntry};
+use super::entries::{AllRead, DeltaEntry};
 use super::{PackReceiver, hash};
 use crate::fetched::StreamedFile;
 use crate::objects::content::{Content, Spill};
 use crate::objects::delta::Delta;
 use crate::objects::inflate::{Inflater, OUTPUT_SLACK, pieces, stream};
-use crate::objects::pack_index::PackedObject;
+use crate::objects::pack_index::{ObjectIndex, PackedObject};
 use crate::objects::{Objects, corrupt, refuse_huge};
 use crate::progress::Stage;
 use crate::resources::SPARE_BUFFERS;
@@ -29,20 +29,23 @@ pub(super) fn resolve(
     blob_writer: &BlobWriter<'_>,
     bases: Option<&Objects>,
 ) -> io::Result<Vec<StreamedFile>> {
-    if read.deltas.is_empty() {
+    let count = read.deltas.len() + read.ref_deltas.len();
+    if count == 0 {
         return Ok(Vec::new());
     }
     pack_receiver.progress.enter(Stage::Resolving);
-    pack_receiver.progress.set_total(read.deltas.len());
-    read.deltas.sort_unstable_by(|a, b| a.base.cmp(&b.base));
-    let resolver =
-        DeltaResolver { pack_receiver, pack, blob_writer, objects: &read.objects, deltas: &read.deltas };
-    let (mut resolved, mut files) = resolver.resolve(&read.whole)?;
-    let (added, (more_resolved, more_files)) = resolver.add_bases(bases)?;
-    resolved.extend(more_resolved);
-    files.extend(more_files);
-    for (at, id) in resolved {
-        read.objects[at].id = id;
+    pack_receiver.progress.set_total(count);
+    read.deltas.sort_unstable_by_key(|delta| delta.base);
+    read.ref_deltas.sort_unstable_by_key(|delta| delta.base);
+    let AllRead { objects, deltas, ref_deltas, .. } = &*read;
+    let resolver = DeltaResolver { pack_receiver, pack, blob_writer, objects, deltas, ref_deltas };
+    let mut resolved = resolver.resolve()?;
+    let (added, more) = resolver.add_bases(bases)?;
+    resolved.push(more);
+    let mut files = Vec::new();
+    for (ids, written) in resolved {
+        read.set_ids(ids);
+        files.extend(written);
     }
     if read.objects.iter().any(|object| object.id.is_null()) {
         return Err(corrupt("a delta has no base"));
@@ -60,42 +63,45 @@ struct DeltaResolver<'a> {
     pack: &'a PackFile,
     blob_writer: &'a BlobWriter<'a>,
     objects: &'a [PackedObject],
-    /// Sorted by their bases.
-    deltas: &'a [DeltaEntry],
+    /// Both are sorted by their bases.
+    deltas: &'a [DeltaEntry<ObjectIndex>],
+    ref_deltas: &'a [DeltaEntry<ObjectId>],
+}
+
+/// A delta that one worker resolves.
+#[derive(Clone, Copy)]
+struct ClaimedDelta {
+    at: ObjectIndex,
+    size: u32,
+    header: u8,
 }
 
 impl<'a> DeltaResolver<'a> {
     /// Resolve all deltas whose chain starts in the pack, on several threads.
-    fn resolve(&self, whole: &[WholeEntry]) -> io::Result<Written> {
-        let is_root = |whole: &&WholeEntry| {
-            let object = &self.objects[whole.at];
-            !self.dependents(&Base::Offset(object.offset)).is_empty()
-                || !self.dependents(&Base::Id(object.id)).is_empty()
+    fn resolve(&self) -> io::Result<Vec<Written>> {
+        let has_dependents = |(at, object): &(ObjectIndex, &PackedObject)| {
+            !dependents(self.deltas, at).is_empty() || !dependents(self.ref_deltas, &object.id).is_empty()
         };
-        let roots: Vec<&WholeEntry> = whole.iter().filter(is_root).collect();
+        // What has no id yet is a delta itself.
+        let whole = (0..).zip(self.objects).filter(|(_, object)| !object.id.is_null());
+        let roots: Vec<ObjectIndex> = whole.filter(has_dependents).map(|(at, _)| at).collect();
         let next = AtomicUsize::new(0);
         let threads = self.pack_receiver.resources.threads().min(roots.len());
-        let outcomes = on_threads(0..threads, |_| {
+        on_threads(0..threads, |_| {
             let mut worker = Worker::new(self);
             while let Some(root) = roots.get(next.fetch_add(1, Ordering::Relaxed)) {
-                worker.resolve_root(root)?;
+                worker.resolve_root(*root)?;
             }
             Ok(worker.done())
-        })?;
-        let (mut resolved, mut files) = Written::default();
-        for (ids, written) in outcomes {
-            resolved.extend(ids);
-            files.extend(written);
-        }
-        Ok((resolved, files))
+        })
     }
 
     /// Complete a thin pack: append the missing bases to it, and resolve the deltas that depend on them.
     fn add_bases(&self, bases: Option<&Objects>) -> io::Result<(Vec<PackedObject>, Written)> {
         let Some(bases) = bases else { return Ok(Default::default()) };
         let (mut added, mut worker, mut addition) = (Vec::new(), Worker::new(self), None);
-        for delta in self.deltas {
-            let Base::Id(id) = delta.base else { continue };
+        for delta in self.ref_deltas {
+            let id = delta.base;
             if delta.is_done.load(Ordering::Relaxed) {
                 continue;
             }
@@ -106,29 +112,31 @@ impl<'a> DeltaResolver<'a> {
                 none => none.insert(self.pack.reopen(self.pack_receiver.hash)?),
             };
             added.push(addition.add(id, kind, &content)?);
-            worker.resolve_dependents(kind, content, self.claim_dependents(&delta.base))?;
+            worker.resolve_dependents(kind, content, claim(self.ref_deltas, &id))?;
         }
         Ok((added, worker.done()))
     }
 
-    /// The deltas of a base.
-    fn dependents(&self, base: &Base) -> &'a [DeltaEntry] {
-        let start = self.deltas.partition_point(|delta| delta.base < *base);
-        let length = self.deltas[start..].partition_point(|delta| delta.base == *base);
-        &self.deltas[start..start + length]
-    }
-
-    /// Take the unresolved deltas of a base. Each is returned only once; the caller must resolve it.
-    fn claim_dependents(&self, base: &Base) -> Vec<&'a DeltaEntry> {
-        self.dependents(base).iter().filter(|delta| !delta.is_done.swap(true, Ordering::Relaxed)).collect()
-    }
-
-    /// Take the unresolved deltas of an object of the pack. They name it by offset or by id.
-    fn children(&self, offset: u64, id: ObjectId) -> Vec<&'a DeltaEntry> {
-        let mut children = self.claim_dependents(&Base::Offset(offset));
-        children.extend(self.claim_dependents(&Base::Id(id)));
+    /// Take the unresolved deltas of an object of the pack.
+    fn children(&self, at: ObjectIndex, id: ObjectId) -> Vec<ClaimedDelta> {
+        let mut children = claim(self.deltas, &at);
+        children.extend(claim(self.ref_deltas, &id));
         children
     }
+}
+
+/// The deltas of a base.
+fn dependents<'a, B: Ord>(deltas: &'a [DeltaEntry<B>], base: &B) -> &'a [DeltaEntry<B>] {
+    let start = deltas.partition_point(|delta| delta.base < *base);
+    let length = deltas[start..].partition_point(|delta| delta.base == *base);
+    &deltas[start..start + length]
+}
+
+/// Take the unresolved deltas of a base. Each is returned only once; the caller must resolve it.
+fn claim<B: Ord>(deltas: &[DeltaEntry<B>], base: &B) -> Vec<ClaimedDelta> {
+    let unclaimed =
+        dependents(deltas, base).iter().filter(|delta| !delta.is_done.swap(true, Ordering::Relaxed));
+    unclaimed.map(|delta| ClaimedDelta { at: delta.at, size: delta.size, header: delta.header }).collect()
 }
 
 /// One thread that resolves deltas.
@@ -140,7 +148,7 @@ struct Worker<'a> {
     buffer: Vec<u8>,
     /// Buffers for reuse: the allocator is slow if threads share it.
     spare: Vec<Vec<u8>>,
-    ids: Vec<(usize, ObjectId)>,
+    ids: Vec<(ObjectIndex, ObjectId)>,
 }
 
 impl<'a> Worker<'a> {
@@ -155,24 +163,27 @@ impl<'a> Worker<'a> {
     }
 
     /// Resolve all deltas whose chain starts at a whole object of the pack.
-    fn resolve_root(&mut self, root: &WholeEntry) -> io::Result<()> {
+    fn resolve_root(&mut self, at: ObjectIndex) -> io::Result<()> {
         let DeltaResolver { pack_receiver, pack, objects, .. } = *self.resolver;
-        let object = &objects[root.at];
-        let children = self.resolver.children(object.offset, object.id);
+        let object = &objects[at as usize];
+        let children = self.resolver.children(at, object.id);
         if children.is_empty() {
             return Ok(()); // the pack has this object twice, and another thread took its deltas
         }
-        let content = if root.size > pack_receiver.resources.stream_threshold() {
+        let root = pack.entry(object.offset, pack_receiver.hash)?;
+        let (kind, size) = (root.header.as_kind(), root.decompressed_size);
+        let kind = kind.ok_or_else(|| corrupt("a delta has no base"))?;
+        let content = if size > pack_receiver.resources.stream_threshold() {
             Content::spill(&pack_receiver.pack_dir, |put| {
-                pieces(stream(&pack.file, root.data_offset, root.size), put)
+                pieces(stream(&pack.file, root.data_offset, size), put)
             })?
         } else {
             let mut bytes = self.empty();
-            bytes.reserve_exact(root.size as usize + OUTPUT_SLACK);
-            self.inflater.whole(&pack.file, root.data_offset, root.size as usize, &mut bytes)?;
+            bytes.reserve_exact(size as usize + OUTPUT_SLACK);
+            self.inflater.whole(&pack.file, root.data_offset, size as usize, &mut bytes)?;
             Content::Held(bytes.into())
         };
-        self.resolve_dependents(root.kind, content, children)
+        self.resolve_dependents(kind, content, children)
     }
 
     /// Resolve all deltas of an object, depth first. A base is held only until its last delta is resolved. If too
@@ -181,9 +192,9 @@ impl<'a> Worker<'a> {
         &mut self,
         kind: Kind,
         content: Content,
-        children: Vec<&'a DeltaEntry>,
+        children: Vec<ClaimedDelta>,
     ) -> io::Result<()> {
-        let DeltaResolver { pack_receiver, objects, .. } = *self.resolver;
+        let pack_receiver = self.resolver.pack_receiver;
         let done = pack_receiver.progress.files();
         let mut open = vec![(content, children)];
         while let Some((base, mut children)) = open.pop() {
@@ -203,7 +214,7 @@ impl<'a> Worker<'a> {
             }
             self.ids.push((child.at, id));
             gix::Count::inc(&done);
-            let grandchildren = self.resolver.children(objects[child.at].offset, id);
+            let grandchildren = self.resolver.children(child.at, id);
             if grandchildren.is_empty() {
                 self.reuse(content);
             } else {
@@ -232,17 +243,18 @@ impl<'a> Worker<'a> {
     fn resolve_one(
         &mut self,
         kind: Kind,
-        child: &DeltaEntry,
+        child: ClaimedDelta,
         base: &Content,
         limit: u64,
     ) -> io::Result<(ObjectId, Content)> {
-        let DeltaResolver { pack_receiver, pack, .. } = self.resolver;
-        if child.size > pack_receiver.resources.stream_threshold() {
-            let stream = stream(&pack.file, child.data_offset, child.size);
+        let DeltaResolver { pack_receiver, pack, objects, .. } = *self.resolver;
+        let data_offset = objects[child.at as usize].offset + u64::from(child.header);
+        if u64::from(child.size) > pack_receiver.resources.stream_threshold() {
+            let stream = stream(&pack.file, data_offset, child.size.into());
             return self.apply(kind, stream, base, limit);
         }
         let mut buffer = std::mem::take(&mut self.buffer);
-        self.inflater.whole(&pack.file, child.data_offset, child.size as usize, &mut buffer)?;
+        self.inflater.whole(&pack.file, data_offset, child.size as usize, &mut buffer)?;
         let resolved = self.apply(kind, &buffer[..], base, limit);
         self.buffer = buffer;
         resolved

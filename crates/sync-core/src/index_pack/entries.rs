@@ -9,10 +9,11 @@ use gix::hash::Kind;
 use gix::objs::Kind as ObjectKind;
 use gix_pack::data::entry::Header;
 
-use super::blob_writer::{Blob, BlobWriter, WriterMessage, hasher};
+use super::batches::Batches;
+use super::blob_writer::{BlobWriter, WriterMessage, hasher};
 use super::{PackReceiver, hash};
 use crate::objects::inflate::{Decoder, OUTPUT_SLACK, decoder, wrong_length};
-use crate::objects::pack_index::PackedObject;
+use crate::objects::pack_index::{ObjectIndex, PackedObject};
 use crate::objects::{MAX_BUFFERED_OBJECT, corrupt, refuse_huge};
 
 /// A message to the disk thread.
@@ -23,40 +24,35 @@ pub(super) enum Packet {
     Trailer(Vec<u8>),
 }
 
-/// An entry with a delta.
-pub(crate) struct DeltaEntry {
-    /// The index of the object in [`AllRead::objects`].
-    pub(super) at: usize,
-    /// The offset of the deflated delta, and its inflated size.
-    pub(super) data_offset: u64,
-    pub(super) size: u64,
-    pub(super) base: Base,
+/// An entry with a delta. There may be millions, so each has only a few bytes here.
+pub(super) struct DeltaEntry<B> {
+    pub(super) base: B,
+    pub(super) at: ObjectIndex,
+    /// The inflated size of the delta.
+    pub(super) size: u32,
+    /// The length of the header, which the deflated delta follows.
+    pub(super) header: u8,
     /// Whether it is resolved, or a thread is resolving it. A hostile pack may have cycles of deltas.
     pub(super) is_done: AtomicBool,
 }
 
-/// The base of a delta.
-#[derive(PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Base {
-    Offset(u64),
-    Id(ObjectId),
-}
-
-/// An entry with a whole object.
-pub(super) struct WholeEntry {
-    /// The index of the object in [`AllRead::objects`].
-    pub(super) at: usize,
-    pub(super) data_offset: u64,
-    pub(super) size: u64,
-    pub(super) kind: ObjectKind,
-}
-
 /// All entries of a pack.
 pub(super) struct AllRead {
+    /// In the order of their offsets.
     pub(super) objects: Vec<PackedObject>,
-    pub(super) whole: Vec<WholeEntry>,
-    pub(super) deltas: Vec<DeltaEntry>,
+    /// Deltas of objects that are in the pack before them.
+    pub(super) deltas: Vec<DeltaEntry<ObjectIndex>>,
+    /// Deltas of objects with these ids.
+    pub(super) ref_deltas: Vec<DeltaEntry<ObjectId>>,
     pub(super) trailer: ObjectId,
+}
+
+impl AllRead {
+    pub(super) fn set_ids(&mut self, ids: Vec<(ObjectIndex, ObjectId)>) {
+        for (at, id) in ids {
+            self.objects[at as usize].id = id;
+        }
+    }
 }
 
 /// The smallest packet for the disk thread, in bytes: servers send small pieces.
@@ -122,11 +118,11 @@ impl<'a> Entries<'a> {
         progress.set_total(count as usize);
         let (done, bytes) = (progress.files(), progress.bytes());
         let batch_bytes = self.pack_receiver.resources.batch_bytes() as usize;
-        let mut out =
-            Batches { to_writer, from_writer, bytes: Vec::new(), used: 0, blobs: Vec::new(), batch_bytes };
+        let mut out = Batches::new(to_writer, from_writer, batch_bytes);
         let trailer = ObjectId::null(self.kind);
-        let mut read = AllRead { objects: Vec::new(), whole: Vec::new(), deltas: Vec::new(), trailer };
-        for at in 0..count as usize {
+        let (objects, deltas, ref_deltas) = Default::default();
+        let mut read = AllRead { objects, deltas, ref_deltas, trailer };
+        for at in 0..count {
             interrupt.check()?;
             self.entry(at, blob_writer, &mut out, &mut read)?;
             gix::Count::inc(&done);
@@ -139,7 +135,7 @@ impl<'a> Entries<'a> {
 
     fn entry(
         &mut self,
-        at: usize,
+        at: ObjectIndex,
         blob_writer: &BlobWriter<'_>,
         out: &mut Batches<'_>,
         read: &mut AllRead,
@@ -148,40 +144,37 @@ impl<'a> Entries<'a> {
         self.crc32 = crc32fast::Hasher::new();
         let hash_length = self.kind.len_in_bytes();
         let entry = gix_pack::data::Entry::from_read(self, offset, hash_length)?;
-        let (size, data_offset) = (entry.decompressed_size, entry.data_offset);
+        let size = entry.decompressed_size;
         let mut id = ObjectId::null(self.kind);
         match entry.header {
             Header::Blob if size > self.large => self.large_blob(at, size, out)?,
             Header::Blob => self.small_blob(at, size as usize, out)?,
             Header::OfsDelta { base_distance } => {
-                let base = offset.checked_sub(base_distance).ok_or_else(|| corrupt("a delta has no base"))?;
-                read.deltas.push(self.skip_delta(at, data_offset, size, Base::Offset(base))?);
+                let base = offset.checked_sub(base_distance);
+                let base = base.and_then(|base| find_object(&read.objects, base));
+                let base = base.ok_or_else(|| corrupt("a delta has no base"))?;
+                read.deltas.push(self.skip_delta(at, &entry, base)?);
             }
-            Header::RefDelta { base_id } => {
-                read.deltas.push(self.skip_delta(at, data_offset, size, Base::Id(base_id))?);
-            }
+            Header::RefDelta { base_id } => read.ref_deltas.push(self.skip_delta(at, &entry, base_id)?),
             Header::Commit | Header::Tree | Header::Tag => {
                 let kind = entry.header.as_kind().unwrap_or(ObjectKind::Tag);
                 refuse_huge(kind, size, self.pack_receiver.resources)?;
                 id = self.read_other(kind, size, blob_writer)?;
             }
         }
-        if let Some(kind) = entry.header.as_kind() {
-            read.whole.push(WholeEntry { at, data_offset, size, kind });
-        }
         read.objects.push(PackedObject { offset, crc32: self.crc32.clone().finalize(), id });
         Ok(())
     }
 
     /// Add a small blob to the batch.
-    fn small_blob(&mut self, at: usize, size: usize, out: &mut Batches<'_>) -> io::Result<()> {
+    fn small_blob(&mut self, at: ObjectIndex, size: usize, out: &mut Batches<'_>) -> io::Result<()> {
         self.inflate_into(out.reserve(size)?, size)?;
         out.push(at, size);
         Ok(())
     }
 
     /// Send a large blob to the writer thread in pieces.
-    fn large_blob(&mut self, at: usize, size: u64, out: &mut Batches<'_>) -> io::Result<()> {
+    fn large_blob(&mut self, at: ObjectIndex, size: u64, out: &mut Batches<'_>) -> io::Result<()> {
         out.send()?;
         out.send_message(WriterMessage::Begin { at, size })?;
         self.inflate_in_pieces(size, |piece| {
@@ -232,12 +225,18 @@ impl<'a> Entries<'a> {
     }
 
     /// Skip a delta. It is resolved after the pack has arrived.
-    fn skip_delta(&mut self, at: usize, data_offset: u64, size: u64, base: Base) -> io::Result<DeltaEntry> {
-        if size > MAX_BUFFERED_OBJECT {
-            return Err(corrupt(format!("a delta of {size} bytes is too large")));
-        }
-        self.inflate_in_pieces(size, |_| Ok(()))?;
-        Ok(DeltaEntry { at, data_offset, size, base, is_done: AtomicBool::new(false) })
+    fn skip_delta<B>(
+        &mut self,
+        at: ObjectIndex,
+        entry: &gix_pack::data::Entry,
+        base: B,
+    ) -> io::Result<DeltaEntry<B>> {
+        let too_large = || corrupt(format!("a delta of {} bytes is too large", entry.decompressed_size));
+        let size = u32::try_from(entry.decompressed_size).ok();
+        let size = size.filter(|size| u64::from(*size) <= MAX_BUFFERED_OBJECT).ok_or_else(too_large)?;
+        self.inflate_in_pieces(size.into(), |_| Ok(()))?;
+        let header = entry.header_size() as u8;
+        Ok(DeltaEntry { base, at, size, header, is_done: AtomicBool::new(false) })
     }
 
     /// Inflate the next stream, of exactly `size` bytes, into `buffer`, which has [`OUTPUT_SLACK`] bytes more.
@@ -345,6 +344,11 @@ impl<'a> Entries<'a> {
     }
 }
 
+/// The object at an offset.
+fn find_object(objects: &[PackedObject], offset: u64) -> Option<ObjectIndex> {
+    objects.binary_search_by_key(&offset, |object| object.offset).ok().map(|at| at as ObjectIndex)
+}
+
 /// Used for headers, which are read byte by byte.
 impl Read for Entries<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
@@ -353,58 +357,5 @@ impl Read for Entries<'_> {
         buffer[..amount].copy_from_slice(&self.packet[self.used..self.used + amount]);
         self.advance(amount);
         Ok(amount)
-    }
-}
-
-/// Collects blobs for the writer thread.
-struct Batches<'a> {
-    to_writer: SyncSender<WriterMessage>,
-    from_writer: &'a Receiver<Vec<u8>>,
-    /// The blobs, and behind them what an earlier batch left: clearing it would take time.
-    bytes: Vec<u8>,
-    used: usize,
-    blobs: Vec<Blob>,
-    /// The largest batch, in bytes.
-    batch_bytes: usize,
-}
-
-impl Batches<'_> {
-    /// Space for a blob, and [`OUTPUT_SLACK`].
-    fn reserve(&mut self, size: usize) -> io::Result<&mut [u8]> {
-        if self.used + size > self.batch_bytes {
-            self.send()?;
-        }
-        let end = self.used + size + OUTPUT_SLACK;
-        if self.bytes.len() < end {
-            self.bytes.resize(end, 0);
-        }
-        Ok(&mut self.bytes[self.used..end])
-    }
-
-    /// Add the blob that was written to the reserved space.
-    fn push(&mut self, at: usize, size: usize) {
-        self.blobs.push(Blob { at, start: self.used, end: self.used + size });
-        self.used += size;
-    }
-
-    fn send(&mut self) -> io::Result<()> {
-        if self.blobs.is_empty() {
-            return Ok(());
-        }
-        let next = self.buffer();
-        self.used = 0;
-        let (bytes, blobs) = (std::mem::replace(&mut self.bytes, next), std::mem::take(&mut self.blobs));
-        self.send_message(WriterMessage::Batch { bytes, blobs })
-    }
-
-    /// A buffer, whose content means nothing. Buffers are reused: the allocator returns large ones to the system at
-    /// once, which is slow.
-    fn buffer(&self) -> Vec<u8> {
-        let new = |_| Vec::with_capacity(self.batch_bytes + OUTPUT_SLACK);
-        self.from_writer.try_recv().unwrap_or_else(new)
-    }
-
-    fn send_message(&self, message: WriterMessage) -> io::Result<()> {
-        self.to_writer.send(message).map_err(|_| io::Error::other("the files could not be written"))
     }
 }

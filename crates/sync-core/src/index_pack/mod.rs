@@ -11,6 +11,7 @@
 //! until the checkout publishes it. Large objects are never held in memory: they pass through in pieces, and those
 //! that are delta bases go to temporary files.
 
+mod batches;
 mod blob_writer;
 mod deltas;
 pub(crate) mod disk;
@@ -105,11 +106,9 @@ impl PackReceiver<'_> {
         });
         // An error of another thread makes the reader fail too, so look at the other threads first.
         let checksum = stored?;
-        let (mut ids, files) = written?;
+        let (ids, files) = written?;
         let mut read = read?;
-        for (at, id) in ids.drain(..) {
-            read.objects[at].id = id;
-        }
+        read.set_ids(ids);
         if checksum == read.trailer { Ok((read, files)) } else { Err(corrupt("its checksum is wrong")) }
     }
 }

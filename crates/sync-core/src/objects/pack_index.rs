@@ -7,6 +7,9 @@ use gix::ObjectId;
 
 use super::checksum::Hashed;
 
+/// The number of an object in its pack, in the order of their entries.
+pub(crate) type ObjectIndex = u32;
+
 /// An object of a pack.
 pub(crate) struct PackedObject {
     /// The offset of its entry in the pack.
