@@ -3,7 +3,9 @@
 
 use std::sync::LazyLock;
 
-static RUN: LazyLock<fn(&[u8])> =
-    LazyLock::new(|| syncline_fuzz::target(&std::env::var("TARGET").unwrap_or_default()));
+static RUN: LazyLock<fn(&[u8])> = LazyLock::new(|| {
+    let name = std::env::var("TARGET").unwrap_or_default();
+    syncline_fuzz::target(&name, syncline_fuzz::git_is_wanted())
+});
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| RUN(data));

@@ -10,6 +10,7 @@ mod push;
 mod recipe;
 mod relay;
 mod signatures;
+mod stock_git;
 
 /// Names, which are those of the directories of the corpus, and what is run.
 pub const TARGETS: [(&str, fn(&[u8])); 35] = [
@@ -20,7 +21,7 @@ pub const TARGETS: [(&str, fn(&[u8])); 35] = [
     ("config_file", program::config_file),
     ("cookies", program::cookies),
     ("credential", program::credential),
-    ("delta", pack::delta),
+    ("delta", pack::delta::<false>),
     ("errors", library::errors),
     ("form", push::form),
     ("git_config", program::git_config),
@@ -32,11 +33,11 @@ pub const TARGETS: [(&str, fn(&[u8])); 35] = [
     ("netrc", program::netrc),
     ("openpgp_keys", signatures::openpgp_keys),
     ("openpgp_signature", signatures::openpgp_signature),
-    ("pack", pack::pack),
+    ("pack", pack::pack::<false>),
     ("proxy", library::proxy),
     ("push", push::push),
     ("range", library::range),
-    ("recipe", pack::recipe),
+    ("recipe", pack::recipe::<false>),
     ("redirect", library::redirect),
     ("relay_tip", relay::tip),
     ("relay_url", relay::url),
@@ -50,10 +51,20 @@ pub const TARGETS: [(&str, fn(&[u8])); 35] = [
     ("url", library::url),
 ];
 
-/// The target of a name.
-pub fn target(name: &str) -> fn(&[u8]) {
-    let found = TARGETS.iter().find(|(known, _)| *known == name);
+/// Those that can compare what they find with stock git's judgement.
+const BESIDE_GIT: [(&str, fn(&[u8])); 3] =
+    [("delta", pack::delta::<true>), ("pack", pack::pack::<true>), ("recipe", pack::recipe::<true>)];
+
+/// The target of a name, beside git where that is possible.
+pub fn target(name: &str, beside_git: bool) -> fn(&[u8]) {
+    let beside_git = BESIDE_GIT.iter().filter(|_| beside_git);
+    let found = beside_git.chain(&TARGETS).find(|(known, _)| *known == name);
     found.unwrap_or_else(|| panic!("there is no target {name:?}; see fuzz/src/lib.rs")).1
+}
+
+/// Whether git is to judge every input. It takes far longer than a target alone.
+pub fn git_is_wanted() -> bool {
+    std::env::var_os("FUZZ_GIT").is_some()
 }
 
 /// A text, or what is nearest to it.

@@ -37,6 +37,17 @@ struct Delta {
 }
 
 impl Recipe {
+    /// A blob and a delta of it.
+    pub fn of_delta(base: &[u8], ops: &[u8]) -> Recipe {
+        let object = |content: &[u8], delta| {
+            let content = content.to_vec();
+            Object { kind: Kind::Blob, id: id(Kind::Blob, &content), content, size: None, delta }
+        };
+        let delta = Delta { base: 0, by_offset: true, ops: ops.to_vec() };
+        let objects = vec![object(base, None), object(&[], Some(delta))];
+        Recipe { objects, count: None, as_written: true }
+    }
+
     pub fn read(text: &str) -> Recipe {
         let mut recipe = Recipe { objects: Vec::new(), count: None, as_written: false };
         let mut size = None;

@@ -1,10 +1,13 @@
 //! The short run: every target over its corpus, and over changes of it that are the same every time. `FUZZ_SEED`
-//! makes others, `FUZZ_ROUNDS` more.
+//! makes others, `FUZZ_ROUNDS` more. Git judges the corpus and the first changes, and with `FUZZ_GIT` all of them.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
 const ROUNDS: usize = 1000;
+
+/// How many of them git judges, which takes time.
+const ROUNDS_BESIDE_GIT: usize = 100;
 
 macro_rules! targets {
     ($($name:ident)*) => {
@@ -51,15 +54,19 @@ fn replay(name: &str) {
     files.sort();
     assert!(!files.is_empty());
     let seeds: Vec<Vec<u8>> = files.iter().map(|file| std::fs::read(file).unwrap()).collect();
-    let run = syncline_fuzz::target(name);
     for (file, seed) in files.iter().zip(&seeds) {
-        check(run, seed, &file.display().to_string());
+        check(syncline_fuzz::target(name, true), seed, &file.display().to_string());
     }
     let start = setting("FUZZ_SEED", 1);
     let mut random = fastrand::Rng::with_seed(start as u64);
     for round in 0..setting("FUZZ_ROUNDS", ROUNDS) {
         let changed = change(&seeds, &mut random);
-        check(run, &changed, &format!("{name}, seed {start}, round {round}"));
+        let beside_git = round < ROUNDS_BESIDE_GIT || syncline_fuzz::git_is_wanted();
+        check(
+            syncline_fuzz::target(name, beside_git),
+            &changed,
+            &format!("{name}, seed {start}, round {round}"),
+        );
     }
 }
 

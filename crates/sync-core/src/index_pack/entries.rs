@@ -58,6 +58,9 @@ impl AllRead {
 /// The smallest packet for the disk thread, in bytes: servers send small pieces.
 const PACKET: usize = 48 * 1024;
 
+/// Git refuses shorter deltas, in bytes. They could only make an object of nothing.
+const SHORTEST_DELTA: u64 = 4;
+
 /// The largest piece of a large object, in bytes.
 const WINDOW: u64 = 256 * 1024;
 
@@ -153,9 +156,11 @@ impl<'a> Entries<'a> {
                 let base = offset.checked_sub(base_distance);
                 let base = base.and_then(|base| find_object(&read.objects, base));
                 let base = base.ok_or_else(|| corrupt("a delta has no base"))?;
-                read.deltas.push(self.skip_delta(at, &entry, base)?);
+                read.deltas.push(self.skip_delta(at, (offset, &entry), base)?);
             }
-            Header::RefDelta { base_id } => read.ref_deltas.push(self.skip_delta(at, &entry, base_id)?),
+            Header::RefDelta { base_id } => {
+                read.ref_deltas.push(self.skip_delta(at, (offset, &entry), base_id)?)
+            }
             Header::Commit | Header::Tree | Header::Tag => {
                 let kind = entry.header.as_kind().unwrap_or(ObjectKind::Tag);
                 refuse_huge(kind, size, self.pack_receiver.resources)?;
@@ -228,14 +233,18 @@ impl<'a> Entries<'a> {
     fn skip_delta<B>(
         &mut self,
         at: ObjectIndex,
-        entry: &gix_pack::data::Entry,
+        (offset, entry): (u64, &gix_pack::data::Entry),
         base: B,
     ) -> io::Result<DeltaEntry<B>> {
-        let too_large = || corrupt(format!("a delta of {} bytes is too large", entry.decompressed_size));
-        let size = u32::try_from(entry.decompressed_size).ok();
-        let size = size.filter(|size| u64::from(*size) <= MAX_BUFFERED_OBJECT).ok_or_else(too_large)?;
+        let size = entry.decompressed_size;
+        let fault = |what| corrupt(format!("a delta of {size} bytes is too {what}"));
+        if size < SHORTEST_DELTA {
+            return Err(fault("short"));
+        }
+        let size = u32::try_from(size).ok().filter(|size| u64::from(*size) <= MAX_BUFFERED_OBJECT);
+        let size = size.ok_or_else(|| fault("large"))?;
+        let header = u8::try_from(entry.data_offset - offset).map_err(corrupt)?;
         self.inflate_in_pieces(size.into(), |_| Ok(()))?;
-        let header = entry.header_size() as u8;
         Ok(DeltaEntry { base, at, size, header, is_done: AtomicBool::new(false) })
     }
 

@@ -271,6 +271,21 @@ fn lies_and_damage_are_refused_with_the_reason() {
 }
 
 #[test]
+fn a_delta_that_git_finds_too_short_is_refused() {
+    for delta in [&[1, 0][..], &[0x81, 0, 0]] {
+        let mut pack = Pack::default();
+        let blob = pack.add(ObjectKind::Blob, b"x");
+        pack.delta(blob, delta);
+        let fault = unpacked(&pack.bytes(), commit_id()).unwrap_err();
+        assert_eq!(fault, format!("the pack is damaged: a delta of {} bytes is too short", delta.len()));
+    }
+    let mut pack = Pack::default();
+    let blob = pack.add(ObjectKind::Blob, b"x");
+    pack.delta(blob, &[0x81, 0, 0x80, 0]);
+    assert!(unpacked(&pack.bytes(), commit_id()).is_ok());
+}
+
+#[test]
 fn only_files_may_be_huge() {
     let huge = (128 << 20) + 1;
     for (kind, name) in [(1, "commit"), (2, "tree"), (4, "tag")] {
