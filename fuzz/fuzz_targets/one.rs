@@ -3,7 +3,7 @@
 
 use std::sync::LazyLock;
 
-static RUN: LazyLock<fn(&[u8])> = LazyLock::new(|| {
+static RUN: LazyLock<syncline_fuzz::Target> = LazyLock::new(|| {
     let name = std::env::var("TARGET").unwrap_or_default();
     syncline_fuzz::target(&name, syncline_fuzz::git_is_wanted())
 });

@@ -12,8 +12,11 @@ mod relay;
 mod signatures;
 mod stock_git;
 
+/// What is run with an input.
+pub type Target = fn(&[u8]);
+
 /// Names, which are those of the directories of the corpus, and what is run.
-pub const TARGETS: [(&str, fn(&[u8])); 35] = [
+pub const TARGETS: [(&str, Target); 35] = [
     ("allowed_signers", signatures::allowed_signers),
     ("attributes", library::attributes),
     ("capabilities", library::capabilities),
@@ -52,11 +55,11 @@ pub const TARGETS: [(&str, fn(&[u8])); 35] = [
 ];
 
 /// Those that can compare what they find with stock git's judgement.
-const BESIDE_GIT: [(&str, fn(&[u8])); 3] =
+const BESIDE_GIT: [(&str, Target); 3] =
     [("delta", pack::delta::<true>), ("pack", pack::pack::<true>), ("recipe", pack::recipe::<true>)];
 
 /// The target of a name, beside git where that is possible.
-pub fn target(name: &str, beside_git: bool) -> fn(&[u8]) {
+pub fn target(name: &str, beside_git: bool) -> Target {
     let beside_git = BESIDE_GIT.iter().filter(|_| beside_git);
     let found = beside_git.chain(&TARGETS).find(|(known, _)| *known == name);
     found.unwrap_or_else(|| panic!("there is no target {name:?}; see fuzz/src/lib.rs")).1

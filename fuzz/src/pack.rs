@@ -26,8 +26,8 @@ pub fn pack<const BESIDE_GIT: bool>(data: &[u8]) {
     }
 }
 
-/// What is accepted is a pack that gix and git accept, with the index that they make; every file is what its blob says and
-/// none is elsewhere; of what is refused nothing is left among the packs.
+/// What is accepted is a pack that gix and git accept, with the index that they make; every file is what its blob says
+/// and none is elsewhere; of what is refused nothing is left among the packs.
 fn unpack<const BESIDE_GIT: bool>(pack: &[u8], commit: ObjectId) {
     let room = room();
     let dir = |name: &str| {

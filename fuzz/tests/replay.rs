@@ -70,7 +70,7 @@ fn replay(name: &str) {
     }
 }
 
-fn check(run: fn(&[u8]), data: &[u8], origin: &str) {
+fn check(run: syncline_fuzz::Target, data: &[u8], origin: &str) {
     if let Err(panic) = catch_unwind(AssertUnwindSafe(|| run(data))) {
         eprintln!("{origin} does not hold for \"{}\"", data.escape_ascii());
         std::panic::resume_unwind(panic);
