@@ -27,7 +27,7 @@ pub fn pack<const BESIDE_GIT: bool>(data: &[u8]) {
 }
 
 /// What is accepted is a pack that gix and git accept, with the index that they make; every file is what its blob says
-/// and none is elsewhere; of what is refused nothing is left among the packs.
+/// and none is elsewhere. What is refused, git refuses, and nothing of it is left among the packs.
 fn unpack<const BESIDE_GIT: bool>(pack: &[u8], commit: ObjectId) {
     let room = room();
     let dir = |name: &str| {
@@ -41,6 +41,12 @@ fn unpack<const BESIDE_GIT: bool>(pack: &[u8], commit: ObjectId) {
         files(room.path()).into_iter().filter(|path| !path.starts_with("tree/")).collect();
     let Ok(written) = unpacked else {
         assert!(here.is_empty(), "{here:?}");
+        if BESIDE_GIT {
+            let refused = room.path().join("refused.pack");
+            fs_err::write(&refused, pack).expect("a file");
+            let index = stock_git::index_pack(&refused, &room.path().join("git.idx"));
+            assert!(index.is_err(), "git accepts what is refused");
+        }
         return;
     };
     let mut named: Vec<_> = written.iter().map(|(path, ..)| path.clone()).collect();

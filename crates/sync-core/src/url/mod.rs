@@ -257,6 +257,8 @@ fn parse_uri(text: &str) -> Result<Uri, ParseError> {
     match uri.host() {
         None | Some("") => Err("names no host".into()),
         Some(host) if host.starts_with('-') => Err("has a host that begins with a dash".into()),
+        // The parser takes the last @ to be before the host, even one in brackets.
+        Some(host) if !host.starts_with('[') && host.contains(['[', ']']) => Err("names no host".into()),
         Some(_) => port(&uri).map(|_| uri),
     }
 }
@@ -388,6 +390,8 @@ mod tests {
             "https://host:99999/x",
             "https://host:8o80/x",
             "http://[::1]x:80/y",
+            "https://secret@[::@]:/x",
+            "https://[secret@]x/y",
             "git://host:0/x",
             "https://host/\nx",
             "https://u:%0asecret@host/x",
