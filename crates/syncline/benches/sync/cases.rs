@@ -62,9 +62,9 @@ pub struct Changes {
 }
 
 /// syncline running on.
-struct Running {
-    process: Process,
-    link: PathBuf,
+pub struct Running {
+    pub process: Process,
+    pub link: PathBuf,
 }
 
 impl Bench<'_> {
@@ -75,11 +75,11 @@ impl Bench<'_> {
 
     pub fn first_sync(&self, repository: &Repository, depth: u32) -> Rounds<Cost> {
         let ours = || {
-            let mut syncline = self.syncline(repository, &self.fresh("ours"));
+            let mut syncline = self.syncline(repository, &self.only("ours"));
             run(syncline.arg("--one-time").arg(format!("--depth={depth}")))
         };
-        let theirs = || self.peer(repository, depth).first_sync();
-        let floor = || repository.is_of_files().then(|| self.floor(repository, &self.fresh("floor"), None));
+        let theirs = || GitSync::new(self.only("theirs"), self.url(repository), depth).first_sync();
+        let floor = || repository.is_of_files().then(|| self.floor(repository, &self.only("floor"), None));
         Rounds::with_floor(self.rounds, ours, theirs, floor)
     }
 
@@ -181,13 +181,13 @@ impl Bench<'_> {
     /// One change after the other, of so many files.
     pub fn changes(&self, repository: &Repository, files: &[usize]) -> Rounds<Changes> {
         let ours = || {
-            let running = self.running(repository, "1h", &[]);
+            let running = self.running_in(repository, &self.only("ours"), "1h", &[]);
             let resident = running.process.settle().memory as f64;
             let changes = files.iter().map(|files| self.change(repository, &running, *files));
             Changes { resident, changes: changes.collect() }
         };
         let theirs = || {
-            let mut peer = self.peer(repository, 1);
+            let mut peer = GitSync::new(self.only("theirs"), self.url(repository), 1);
             peer.first_sync();
             let changes = files.iter().map(|files| {
                 repository.publish(&repository.prepare_change(*files));
@@ -198,7 +198,7 @@ impl Bench<'_> {
             Changes { resident: f64::NAN, changes: changes.collect() }
         };
         let floor = || {
-            let root = self.fresh("floor");
+            let root = self.only("floor");
             self.floor(repository, &root, None);
             let changes = files.iter().map(|files| {
                 let last = repository.head();
@@ -239,11 +239,12 @@ impl Bench<'_> {
         Rounds::take(self.rounds, ours, theirs)
     }
 
-    fn change(&self, repository: &Repository, running: &Running, files: usize) -> Change {
+    pub fn change(&self, repository: &Repository, running: &Running, files: usize) -> Change {
         let process = &running.process;
         let next = repository.prepare_change(files);
         repository.publish(&next);
         let before = self.nginx.requests().len();
+        process.forget_peak();
         let (started, cpu) = (Instant::now(), process.cpu());
         process.wake();
         process.wait_for_link(&running.link, &next);
@@ -254,8 +255,18 @@ impl Bench<'_> {
 
     /// syncline after its first sync.
     fn running(&self, repository: &Repository, period: &str, options: &[&str]) -> Running {
-        let root = self.fresh("ours");
-        let mut syncline = self.syncline(repository, &root);
+        self.running_in(repository, &self.fresh("ours"), period, options)
+    }
+
+    /// The same in a root that is there already, or not.
+    pub fn running_in(
+        &self,
+        repository: &Repository,
+        root: &Path,
+        period: &str,
+        options: &[&str],
+    ) -> Running {
+        let mut syncline = self.syncline(repository, root);
         syncline.arg("--sync-on-signal=SIGUSR1").arg(format!("--period={period}")).args(options);
         let running = Running { process: Process::start(&mut syncline), link: root.join("link") };
         running.process.wait_for_link(&running.link, &repository.head());
@@ -277,7 +288,7 @@ impl Bench<'_> {
     }
 
     /// The least that a client must do: a first sync, or a change of the tree of this commit.
-    fn floor(&self, repository: &Repository, root: &Path, last: Option<&str>) -> Cost {
+    pub fn floor(&self, repository: &Repository, root: &Path, last: Option<&str>) -> Cost {
         let mut client = Command::new(std::env::current_exe().unwrap());
         client.arg(floor_client::FLOOR).arg(self.port.to_string()).arg(&repository.name);
         run(client.arg(root).args(last))
@@ -300,6 +311,14 @@ impl Bench<'_> {
         (0..).map(|number| self.base.join(name).join(number.to_string())).find(|root| !root.exists()).unwrap()
     }
 
+    /// The same where no other root is needed any more: of a million files, only two or three fit into memory.
+    fn only(&self, name: &str) -> PathBuf {
+        for other in ["ours", "theirs", "floor"] {
+            self.fresh(other);
+        }
+        self.fresh(name)
+    }
+
     /// Seconds to only read the pack of a first sync.
     pub fn reading(&self, repository: &Repository, depth: u32) -> f64 {
         self.median_of(|| read_pack(self.port, repository, depth))
@@ -307,7 +326,7 @@ impl Bench<'_> {
 
     /// Seconds to only link every file of a tree, and to only look at every file.
     pub fn floors_of_change(&self, repository: &Repository) -> [f64; 2] {
-        let root = self.fresh("ours");
+        let root = self.only("ours");
         self.sync(repository, &root);
         let tree = fs::canonicalize(root.join("link")).unwrap();
         let copies = (0..self.rounds).map(|number| root.join(format!("copy{number}")));

@@ -49,12 +49,18 @@ pub fn print(bench: &Bench, quick: bool, dir: &Path) {
     header();
     let mut by_files = ByFiles {
         first: Curve::seconds("first-sync", "First sync", "files"),
-        memory: Curve::mebibytes("memory", "Memory: peak of a first sync, and afterwards", "files"),
+        memory: Curve::mebibytes(
+            "memory",
+            "Memory: peak of a first sync and of a change, and afterwards",
+            "files",
+        ),
         poll: Curve::milliseconds("poll", "CPU of a poll that finds nothing new", "files"),
         change: Curve::seconds("change", "One changed file, until the link shows it", "files"),
     };
-    for files in if quick { [100, 300, 1_000] } else { [1_000, 10_000, 100_000] } {
-        by_files.measure(bench, files);
+    for files in if quick { [100, 300, 1_000, 3_000] } else { [1_000, 10_000, 100_000, 1_000_000] } {
+        // A round of a million files takes a quarter of an hour.
+        let rounds = if files < 1_000_000 { bench.rounds } else { 1 };
+        by_files.measure(&Bench { rounds, ..*bench }, files);
     }
     let repository = Repository::files(bench.base, if quick { 500 } else { 60_000 });
     let changed = by_changes(bench, &repository);
@@ -98,6 +104,8 @@ impl ByFiles {
             let line = measure.split(' ').nth(3).unwrap_or_default(); // linking, looking
             self.change.add(at, ("one changed file", measure), [line, "", ""], alone(floor));
         }
+        let peak = of(2, |change| change.until_flip.memory as f64);
+        self.memory.add(at, (again, "peak memory"), ["syncline, change", "", ""], peak);
         let resident = of(2, |change| change.resident);
         self.memory.add(at, (again, "resident after"), ["syncline, afterwards", "", ""], resident);
     }

@@ -7,12 +7,14 @@
 //! - `--rounds N`: medians of so many (5).
 //! - `--dir DIR`: where to work. A tmpfs shows the programs, a disk shows the file system as well.
 //! - `--quick`: everything small, to see that it works.
-//! - `--only CASE`: `first-sync`, `restart`, `poll`, `link`, `choice`, `change`, `repack`, `rules`, `verify` or `lfs`.
+//! - `--only CASE`: `first-sync`, `restart`, `poll`, `link`, `choice`, `change`, `repack`, `rules`, `verify`, `lfs` or, only
+//!   if named, `disk`: a disk of 100 operations a second, which needs root.
 //! - `--curves DIR`: instead, how costs grow with the number of files; the charts are written to DIR.
 //! - `--fleet N`: instead, this many synclines at one server.
 //! - `--relay`: instead, a fleet behind a relay.
 //! - `--many`: instead, many repositories in one process, beside as many processes.
 //! - `--scale N`: instead, so many small files, and a selection of a thousandth of them.
+//! - `--history N`: instead, so many objects of history; `--only syncline` leaves out git.
 //! - `--hooks`: instead, push hooks: how soon a push is published, and what many hooks cost.
 //!
 //! Makes its own repositories, serves them by nginx and git http-backend on loopback, alternates the two
@@ -27,11 +29,14 @@ mod support;
 mod cases;
 mod chart;
 mod curves;
+mod disk;
 mod fleet;
 mod floor_client;
 mod floors;
+mod history;
 mod hooks;
 mod lfs;
+mod life;
 mod many;
 mod measure;
 mod peer;
@@ -39,6 +44,7 @@ mod relay;
 mod repositories;
 mod scale;
 mod signatures;
+mod slow_disk;
 mod slow_link;
 
 use std::fs;
@@ -64,6 +70,7 @@ struct Options {
     relay: bool,
     hooks: bool,
     scale: Option<usize>,
+    history: Option<usize>,
 }
 
 impl Options {
@@ -80,6 +87,7 @@ impl Options {
             relay: false,
             hooks: false,
             scale: None,
+            history: None,
         };
         let mut arguments = std::env::args().skip(1);
         while let Some(argument) = arguments.next() {
@@ -95,6 +103,7 @@ impl Options {
                 "--relay" => options.relay = true,
                 "--hooks" => options.hooks = true,
                 "--scale" => options.scale = Some(value().parse().unwrap()),
+                "--history" => options.history = Some(value().parse().unwrap()),
                 "--fleet" => options.fleet = Some(value().parse().unwrap()),
                 "--bench" => {} // cargo's own
                 _ => panic!("unknown option {argument}"),
@@ -136,6 +145,9 @@ fn main() {
     let bench = Bench { base: base.path(), nginx: &nginx, binary, rounds, port: nginx.port() };
     if let Some(files) = options.scale {
         return scale::print(&bench, files);
+    }
+    if let Some(objects) = options.history {
+        return history::print(&bench, objects, options.only.as_deref() != Some("syncline"));
     }
     match &options.curves {
         Some(charts) => curves::print(&bench, options.quick, charts),
@@ -185,6 +197,11 @@ fn table(bench: &Bench, quick: bool, only: Option<&str>) {
     }
     if is_wanted("link") {
         slow_link(bench, &Repository::files(base, of(60_000, 600)));
+    }
+    if only == Some("disk") {
+        for files in [of(6_000, 60), of(60_000, 600)] {
+            disk::print(bench, &Repository::files(base, files));
+        }
     }
     if is_wanted("choice") {
         let repository = Repository::tags(base, of(10_000, 4_000));

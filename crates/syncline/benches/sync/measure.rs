@@ -73,12 +73,27 @@ impl Process {
         self.kibibytes("status", "VmHWM:")
     }
 
+    /// Count the peak from now on.
+    pub fn forget_peak(&self) {
+        fs::write(format!("/proc/{}/clear_refs", self.child.id()), "5").unwrap();
+    }
+
     pub fn threads(&self) -> u64 {
         self.entries("task")
     }
 
     pub fn descriptors(&self) -> u64 {
         self.entries("fd")
+    }
+
+    /// Whether one of its threads runs, waits for a core, or waits for a disk: where cores are shared or the disk is
+    /// slow, there may be no CPU for a while.
+    fn is_busy(&self) -> bool {
+        fs::read_dir(format!("/proc/{}/task", self.child.id())).unwrap().flatten().any(|task| {
+            // It may have ended by now.
+            let stat = fs::read_to_string(task.path().join("stat")).unwrap_or_default();
+            stat.rsplit(") ").next().is_some_and(|state| state.starts_with(['D', 'R']))
+        })
     }
 
     fn entries(&self, directory: &str) -> u64 {
@@ -117,7 +132,7 @@ impl Process {
         while started.elapsed() < last_work + Duration::from_millis(200) {
             std::thread::sleep(STEP);
             let now = self.cpu();
-            if now > cpu + STEP / 50 {
+            if now > cpu + STEP / 50 || self.is_busy() {
                 last_work = started.elapsed();
             }
             cpu = now;
@@ -137,7 +152,7 @@ impl Drop for Process {
 pub fn wait_until(mut is_done: impl FnMut() -> bool) {
     let started = Instant::now();
     while !is_done() {
-        assert!(started.elapsed() < Duration::from_secs(600), "waited in vain");
+        assert!(started.elapsed() < Duration::from_secs(3600), "waited in vain");
         std::thread::sleep(Duration::from_millis(1));
     }
 }
@@ -183,6 +198,12 @@ impl<T> Rounds<T> {
             rounds.floor.extend(floor());
         }
         rounds
+    }
+
+    /// A part of each, where it has it.
+    pub fn flat_map<U>(&self, part: impl Fn(&T) -> Option<U>) -> Rounds<U> {
+        let parts = |rounds: &[T]| rounds.iter().filter_map(&part).collect();
+        Rounds { ours: parts(&self.ours), theirs: parts(&self.theirs), floor: parts(&self.floor) }
     }
 
     pub fn medians(&self, measure: impl Fn(&T) -> f64) -> Figures {

@@ -53,6 +53,27 @@ impl Repository {
         })
     }
 
+    /// So many objects: commits that each change one of 3,000 files, and so two directories and their root.
+    pub fn long_history(base: &Path, objects: usize) -> Repository {
+        const FILES: usize = 3_000;
+        let (mut random, label) = (Random(47), format!("{objects} objects of history"));
+        let repository = Repository::init(base, label, FILES, &[]);
+        repository.fast_import(|stream| {
+            header(stream, 0);
+            for number in 0..FILES {
+                file(stream, &path(number), random.text(60).as_bytes());
+            }
+            // The first commit has a directory for each file, and one for fifty.
+            for commit in 1..objects.saturating_sub(2 * FILES + FILES / 50) / 5 {
+                header(stream, commit);
+                file(stream, &path(random.below(FILES)), format!("{commit}: {}", random.text(40)).as_bytes());
+            }
+        });
+        // The deltas that the import made will do. With a bitmap the server knows what to send without looking.
+        git(&repository.path, &["-c", "pack.window=0", "repack", "--quiet", "-a", "-d", "-b"]);
+        repository
+    }
+
     /// One commit of files that nothing makes smaller.
     pub fn noise(base: &Path, files: usize, megabytes: usize) -> Repository {
         let mut random = Random(44);
@@ -108,6 +129,13 @@ impl Repository {
         settings: &[&str],
         write: impl FnOnce(&mut dyn Write),
     ) -> Repository {
+        let repository = Repository::init(base, label, files, settings);
+        repository.fast_import(write);
+        git(&repository.path, &["repack", "--quiet", "-a", "-d", "-f"]);
+        repository
+    }
+
+    fn init(base: &Path, label: String, files: usize, settings: &[&str]) -> Repository {
         let name = label.replace([' ', ','], "-");
         let path = base.join(&name);
         git(base, &["init", "--quiet", "--bare", "--initial-branch=main", &name]);
@@ -115,10 +143,7 @@ impl Repository {
             let (key, value) = setting.split_once('=').unwrap();
             git(&path, &["config", key, value]);
         }
-        let repository = Repository { name, path, label, files };
-        repository.fast_import(write);
-        git(&repository.path, &["repack", "--quiet", "-a", "-d", "-f"]);
-        repository
+        Repository { name, path, label, files }
     }
 
     fn fast_import(&self, write: impl FnOnce(&mut dyn Write)) {
@@ -135,6 +160,11 @@ impl Repository {
     /// Whether it is one commit of text files, few of which are deltas.
     pub fn is_of_files(&self) -> bool {
         self.label == format!("{} files", self.files)
+    }
+
+    /// How many files it has.
+    pub fn count(&self) -> usize {
+        self.files
     }
 
     pub fn label(&self) -> &str {

@@ -20,7 +20,7 @@ pub fn print(bench: &Bench, files: usize) {
         let of = |measure: fn(&Cost) -> f64| lives.medians(|life| measure(&life.changes[number].until_flip));
         row(label, case, "wall", seconds, of(|cost| cost.wall.as_secs_f64()));
         row(label, case, "CPU", seconds, of(|cost| cost.cpu.as_secs_f64()));
-        row(label, case, "peak memory so far", mebibytes, alone(of(|cost| cost.memory as f64)[0]));
+        row(label, case, "peak memory", mebibytes, alone(of(|cost| cost.memory as f64)[0]));
     }
     costs(label, "repack 41 packs", &bench.repack(&repository));
     // The files of three directories.

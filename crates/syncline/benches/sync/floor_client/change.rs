@@ -12,7 +12,7 @@ use rustix::fs::{AtFlags, CWD, Mode, OFlags, RawDir, fstat, openat, statat};
 use sirocco::Format;
 use sirocco::inflate::Decoder;
 
-use super::pack::{Pack, Remote, apply, inflate_at};
+use super::pack::{Pack, Remote, apply, distance, inflate_at};
 use super::{KINDS, entry, hash, write_with_checksum};
 
 /// Fetch what differs from `before`, while every file of the tree is looked at and every directory listed; then write
@@ -105,17 +105,28 @@ fn look_at(tree: &Path, files: &[(usize, &[u8])], index: &[u8]) {
 fn changed_objects(mut pack: Pack, dir: &Path) -> HashMap<ObjectId, Vec<u8>> {
     let mut decoder = Decoder::new(Format::Zlib);
     let count = u32::from_be_bytes(pack.take(12)[8..].try_into().unwrap());
-    let mut objects = HashMap::new();
+    let mut objects: HashMap<ObjectId, Vec<u8>> = HashMap::new();
+    let mut places = HashMap::new();
     for _ in 0..count {
+        let at = pack.offset();
         let (kind, size) = pack.header();
-        let base = (kind == 7).then(|| ObjectId::from_bytes_or_panic(&pack.take(20)));
+        let base = match kind {
+            6 => Some(places[&(at - distance(|| pack.byte()))]),
+            7 => Some((ObjectKind::Tree, ObjectId::from_bytes_or_panic(&pack.take(20)))),
+            _ => None,
+        };
         let content = pack.inflate(&mut decoder, size);
         let (kind, content) = match base {
             None => (KINDS[usize::from(kind) - 1], content),
-            // Only trees are like their last ones here.
-            Some(base) => (ObjectKind::Tree, apply(&known_tree(dir, base), &content)),
+            // Of what is not in this pack, only trees are like their last ones here.
+            Some((kind, id)) => match objects.get(&id) {
+                Some(base) => (kind, apply(base, &content)),
+                None => (kind, apply(&known_tree(dir, id), &content)),
+            },
         };
-        objects.insert(hash(kind, &content), content);
+        let id = hash(kind, &content);
+        places.insert(at, (kind, id));
+        objects.insert(id, content);
     }
     objects
 }

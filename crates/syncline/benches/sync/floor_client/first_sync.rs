@@ -17,7 +17,7 @@ use sha1::Digest;
 use sirocco::Format;
 use sirocco::inflate::Decoder;
 
-use super::pack::{Pack, Remote, apply, inflate_at};
+use super::pack::{Pack, Remote, apply, distance, inflate_at};
 use super::{entry, hash, write_with_checksum};
 
 /// An object of the pack.
@@ -152,14 +152,9 @@ fn read(
                 }
             }
             6 => {
-                let mut byte = pack.byte();
-                let mut distance = u64::from(byte & 0x7f);
-                while byte & 0x80 != 0 {
-                    byte = pack.byte();
-                    distance = (distance + 1) << 7 | u64::from(byte & 0x7f);
-                }
+                let base = Base::Offset(offset - distance(|| pack.byte()));
                 let delta = pack.inflate(&mut decoder, size);
-                deltas.push(DeltaEntry { at, base: Base::Offset(offset - distance), delta });
+                deltas.push(DeltaEntry { at, base, delta });
             }
             7 => {
                 let base = Base::Id(ObjectId::from_bytes_or_panic(&pack.take(20)));

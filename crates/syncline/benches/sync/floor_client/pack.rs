@@ -149,27 +149,51 @@ impl Pack {
         out
     }
 }
-/// An object that is stored whole.
+
+/// An object of a pack on disk, stored whole or as a delta.
 pub(super) fn inflate_at(pack: &fs::File, offset: u64) -> (ObjectKind, Vec<u8>) {
-    let mut start = [0; 16];
+    let mut start = [0; 32];
     pack.read_at(&mut start, offset).unwrap();
-    let (kind, mut size) = (start[0] >> 4 & 7, usize::from(start[0] & 15));
-    let length = 1 + start.iter().position(|byte| byte & 0x80 == 0).unwrap();
-    for (at, byte) in start[1..length].iter().enumerate() {
-        size |= usize::from(byte & 0x7f) << (4 + 7 * at);
+    let mut rest = start.iter().copied();
+    let mut next = || rest.next().unwrap();
+    let mut byte = next();
+    let (kind, mut size, mut shift) = (byte >> 4 & 7, usize::from(byte & 15), 4);
+    while byte & 0x80 != 0 {
+        byte = next();
+        size |= usize::from(byte & 0x7f) << shift;
+        shift += 7;
     }
+    let base = (kind == 6).then(|| offset - distance(&mut next));
+    let content = inflate_from(pack, offset + (start.len() - rest.len()) as u64, size);
+    match base.map(|base| inflate_at(pack, base)) {
+        Some((kind, base)) => (kind, apply(&base, &content)),
+        None => (KINDS[usize::from(kind) - 1], content),
+    }
+}
+
+fn inflate_from(pack: &fs::File, mut at: u64, size: usize) -> Vec<u8> {
     let mut out = vec![0; size + 64];
-    let (mut decoder, mut at) = (Decoder::new(Format::Zlib), offset + length as u64);
-    let mut input = vec![0; 64 * 1024];
+    let (mut decoder, mut input) = (Decoder::new(Format::Zlib), vec![0; 64 * 1024]);
     loop {
         let read = pack.read_at(&mut input, at).unwrap();
         let step = decoder.decompress(&input[..read], &mut out, false).unwrap();
         at += step.consumed as u64;
         if step.done {
             out.truncate(size);
-            return (KINDS[usize::from(kind) - 1], out);
+            return out;
         }
     }
+}
+
+/// How far back the base of a delta is.
+pub(super) fn distance(mut next: impl FnMut() -> u8) -> u64 {
+    let mut byte = next();
+    let mut distance = u64::from(byte & 0x7f);
+    while byte & 0x80 != 0 {
+        byte = next();
+        distance = (distance + 1) << 7 | u64::from(byte & 0x7f);
+    }
+    distance
 }
 
 pub(super) fn apply(base: &[u8], delta: &[u8]) -> Vec<u8> {
