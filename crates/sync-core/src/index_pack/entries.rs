@@ -156,11 +156,9 @@ impl<'a> Entries<'a> {
                 let base = offset.checked_sub(base_distance);
                 let base = base.and_then(|base| find_object(&read.objects, base));
                 let base = base.ok_or_else(|| corrupt("a delta has no base"))?;
-                read.deltas.push(self.skip_delta(at, (offset, &entry), base)?);
+                read.deltas.push(self.skip_delta(at, &entry, base)?);
             }
-            Header::RefDelta { base_id } => {
-                read.ref_deltas.push(self.skip_delta(at, (offset, &entry), base_id)?)
-            }
+            Header::RefDelta { base_id } => read.ref_deltas.push(self.skip_delta(at, &entry, base_id)?),
             Header::Commit | Header::Tree | Header::Tag => {
                 let kind = entry.header.as_kind().unwrap_or(ObjectKind::Tag);
                 refuse_huge(kind, size, self.pack_receiver.resources)?;
@@ -233,7 +231,7 @@ impl<'a> Entries<'a> {
     fn skip_delta<B>(
         &mut self,
         at: ObjectIndex,
-        (offset, entry): (u64, &gix_pack::data::Entry),
+        entry: &gix_pack::data::Entry,
         base: B,
     ) -> io::Result<DeltaEntry<B>> {
         let size = entry.decompressed_size;
@@ -243,7 +241,7 @@ impl<'a> Entries<'a> {
         }
         let size = u32::try_from(size).ok().filter(|size| u64::from(*size) <= MAX_BUFFERED_OBJECT);
         let size = size.ok_or_else(|| fault("large"))?;
-        let header = u8::try_from(entry.data_offset - offset).map_err(corrupt)?;
+        let header = u8::try_from(entry.header_size()).map_err(corrupt)?;
         self.inflate_in_pieces(size.into(), |_| Ok(()))?;
         Ok(DeltaEntry { base, at, size, header, is_done: AtomicBool::new(false) })
     }

@@ -11,6 +11,8 @@ use super::*;
 pub(crate) struct Pack {
     entries: Vec<u8>,
     count: u32,
+    /// Whether sizes have a byte more than they need, as git would never write them, but reads.
+    pub(crate) has_long_headers: bool,
 }
 
 const REF_DELTA: u8 = 7;
@@ -66,7 +68,10 @@ impl Pack {
             byte = (rest & 0x7f) as u8;
             rest >>= 7;
         }
-        self.entries.push(byte);
+        match self.has_long_headers {
+            true => self.entries.extend([byte | 0x80, 0]),
+            false => self.entries.push(byte),
+        }
     }
 
     /// A zlib stream of stored blocks (RFC 1950, RFC 1951).

@@ -202,6 +202,22 @@ fn copies_are_whole_whatever_comes_along() {
 }
 
 #[test]
+fn headers_longer_than_they_need_be_do_no_harm() {
+    let mut pack = Made::default();
+    pack.has_long_headers = true;
+    let made = chain(&mut pack);
+    let kept = Kept::new(&[&pack]);
+    let ids: Vec<ObjectId> = made.iter().map(|(id, _)| *id).collect();
+    let (hashed, unhashed) = (Kept::new(&[]), Kept::new(&[]));
+    hashed.copy(&kept.objects(), &ids);
+    unhashed.repack(&kept.objects(), &ids).unwrap();
+    for kept in [kept, hashed, unhashed] {
+        let objects = kept.objects();
+        assert!(made.iter().all(|(id, content)| read(&objects, *id) == *content));
+    }
+}
+
+#[test]
 fn a_pack_gets_what_its_deltas_start_from() {
     let mut pack = Made::default();
     let made = chain(&mut pack);
