@@ -1,6 +1,5 @@
 //! Resolving delta chains: an object is the result of deltas that are applied to a base.
 
-use std::collections::VecDeque;
 use std::io::{self, BufRead};
 use std::sync::Arc;
 
@@ -8,24 +7,14 @@ use fs_err::File;
 use gix::objs::Kind;
 use gix_pack::data::Entry;
 
+use super::base_cache::BaseCache;
 use super::content::Content;
 use super::delta::Delta;
 use super::inflate::{Inflater, pieces, stream};
-use super::{Objects, corrupt};
+use super::{Objects, PackLocation, corrupt};
 
 /// The longest delta chain that git writes.
 pub(super) const MAX_CHAIN_LENGTH: usize = 4095;
-
-/// The largest number of delta bases in the cache.
-const MAX_CACHED: usize = 64;
-
-/// The location of an entry.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) struct PackLocation {
-    /// The position of the pack in [`Objects`].
-    pub(super) pack: usize,
-    pub(super) offset: u64,
-}
 
 /// An entry of a pack.
 pub(super) struct Stored {
@@ -59,7 +48,7 @@ impl Objects {
     pub(super) fn chain(&self, mut location: PackLocation) -> io::Result<Chain> {
         let mut deltas = Vec::new();
         loop {
-            if let Some((kind, bytes)) = self.scratch.borrow().cached(location) {
+            if let Some((kind, bytes)) = self.scratch.borrow_mut().bases.get(location) {
                 return Ok(Chain { kind, root: Root::Cached(bytes), deltas });
             }
             let stored = self.stored(location)?;
@@ -150,7 +139,8 @@ impl Objects {
 
     fn cache(&self, location: PackLocation, kind: Kind, content: &Content) {
         if let Content::Held(bytes) = content {
-            self.scratch.borrow_mut().cache(location, kind, bytes, self.resources.delta_cache_bytes());
+            let limit = self.resources.delta_cache_bytes();
+            self.scratch.borrow_mut().bases.add(location, kind, bytes, limit);
         }
     }
 }
@@ -161,30 +151,11 @@ pub(super) struct Scratch {
     buffer: Vec<u8>,
     /// The pack that was read last. Only one is open: there may be more packs than a process may have open files.
     pub(super) open: Option<(usize, Arc<File>)>,
-    /// Delta bases, the newest first.
-    cached: VecDeque<(PackLocation, Kind, Arc<Vec<u8>>)>,
-    cached_bytes: u64,
+    bases: BaseCache,
 }
 
 impl Default for Scratch {
     fn default() -> Self {
-        let cached = VecDeque::with_capacity(MAX_CACHED);
-        Scratch { inflater: Inflater::new(), buffer: Vec::new(), open: None, cached, cached_bytes: 0 }
-    }
-}
-
-impl Scratch {
-    fn cached(&self, wanted: PackLocation) -> Option<(Kind, Arc<Vec<u8>>)> {
-        let found = self.cached.iter().find(|(location, ..)| *location == wanted);
-        found.map(|(_, kind, bytes)| (*kind, bytes.clone()))
-    }
-
-    fn cache(&mut self, location: PackLocation, kind: Kind, bytes: &Arc<Vec<u8>>, limit: u64) {
-        self.cached_bytes += bytes.len() as u64;
-        self.cached.push_front((location, kind, bytes.clone()));
-        while self.cached.len() > MAX_CACHED || self.cached_bytes > limit {
-            let Some((_, _, oldest)) = self.cached.pop_back() else { break };
-            self.cached_bytes -= oldest.len() as u64;
-        }
+        Scratch { inflater: Inflater::new(), buffer: Vec::new(), open: None, bases: BaseCache::default() }
     }
 }

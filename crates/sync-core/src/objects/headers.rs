@@ -6,8 +6,8 @@ use std::io;
 
 use gix::objs::{FindHeader, Header, HeaderExt, Kind};
 
-use super::chain::{MAX_CHAIN_LENGTH, PackLocation, Stored};
-use super::{Objects, corrupt};
+use super::chain::{MAX_CHAIN_LENGTH, Stored};
+use super::{Objects, PackLocation, corrupt};
 
 /// Reads headers. The kind of every entry on a delta chain is cached: otherwise asking for all objects of a chain
 /// would follow it again and again.

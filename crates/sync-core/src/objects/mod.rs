@@ -5,6 +5,7 @@
 //! would load most of a pack. gix still reads the small loose objects.
 
 pub(crate) mod ancestry;
+mod base_cache;
 mod chain;
 pub(crate) mod checksum;
 pub(crate) mod closure;
@@ -38,7 +39,7 @@ use crate::limits::Excess;
 use crate::objects::inflate::pieces;
 use crate::resources::Resources;
 
-use chain::{PackLocation, Scratch, Stored};
+use chain::{Scratch, Stored};
 use content::Content;
 use delta::Delta;
 
@@ -79,6 +80,14 @@ pub(crate) struct Objects {
 pub(crate) struct Pack {
     path: PathBuf,
     index: gix_pack::index::File<gix_pack::MMap>,
+}
+
+/// The location of an entry.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+struct PackLocation {
+    /// The position of the pack in [`Objects`].
+    pack: usize,
+    offset: u64,
 }
 
 impl Objects {

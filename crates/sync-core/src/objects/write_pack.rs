@@ -12,11 +12,10 @@ use gix::hashtable::HashMap as IdMap;
 use gix_pack::data::Entry;
 use gix_pack::data::entry::Header;
 
-use super::chain::PackLocation;
 use super::checksum::Hashed;
 use super::deflate::{Deflater, EntryWriter, header_of};
 use super::pack_index::PackedObject;
-use super::{Objects, Pack, corrupt};
+use super::{Objects, Pack, PackLocation, corrupt};
 
 /// A pack that was written.
 pub(crate) struct WrittenPack {
