@@ -143,7 +143,7 @@ fn says(line: &str, marker: Option<&str>, names: &[&str]) -> bool {
         _ => return false,
     };
     words.len() >= 3
-        && (words[1], words[2].trim()) == ("ssh-ed25519", KEY)
+        && (words[1], words[2].trim_end()) == ("ssh-ed25519", KEY)
         && names.iter().any(|name| lists(words[0], name))
 }
 

@@ -3,8 +3,8 @@
 use std::path::Path;
 use std::process::Command;
 
-/// The index that git makes of a pack in a directory, or why it refuses the pack. Without `--strict`, as in a fetch: what
-/// objects say is not looked at. Syncline, too, looks at trees only when it checks them out.
+/// The index that git makes of a pack in a directory, or why it refuses the pack. Without `--strict`, as in a fetch:
+/// what objects say is not looked at. Syncline, too, looks at trees only when it checks them out.
 pub fn index_pack(pack: &[u8], dir: &Path) -> Result<Vec<u8>, String> {
     fs_err::write(dir.join("x.pack"), pack).expect("a file");
     let mut git = Command::new("git");
