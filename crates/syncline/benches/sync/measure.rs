@@ -245,7 +245,7 @@ pub fn header() {
 
 /// One line of the table.
 pub fn row(label: &str, case: &str, measure: &str, form: Form, [ours, theirs, floor]: Figures) {
-    let written = |form: Form, value: f64| if value.is_nan() { "–".into() } else { form(value) };
+    let written = |form: Form, value: f64| if value.is_finite() { form(value) } else { "–".into() };
     let ratio = |of: f64| written(|ratio| format!("{ratio:.3}"), ours / of);
     println!(
         "| {label} | {case} | {measure} | {} | {} | {} | {} | {} |",
