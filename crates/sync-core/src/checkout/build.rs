@@ -37,7 +37,7 @@ pub(super) struct BuildSite<'a> {
     pub(super) building: &'a WorktreePaths,
     /// The final paths.
     pub(super) paths: &'a WorktreePaths,
-    /// An earlier tree, whose files are reused. The files that are built know its index.
+    /// An earlier tree, whose files are reused. What is known of them is in the [`SelectedTree`].
     pub(super) staged: Option<StagedDir>,
     /// Files that were written while the pack arrived.
     pub(super) early: Option<&'a StreamedFiles>,

@@ -15,7 +15,7 @@ use crate::objects::content::{Content, Spill};
 use crate::objects::delta::Delta;
 use crate::objects::inflate::{Inflater, OUTPUT_SLACK, pieces, stream};
 use crate::objects::pack_index::{ObjectIndex, PackedObject};
-use crate::objects::{Objects, corrupt, refuse_huge};
+use crate::objects::{Objects, corrupt, entry_at, refuse_huge};
 use crate::progress::Stage;
 use crate::resources::SPARE_BUFFERS;
 use crate::threads::on_threads;
@@ -170,7 +170,7 @@ impl<'a> Worker<'a> {
         if children.is_empty() {
             return Ok(()); // the pack has this object twice, and another thread took its deltas
         }
-        let root = pack.entry(object.offset, pack_receiver.hash)?;
+        let root = entry_at(&pack.file, object.offset, pack_receiver.hash)?;
         let (kind, size) = (root.header.as_kind(), root.decompressed_size);
         let kind = kind.ok_or_else(|| corrupt("a delta has no base"))?;
         let content = if size > pack_receiver.resources.stream_threshold() {

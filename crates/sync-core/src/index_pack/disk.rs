@@ -17,9 +17,6 @@ use crate::objects::corrupt;
 use crate::objects::deflate::{Deflater, EntryWriter, header_of};
 use crate::objects::pack_index::{self, PackedObject};
 
-/// No header of an entry is longer: a size, and an offset or an id.
-const MAX_HEADER: usize = 64;
-
 /// A pack under a temporary name. The file is removed on drop unless it is finished.
 pub(crate) struct PackFile {
     path: PathBuf,
@@ -54,13 +51,6 @@ impl PackFile {
             }
         }
         checksum.finish()
-    }
-
-    /// The header of the entry at an offset.
-    pub(super) fn entry(&self, offset: u64, kind: Kind) -> io::Result<gix_pack::data::Entry> {
-        let mut header = [0; MAX_HEADER];
-        self.file.read_at(&mut header, offset)?;
-        gix_pack::data::Entry::from_bytes(&header, offset, kind).map_err(corrupt)
     }
 
     /// Cut the checksum off, and append objects.

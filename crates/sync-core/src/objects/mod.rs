@@ -63,6 +63,16 @@ pub(crate) fn is_damage(err: &io::Error) -> bool {
     matches!(err.kind(), io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof)
 }
 
+/// The longest header of an entry, in bytes: a size, and an offset or an id.
+const MAX_HEADER: usize = 64;
+
+/// The header of the entry at `offset` in a pack.
+pub(crate) fn entry_at(pack: &File, offset: u64, hash: HashKind) -> io::Result<Entry> {
+    let mut header = [0; MAX_HEADER];
+    let read = pack.read_at(&mut header, offset)?;
+    Entry::from_bytes(&header[..read], offset, hash).map_err(corrupt)
+}
+
 /// A reader of objects for one thread. Clone it for another thread.
 pub(crate) struct Objects {
     dir: PathBuf,
@@ -218,9 +228,7 @@ impl Objects {
 
     fn stored(&self, location: PackLocation) -> io::Result<Stored> {
         let file = self.file(location.pack)?;
-        let mut header = [0; 64];
-        let read = file.read_at(&mut header, location.offset)?;
-        let entry = Entry::from_bytes(&header[..read], location.offset, self.hash).map_err(corrupt)?;
+        let entry = entry_at(&file, location.offset, self.hash)?;
         Ok(Stored { file, location, entry })
     }
 

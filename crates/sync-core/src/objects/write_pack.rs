@@ -15,7 +15,7 @@ use gix_pack::data::entry::Header;
 use super::checksum::Hashed;
 use super::deflate::{Deflater, EntryWriter, header_of};
 use super::pack_index::PackedObject;
-use super::{Objects, Pack, PackLocation, corrupt};
+use super::{MAX_HEADER, Objects, Pack, PackLocation, corrupt};
 
 /// A pack that was written.
 pub(crate) struct WrittenPack {
@@ -198,8 +198,7 @@ impl ReadAhead {
 
     /// The first bytes of the entry: enough for its header.
     fn peek(&mut self) -> io::Result<&[u8]> {
-        const HEADER: u64 = 64;
-        let held = self.hold(HEADER.min(self.left.end - self.left.start))?;
+        let held = self.hold((MAX_HEADER as u64).min(self.left.end - self.left.start))?;
         Ok(&self.bytes[held])
     }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::cases::Bench;
-use crate::life::{Costs, Measure, Step, of_floor, of_git, of_syncline};
+use crate::life::{Costs, Life, Measure, Step, of_floor, of_git, of_step, of_syncline};
 use crate::measure::{Figures, Rounds, alone, plain, row, seconds};
 use crate::repositories::Repository;
 use crate::slow_disk::SlowDisk;
@@ -20,8 +20,6 @@ struct Need {
     reads: f64,
     writes: f64,
 }
-
-type Life = Vec<(Step, Need)>;
 
 const STEPS: [(Step, &str); 5] = [
     (Step::FirstSync, "first sync"),
@@ -96,9 +94,4 @@ fn need(disk: &SlowDisk, step: Step, act: &mut dyn FnMut() -> Costs) -> Need {
         reads: difference(now.reads, before.reads),
         writes: difference(now.writes, before.writes),
     }
-}
-
-/// Of a step, where it was taken.
-fn of_step(life: &Life, step: Step) -> Option<Need> {
-    life.iter().find(|(taken, _)| *taken == step).map(|(_, need)| *need)
 }

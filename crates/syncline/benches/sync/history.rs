@@ -1,11 +1,9 @@
 //! Millions of objects of history, all of them wanted: what each step costs, and its memory.
 
 use crate::cases::Bench;
-use crate::life::{Costs, Step, of_git, of_syncline};
+use crate::life::{Costs, Life, Step, of_git, of_step, of_syncline};
 use crate::measure::{Cost, Rounds, costs, header, plain, row};
 use crate::repositories::Repository;
-
-type Life = Vec<(Step, Costs)>;
 
 const STEPS: [(Step, &str); 6] = [
     (Step::FirstSync, "first sync"),
@@ -48,10 +46,9 @@ pub fn print(bench: &Bench, objects: usize, with_git: bool) {
 }
 
 /// Of a step, where it was taken.
-fn cost(life: &Life, step: Step) -> Option<Cost> {
-    let of = |step| life.iter().find(|(taken, _)| *taken == step).map(|(_, costs)| *costs);
-    let (until_flip, after) = of(step)?;
-    match (step, of(Step::BeforeFold)) {
+fn cost(life: &Life<Costs>, step: Step) -> Option<Cost> {
+    let (until_flip, after) = of_step(life, step)?;
+    match (step, of_step(life, Step::BeforeFold)) {
         // What this change did more than the one before it.
         (Step::Fold, Some((_, before))) => Some(Cost {
             wall: after.wall.saturating_sub(before.wall),

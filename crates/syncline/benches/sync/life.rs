@@ -32,6 +32,14 @@ pub enum Step {
 /// What a step cost until the link showed it, and what followed.
 pub type Costs = (Cost, Cost);
 
+/// What was measured of each step that was taken.
+pub type Life<T> = Vec<(Step, T)>;
+
+/// Of a step, where it was taken.
+pub fn of_step<T: Copy>(life: &Life<T>, step: Step) -> Option<T> {
+    life.iter().find(|(taken, _)| *taken == step).map(|(_, measured)| *measured)
+}
+
 /// Measures a step: it gets each, and does it.
 pub type Measure<'a> = dyn FnMut(Step, &mut dyn FnMut() -> Costs) + 'a;
 

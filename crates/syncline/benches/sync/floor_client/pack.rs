@@ -114,14 +114,7 @@ impl Pack {
     /// The kind and the size of the next entry.
     pub(super) fn header(&mut self) -> (u8, usize) {
         self.crc32.reset();
-        let mut byte = self.byte();
-        let (kind, mut size, mut shift) = (byte >> 4 & 7, usize::from(byte & 15), 4);
-        while byte & 0x80 != 0 {
-            byte = self.byte();
-            size |= usize::from(byte & 0x7f) << shift;
-            shift += 7;
-        }
-        (kind, size)
+        header(|| self.byte())
     }
 
     /// Inflate an object to a position of `out`, whose content behind it means nothing.
@@ -156,13 +149,7 @@ pub(super) fn inflate_at(pack: &fs::File, offset: u64) -> (ObjectKind, Vec<u8>) 
     pack.read_at(&mut start, offset).unwrap();
     let mut rest = start.iter().copied();
     let mut next = || rest.next().unwrap();
-    let mut byte = next();
-    let (kind, mut size, mut shift) = (byte >> 4 & 7, usize::from(byte & 15), 4);
-    while byte & 0x80 != 0 {
-        byte = next();
-        size |= usize::from(byte & 0x7f) << shift;
-        shift += 7;
-    }
+    let (kind, size) = header(&mut next);
     let base = (kind == 6).then(|| offset - distance(&mut next));
     let content = inflate_from(pack, offset + (start.len() - rest.len()) as u64, size);
     match base.map(|base| inflate_at(pack, base)) {
@@ -183,6 +170,18 @@ fn inflate_from(pack: &fs::File, mut at: u64, size: usize) -> Vec<u8> {
             return out;
         }
     }
+}
+
+/// The kind and the size of an entry.
+fn header(mut next: impl FnMut() -> u8) -> (u8, usize) {
+    let mut byte = next();
+    let (kind, mut size, mut shift) = (byte >> 4 & 7, usize::from(byte & 15), 4);
+    while byte & 0x80 != 0 {
+        byte = next();
+        size |= usize::from(byte & 0x7f) << shift;
+        shift += 7;
+    }
+    (kind, size)
 }
 
 /// How far back the base of a delta is.
