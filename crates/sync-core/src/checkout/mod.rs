@@ -123,7 +123,8 @@ pub fn checkout(
         remove_dir_if_there(&building.dir).step(step)?;
         fs_err::create_dir(&building.dir).step(step)?;
     }
-    let (staged, known) = staged.filter(|_| !has_early_files).map(StagedTree::into_parts).unzip();
+    let staged = staged.filter(|staged| !has_early_files && staged.object_format() == id.0.kind());
+    let (staged, known) = staged.map(StagedTree::into_parts).unzip();
     let mut build = Build {
         root: store.root(),
         id,

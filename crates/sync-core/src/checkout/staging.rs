@@ -148,6 +148,11 @@ impl StagedTree {
         Ok(StagedTree { dir: StagedDir { tree, origin, altered, last }, known })
     }
 
+    /// An index of another object format cannot become that of the next tree.
+    pub(super) fn object_format(&self) -> gix::hash::Kind {
+        self.known.object_format()
+    }
+
     pub(super) fn into_parts(self) -> (StagedDir, TreeCache) {
         (self.dir, self.known)
     }

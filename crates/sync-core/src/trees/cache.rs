@@ -1,6 +1,6 @@
 //! The trees that an index was made from, computed from the index alone. Trees that are the same in the next commit
-//! are not read again, and their entries stay where they are. The index is untrusted, since it may have been altered: tree ids are computed from its
-//! entries, and the result is validated like a tree that is read.
+//! are not read again, and their entries stay where they are. The index is untrusted, since it may have been altered:
+//! tree ids are computed from its entries, and the result is validated like a tree that is read.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -60,6 +60,10 @@ impl TreeCache {
     /// The index, in which files may be marked as missing or have other stats. Nothing else may be changed.
     pub(crate) fn index_mut(&mut self) -> &mut State {
         &mut self.index
+    }
+
+    pub(crate) fn object_format(&self) -> gix::hash::Kind {
+        self.index.object_hash()
     }
 
     /// A cache without files.
