@@ -61,6 +61,11 @@ fn folding_survives_a_kill_at_every_step() {
 }
 
 #[test]
+fn folding_of_small_packs_survives_a_kill_at_every_step() {
+    kill_at_every_step(scenes::folding_small_packs());
+}
+
+#[test]
 fn a_move_from_git_sync_v4_survives_a_kill_at_every_step() {
     kill_at_every_step(scenes::from_v4());
 }

@@ -11,9 +11,9 @@ use std::time::{Duration, Instant};
 
 use sync_core::ChangeKind::{Added, Modified, Removed};
 use sync_core::{
-    Auth, Candidate, ChangeKind, CommitId, CredentialProvider, Credentials, Decision, Error, ErrorKind,
-    Interrupt, Login, Look, Mirror, MirrorBuilder, Pool, Publisher, Received, Recovery, Resources, Scope,
-    Severity, Source, Store, SyncOutcome, Update, Worktree,
+    Auth, Candidate, ChangeKind, CommitId, CredentialProvider, Credentials, Decision, Depth, Error,
+    ErrorKind, Interrupt, Login, Look, Mirror, MirrorBuilder, Pool, Publisher, Received, Recovery, Resources,
+    Scope, Severity, Source, Store, SyncOutcome, Update, Worktree,
 };
 
 use crate::support::*;
@@ -370,7 +370,7 @@ fn hundreds_of_updates_leave_a_small_store() {
         for commit in line(repo, 200) {
             fs::write(repo.path.join(".git/refs/heads/main"), format!("{commit}\n")).unwrap();
             assert_eq!(updated(&mut mirror).commit().to_string(), commit);
-            most_packs = most_packs.max(packs(&env.root()));
+            most_packs = most_packs.max(packs(&env.root()).len());
         }
         assert!(most_packs <= 41, "{most_packs} packs");
         assert_eq!(mirror.store().trees().unwrap(), [mirror.published().unwrap().unwrap()]);
@@ -386,13 +386,89 @@ fn hundreds_of_updates_leave_a_small_store() {
     });
 }
 
+#[test]
+fn with_all_history_a_large_pack_stays_as_it_is() {
+    local_and_http(|env, repo, url| {
+        repo.commit_incompressible(1 << 20);
+        let mut source = Source::new(url.parse().unwrap(), "main".parse().unwrap());
+        source.depth = Depth::FULL;
+        let mut mirror = Mirror::builder(source).open(env.root()).unwrap();
+        updated(&mut mirror);
+        let large = packs(&env.root());
+        let written = |pack: &Path| pack.metadata().unwrap().modified().unwrap();
+        let before = written(&large[0]);
+        let mut follow = |expected: usize| {
+            for commit in line(repo, 60) {
+                fs::write(repo.path.join(".git/refs/heads/main"), format!("{commit}\n")).unwrap();
+                assert_eq!(updated(&mut mirror).commit().to_string(), commit);
+                assert!(packs(&env.root()).len() <= 40);
+            }
+            assert_eq!(written(&large[0]), before);
+            let tree = mirror.store().tree_path(mirror.published().unwrap().unwrap());
+            assert_eq!(git(&tree, &["rev-list", "--count", "HEAD"]), expected.to_string());
+            env.assert_store_is_sound();
+        };
+        let first = repo.head();
+        follow(62);
+        follow(122);
+        // What a forced push replaced is still named by the reflog; what the branch reaches is not.
+        repo.git(&["reset", "--hard", &first]);
+        repo.commit(&[("file", "other\n")]);
+        follow(63);
+        let log = fs::read_to_string(env.root().join(".git/logs/refs/heads/git-sync")).unwrap();
+        assert!(log.lines().count() < 85, "{log}");
+        env.assert_no_leftovers();
+    });
+}
+
+#[test]
+fn after_a_repack_that_timed_out_small_packs_are_repacked() {
+    local_and_http(|env, repo, url| {
+        repo.commit_incompressible(1 << 20);
+        let interrupt = Interrupt::new();
+        let mut mirror = builder(url).interrupt(interrupt.clone()).open(env.root()).unwrap();
+        let commits = line(repo, 44);
+        let mut update = |commit: &str, is_late: bool| {
+            fs::write(repo.path.join(".git/refs/heads/main"), format!("{commit}\n")).unwrap();
+            let SyncOutcome::Updated(update) = mirror.update().unwrap() else {
+                panic!("{commit} was not published")
+            };
+            if is_late {
+                interrupt.set_deadline(|| true);
+            }
+            mirror.maintain(update.commit());
+            interrupt.clear();
+            packs(&env.root()).len()
+        };
+        for (number, commit) in commits[..40].iter().enumerate() {
+            assert_eq!(update(commit, false), number + 1);
+        }
+        assert_eq!(update(&commits[40], true), 41, "the repack is late");
+        assert_eq!(update(&commits[41], false), 2, "the large pack, and the small ones as one");
+        assert_eq!(update(&commits[42], false), 3);
+        env.assert_store_is_sound();
+
+        repo.git(&["reset", "--hard", &commits[42]]);
+        let large = noise(7, 3 << 20);
+        repo.write("large", &large);
+        let commit = repo.commit(&[]);
+        update(&commit, false);
+        repo.git(&["rm", "--quiet", "-r", "large"]);
+        let commit = repo.commit(&[]);
+        assert_eq!(update(&commit, false), 1, "the store has grown by half");
+        env.assert_store_is_sound();
+    });
+}
+
 /// So many commits, one after the other, each of which changes a file.
 fn line(repo: &Repo, length: usize) -> Vec<String> {
     let mut stream = String::new();
+    let before: usize = repo.git(&["log", "-1", "--format=%ct"]).parse().unwrap();
     for number in 1..=length {
         stream += &format!(
-            "commit refs/heads/main\ncommitter C <c@example.com> {number} +0000\ndata 0\n{}\
+            "commit refs/heads/main\ncommitter C <c@example.com> {} +0000\ndata 0\n{}\
              M 100644 inline file\ndata <<EOF\n{number}\nEOF\n",
+            before + number,
             if number == 1 { "from refs/heads/main^0\n" } else { "" },
         );
     }
@@ -402,9 +478,11 @@ fn line(repo: &Repo, length: usize) -> Vec<String> {
     commits.lines().map(str::to_owned).collect()
 }
 
-fn packs(root: &Path) -> usize {
-    let mut packs = 0;
-    walk(&root.join(".git"), &mut |path| packs += usize::from(path.extension() == Some("pack".as_ref())));
+fn packs(root: &Path) -> Vec<PathBuf> {
+    let mut packs = Vec::new();
+    walk(&root.join(".git"), &mut |path| {
+        packs.extend((path.extension() == Some("pack".as_ref())).then(|| path.to_owned()));
+    });
     packs
 }
 

@@ -54,6 +54,11 @@ fn folding_survives_refusals_at_every_step() {
 }
 
 #[test]
+fn folding_of_small_packs_survives_refusals_at_every_step() {
+    refuse_every_step(scenes::folding_small_packs());
+}
+
+#[test]
 fn a_followers_first_sync_survives_refusals_at_every_step() {
     refuse_every_step(scenes::first_sync_of_follower());
 }

@@ -156,7 +156,18 @@ pub fn pruning() -> Scene {
 
 /// One pack too many, so that all are folded into one.
 pub fn folding() -> Scene {
-    let mut scene = Scene::new("folding of packs", false);
+    one_pack_too_many(Scene::new("folding of packs", false))
+}
+
+/// One pack too many, with all history, so that the small ones are folded into one.
+pub fn folding_small_packs() -> Scene {
+    let scene = Scene::new("folding of small packs", false).option("--depth=0");
+    scene.up.write("large.bin", noise(4, 100_000));
+    scene.up.commit(&[]);
+    one_pack_too_many(scene)
+}
+
+fn one_pack_too_many(mut scene: Scene) -> Scene {
     scene.sync();
     for number in 0..39 {
         scene.up.commit(&[("d0/f0", &format!("{number}\n"))]);

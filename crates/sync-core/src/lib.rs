@@ -137,4 +137,5 @@ pub mod stages {
     pub use crate::fetch::Fetcher;
     pub use crate::fetched::Fetched;
     pub use crate::store::history::Condition;
+    pub use crate::store::repacking::RepackExtent;
 }

@@ -13,6 +13,7 @@ use crate::error::{Context, Error, ErrorKind, Result};
 use crate::fs_ext::TemporaryDir;
 use crate::limits::Limits;
 use crate::objects::Objects;
+use crate::objects::packs::packs;
 use crate::spec::Source;
 use crate::store::Store;
 
@@ -59,8 +60,9 @@ impl Network {
         };
         answered.map_err(RequestFailure::into_error)?;
         let repo = store.repository()?;
-        let objects = Objects::of_packs(&dir.0, &repo, &dir.0, store.resources())
-            .step(|| format!("read the commits in {}", dir.0.display()))?;
+        let step = || format!("read the commits in {}", dir.0.display());
+        let received = packs(&dir.0).step(step)?;
+        let objects = Objects::of_packs(&received, &repo, &dir.0, store.resources()).step(step)?;
         // What is before the commit that is left out is left out, too.
         for id in [want, commit].into_iter().filter(|_| until.is_none()) {
             let step = || format!("fetch the commit {commit} from {}", source.url);

@@ -6,10 +6,13 @@ use std::time::Duration;
 use super::notice::Notice;
 use super::{Mirror, Repack};
 use crate::checkout::lfs::{count_pointers, prune_objects};
-use crate::error::{Context, Error, Recovery, Result};
-use crate::progress::Stage;
+use crate::error::{Context, Error, ErrorKind, Recovery, Result};
+use crate::interrupt::Interrupt;
+use crate::progress::{Progress, Stage};
+use crate::spec::Depth;
 use crate::spec::reference::CommitId;
 use crate::store::Store;
+use crate::store::repacking::RepackExtent;
 
 impl Mirror {
     /// Maintain the root after a successful [`Mirror::update`]: remove replaced trees, unused submodules and temporary
@@ -36,9 +39,8 @@ impl Mirror {
             let pruned = self.prune_lfs();
             self.has_unused_lfs = self.observer.failed(pruned, "cannot remove unused objects of Git LFS");
         }
-        if self.has_excess_history || (has_changed && self.needs_repack(&self.store, size, false)) {
-            self.repack();
-        }
+        let due = if has_changed { self.due_repack(&self.store, size, false) } else { None };
+        self.repack(if self.has_excess_history { Some(RepackExtent::Everything) } else { due });
         if has_changed {
             self.repack_submodules(false);
         }
@@ -60,11 +62,12 @@ impl Mirror {
         let in_use: Vec<CommitId> = named.into_iter().chain(self.store.newest()).collect();
         self.prune(&in_use, false);
         let size = self.tree_size.map_or(0, |(_, size)| size);
-        if self.settings.repack != Repack::Never && self.needs_repack(&self.store, size, true) {
+        let due = self.due_repack(&self.store, size, true);
+        if self.settings.repack != Repack::Never && due.is_some() {
             // A repack keeps the commit of the branch.
             let _ = current.map(|current| self.store.set_branch(current));
             self.remove_unused_submodules();
-            self.repack();
+            self.repack(due);
         }
         self.repack_submodules(true);
         self.end_maintenance();
@@ -159,33 +162,59 @@ impl Mirror {
         self.observer.failed(self.store.remove_unused_submodules(), "cannot remove unused submodules");
     }
 
-    /// Whether to repack now. `tree_size` is the size of a tree of the store, in bytes, or 0. After a failure
+    /// What to repack now. `tree_size` is the size of a tree of the store, in bytes, or 0. After a failure
     /// (`has_failed`) the store may hold commits that are not published.
-    fn needs_repack(&self, store: &Store, tree_size: u64, has_failed: bool) -> bool {
-        let is_tip_only = !has_failed && self.fetcher.source().depth.0.is_some_and(|depth| depth.get() == 1);
-        let is_due = match self.settings.repack {
+    fn due_repack(&self, store: &Store, tree_size: u64, has_failed: bool) -> Option<RepackExtent> {
+        let depth = self.fetcher.source().depth.0;
+        let is_tip_only = !has_failed && depth.is_some_and(|depth| depth.get() == 1);
+        // With all history, commits that are replaced are still needed.
+        let keeps_replaced = !has_failed && depth.is_none();
+        let everything = match self.settings.repack {
             Repack::Never => false,
-            Repack::WhenNeeded => store.has_many_packs() || store.has_excess_packs(is_tip_only, tree_size),
+            Repack::WhenNeeded => {
+                (store.has_many_packs() && !keeps_replaced) || store.has_excess_packs(is_tip_only, tree_size)
+            }
             Repack::Always => store.has_several_packs(),
         };
-        is_due || store.repack_was_interrupted()
+        if everything {
+            return Some(RepackExtent::Everything);
+        }
+        let has_many = self.settings.repack != Repack::Never && store.has_many_packs();
+        store.interrupted_repack().or(has_many.then_some(RepackExtent::SmallPacks))
     }
 
     /// Without a permit, the next maintenance tries again.
-    fn repack(&mut self) {
+    fn repack(&mut self, due: Option<RepackExtent>) {
+        let Some(extent) = due.and_then(|due| self.feasible(due)) else { return };
         let Some(_permit) = self.pool.permits().take_free() else {
             self.has_changed = true;
             return;
         };
-        let repacked = self.store.repack(self.fetcher.source().depth, &self.progress, &self.interrupt);
+        let depth = self.fetcher.source().depth;
+        let repacked = repack(&mut self.store, extent, depth, &self.progress, &self.interrupt);
         self.report_repack(&repacked);
         match repacked {
-            Ok(()) => self.has_excess_history = false,
+            Ok(()) if extent == RepackExtent::Everything => {
+                (self.has_excess_history, self.timed_out_at) = (false, None);
+            }
+            Ok(()) => {}
             Err(err) => {
                 self.has_leftovers = true;
+                if extent == RepackExtent::Everything && err.kind() == ErrorKind::TimedOut {
+                    self.timed_out_at = Some(self.store.disk_usage());
+                }
                 self.rebuild_after(&err);
             }
         }
+    }
+
+    /// What can be repacked in time. After a timeout only small packs are, until the store has grown by half.
+    fn feasible(&self, due: RepackExtent) -> Option<RepackExtent> {
+        let takes_too_long = |then| self.store.disk_usage() <= then + then / 2;
+        if due == RepackExtent::Everything && self.timed_out_at.is_some_and(takes_too_long) {
+            return self.store.has_many_packs().then_some(RepackExtent::SmallPacks);
+        }
+        Some(due)
     }
 
     fn repack_submodules(&mut self, has_failed: bool) {
@@ -194,15 +223,15 @@ impl Mirror {
             Vec::new()
         });
         for mut store in stores {
-            if self.needs_repack(&store, 0, has_failed) {
-                let Some(_permit) = self.pool.permits().take_free() else {
-                    self.has_changed = true;
-                    return;
-                };
-                let repacked = store.repack(self.fetcher.source().depth, &self.progress, &self.interrupt);
-                self.report_repack(&repacked);
-                self.has_leftovers |= repacked.is_err();
-            }
+            let Some(extent) = self.due_repack(&store, 0, has_failed) else { continue };
+            let Some(_permit) = self.pool.permits().take_free() else {
+                self.has_changed = true;
+                return;
+            };
+            let depth = self.fetcher.source().depth;
+            let repacked = repack(&mut store, extent, depth, &self.progress, &self.interrupt);
+            self.report_repack(&repacked);
+            self.has_leftovers |= repacked.is_err();
         }
     }
 
@@ -228,5 +257,18 @@ impl Mirror {
             self.clean_up();
         }
         self.progress.enter(Stage::Idle);
+    }
+}
+
+fn repack(
+    store: &mut Store,
+    extent: RepackExtent,
+    depth: Depth,
+    progress: &Progress,
+    interrupt: &Interrupt,
+) -> Result<()> {
+    match extent {
+        RepackExtent::Everything => store.repack(depth, progress, interrupt),
+        RepackExtent::SmallPacks => store.repack_small_packs(progress, interrupt),
     }
 }

@@ -87,6 +87,8 @@ pub struct Mirror {
     is_verified: bool,
     /// Whether the store holds more history than the depth of the source.
     has_excess_history: bool,
+    /// The size of the store when repacking everything timed out, in bytes.
+    timed_out_at: Option<u64>,
     /// Whether to set the replaced tree aside for reuse. It is worth it if it shares most files with the published one.
     keeps_recyclable: bool,
     /// When the tree that is set aside was retired, by the caller's monotonic clock.
@@ -116,7 +118,8 @@ struct Settings {
     lists_changes: bool,
 }
 
-/// When to repack: to copy all needed objects into one pack, and drop the others.
+/// When to repack: to copy all needed objects into one pack, and drop the others. If all history is kept, and there are
+/// many packs, only the small ones are copied into one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Repack {

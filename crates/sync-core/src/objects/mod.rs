@@ -22,6 +22,7 @@ mod tests;
 pub(crate) mod write_pack;
 
 use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -103,21 +104,23 @@ struct PackLocation {
 impl Objects {
     /// A reader of the objects that are in `repo` now. Temporary files go to `spill_dir`.
     pub(crate) fn of(repo: &gix::Repository, spill_dir: &Path, resources: Resources) -> gix::Result<Objects> {
-        Self::of_packs(&repo.common_dir().join("objects/pack"), repo, spill_dir, resources)
+        let dir = repo.common_dir().join("objects/pack");
+        Self::of_packs(&packs::packs(&dir).map_err(gix::Error::from_error)?, repo, spill_dir, resources)
     }
 
-    /// A reader of the packs in `pack_dir`, and of the loose objects in `repo`.
+    /// A reader of some packs, and of the loose objects in `repo`.
     pub(crate) fn of_packs(
-        pack_dir: &Path,
+        packs: &BTreeSet<PathBuf>,
         repo: &gix::Repository,
         spill_dir: &Path,
         resources: Resources,
     ) -> gix::Result<Objects> {
-        let (dir, mut packs) = (repo.common_dir().join("objects"), Vec::new());
-        for path in packs::packs(pack_dir).map_err(gix::Error::from_error)? {
+        let dir = repo.common_dir().join("objects");
+        let open = |path: &PathBuf| {
             let index = gix_pack::index::File::at(path.with_extension("idx"), repo.object_hash())?;
-            packs.push(Pack { path, index });
-        }
+            Ok(Pack { path: path.clone(), index })
+        };
+        let mut packs = packs.iter().map(open).collect::<gix::Result<Vec<_>>>()?;
         // The largest pack first, since most objects are in it. The order is total, so that a lookup always finds an
         // object in the same pack: write_pack relies on it.
         packs.sort_by(|a, b| b.index.num_objects().cmp(&a.index.num_objects()).then(a.path.cmp(&b.path)));
@@ -132,6 +135,15 @@ impl Objects {
             resources,
             scratch: RefCell::default(),
         })
+    }
+
+    /// The objects in the packs, each once.
+    pub(crate) fn packed(&self) -> Vec<ObjectId> {
+        let mut ids: Vec<_> =
+            self.packs.iter().flat_map(|pack| pack.index.iter().map(|entry| entry.oid)).collect();
+        ids.sort_unstable();
+        ids.dedup();
+        ids
     }
 
     /// A pack that does not end with the checksum that its index names. git refuses such a pack.

@@ -1,4 +1,4 @@
-//! The history in the store: which commits stay reachable, where the shallow boundary runs, and repacking.
+//! The history in the store: which commits stay reachable, where the shallow boundary runs.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -13,16 +13,13 @@ use super::Store;
 use super::layout::BRANCH;
 use crate::error::{Context, Error, Recovery, Result};
 use crate::fetched::{Received, Tip};
-use crate::fs_ext::{entries, remove_dir_if_there, remove_if_there, remove_matching, replace_file};
+use crate::fs_ext::{entries, remove_if_there, replace_file};
 use crate::interrupt::Interrupt;
 use crate::objects::Objects;
 use crate::objects::closure::{Closure, boundary, closure};
-use crate::objects::packs::{packs, remove_pack};
-use crate::progress::{Progress, Stage};
-use crate::repack::repack;
+use crate::objects::packs::packs;
 use crate::spec::Depth;
 use crate::spec::reference::CommitId;
-use crate::store::layout::mark_promised;
 use crate::trees::cache::objects_of;
 use crate::worktree::index_file;
 
@@ -77,7 +74,7 @@ impl Store {
         self.branch().map(CommitId)
     }
 
-    fn branch(&self) -> Option<ObjectId> {
+    pub(super) fn branch(&self) -> Option<ObjectId> {
         let text = fs_err::read_to_string(self.git_dir().join(BRANCH)).ok()?;
         ObjectId::from_hex(text.trim_end().as_bytes()).ok()
     }
@@ -158,14 +155,19 @@ impl Store {
     }
 
     /// The commits in the reflog of the branch.
-    fn reflog_commits(&self) -> Vec<ObjectId> {
+    pub(super) fn reflog_commits(&self) -> Vec<ObjectId> {
         let log = fs_err::read_to_string(self.git_dir().join("logs").join(BRANCH)).unwrap_or_default();
         let ids = log.lines().flat_map(|line| line.split(' ').take(2));
         ids.filter_map(|id| ObjectId::from_hex(id.as_bytes()).ok()).filter(|id| !id.is_null()).collect()
     }
 
     /// Write the reflog of the branch, which points to `id` or is about to.
-    fn write_log(&self, repo: &gix::Repository, kept: &BTreeSet<ObjectId>, id: ObjectId) -> io::Result<()> {
+    pub(super) fn write_log(
+        &self,
+        repo: &gix::Repository,
+        kept: &BTreeSet<ObjectId>,
+        id: ObjectId,
+    ) -> io::Result<()> {
         let time = repo.find_commit(id).and_then(|commit| commit.time());
         let time = time.map_or(0, |time| time.seconds.max(0));
         let lines = kept.iter().filter(|kept| **kept != id && exists(repo, kept));
@@ -231,83 +233,6 @@ impl Store {
         }
     }
 
-    /// Whether a [`Store::repack`] was interrupted while it deleted old objects. Then run it again.
-    #[must_use]
-    pub fn repack_was_interrupted(&self) -> bool {
-        self.repack_mark().exists()
-    }
-
-    /// A file that exists while a repack deletes old objects.
-    fn repack_mark(&self) -> PathBuf {
-        self.git_dir().join("syncline-folding")
-    }
-
-    /// Write one pack with the objects that the trees under the root and the newest commit need, with `depth`
-    /// commits of history each, and delete all other objects and references. Temporarily both the old packs and the
-    /// new one are on disk.
-    ///
-    /// After an error or an interrupt the store is complete. If some old objects are deleted by then,
-    /// [`Store::repack_was_interrupted`] says so.
-    ///
-    /// # Errors
-    ///
-    /// [`ErrorKind::Cancelled`](crate::ErrorKind::Cancelled) or [`ErrorKind::TimedOut`](crate::ErrorKind::TimedOut)
-    /// after an interrupt; [`ErrorKind::DamagedStore`](crate::ErrorKind::DamagedStore) if an object is missing or
-    /// damaged; [`ErrorKind::StorageFull`](crate::ErrorKind::StorageFull) or
-    /// [`ErrorKind::Io`](crate::ErrorKind::Io) if the new pack cannot be written or an old one cannot be removed.
-    pub fn repack(&mut self, depth: Depth, progress: &Progress, interrupt: &Interrupt) -> Result<()> {
-        let step = || format!("repack {}", self.pack_dir().display());
-        progress.enter(Stage::Repacking);
-        let old_packs = self.packs().step(step)?;
-        let repo = self.repository()?;
-        let tips = self.haves(&repo)?;
-        let ids: Vec<ObjectId> = tips.iter().copied().collect();
-        let (objects, shallow) = (self.objects(&repo)?, boundary(&repo).step(step)?);
-        let mut live = closure(&objects, &ids, (&shallow, depth), |_| false, |_| false, interrupt)
-            .map_err(|err| Error::reading(step(), &err))?;
-        let is_partial = self.is_partial();
-        if is_partial {
-            live.objects.retain(|id| repo.has_object(id));
-        }
-        let new_pack = repack(&objects, live.objects, &self.pack_dir(), (progress, interrupt))
-            .map_err(|err| Error::reading(step(), &gix::Error::from_error(err)))?;
-        if let Some(pack) = new_pack.as_ref().filter(|_| is_partial) {
-            mark_promised(pack).step(step)?;
-        }
-        // From here until the final write_shallow, every commit has its parents or an entry in the boundary.
-        self.extend_shallow(&repo, &live.boundary).map_err(|err| err.within(&step()))?;
-        fs_err::write(self.repack_mark(), "").step(step)?;
-        // The reflog keeps the commits of trees that are removed before the next repack.
-        self.write_log(&repo, &tips, self.branch().unwrap_or_else(|| repo.object_hash().null()))
-            .step(step)?;
-        self.remove_other_references().step(step)?;
-        drop((repo, objects));
-        for pack in old_packs.into_iter().filter(|pack| Some(pack) != new_pack.as_ref()) {
-            remove_pack(&pack).step(step)?;
-        }
-        let is_loose = |name: &str| name.len() == 2 && u8::from_str_radix(name, 16).is_ok();
-        remove_matching(&self.git.join("objects"), &is_loose).step(step)?;
-        self.write_shallow(&live.boundary).step(step)?;
-        remove_if_there(&self.repack_mark()).step(step)
-    }
-
-    /// Remove files of git or git-sync that may name objects about to be deleted: references, reflogs, an index,
-    /// commit graphs and multi-pack indexes.
-    fn remove_other_references(&self) -> io::Result<()> {
-        for file in ["packed-refs", "logs/HEAD", "ORIG_HEAD", "FETCH_HEAD", "index"] {
-            remove_if_there(&self.git.join(file))?;
-        }
-        for admin in entries(&self.git.join("worktrees"))? {
-            remove_dir_if_there(&admin?.path().join("logs"))?;
-        }
-        for dir in ["refs", "refs/heads"] {
-            let ours = if dir == "refs" { "heads" } else { "git-sync" };
-            remove_matching(&self.git.join(dir), &|name| name != ours)?;
-        }
-        remove_matching(&self.git.join("objects/info"), &|name| name.starts_with("commit-graph"))?;
-        remove_matching(&self.pack_dir(), &|name| name.starts_with("multi-pack-index"))
-    }
-
     pub(super) fn packs(&self) -> io::Result<BTreeSet<PathBuf>> {
         packs(&self.pack_dir())
     }
@@ -344,7 +269,11 @@ impl Store {
 
 /// The trees and blobs of a commit that is checked out; `None` if the index of its tree does not say. An index that was
 /// altered has other trees than the commit. This spares reading the trees of the commit.
-fn checked_out_objects(objects: &Objects, id: CommitId, index: Option<&State>) -> Option<Vec<ObjectId>> {
+pub(super) fn checked_out_objects(
+    objects: &Objects,
+    id: CommitId,
+    index: Option<&State>,
+) -> Option<Vec<ObjectId>> {
     let tree = objects.find_commit_iter(&id.0, &mut Vec::new()).ok()?.tree_id().ok()?;
     objects_of(index?, tree)
 }

@@ -16,6 +16,7 @@ pub(crate) mod layout;
 mod leftovers;
 mod lock;
 mod packs;
+pub(crate) mod repacking;
 mod submodule_stores;
 mod takeover;
 pub(crate) mod worktree_paths;
