@@ -149,6 +149,38 @@ fn a_filter_with_patterns_brings_only_the_blobs_that_are_needed() {
 }
 
 #[test]
+fn attributes_are_fetched_only_where_they_apply() {
+    let env = Env::new();
+    let repo = upstream(&env);
+    let nginx = Nginx::start(&env.path(""));
+    repo.commit(&[
+        (".gitattributes", "*.md eol=crlf\n"),
+        ("wanted/deep/.gitattributes", "*.txt eol=crlf\n"),
+        ("wanted/deep/y.txt", "y\n"),
+        ("wanted/deep/z.md", "z\n"),
+        ("unwanted/.gitattributes", "*.bin binary\n"),
+        // The same content as the one that applies.
+        ("unwanted/again/.gitattributes", "*.txt eol=crlf\n"),
+    ]);
+    let id = repo.git(&["rev-parse", "main:unwanted/.gitattributes"]);
+    // In the second case the attributes at the top are left out, and apply.
+    let patterns = env.path("patterns");
+    fs::write(&patterns, "wanted/deep/*\n").unwrap();
+    let by_file = format!("--sparse-checkout-file={}", patterns.display());
+    for selection in ["--sparse=wanted/deep".to_owned(), by_file] {
+        let _ = fs::remove_dir_all(env.root());
+        env.syncline(nginx.url("up/.git")).arg("--filter=blob:none").arg(&selection).sync();
+        assert_eq!(
+            (env.read("wanted/deep/y.txt"), env.read("wanted/deep/z.md")),
+            ("y\r\n".into(), "z\r\n".into())
+        );
+        let objects = git(&env.link(), &["rev-list", "--objects", "--missing=print", "HEAD"]);
+        assert!(objects.contains(&format!("?{id}")), "{selection}: {objects}");
+        assert_eq!(git(&env.link(), &["status", "--porcelain"]), "");
+    }
+}
+
+#[test]
 fn a_server_without_filters_works_with_one_warning() {
     let env = Env::new();
     let repo = env.repo("up");

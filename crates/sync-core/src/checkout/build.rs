@@ -30,6 +30,7 @@ use crate::trees::rules::PATH_MAX;
 use crate::trees::{CommitFiles, ReplacedFile};
 use crate::worktree::entry::{needs_writing, split_path, to_path};
 use crate::worktree::index_file;
+use crate::worktree::tree_size::TreeSize;
 
 /// Where a tree is built, and the files that exist already.
 pub(super) struct BuildSite<'a> {
@@ -117,6 +118,8 @@ impl Build<'_> {
                 entry.stat = Stat::default();
             }
         }
+        // That of the superproject, which comes before its submodules.
+        self.made.size.get_or_insert(TreeSize::of(&index));
         write_admin(fetched, &index, &building.admin, paths)?;
         if let Some(lfs) = &lfs {
             lfs.note.write(&building.admin).step(step)?;
@@ -295,7 +298,7 @@ fn rest_of(index: &State, attributes: &AttributeFiles) -> (State, Vec<usize>) {
     let (mut rest, mut positions) = (State::new(index.object_hash()), Vec::new());
     for (at, entry) in index.entries().iter().enumerate() {
         let path = entry.path(index);
-        if needs_writing(entry) || (is_attributes(path) && !attributes.ignore(entry)) {
+        if needs_writing(entry) || (is_attributes(path) && !attributes.ignore(path)) {
             rest.dangerously_push_entry(entry.stat, entry.id, entry.flags, entry.mode, path);
             positions.push(at);
         }

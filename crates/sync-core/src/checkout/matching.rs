@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use gix::ObjectId;
 use gix::attrs::search::Outcome;
-use gix::bstr::BStr;
+use gix::bstr::{BStr, BString};
 use gix::index::entry::Mode;
 use gix::index::{Entry, State};
 use gix::objs::{Data, Find, FindExt, HeaderExt, Kind};
@@ -20,6 +20,7 @@ use crate::error::{Context, Error, ErrorKind, Result};
 use crate::limits::Excess;
 use crate::objects::Objects;
 use crate::spec::reference::CommitId;
+use crate::trees::needed::applies;
 use crate::worktree::entry::to_path;
 
 /// The attributes of gix's stack, without any files of the machine: they come from the tree alone.
@@ -46,7 +47,7 @@ impl AttributeMatcher {
         names: Vec<&'static str>,
     ) -> Result<Self> {
         let (mut texts, mut files, mut text) = (AttributeTexts::default(), Vec::new(), Vec::new());
-        for entry in attribute_files(index).filter(|entry| !attributes.ignore(entry)) {
+        for entry in attribute_files(index).filter(|entry| !attributes.ignore(entry.path(index))) {
             let read = objects.find(&entry.id, &mut text).map_err(|err| missing(CommitId(entry.id), &err))?;
             texts.0.insert(entry.id, as_git_reads(read.data).unwrap_or_else(|| read.data.to_owned()));
             files.push((entry.path(index).to_owned(), entry.id));
@@ -88,8 +89,8 @@ const MAX_COPIED_ATTRIBUTES: u64 = 64 << 10;
 /// The sizes of the attribute files of a tree.
 #[derive(Default)]
 pub(super) struct AttributeFiles {
-    /// Files that git ignores because of their size.
-    ignored: HashSet<ObjectId>,
+    /// Files that git ignores because of their size, and those that apply to no file.
+    ignored: HashSet<BString>,
     /// The total size of the others in bytes.
     bytes: u64,
 }
@@ -100,9 +101,14 @@ impl AttributeFiles {
         let (headers, most) = (objects.headers(), objects.resources.max_text());
         let mut files = AttributeFiles::default();
         for entry in attribute_files(index) {
+            // A partial clone may lack it.
+            if !applies(index, entry) {
+                files.ignored.insert(entry.path(index).to_owned());
+                continue;
+            }
             let size = headers.header(&entry.id).map_err(|err| missing(id, &err))?.size;
             if size > MAX_ATTRIBUTE_FILE {
-                files.ignored.insert(entry.id);
+                files.ignored.insert(entry.path(index).to_owned());
                 continue;
             }
             files.bytes += size;
@@ -124,7 +130,7 @@ impl AttributeFiles {
         is_wanted: impl Fn(&Entry, &[u8]) -> bool,
     ) -> Result<bool> {
         let mut buffer = Vec::new();
-        for entry in attribute_files(index).filter(|entry| !self.ignore(entry)) {
+        for entry in attribute_files(index).filter(|entry| !self.ignore(entry.path(index))) {
             let text =
                 objects.find(&entry.id, &mut buffer).map_err(|err| missing(CommitId(entry.id), &err))?;
             if is_wanted(entry, text.data) {
@@ -138,7 +144,7 @@ impl AttributeFiles {
         self.bytes > MAX_COPIED_ATTRIBUTES
     }
 
-    pub(super) fn ignore(&self, entry: &Entry) -> bool {
-        self.ignored.contains(&entry.id)
+    pub(super) fn ignore(&self, path: &BStr) -> bool {
+        self.ignored.contains(path)
     }
 }

@@ -20,8 +20,6 @@ pub(crate) mod verify;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use gix::index::State;
-
 use crate::checkout::staging::{Origin, StagedTree};
 use crate::error::{Context, Error, Result};
 use crate::fetched::Fetched;
@@ -34,6 +32,7 @@ use crate::store::Store;
 use crate::store::worktree_paths::WorktreePaths;
 use crate::trees::cache::TreeCache;
 use crate::trees::{CommitFiles, selected_files};
+use crate::worktree::tree_size::TreeSize;
 
 use build::{Build, BuildSite};
 use lfs::LfsCounts;
@@ -61,6 +60,8 @@ pub struct Worktree {
     /// Files of the last tree that were altered in place, and were therefore not reused. The paths are relative to
     /// the root of the tree or submodule.
     pub altered: Vec<String>,
+    /// `None` if the tree existed already.
+    pub(crate) size: Option<TreeSize>,
 }
 
 impl Worktree {
@@ -76,6 +77,7 @@ impl Worktree {
             origin: None,
             lfs: LfsCounts::default(),
             altered: Vec::new(),
+            size: None,
         }
     }
 }
@@ -186,11 +188,7 @@ impl SelectedTree {
 /// Files of submodules do not count. The size of each file is modulo 4 GiB, as in a git index.
 #[must_use]
 pub fn tree_size(store: &Store, id: CommitId) -> u64 {
-    store.index(id).map_or(0, |index| size_of_files(&index))
-}
-
-pub(crate) fn size_of_files(index: &State) -> u64 {
-    index.entries().iter().map(|entry| u64::from(entry.stat.size)).sum()
+    store.index(id).map_or(0, |index| TreeSize::of(&index).files)
 }
 
 /// The error for an object of commit `id` that is missing or damaged.

@@ -4,8 +4,6 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use gix::ObjectId;
-use gix::bstr::ByteSlice;
-use gix::index::entry::Mode;
 use gix::protocol::fetch::Shallow;
 use gix::protocol::transport::Protocol;
 
@@ -19,10 +17,8 @@ use crate::fetched::{StreamedFiles, Tip};
 use crate::fs_ext::remove_dir_if_there;
 use crate::spec::Source;
 use crate::spec::filter::Filter;
-use crate::spec::reference::CommitId;
 use crate::store::Store;
-use crate::trees::selected_files;
-use crate::worktree::entry::needs_writing;
+use crate::trees::needed::needed_blobs;
 
 impl Network {
     /// Fetch the pack of a commit.
@@ -82,22 +78,12 @@ impl Network {
         let mut repo = store.repository()?;
         repo.objects.refresh_never();
         let objects = store.objects(&repo)?;
-        let index = selected_files(&objects, CommitId(commit), &source.selection, &mut 0, None)?.index;
-        let mut wants = BTreeSet::new();
-        for entry in index.entries().iter().filter(|entry| entry.mode != Mode::COMMIT) {
-            // Attributes decide how other files are converted, and `.gitmodules` which submodules there are. So these
-            // files are needed even where sparse patterns leave them out.
-            let is_always_needed =
-                matches!(entry.path(&index).rsplit_str("/").next(), Some(b".gitattributes" | b".gitmodules"));
-            if (is_always_needed || needs_writing(entry)) && !repo.has_object(entry.id) {
-                wants.insert(entry.id);
-            }
-        }
+        let needed = needed_blobs(&objects, commit, &source.selection)?;
+        let wants: Vec<_> = needed.into_iter().filter(|id| !repo.has_object(id)).collect();
         drop(repo);
         if wants.is_empty() {
             return Ok(());
         }
-        let wants = wants.into_iter().collect();
         let request = Request { wants, haves: BTreeSet::new(), shallow: Shallow::NoChange, filter: None };
         let connection = self.connect(source)?;
         self.request(source, connection, &request, store, None)

@@ -21,7 +21,7 @@ impl Mirror {
     /// A failure is reported to the observer, and the next maintenance tries again. An interrupt ends only the repack.
     pub fn maintain(&mut self, commit: CommitId) {
         let has_changed = std::mem::take(&mut self.has_changed);
-        let size = self.tree_size(commit);
+        let size = self.size_of_tree(commit).objects();
         self.prune(&[commit], self.keeps_recyclable);
         if has_changed {
             match self.store.remove_git_sync_v3_trees() {
@@ -61,7 +61,7 @@ impl Mirror {
         };
         let in_use: Vec<CommitId> = named.into_iter().chain(self.store.newest()).collect();
         self.prune(&in_use, false);
-        let size = self.tree_size.map_or(0, |(_, size)| size);
+        let size = self.tree_size.map_or(0, |(_, size)| size.objects());
         let due = self.due_repack(&self.store, size, true);
         if self.settings.repack != Repack::Never && due.is_some() {
             // A repack keeps the commit of the branch.
@@ -162,7 +162,7 @@ impl Mirror {
         self.observer.failed(self.store.remove_unused_submodules(), "cannot remove unused submodules");
     }
 
-    /// What to repack now. `tree_size` is the size of a tree of the store, in bytes, or 0. After a failure
+    /// What to repack now. `tree_size` is what the objects of a tree of the store take, in bytes, or 0. After a failure
     /// (`has_failed`) the store may hold commits that are not published.
     fn due_repack(&self, store: &Store, tree_size: u64, has_failed: bool) -> Option<RepackExtent> {
         let depth = self.fetcher.source().depth.0;

@@ -23,7 +23,6 @@ mod verify;
 use std::path::PathBuf;
 
 use crate::checkout::Worktree;
-use crate::checkout::tree_size;
 use crate::error::{Context, Error, Recovery, Result};
 use crate::fetch::Fetcher;
 use crate::fetched::Tip;
@@ -32,6 +31,7 @@ use crate::permits::Permit;
 use crate::progress::{Progress, Stage};
 use crate::spec::reference::{CommitId, Reference};
 use crate::store::Store;
+use crate::worktree::tree_size::TreeSize;
 
 pub use builder::MirrorBuilder;
 pub use changes::{Change, ChangeKind};
@@ -93,8 +93,8 @@ pub struct Mirror {
     keeps_recyclable: bool,
     /// When the tree that is set aside was retired, by the caller's monotonic clock.
     retired_at: Option<std::time::Duration>,
-    /// The published commit, and the size of its tree in bytes.
-    tree_size: Option<(CommitId, u64)>,
+    /// The size of the tree that was checked or made last, and its commit.
+    tree_size: Option<(CommitId, TreeSize)>,
     /// Whether objects of Git LFS may be unused. To find out, all of them are looked at.
     has_unused_lfs: bool,
     /// Whether this process has counted the files that are pointers of Git LFS.
@@ -264,9 +264,16 @@ impl Mirror {
     /// The total size of the files of a commit's tree, in bytes; 0 if the root has no tree of this commit. Files of
     /// submodules do not count. The size of each file is modulo 4 GiB, as in a git index.
     pub fn tree_size(&mut self, commit: CommitId) -> u64 {
+        self.size_of_tree(commit).files
+    }
+
+    fn size_of_tree(&mut self, commit: CommitId) -> TreeSize {
         match self.tree_size {
             Some((known, size)) if known == commit => size,
-            _ => self.tree_size.insert((commit, tree_size(&self.store, commit))).1,
+            _ => {
+                let size = self.store.index(commit).as_ref().map(TreeSize::of).unwrap_or_default();
+                self.tree_size.insert((commit, size)).1
+            }
         }
     }
 

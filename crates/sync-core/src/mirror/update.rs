@@ -13,7 +13,7 @@ use crate::bounded_read::read_bounded;
 use crate::checkout::lfs::{LfsCounts, discard_parts, lacks_objects};
 use crate::checkout::staging::{Origin, StagePlan, StagedTree};
 use crate::checkout::verify::altered_by_index;
-use crate::checkout::{Worktree, checkout, size_of_files};
+use crate::checkout::{Worktree, checkout};
 use crate::error::{Context, Error, ErrorKind, Result};
 use crate::fetched::{Fetched, Tip, tip};
 use crate::permits::Permit;
@@ -21,6 +21,7 @@ use crate::spec::reference::CommitId;
 use crate::spec::sparse::SparsePatterns;
 use crate::store::history::Condition;
 use crate::worktree::index_file;
+use crate::worktree::tree_size::TreeSize;
 
 impl Mirror {
     /// Look whether what is published, or ready, is what the reference names. After a full check, only two files are
@@ -179,7 +180,7 @@ impl Mirror {
             self.notify(&Notice::info(text).of(commit));
             return Ok(false);
         }
-        self.tree_size = index.as_ref().map(|index| (commit, size_of_files(index)));
+        self.tree_size = index.as_ref().map(|index| (commit, TreeSize::of(index)));
         let wanted = (&self.fetcher.source().selection, index.as_ref());
         match altered_by_index(&self.store, commit, wanted, &self.interrupt) {
             Ok(files) if files.is_empty() => self.is_shown_intact(commit).inspect(|is_intact| {
@@ -230,7 +231,9 @@ impl Mirror {
         if self.fetcher.lacks_filter() && !lacked_filter {
             self.notify(&Notice::warning("the server does not support --filter: it sends everything"));
         }
-        checkout(&self.store, &fetched, staged, &self.progress, &self.interrupt).map(Some)
+        let tree = checkout(&self.store, &fetched, staged, &self.progress, &self.interrupt)?;
+        self.tree_size = tree.size.map(|size| (tree.commit, size)).or(self.tree_size);
+        Ok(Some(tree))
     }
 
     /// Fetch, and stage the files that the next tree reuses: meanwhile, or once the commit is accepted.

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use gix::bstr::BStr;
 use gix::index::State;
 use gix::index::entry::{Flags, Mode, Stat};
 
@@ -9,7 +10,11 @@ use super::subdirectory::Subdirectory;
 
 /// Patterns of git-sparse-checkout(1). As in git, patterns of the form of cone mode are matched in cone mode.
 #[derive(Clone, Debug, PartialEq)]
-pub struct SparsePatterns(Arc<[u8]>);
+pub struct SparsePatterns {
+    text: Arc<[u8]>,
+    /// The directories that the patterns stand for; `None` if not known.
+    directories: Option<Arc<[String]>>,
+}
 
 impl SparsePatterns {
     /// The largest size of a pattern file, in bytes. Parsed patterns need up to 70 times as much memory.
@@ -18,7 +23,7 @@ impl SparsePatterns {
     /// The patterns in the text of a pattern file. The caller keeps the size below [`SparsePatterns::MAX_SIZE`].
     #[must_use]
     pub fn from_text(text: impl Into<Vec<u8>>) -> Self {
-        SparsePatterns(text.into().into())
+        SparsePatterns { text: text.into().into(), directories: None }
     }
 
     /// Patterns in cone mode: these directories with everything below them, and the files directly in each of their
@@ -43,7 +48,30 @@ impl SparsePatterns {
         }
         let mut seen = std::collections::HashSet::new();
         lines.retain(|line| seen.insert(line.clone()));
-        SparsePatterns::from_text(lines.join("\n") + "\n")
+        // Other names could be patterns.
+        let is_plain =
+            |part: &&str| part.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte));
+        let are_plain = all.iter().flatten().all(is_plain);
+        let names = || all.iter().map(|parts| parts.join("/")).collect();
+        let text = (lines.join("\n") + "\n").into_bytes().into();
+        SparsePatterns { text, directories: are_plain.then(names) }
+    }
+
+    /// Whether it is known which directories the patterns stand for.
+    pub(crate) fn name_directories(&self) -> bool {
+        self.directories.is_some()
+    }
+
+    /// Whether the patterns may select files in a directory, or below it.
+    pub(crate) fn may_select(&self, directory: &BStr) -> bool {
+        let is_within = |inner: &[u8], outer: &[u8]| {
+            inner.strip_prefix(outer).is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"))
+        };
+        self.directories.as_ref().is_none_or(|named| {
+            named
+                .iter()
+                .any(|name| is_within(directory, name.as_bytes()) || is_within(name.as_bytes(), directory))
+        })
     }
 
     /// Whether patterns in cone mode leave out a directory and all that may be in it.
@@ -60,13 +88,13 @@ impl SparsePatterns {
     }
 
     pub(crate) fn bytes(&self) -> &[u8] {
-        &self.0
+        &self.text
     }
 
     /// Mark the entries that are left out with `SKIP_WORKTREE`.
     pub(crate) fn apply(&self, index: &mut State) -> gix::Result<()> {
         let case = gix::glob::pattern::Case::Sensitive;
-        gix::worktree::sparse::apply_patterns(index, &self.0, "sparse-checkout".as_ref(), true, case)
+        gix::worktree::sparse::apply_patterns(index, &self.text, "sparse-checkout".as_ref(), true, case)
     }
 }
 
@@ -98,6 +126,7 @@ mod tests {
             ("b", true),
         ] {
             assert_eq!(patterns.leave_out(&directory.parse().unwrap()), is_left_out, "{directory}");
+            assert_eq!(patterns.may_select(directory.into()), !is_left_out, "{directory}");
         }
     }
 }

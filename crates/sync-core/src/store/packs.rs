@@ -14,15 +14,13 @@ use crate::progress::Progress;
 use crate::resources::Resources;
 use crate::worktree::entry::needs_writing;
 use crate::worktree::index_file;
+use crate::worktree::tree_size::TreeSize;
 
 /// With more packs than this it is time to repack: every lookup searches each of them.
 const MAX_PACKS: usize = 40;
 
 /// An excess of fewer bytes is not worth a repack.
 const EXCESS: u64 = 1 << 20;
-
-/// The approximate size of the entries of one file in trees and in the index of a pack, in bytes.
-const ENTRY_SIZE: u64 = 128;
 
 impl Store {
     /// Whether there are so many packs that it is time to [`Store::repack`]. Also true if the packs cannot be
@@ -39,8 +37,8 @@ impl Store {
     }
 
     /// Whether the packs are clearly larger than the published trees need. `is_tip_only` means that the store keeps
-    /// no history and no commit except the published ones; `tree_bytes` is the total size of the files of one
-    /// published tree. False if that cannot be found out.
+    /// no history and no commit except the published ones; `tree_bytes` is what the objects of one
+    /// published tree take at most. False if that cannot be found out.
     ///
     /// This is an estimate. With `is_tip_only` the trees need at most the size of their files, otherwise perhaps as
     /// much as the largest pack has. So if a repack frees nothing, the next one comes only after the store grew by
@@ -69,10 +67,8 @@ impl Store {
         for admin in entries(&self.git.join("worktrees"))? {
             let path = admin?.path().join("index");
             let index = index_file::read(path, hash).map_err(io::Error::other)?;
-            for entry in index.entries() {
-                bytes += u64::from(entry.stat.size) + ENTRY_SIZE;
-                is_whole &= needs_writing(entry);
-            }
+            bytes += TreeSize::of(&index).objects();
+            is_whole &= index.entries().iter().all(needs_writing);
         }
         Ok((bytes, is_whole))
     }

@@ -3,6 +3,7 @@
 
 pub(crate) mod cache;
 mod merge;
+pub(crate) mod needed;
 pub(crate) mod rules;
 mod subdirectory;
 pub(crate) mod watch;
@@ -52,7 +53,8 @@ pub(crate) struct ReplacedFile {
 }
 
 /// Make the index of `known`, or an empty one, that of all files of `commit`. `count` is increased by the number of
-/// files and directories, and checked against the limits. Trees that are known are not read again.
+/// files and directories, and checked against the limits. Trees that are known are not read again, and those for whose
+/// path `leaves_out` is true are not read at all.
 ///
 /// # Errors
 ///
@@ -64,11 +66,13 @@ fn files_of(
     limits: &Limits,
     count: &mut u64,
     known: Option<TreeCache>,
+    leaves_out: impl Fn(&BStr) -> bool,
 ) -> Result<CommitFiles> {
     let step = || format!("read the tree of {commit}");
     let totals = TreeTotals { entries: *count, paths: 0 };
     let known = known.unwrap_or_else(|| TreeCache::empty(commit.kind()));
-    let mut walk = Walk { objects, limits, merge: Merge::into(known), path: BString::default(), totals };
+    let path = BString::default();
+    let mut walk = Walk { objects, limits, merge: Merge::into(known), leaves_out, path, totals };
     walk.read_all(commit).map_err(|refusal| match refusal {
         Refusal::Rule(rule) => Error::new(ErrorKind::Rejected, step(), rule),
         Refusal::Object(err) => Error::reading(step(), &err),
@@ -90,7 +94,7 @@ pub(crate) fn selected_files(
     count: &mut u64,
     known: Option<TreeCache>,
 ) -> Result<CommitFiles> {
-    let mut files = files_of(objects, commit.0, &selection.limits, count, known)?;
+    let mut files = files_of(objects, commit.0, &selection.limits, count, known, |_| false)?;
     if let Some(sparse) = &selection.sparse {
         sparse.apply(&mut files.index).step(|| format!("apply the sparse patterns to {commit}"))?;
     }
@@ -123,10 +127,11 @@ impl From<gix::Error> for Refusal {
 }
 
 /// Reads trees, one directory inside the other.
-struct Walk<'a> {
+struct Walk<'a, L> {
     objects: &'a Objects,
     limits: &'a Limits,
     merge: Merge,
+    leaves_out: L,
     /// The path of the current entry.
     path: BString,
     totals: TreeTotals,
@@ -141,7 +146,7 @@ struct Open {
     path: usize,
 }
 
-impl Walk<'_> {
+impl<L: Fn(&BStr) -> bool> Walk<'_, L> {
     fn read_all(&mut self, commit: ObjectId) -> std::result::Result<(), Refusal> {
         let mut buffer = Vec::new();
         let root = self.objects.find_commit_iter(&commit, &mut buffer)?.tree_id()?;
@@ -158,6 +163,7 @@ impl Walk<'_> {
             append(&mut self.path, entry.filename);
             let id = entry.oid.to_owned();
             match entry.mode.kind() {
+                EntryKind::Tree if (self.leaves_out)(self.path.as_bstr()) => {}
                 EntryKind::Tree => self.enter(id, &mut open)?,
                 kind => self.merge.add(self.path.as_bstr(), id, kind.into()),
             }

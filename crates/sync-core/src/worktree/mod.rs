@@ -2,3 +2,4 @@
 
 pub(crate) mod entry;
 pub(crate) mod index_file;
+pub(crate) mod tree_size;
