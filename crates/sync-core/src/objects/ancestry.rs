@@ -29,12 +29,22 @@ pub(crate) fn ancestry(
     old: ObjectId,
     interrupt: &Interrupt,
 ) -> gix::Result<Ancestry> {
+    search(objects, new, |id| *id == old, interrupt)
+}
+
+/// Search a commit and its ancestors, the nearest first. Whether `new` descends from a commit that is `wanted`.
+pub(crate) fn search(
+    objects: &Objects,
+    new: ObjectId,
+    mut wanted: impl FnMut(&ObjectId) -> bool,
+    interrupt: &Interrupt,
+) -> gix::Result<Ancestry> {
     let (mut level, mut seen) = (vec![new], BTreeSet::from([new]));
     let mut buffer = Vec::new();
     while !level.is_empty() {
         let mut parents = Vec::new();
         for id in level {
-            if id == old {
+            if wanted(&id) {
                 return Ok(Ancestry::Descendant);
             }
             interrupt.check().map_err(gix::Error::from_error)?;
@@ -48,7 +58,7 @@ pub(crate) fn ancestry(
             let above = CommitRefIter::from_bytes(object.data, object.object_hash).parent_ids();
             parents.extend(above.filter(|id| seen.insert(*id)));
         }
-        if seen.len() > MAX_COMMITS as usize && !parents.contains(&old) {
+        if seen.len() > MAX_COMMITS as usize && !parents.iter().any(&mut wanted) {
             return Ok(Ancestry::TooFar);
         }
         level = parents;

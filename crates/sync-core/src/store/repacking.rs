@@ -6,8 +6,6 @@ use std::path::{Path, PathBuf};
 
 use gix::ObjectId;
 use gix::hashtable::HashSet as IdSet;
-use gix::revision::walk::Sorting;
-use gix::traverse::commit::simple::CommitTimeOrder;
 
 use super::Store;
 use super::history::checked_out_objects;
@@ -16,7 +14,7 @@ use crate::error::{Context, Error, Result};
 use crate::fs_ext::{entries, remove_dir_if_there, remove_if_there, remove_matching};
 use crate::interrupt::Interrupt;
 use crate::objects::Objects;
-use crate::objects::ancestry::MAX_COMMITS;
+use crate::objects::ancestry::search;
 use crate::objects::closure::{boundary, closure};
 use crate::objects::packs::remove_pack;
 use crate::progress::{Progress, Stage};
@@ -115,7 +113,7 @@ impl Store {
         let objects = Objects::of_packs(&small, &repo, &self.pack_dir(), self.resources)
             .map_err(|err| Error::reading(step(), &err))?;
         let new_pack = self.write_pack(&objects, objects.packed(), (progress, interrupt))?;
-        self.forget_ancestors(&repo)?;
+        self.forget_ancestors(&repo, interrupt)?;
         remove_matching(&self.pack_dir(), &is_multi_pack_index).step(step)?;
         fs_err::write(self.repack_mark(), SMALL_PACKS).step(step)?;
         drop((repo, objects));
@@ -160,14 +158,16 @@ impl Store {
     }
 
     /// Remove commits from the reflog of the branch that the branch reaches anyway.
-    fn forget_ancestors(&self, repo: &gix::Repository) -> Result<()> {
+    fn forget_ancestors(&self, repo: &gix::Repository, interrupt: &Interrupt) -> Result<()> {
         let step = || format!("update the reflog of {}", self.git_dir().display());
         let Some(branch) = self.branch() else { return Ok(()) };
         let mut kept: BTreeSet<ObjectId> = self.reflog_commits().into_iter().collect();
-        let walk = repo.rev_walk([branch]).sorting(Sorting::ByCommitTime(CommitTimeOrder::NewestFirst));
-        for ancestor in walk.all().step(step)?.take(MAX_COMMITS as usize) {
-            kept.remove(&ancestor.step(step)?.id);
-        }
+        let forget = |id: &ObjectId| {
+            kept.remove(id);
+            kept.is_empty()
+        };
+        search(&self.objects(repo)?, branch, forget, interrupt)
+            .map_err(|err| Error::reading(step(), &err))?;
         self.write_log(repo, &kept, branch).step(step)
     }
 
