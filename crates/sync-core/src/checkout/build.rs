@@ -119,7 +119,7 @@ impl Build<'_> {
             }
         }
         // That of the superproject, which comes before its submodules.
-        self.made.size.get_or_insert(TreeSize::of(&index));
+        self.made.size.get_or_insert_with(|| TreeSize::of(&index));
         write_admin(fetched, &index, &building.admin, paths)?;
         if let Some(lfs) = &lfs {
             lfs.note.write(&building.admin).step(step)?;

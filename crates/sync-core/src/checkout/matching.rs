@@ -20,7 +20,7 @@ use crate::error::{Context, Error, ErrorKind, Result};
 use crate::limits::Excess;
 use crate::objects::Objects;
 use crate::spec::reference::CommitId;
-use crate::trees::needed::applies;
+use crate::trees::needed::unused_attributes;
 use crate::worktree::entry::to_path;
 
 /// The attributes of gix's stack, without any files of the machine: they come from the tree alone.
@@ -99,11 +99,11 @@ impl AttributeFiles {
     /// Add up the sizes. It is an error if the files do not fit into memory.
     pub(super) fn measure(objects: &Objects, index: &State, id: CommitId) -> Result<Self> {
         let (headers, most) = (objects.headers(), objects.resources.max_text());
-        let mut files = AttributeFiles::default();
+        // A partial clone may lack those that are unused.
+        let ignored = unused_attributes(index).into_iter().map(ToOwned::to_owned).collect();
+        let mut files = AttributeFiles { ignored, bytes: 0 };
         for entry in attribute_files(index) {
-            // A partial clone may lack it.
-            if !applies(index, entry) {
-                files.ignored.insert(entry.path(index).to_owned());
+            if files.ignore(entry.path(index)) {
                 continue;
             }
             let size = headers.header(&entry.id).map_err(|err| missing(id, &err))?.size;

@@ -229,7 +229,7 @@ impl MirrorBuilder {
             ready: None,
             is_verified: false,
             has_excess_history: false,
-            timed_out_at: None,
+            stopped_at: None,
             keeps_recyclable: false,
             retired_at: None,
             tree_size: None,

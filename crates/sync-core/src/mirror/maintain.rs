@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::notice::Notice;
 use super::{Mirror, Repack};
 use crate::checkout::lfs::{count_pointers, prune_objects};
-use crate::error::{Context, Error, ErrorKind, Recovery, Result};
+use crate::error::{Context, Error, Recovery, Result};
 use crate::interrupt::Interrupt;
 use crate::progress::{Progress, Stage};
 use crate::spec::Depth;
@@ -167,19 +167,23 @@ impl Mirror {
     fn due_repack(&self, store: &Store, tree_size: u64, has_failed: bool) -> Option<RepackExtent> {
         let depth = self.fetcher.source().depth.0;
         let is_tip_only = !has_failed && depth.is_some_and(|depth| depth.get() == 1);
-        // With all history, commits that are replaced are still needed.
-        let keeps_replaced = !has_failed && depth.is_none();
+        // With all history, only a commit that a forced push replaced is no longer needed.
+        let needs_all = || {
+            !has_failed
+                && depth.is_none()
+                && store.forget_ancestors(&self.interrupt).is_ok_and(|is_all| is_all)
+        };
+        let has_many = self.settings.repack != Repack::Never && store.has_many_packs();
         let everything = match self.settings.repack {
             Repack::Never => false,
             Repack::WhenNeeded => {
-                (store.has_many_packs() && !keeps_replaced) || store.has_excess_packs(is_tip_only, tree_size)
+                store.has_excess_packs(is_tip_only, tree_size) || (has_many && !needs_all())
             }
             Repack::Always => store.has_several_packs(),
         };
         if everything {
             return Some(RepackExtent::Everything);
         }
-        let has_many = self.settings.repack != Repack::Never && store.has_many_packs();
         store.interrupted_repack().or(has_many.then_some(RepackExtent::SmallPacks))
     }
 
@@ -195,23 +199,27 @@ impl Mirror {
         self.report_repack(&repacked);
         match repacked {
             Ok(()) if extent == RepackExtent::Everything => {
-                (self.has_excess_history, self.timed_out_at) = (false, None);
+                (self.has_excess_history, self.stopped_at) = (false, None);
             }
             Ok(()) => {}
             Err(err) => {
                 self.has_leftovers = true;
-                if extent == RepackExtent::Everything && err.kind() == ErrorKind::TimedOut {
-                    self.timed_out_at = Some(self.store.disk_usage());
+                if extent == RepackExtent::Everything && self.interrupt.is_triggered() {
+                    self.stopped_at = Some(self.store.disk_usage());
                 }
                 self.rebuild_after(&err);
             }
         }
     }
 
-    /// What can be repacked in time. After a timeout only small packs are, until the store has grown by half.
+    /// What can be repacked in time. After an interrupt only small packs are, until the store has grown by half. A repack
+    /// that deleted packs by then has to be completed.
     fn feasible(&self, due: RepackExtent) -> Option<RepackExtent> {
         let takes_too_long = |then| self.store.disk_usage() <= then + then / 2;
-        if due == RepackExtent::Everything && self.timed_out_at.is_some_and(takes_too_long) {
+        if due == RepackExtent::Everything
+            && self.stopped_at.is_some_and(takes_too_long)
+            && self.store.interrupted_repack() != Some(RepackExtent::Everything)
+        {
             return self.store.has_many_packs().then_some(RepackExtent::SmallPacks);
         }
         Some(due)

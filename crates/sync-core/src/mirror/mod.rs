@@ -87,8 +87,8 @@ pub struct Mirror {
     is_verified: bool,
     /// Whether the store holds more history than the depth of the source.
     has_excess_history: bool,
-    /// The size of the store when repacking everything timed out, in bytes.
-    timed_out_at: Option<u64>,
+    /// The size of the store when a repack of everything was interrupted, in bytes.
+    stopped_at: Option<u64>,
     /// Whether to set the replaced tree aside for reuse. It is worth it if it shares most files with the published one.
     keeps_recyclable: bool,
     /// When the tree that is set aside was retired, by the caller's monotonic clock.

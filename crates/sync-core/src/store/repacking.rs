@@ -94,7 +94,7 @@ impl Store {
 
     /// Copy the objects of small packs into one, and delete these packs. Objects that are no longer needed stay. The work
     /// depends on the size of the small packs, not on that of the store: each pack that stays is at least twice as
-    /// large as all that are smaller, as with `git repack --geometric=2`.
+    /// large as all that are smaller, as with `git repack --geometric=2`, and the largest always stays.
     ///
     /// After an error or an interrupt the store is complete. If some packs are deleted by then,
     /// [`Store::interrupted_repack`] says so.
@@ -113,7 +113,6 @@ impl Store {
         let objects = Objects::of_packs(&small, &repo, &self.pack_dir(), self.resources)
             .map_err(|err| Error::reading(step(), &err))?;
         let new_pack = self.write_pack(&objects, objects.packed(), (progress, interrupt))?;
-        self.forget_ancestors(&repo, interrupt)?;
         remove_matching(&self.pack_dir(), &is_multi_pack_index).step(step)?;
         fs_err::write(self.repack_mark(), SMALL_PACKS).step(step)?;
         drop((repo, objects));
@@ -121,11 +120,13 @@ impl Store {
         remove_if_there(&self.repack_mark()).step(step)
     }
 
-    /// The packs to be copied into one, so that each of the others is at least twice as large as all smaller ones.
+    /// The packs to be copied into one, so that each of the others is at least twice as large as all smaller ones. The
+    /// largest is not among them.
     fn small_packs(&self) -> io::Result<BTreeSet<PathBuf>> {
         let packs = self.packs()?.into_iter().map(|pack| Ok((fs_err::metadata(&pack)?.len(), pack)));
         let mut packs = packs.collect::<io::Result<Vec<_>>>()?;
         packs.sort_unstable();
+        packs.pop();
         let count = count_small(packs.iter().map(|(size, _)| *size));
         Ok(packs.into_iter().take(count).map(|(_, pack)| pack).collect())
     }
@@ -157,18 +158,24 @@ impl Store {
         found
     }
 
-    /// Remove commits from the reflog of the branch that the branch reaches anyway.
-    fn forget_ancestors(&self, repo: &gix::Repository, interrupt: &Interrupt) -> Result<()> {
+    /// Remove commits from the reflog of the branch that the branch reaches anyway. True if no other commit is left in
+    /// it: then the store has no commit that was replaced. False if it is shallow, since the log names the commits that
+    /// the shallow boundary cuts off.
+    pub(crate) fn forget_ancestors(&self, interrupt: &Interrupt) -> Result<bool> {
         let step = || format!("update the reflog of {}", self.git_dir().display());
-        let Some(branch) = self.branch() else { return Ok(()) };
+        let repo = self.repository()?;
+        let Some(branch) = self.branch().filter(|_| !repo.is_shallow().unwrap_or(true)) else {
+            return Ok(false);
+        };
         let mut kept: BTreeSet<ObjectId> = self.reflog_commits().into_iter().collect();
         let forget = |id: &ObjectId| {
             kept.remove(id);
             kept.is_empty()
         };
-        search(&self.objects(repo)?, branch, forget, interrupt)
+        search(&self.objects(&repo)?, branch, forget, interrupt)
             .map_err(|err| Error::reading(step(), &err))?;
-        self.write_log(repo, &kept, branch).step(step)
+        self.write_log(&repo, &kept, branch).step(step)?;
+        Ok(kept.is_empty())
     }
 
     /// Remove files of git or git-sync that may name objects about to be deleted: references, reflogs, an index,

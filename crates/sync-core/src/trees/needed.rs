@@ -1,6 +1,6 @@
 //! What a checkout reads of a commit, if a selection leaves files out.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
 use gix::ObjectId;
 use gix::bstr::{BStr, ByteSlice};
@@ -35,16 +35,24 @@ pub(crate) fn needed_blobs(
     // `.gitmodules` says which submodules there are, even if it is left out.
     let is_submodules = |entry: &&Entry| entry.path(&index) == ".gitmodules";
     let written = index.entries().iter().filter(|entry| needs_writing(entry) || is_submodules(entry));
-    let needed = written.chain(attribute_files(&index).filter(|entry| applies(&index, entry)));
-    Ok(needed.filter(|entry| entry.mode != Mode::COMMIT).map(|entry| entry.id).collect())
+    let unused = unused_attributes(&index);
+    let attributes = attribute_files(&index).filter(|entry| !unused.contains(entry.path(&index)));
+    let needed = written.chain(attributes).filter(|entry| entry.mode != Mode::COMMIT);
+    Ok(needed.map(|entry| entry.id).collect())
 }
 
-/// Whether an attribute file, which may be left out itself, is in a directory with files that are not.
-pub(crate) fn applies(index: &State, attributes: &Entry) -> bool {
-    let path = attributes.path(index);
-    let dir = &path[..path.rfind_byte(b'/').map_or(0, |slash| slash + 1)];
-    let entries = index.entries();
-    let first = entries.partition_point(|entry| entry.path(index) < dir);
-    let inside = entries[first..].iter().take_while(|entry| entry.path(index).starts_with(dir));
-    needs_writing(attributes) || inside.into_iter().any(needs_writing)
+/// The paths of the attribute files that apply to no file: they are left out, and so is all else in their directories.
+pub(crate) fn unused_attributes(index: &State) -> HashSet<&BStr> {
+    let mut left_out = attribute_files(index).filter(|entry| !needs_writing(entry)).peekable();
+    if left_out.peek().is_none() {
+        return HashSet::new();
+    }
+    let written = index.entries().iter().filter(|entry| needs_writing(entry));
+    let written: Vec<&BStr> = written.map(|entry| entry.path(index)).collect();
+    let is_unused = |path: &&BStr| {
+        let dir = &path[..path.rfind_byte(b'/').map_or(0, |slash| slash + 1)];
+        let next = written.get(written.partition_point(|path| *path < dir));
+        !next.is_some_and(|next| next.starts_with(dir))
+    };
+    left_out.map(|entry| entry.path(index)).filter(is_unused).collect()
 }

@@ -66,7 +66,7 @@ options! {
         GIT_GC: Setting<GitGc> = value("git-gc", "MODE", parsed)
             .older(&["GIT_SYNC_GIT_GC"])
             .help("When to repack the store: auto or always (when it has many packs), aggressive (after every change) or off")
-            .details("With --depth=0, when there are many packs, only the small ones are copied into one. Git is not run for this")
+            .details("With all history (a depth of 0), when there are many packs, only the small ones are copied into one, unless a forced push replaced commits. Git is not run for this")
             .default("always");
         WAIT_FOR_LOCK: Setting<bool> = switch("wait-for-lock")
             .help("Wait while another process uses the root, instead of giving up")
