@@ -368,9 +368,9 @@ fn hundreds_of_updates_leave_a_small_store() {
         updated(&mut mirror);
         let mut most_packs = 0;
         for commit in line(repo, 200) {
-            fs::write(repo.path.join(".git/refs/heads/main"), format!("{commit}\n")).unwrap();
+            repo.git(&["update-ref", "refs/heads/main", &commit]);
             assert_eq!(updated(&mut mirror).commit().to_string(), commit);
-            most_packs = most_packs.max(packs(&env.root()).len());
+            most_packs = most_packs.max(env.packs().len());
         }
         assert!(most_packs <= 41, "{most_packs} packs");
         assert_eq!(mirror.store().trees().unwrap(), [mirror.published().unwrap().unwrap()]);
@@ -394,14 +394,14 @@ fn with_all_history_a_large_pack_stays_as_it_is() {
         source.depth = Depth::FULL;
         let mut mirror = Mirror::builder(source).open(env.root()).unwrap();
         updated(&mut mirror);
-        let large = packs(&env.root());
+        let large = env.packs();
         let written = |pack: &Path| pack.metadata().unwrap().modified().unwrap();
         let before = written(&large[0]);
         let mut follow = |expected: usize| {
             for commit in line(repo, 60) {
                 repo.git(&["update-ref", "refs/heads/main", &commit]);
                 assert_eq!(updated(&mut mirror).commit().to_string(), commit);
-                assert!(packs(&env.root()).len() <= 40);
+                assert!(env.packs().len() <= 40);
             }
             assert_eq!(written(&large[0]), before);
             let tree = mirror.store().tree_path(mirror.published().unwrap().unwrap());
@@ -437,7 +437,7 @@ fn after_a_repack_that_timed_out_small_packs_are_repacked() {
         let mut mirror = builder(url).interrupt(interrupt.clone()).open(env.root()).unwrap();
         let commits = line(repo, 44);
         let mut update = |commit: &str, is_late: bool| {
-            fs::write(repo.path.join(".git/refs/heads/main"), format!("{commit}\n")).unwrap();
+            repo.git(&["update-ref", "refs/heads/main", commit]);
             let SyncOutcome::Updated(update) = mirror.update().unwrap() else {
                 panic!("{commit} was not published")
             };
@@ -446,7 +446,7 @@ fn after_a_repack_that_timed_out_small_packs_are_repacked() {
             }
             mirror.maintain(update.commit());
             interrupt.clear();
-            packs(&env.root()).len()
+            env.packs().len()
         };
         for (number, commit) in commits[..40].iter().enumerate() {
             assert_eq!(update(commit, false), number + 1);
@@ -485,14 +485,6 @@ fn line(repo: &Repo, length: usize) -> Vec<String> {
     git_with_input(&repo.path, &["fast-import", "--quiet"], &stream);
     let commits = repo.git(&["rev-list", "--reverse", &format!("{first}..main")]);
     commits.lines().map(str::to_owned).collect()
-}
-
-fn packs(root: &Path) -> Vec<PathBuf> {
-    let mut packs = Vec::new();
-    walk(&root.join(".git"), &mut |path| {
-        packs.extend((path.extension() == Some("pack".as_ref())).then(|| path.to_owned()));
-    });
-    packs
 }
 
 #[test]

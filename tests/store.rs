@@ -5,13 +5,6 @@ use std::os::unix::fs::PermissionsExt;
 
 use crate::support::*;
 
-/// The packs of the store.
-fn packs(env: &Env) -> Vec<std::path::PathBuf> {
-    let packs =
-        fs::read_dir(env.root().join(".git/objects/pack")).unwrap().map(|entry| entry.unwrap().path());
-    packs.filter(|path| path.extension() == Some("pack".as_ref())).collect()
-}
-
 /// An object database opened by gix sees 32 packs at most, and `shallow` only ever grows: each would end a long-lived
 /// process sooner or later.
 #[test]
@@ -28,7 +21,7 @@ fn many_changes_leave_a_bounded_store() {
     env.syncline(nginx.url("up/.git")).sync();
     env.assert_published(&repo, &repo.head());
     env.assert_no_leftovers();
-    assert!(packs(&env).len() <= 41, "{} packs", packs(&env).len());
+    assert!(env.packs().len() <= 41, "{} packs", env.packs().len());
     let boundary = fs::read_to_string(env.root().join(".git/shallow")).unwrap().lines().count();
     assert!(boundary <= 42, "{boundary} commits in the boundary");
     assert_eq!(fs::read_dir(env.root().join(".worktrees")).unwrap().count(), 1);
@@ -263,7 +256,7 @@ fn the_mode_says_when_packs_are_folded() {
             repo.commit(&[("file", &format!("{mode} {change}"))]);
             env.syncline(nginx.url("up/.git")).arg(format!("--git-gc={mode}")).sync();
         }
-        assert_eq!(packs(&env).len(), expected, "{mode}");
+        assert_eq!(env.packs().len(), expected, "{mode}");
         env.assert_published(&repo, &repo.head());
     }
 }
@@ -277,13 +270,13 @@ fn a_store_of_thousands_of_packs_is_no_damaged_one() {
     let blobs = (0..1_100).map(|number| format!("blob\ndata 5\n{number:05}\ncheckpoint\n"));
     let import = ["-c", "fastimport.unpackLimit=0", "fast-import", "--quiet"];
     git_with_input(&env.root().join(".git"), &import, String::from_iter(blobs));
-    assert!(packs(&env).len() > 1_100);
+    assert!(env.packs().len() > 1_100);
     for (mode, restarts) in [("off", 2), ("auto", 1)] {
         for number in 0..restarts {
             let commit = repo.commit(&[("file", &format!("{mode} {number}"))]);
             let log = env.syncline(nginx.url("up/.git")).arg(format!("--git-gc={mode}")).sync().stderr;
             assert!(!log.contains("damaged") && !log.contains("WARN"), "{mode}: {log}");
-            assert_eq!((env.published(), packs(&env).len() > 1_100), (Some(commit), mode == "off"));
+            assert_eq!((env.published(), env.packs().len() > 1_100), (Some(commit), mode == "off"));
         }
     }
     env.assert_published(&repo, &repo.head());
@@ -329,9 +322,9 @@ fn large_packs_that_no_tree_needs_are_given_back_at_once_and_small_ones_are_left
         syncline().arg("--ref=published").sync();
         assert_eq!(env.published(), Some(commit));
         assert!(size(&env.root()) < 9_000_000, "{back}: {} bytes", size(&env.root()));
-        let before = packs(&env);
+        let before = env.packs();
         syncline().arg("--ref=published").sync();
-        assert_eq!(packs(&env), before, "folded for nothing");
+        assert_eq!(env.packs(), before, "folded for nothing");
     }
     env.assert_store_is_sound();
     fs::remove_file(repo.path.join("large")).unwrap();
@@ -343,7 +336,7 @@ fn large_packs_that_no_tree_needs_are_given_back_at_once_and_small_ones_are_left
         repo.commit(&[("file", &format!("{number}"))]);
         syncline().sync();
     }
-    assert!(packs(&env).len() >= 3, "folded for little: {:?}", packs(&env));
+    assert!(env.packs().len() >= 3, "folded for little: {:?}", env.packs());
     env.assert_published(&repo, &repo.head());
 }
 
@@ -355,7 +348,7 @@ fn a_filtered_store_is_a_partial_clone_to_git() {
     repo.git(&["config", "uploadpack.allowAnySHA1InWant", "true"]);
     let nginx = Nginx::start(&env.path(""));
     let unmarked = || -> Vec<_> {
-        packs(&env).into_iter().filter(|pack| !pack.with_extension("promisor").exists()).collect()
+        env.packs().into_iter().filter(|pack| !pack.with_extension("promisor").exists()).collect()
     };
     let syncline = || env.syncline(nginx.url("up/.git")).arg("--depth=3").arg("--filter=blob:none");
     for number in 0..4 {
@@ -365,13 +358,13 @@ fn a_filtered_store_is_a_partial_clone_to_git() {
         env.assert_store_is_sound();
     }
     // As a kill between a pack and its mark leaves it.
-    fs::remove_file(packs(&env)[0].with_extension("promisor")).unwrap();
+    fs::remove_file(env.packs()[0].with_extension("promisor")).unwrap();
     repo.commit(&[("file", "before folding\n")]);
     syncline().sync();
     assert_eq!(unmarked(), [] as [std::path::PathBuf; 0]);
     repo.commit(&[("file", "folded\n")]);
     syncline().arg("--git-gc=aggressive").sync();
-    assert_eq!((packs(&env).len(), unmarked().len()), (1, 0));
+    assert_eq!((env.packs().len(), unmarked().len()), (1, 0));
     env.assert_store_is_sound();
     let log = git(&env.link(), &["log", "-p"]);
     assert!(log.contains("-before folding") && log.contains("+folded"), "{log}");

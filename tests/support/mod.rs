@@ -108,6 +108,13 @@ impl Env {
         assert!(succeeded && said.trim().is_empty(), "git fsck: {said}");
     }
 
+    /// The packs of the store.
+    pub fn packs(&self) -> Vec<PathBuf> {
+        let packs =
+            fs::read_dir(self.root().join(".git/objects/pack")).unwrap().map(|entry| entry.unwrap().path());
+        packs.filter(|path| path.extension() == Some("pack".as_ref())).collect()
+    }
+
     #[track_caller]
     pub fn assert_no_leftovers(&self) {
         assert_eq!(self.leftovers(), Vec::<PathBuf>::new());

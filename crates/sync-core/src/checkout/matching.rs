@@ -99,10 +99,11 @@ impl AttributeFiles {
     /// Add up the sizes. It is an error if the files do not fit into memory.
     pub(super) fn measure(objects: &Objects, index: &State, id: CommitId) -> Result<Self> {
         let (headers, most) = (objects.headers(), objects.resources.max_text());
+        let all: Vec<&Entry> = attribute_files(index).collect();
         // A partial clone may lack those that are unused.
-        let ignored = unused_attributes(index).into_iter().map(ToOwned::to_owned).collect();
+        let ignored = unused_attributes(index, &all).into_iter().map(ToOwned::to_owned).collect();
         let mut files = AttributeFiles { ignored, bytes: 0 };
-        for entry in attribute_files(index) {
+        for entry in all {
             if files.ignore(entry.path(index)) {
                 continue;
             }

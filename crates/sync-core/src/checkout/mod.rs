@@ -188,7 +188,12 @@ impl SelectedTree {
 /// Files of submodules do not count. The size of each file is modulo 4 GiB, as in a git index.
 #[must_use]
 pub fn tree_size(store: &Store, id: CommitId) -> u64 {
-    store.index(id).map_or(0, |index| TreeSize::of(&index).files)
+    size_of_tree(store, id).files
+}
+
+/// The size of a published tree according to its index; none if there is no such tree.
+pub(crate) fn size_of_tree(store: &Store, id: CommitId) -> TreeSize {
+    store.index(id).as_ref().map(TreeSize::of).unwrap_or_default()
 }
 
 /// The error for an object of commit `id` that is missing or damaged.

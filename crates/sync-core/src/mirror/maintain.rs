@@ -39,8 +39,11 @@ impl Mirror {
             let pruned = self.prune_lfs();
             self.has_unused_lfs = self.observer.failed(pruned, "cannot remove unused objects of Git LFS");
         }
-        let due = if has_changed { self.due_repack(&self.store, size, false) } else { None };
-        self.repack(if self.has_excess_history { Some(RepackExtent::Everything) } else { due });
+        if self.has_excess_history {
+            self.repack(Some(RepackExtent::Everything));
+        } else if has_changed {
+            self.repack(self.due_repack(&self.store, size, false));
+        }
         if has_changed {
             self.repack_submodules(false);
         }
@@ -168,11 +171,8 @@ impl Mirror {
         let depth = self.fetcher.source().depth.0;
         let is_tip_only = !has_failed && depth.is_some_and(|depth| depth.get() == 1);
         // With all history, only a commit that a forced push replaced is no longer needed.
-        let needs_all = || {
-            !has_failed
-                && depth.is_none()
-                && store.forget_ancestors(&self.interrupt).is_ok_and(|is_all| is_all)
-        };
+        let needs_all =
+            || !has_failed && depth.is_none() && store.forget_ancestors(&self.interrupt).unwrap_or(false);
         let has_many = self.settings.repack != Repack::Never && store.has_many_packs();
         let everything = match self.settings.repack {
             Repack::Never => false,

@@ -22,7 +22,7 @@ mod verify;
 
 use std::path::PathBuf;
 
-use crate::checkout::Worktree;
+use crate::checkout::{Worktree, size_of_tree};
 use crate::error::{Context, Error, Recovery, Result};
 use crate::fetch::Fetcher;
 use crate::fetched::Tip;
@@ -270,10 +270,7 @@ impl Mirror {
     fn size_of_tree(&mut self, commit: CommitId) -> TreeSize {
         match self.tree_size {
             Some((known, size)) if known == commit => size,
-            _ => {
-                let size = self.store.index(commit).as_ref().map(TreeSize::of).unwrap_or_default();
-                self.tree_size.insert((commit, size)).1
-            }
+            _ => self.tree_size.insert((commit, size_of_tree(&self.store, commit))).1,
         }
     }
 

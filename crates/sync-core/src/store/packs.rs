@@ -1,6 +1,7 @@
 //! Reading and receiving packs, and the decision when to repack.
 
 use std::io;
+use std::path::PathBuf;
 
 use gix::hash::Kind;
 
@@ -49,15 +50,23 @@ impl Store {
     }
 
     fn exceeds_need(&self, is_tip_only: bool, tree_bytes: u64) -> io::Result<bool> {
-        let sizes = self.packs()?.into_iter().map(|pack| Ok(fs_err::metadata(pack)?.len()));
-        let sizes = sizes.collect::<io::Result<Vec<u64>>>()?;
-        let (bytes, largest): (u64, u64) = (sizes.iter().sum(), sizes.iter().max().copied().unwrap_or(0));
+        let packs = self.packs_by_size()?;
+        let bytes: u64 = packs.iter().map(|(size, _)| size).sum();
+        let largest = packs.last().map_or(0, |(size, _)| *size);
         let exceeds = |needed: u64| bytes > needed + needed / 2 + EXCESS;
-        if sizes.len() < 2 || !exceeds(if is_tip_only { tree_bytes } else { tree_bytes.max(largest) }) {
+        if packs.len() < 2 || !exceeds(if is_tip_only { tree_bytes } else { tree_bytes.max(largest) }) {
             return Ok(false);
         }
         let (needed, is_whole) = self.checked_out_size()?;
         Ok(exceeds(needed) && ((is_tip_only && is_whole) || exceeds(largest)))
+    }
+
+    /// The packs with their sizes in bytes, the largest last.
+    pub(super) fn packs_by_size(&self) -> io::Result<Vec<(u64, PathBuf)>> {
+        let packs = self.packs()?.into_iter().map(|pack| Ok((fs_err::metadata(&pack)?.len(), pack)));
+        let mut packs = packs.collect::<io::Result<Vec<_>>>()?;
+        packs.sort_unstable();
+        Ok(packs)
     }
 
     /// The total size of the files in all trees of this repository with their entries, in bytes, according to the

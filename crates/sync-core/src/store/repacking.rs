@@ -123,9 +123,7 @@ impl Store {
     /// The packs to be copied into one, so that each of the others is at least twice as large as all smaller ones. The
     /// largest is not among them.
     fn small_packs(&self) -> io::Result<BTreeSet<PathBuf>> {
-        let packs = self.packs()?.into_iter().map(|pack| Ok((fs_err::metadata(&pack)?.len(), pack)));
-        let mut packs = packs.collect::<io::Result<Vec<_>>>()?;
-        packs.sort_unstable();
+        let mut packs = self.packs_by_size()?;
         packs.pop();
         let count = count_small(packs.iter().map(|(size, _)| *size));
         Ok(packs.into_iter().take(count).map(|(_, pack)| pack).collect())

@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashSet};
 
 use gix::ObjectId;
-use gix::bstr::{BStr, ByteSlice};
+use gix::bstr::BStr;
 use gix::index::entry::Mode;
 use gix::index::{Entry, State};
 
@@ -13,7 +13,7 @@ use crate::error::Result;
 use crate::objects::Objects;
 use crate::spec::Selection;
 use crate::spec::reference::CommitId;
-use crate::worktree::entry::needs_writing;
+use crate::worktree::entry::{needs_writing, split_path};
 
 /// The blobs that a checkout of `selection` reads. Directories that are left out with all that is in them are not read.
 ///
@@ -35,24 +35,24 @@ pub(crate) fn needed_blobs(
     // `.gitmodules` says which submodules there are, even if it is left out.
     let is_submodules = |entry: &&Entry| entry.path(&index) == ".gitmodules";
     let written = index.entries().iter().filter(|entry| needs_writing(entry) || is_submodules(entry));
-    let unused = unused_attributes(&index);
-    let attributes = attribute_files(&index).filter(|entry| !unused.contains(entry.path(&index)));
+    let attributes: Vec<&Entry> = attribute_files(&index).collect();
+    let unused = unused_attributes(&index, &attributes);
+    let attributes = attributes.into_iter().filter(|entry| !unused.contains(entry.path(&index)));
     let needed = written.chain(attributes).filter(|entry| entry.mode != Mode::COMMIT);
     Ok(needed.map(|entry| entry.id).collect())
 }
 
-/// The paths of the attribute files that apply to no file: they are left out, and so is all else in their directories.
-pub(crate) fn unused_attributes(index: &State) -> HashSet<&BStr> {
-    let mut left_out = attribute_files(index).filter(|entry| !needs_writing(entry)).peekable();
-    if left_out.peek().is_none() {
+/// The paths of those `attributes` that apply to no file: they are left out, and so is all else in their directories.
+pub(crate) fn unused_attributes<'a>(index: &'a State, attributes: &[&'a Entry]) -> HashSet<&'a BStr> {
+    if attributes.iter().all(|entry| needs_writing(entry)) {
         return HashSet::new();
     }
     let written = index.entries().iter().filter(|entry| needs_writing(entry));
     let written: Vec<&BStr> = written.map(|entry| entry.path(index)).collect();
     let is_unused = |path: &&BStr| {
-        let dir = &path[..path.rfind_byte(b'/').map_or(0, |slash| slash + 1)];
+        let dir = &path[..path.len() - split_path(path).1.len()];
         let next = written.get(written.partition_point(|path| *path < dir));
         !next.is_some_and(|next| next.starts_with(dir))
     };
-    left_out.map(|entry| entry.path(index)).filter(is_unused).collect()
+    attributes.iter().map(|entry| entry.path(index)).filter(is_unused).collect()
 }
